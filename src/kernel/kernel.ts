@@ -1,0 +1,160 @@
+/**
+ * The one door to Linux. Rooms above receive these interfaces as constructor arguments; beside them
+ * stand the real implementation (`real.ts`) and a recorder for tests (`recorder.fake.ts`) that can
+ * be told to fail on its n-th call.
+ *
+ * Every method throws a NaruError whose `details` hold `{ errno: "ENOENT", call, path }`. Errno
+ * becomes an error code here and nowhere else: ENOENT not_found, EEXIST already_exists,
+ * EPERM/EACCES permission_denied, EBUSY/ENOTEMPTY conflict, ENOSPC/EDQUOT/EMFILE/ENFILE
+ * resource_exhausted, EINVAL/ENAMETOOLONG/ELOOP invalid_argument, ENOSYS/EOPNOTSUPP
+ * not_implemented, else internal. All calls are synchronous system calls in the microsecond range;
+ * whatever may take longer is not here.
+ */
+
+export type MountFlag =
+  | "ro"
+  | "nosuid"
+  | "nodev"
+  | "noexec"
+  | "remount"
+  | "bind"
+  | "rec"
+  | "private"
+  | "slave"
+  | "shared"
+  | "unbindable"
+  | "noatime"
+  | "relatime"
+  | "silent";
+
+/** mount(2) family. Targets must exist. */
+export interface MountKernel {
+  mount(
+    source: string,
+    target: string,
+    type: string,
+    flags: readonly MountFlag[],
+    data?: string,
+  ): void;
+  /** Detaches (MNT_DETACH) without following symlinks. A target that is not mounted is no error. */
+  unmount(target: string): void;
+  /** Mount points under `prefix` (itself included), deepest first, from /proc/self/mountinfo. */
+  mountsUnder(prefix: string): string[];
+}
+
+export interface FileTimes {
+  /** Seconds and nanoseconds; nanoseconds in 0..999,999,999. */
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+export interface FileStat {
+  readonly mode: number; // st_mode with the type bits
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  readonly rdevMajor: number;
+  readonly rdevMinor: number;
+  readonly ino: bigint;
+  readonly dev: bigint;
+  readonly nlink: number;
+  readonly mtime: FileTimes;
+}
+
+/**
+ * What node:fs cannot do, or cannot do safely. Methods ending in `At` take a directory descriptor
+ * and a single path component (no slash, not "." or ".."), so that no symlink on the way can lead out.
+ */
+export interface FileKernel {
+  /**
+   * openat2(2) with RESOLVE_IN_ROOT: `path` is resolved as if `root` were "/", symlinks included.
+   * `flags` are O_* bits (O_CLOEXEC is added). Returns a descriptor that the caller closes.
+   */
+  openInRoot(root: string | number, path: string, flags: number, mode?: number): number;
+  /** openat(2) of one component with O_NOFOLLOW|O_CLOEXEC added. */
+  openAt(directoryFd: number, name: string, flags: number, mode?: number): number;
+  close(fd: number): void;
+  mkdirAt(directoryFd: number, name: string, mode: number): void;
+  /** rmdir when `isDirectory`, else unlink. */
+  unlinkAt(directoryFd: number, name: string, isDirectory: boolean): void;
+  symlinkAt(target: string, directoryFd: number, name: string): void;
+  linkAt(fromFd: number, fromName: string, toFd: number, toName: string): void;
+  renameAt(fromFd: number, fromName: string, toFd: number, toName: string): void;
+  readlinkAt(directoryFd: number, name: string): string;
+  /** `mode` holds the type bits (S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK). */
+  mknodAt(directoryFd: number, name: string, mode: number, major: number, minor: number): void;
+  /** None of these follows a symlink. */
+  statAt(directoryFd: number, name: string): FileStat;
+  chownAt(directoryFd: number, name: string, uid: number, gid: number): void;
+  /** Symlinks have no mode: the caller skips them. Sets all twelve permission bits. */
+  chmodAt(directoryFd: number, name: string, mode: number): void;
+  setTimesAt(directoryFd: number, name: string, atime: FileTimes, mtime: FileTimes): void;
+  /** On the path itself, symlinks not followed. Path-based: only for trees the caller owns alone. */
+  setXattr(path: string, name: string, value: Uint8Array): void;
+  getXattr(path: string, name: string): Uint8Array | undefined;
+  listXattrs(path: string): string[];
+  /** Names in the directory, without "." and "..". */
+  readDir(directoryFd: number): string[];
+  /** Path of an open descriptor (/proc/self/fd/N), for handing to a child or to node:fs. */
+  fdPath(fd: number): string;
+}
+
+export interface ProcessKernel {
+  /** kill(2). Returns false when the process is gone (ESRCH). Negative pids address groups. */
+  kill(pid: number, signal: number): boolean;
+  /** pidfd_open(2) + poll: resolves when the process has ended; at once when it is gone. */
+  waitForEnd(pid: number, signal?: AbortSignal): Promise<void>;
+  /** Field 22 of /proc/PID/stat (clock ticks since boot), undefined when gone: tells reused pids apart. */
+  startTime(pid: number): bigint | undefined;
+  /** Current hard limit of RLIMIT_<name> of this process, "infinity" as 2^64-1. */
+  hardLimit(name: RlimitName): bigint;
+}
+
+export type RlimitName =
+  | "core"
+  | "cpu"
+  | "data"
+  | "fsize"
+  | "locks"
+  | "memlock"
+  | "msgqueue"
+  | "nice"
+  | "nofile"
+  | "nproc"
+  | "rss"
+  | "rtprio"
+  | "rttime"
+  | "sigpending"
+  | "stack"
+  | "as";
+
+export interface PipeEnds {
+  readonly readFd: number;
+  readonly writeFd: number;
+}
+
+/** Descriptors and sockets that Bun's own API cannot make. */
+export interface SocketKernel {
+  /** pipe2(O_CLOEXEC). The caller closes both ends. */
+  pipe(): PipeEnds;
+  /** Connects an AF_UNIX SOCK_SEQPACKET socket; returns its non-blocking descriptor. Paths over 107 bytes go by /proc/self/fd. */
+  connectSeqpacket(path: string): number;
+  /** shutdown(fd, SHUT_WR). */
+  shutdownWrite(fd: number): void;
+}
+
+/**
+ * Network namespaces. Entering and leaving happens inside one synchronous call: unshare/setns act
+ * on the calling thread only, so no await may come between.
+ */
+export interface NamespaceKernel {
+  /** A new network namespace held by a bind mount on the file `path` (created), with `lo` up. */
+  createNetns(path: string): void;
+  /** Unmounts and removes the file; the kernel drops the namespace when its last process is gone. */
+  removeNetns(path: string): void;
+  /** Runs `work` (synchronous!) with this thread inside the namespace at `path`. */
+  inNetns<T>(path: string, work: () => T): T;
+}
+
+export interface Kernel
+  extends MountKernel, FileKernel, ProcessKernel, SocketKernel, NamespaceKernel {}
