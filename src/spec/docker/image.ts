@@ -1,0 +1,54 @@
+/** Docker Engine API: images (wire spelling kept). */
+import type { ContainerConfig } from "#spec/docker/container-config.ts";
+
+/** One element of GET /images/json. */
+export interface ImageSummary {
+  Id: string;
+  ParentId: string;
+  RepoTags: string[];
+  RepoDigests: string[];
+  /** Seconds since the epoch. */
+  Created: number;
+  Size: number;
+  /** -1 = not computed. */
+  SharedSize: number;
+  /** Only below API 1.44. */
+  VirtualSize?: number;
+  Labels: Record<string, string> | null;
+  /** -1 = not computed. */
+  Containers: number;
+}
+
+/** GET /images/{name}/json. */
+export interface ImageInspect {
+  Id: string;
+  RepoTags: string[];
+  RepoDigests: string[];
+  Parent: string;
+  Comment: string;
+  Created: string;
+  DockerVersion: string;
+  Author: string;
+  Config: Partial<ContainerConfig>;
+  Architecture: string;
+  Variant?: string;
+  Os: string;
+  Size: number;
+  VirtualSize?: number;
+  GraphDriver: { Name: string; Data: Record<string, string> | null };
+  RootFS: { Type: "layers"; Layers: string[] };
+  Metadata: { LastTagTime: string };
+}
+
+/** One element of GET /images/{name}/history, newest first. */
+export interface HistoryItem {
+  Id: string;
+  Created: number;
+  CreatedBy: string;
+  Tags: string[] | null;
+  Size: number;
+  Comment: string;
+}
+
+/** One element of the answer to DELETE /images/{name}. */
+export type DeleteItem = { Untagged: string } | { Deleted: string };

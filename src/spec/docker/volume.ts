@@ -1,0 +1,19 @@
+/** Docker Engine API: volumes (wire spelling kept). */
+export interface VolumeResponse {
+  CreatedAt: string;
+  Driver: string;
+  Labels: Record<string, string> | null;
+  Mountpoint: string;
+  Name: string;
+  Options: Record<string, string> | null;
+  Scope: "local" | "global";
+  Status?: Record<string, unknown>;
+  UsageData?: { Size: number; RefCount: number };
+}
+
+export interface VolumeCreateRequest {
+  Name?: string;
+  Driver?: string;
+  DriverOpts?: Record<string, string> | null;
+  Labels?: Record<string, string> | null;
+}
