@@ -1,0 +1,79 @@
+/** unshare(2), setns(2) and bind mounts of /proc/thread-self/ns/net. */
+import { closeSync, openSync, rmSync } from "node:fs";
+import { invariant } from "#lib/errors.ts";
+import { withErrno } from "#kernel/errno.ts";
+import type { NamespaceKernel } from "#kernel/kernel.ts";
+import { checked, libc } from "#kernel/libc.ts";
+import { mountKernel } from "#kernel/mount.ts";
+import { encodeName } from "#kernel/name-bytes.ts";
+
+const CLONE_NEWNET = 0x40000000;
+const OWN_NETNS = "/proc/thread-self/ns/net";
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const SIOCSIFFLAGS = 0x8914;
+const IFF_UP = 1;
+
+const enter = (fd: number, path: string): void =>
+  void checked(libc().setns(fd, CLONE_NEWNET), "setns", path);
+
+/** Runs `work` and puts this thread back into the namespace it was in, whatever happens. */
+const andReturn = <T>(work: () => T): T => {
+  const home = withErrno("open", OWN_NETNS, () => openSync(OWN_NETNS, "r"));
+  try {
+    return work();
+  } finally {
+    // Should this fail, every later network call would hit the wrong namespace: the error must win.
+    enter(home, "the namespace to return to");
+    closeSync(home);
+  }
+};
+
+/** struct ifreq: 16 bytes of name, then the flags. In a new namespace `lo` has none to keep. */
+const raiseLoopback = (): void => {
+  const fd = checked(libc().socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket", "lo");
+  try {
+    const request = new Uint8Array(40);
+    request.set(encodeName("lo"));
+    new DataView(request.buffer).setUint16(16, IFF_UP, true);
+    checked(libc().ioctl(fd, SIOCSIFFLAGS, request), "ioctl SIOCSIFFLAGS", "lo");
+  } finally {
+    libc().close(fd);
+  }
+};
+
+const createNetns = (path: string): void => {
+  withErrno("open", path, () => closeSync(openSync(path, "wx", 0o444)));
+  try {
+    andReturn(() => {
+      checked(libc().unshare(CLONE_NEWNET), "unshare", path);
+      raiseLoopback();
+      mountKernel.mount(OWN_NETNS, path, "", ["bind"]);
+    });
+  } catch (error) {
+    removeNetns(path);
+    throw error;
+  }
+};
+
+const removeNetns = (path: string): void => {
+  mountKernel.unmount(path);
+  withErrno("unlink", path, () => rmSync(path, { force: true }));
+};
+
+const inNetns = <T>(path: string, work: () => T): T => {
+  const fd = withErrno("open", path, () => openSync(path, "r"));
+  try {
+    return andReturn(() => {
+      enter(fd, path);
+      const result = work();
+      invariant(!(result instanceof Promise), "work inside a network namespace must not wait");
+      return result;
+    });
+  } finally {
+    closeSync(fd);
+  }
+};
+
+export const namespaceKernel: NamespaceKernel = { createNetns, removeNetns, inNetns };

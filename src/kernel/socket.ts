@@ -1,0 +1,74 @@
+/** pipe2(2) and AF_UNIX sockets of kinds that the runtime cannot open. */
+import { closeSync, constants, openSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { ERRNO, throwErrno, withErrno } from "#kernel/errno.ts";
+import type { SocketKernel } from "#kernel/kernel.ts";
+import { checked, lastErrno, libc } from "#kernel/libc.ts";
+import { encodeName } from "#kernel/name-bytes.ts";
+
+const AF_UNIX = 1;
+const SOCK_SEQPACKET = 5;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const O_CLOEXEC = 0o2000000;
+const O_PATH = 0o10000000;
+const SHUT_WR = 1;
+
+/** struct sockaddr_un: the family, then up to 107 bytes and a NUL. */
+const MAX_PATH_BYTES = 107;
+
+/** Exported for the room's own tests, which play the listening side. */
+export const unixAddress = (path: string): Uint8Array => {
+  const bytes = encodeName(path);
+  if (bytes.length > MAX_PATH_BYTES) throwErrno("connect", ERRNO["ENAMETOOLONG"] ?? 36, path);
+  const address = new Uint8Array(2 + bytes.length + 1);
+  address[0] = AF_UNIX;
+  address.set(bytes, 2);
+  return address;
+};
+
+/** Hands `use` a path that fits: where it does not, by a descriptor of its directory. */
+const withShortPath = <T>(path: string, use: (shortPath: string) => T): T => {
+  if (encodeName(path).length <= MAX_PATH_BYTES) return use(path);
+  const directory = dirname(path);
+  const flags = O_PATH | constants.O_DIRECTORY;
+  const fd = withErrno("open", directory, () => openSync(directory, flags));
+  try {
+    return use(`/proc/self/fd/${fd}/${basename(path)}`);
+  } finally {
+    closeSync(fd);
+  }
+};
+
+const connectSeqpacket = (path: string): number => {
+  const type = SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  const fd = checked(libc().socket(AF_UNIX, type, 0), "socket", path);
+  try {
+    withShortPath(path, (shortPath) => {
+      const address = unixAddress(shortPath);
+      // A unix socket connects at once or not at all: EAGAIN means that the listener's queue is full.
+      checked(libc().connect(fd, address, address.length), "connect", path);
+    });
+    return fd;
+  } catch (error) {
+    libc().close(fd);
+    throw error;
+  }
+};
+
+const shutdownWrite = (fd: number): void => {
+  if (libc().shutdown(fd, SHUT_WR) === 0) return;
+  const errno = lastErrno();
+  // The other side has gone: nothing is left to shut down.
+  if (errno !== ERRNO["ENOTCONN"]) throwErrno("shutdown", errno, `descriptor ${fd}`);
+};
+
+export const socketKernel: SocketKernel = {
+  pipe: () => {
+    const fds = new Int32Array(2);
+    checked(libc().pipe2(fds, O_CLOEXEC), "pipe2", "pipe");
+    return { readFd: fds[0] ?? -1, writeFd: fds[1] ?? -1 };
+  },
+  connectSeqpacket,
+  shutdownWrite,
+};
