@@ -1,16 +1,24 @@
-import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createKernel } from "#kernel/real.ts";
 
 const kernel = createKernel();
-const scratch = mkdtempSync("/tmp/naru-process-");
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 /** A process that is nobody's child here: what conmon and containers are to the engine. */
 const orphan = (seconds: number): number => {
   const script = `setsid sleep ${seconds} >/dev/null 2>&1 & echo $!`;
   return Number(Bun.spawnSync(["sh", "-c", script]).stdout.toString());
 };
+
+/** Descriptors of this process that refer to one of `pids`. */
+const pidfdsOf = (pids: readonly number[]): string[] =>
+  readdirSync("/proc/self/fdinfo").filter((fd) => {
+    const path = `/proc/self/fdinfo/${fd}`;
+    const pid = existsSync(path)
+      ? /^Pid:\s+(\d+)/m.exec(readFileSync(path, "utf8"))?.[1]
+      : undefined;
+    return pid !== undefined && pids.includes(Number(pid));
+  });
 
 test("waits for a process that is not a child, and at once for one that is gone", async () => {
   const pid = orphan(0.2);
@@ -26,25 +34,22 @@ test("waits for a process that is not a child, and at once for one that is gone"
 });
 
 test("many waits at once each end with their process and leave no descriptor", async () => {
-  const before = readdirSync("/proc/self/fd").length;
   const pids = Array.from({ length: 20 }, () => orphan(60));
   const waits = Promise.all(pids.map((pid) => kernel.waitForEnd(pid)));
+  expect(pidfdsOf(pids).length).toBe(40);
   for (const pid of pids) expect(kernel.kill(pid, 9)).toBe(true);
   await waits;
-  await Bun.sleep(10);
-  expect(readdirSync("/proc/self/fd").length).toBe(before);
+  expect(pidfdsOf([...pids, -1])).toEqual([]);
 });
 
 test("an abort ends the wait, not the process", async () => {
   const pid = orphan(60);
-  const before = readdirSync("/proc/self/fd").length;
   const abort = new AbortController();
   const wait = kernel.waitForEnd(pid, abort.signal);
   setTimeout(() => abort.abort(new Error("enough")), 20);
   expect(wait).rejects.toThrow("enough");
   await wait.catch(() => undefined);
-  await Bun.sleep(10);
-  expect(readdirSync("/proc/self/fd").length).toBe(before);
+  expect(pidfdsOf([pid])).toEqual([]);
   expect(kernel.kill(pid, 9)).toBe(true);
   await kernel.waitForEnd(pid);
 });
