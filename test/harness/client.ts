@@ -1,0 +1,132 @@
+/** The client binary the tests drive: one function chooses it. */
+import { existsSync, mkdtempSync } from "node:fs";
+
+import { engine } from "./current.ts";
+import { run, type Output, type RunOptions } from "./process.ts";
+
+/** `E2E_CLIENT`, else the upstream client, else the distribution's. */
+export const clientBinary = (): string => {
+  const given = process.env["E2E_CLIENT"];
+  if (given !== undefined) return given;
+  const found = ["/usr/local/bin/docker", "/usr/bin/docker"].find((path) => existsSync(path));
+  if (found === undefined) throw new Error("no docker client: apt-get install docker.io");
+  return found;
+};
+
+const binary = clientBinary();
+const home = mkdtempSync("/tmp/naru-e2e-client-");
+process.on("exit", () => Bun.spawnSync(["rm", "-rf", home]));
+
+/** The environment of a client: this engine, no contexts or plugins of the user. */
+export const clientEnv: Readonly<Record<string, string | undefined>> = {
+  DOCKER_HOST: engine.host,
+  NARU_HOST: engine.host,
+  DOCKER_CONFIG: home,
+  DOCKER_CONTEXT: undefined,
+  DOCKER_API_VERSION: undefined,
+  HOME: home,
+};
+
+const versionText = Bun.spawnSync([binary, "--version"]).stdout.toString();
+/** Major version of the client ("Docker version 28.2.2"); 0 where it says none. */
+export const clientMajor = Number(/version (\d+)\./.exec(versionText)?.[1] ?? 0);
+export const clientName = `${binary} (${versionText.trim()})`;
+
+/** Runs the client with these arguments; never throws for an exit code. */
+export const docker = (args: readonly string[], options: RunOptions = {}): Promise<Output> =>
+  run([binary, ...args], { ...options, env: { ...clientEnv, ...options.env } });
+
+/** Trimmed stdout; throws with the client's output unless it exits 0. */
+export const dockerOk = async (...args: string[]): Promise<string> => {
+  const result = await docker(args);
+  if (result.code !== 0) {
+    throw new Error(
+      `docker ${args.join(" ")}: exit ${result.code}\n${result.stdout}${result.stderr}`,
+    );
+  }
+  return result.stdout.trim();
+};
+
+/** A client on its own terminal. */
+export interface Terminal {
+  write(data: string): void;
+  /** What the terminal showed so far. */
+  text(): string;
+  waitFor(part: string | RegExp, timeoutMs?: number): Promise<void>;
+  resize(cols: number, rows: number): void;
+  readonly exited: Promise<number>;
+  kill(): void;
+}
+
+/** Starts the client on a pseudo terminal of 80×24. */
+export const dockerPty = (...args: string[]): Terminal => {
+  let seen = "";
+  const terminal = new Bun.Terminal({
+    cols: 80,
+    rows: 24,
+    data: (_, data) => {
+      seen += Buffer.from(data).toString("utf8");
+    },
+  });
+  const child = Bun.spawn([binary, ...args], {
+    terminal,
+    env: { ...process.env, ...clientEnv, TERM: "xterm" },
+  });
+  return {
+    write: (data) => void terminal.write(data),
+    text: () => seen,
+    waitFor: async (part, timeoutMs = 20_000) => {
+      const end = performance.now() + timeoutMs;
+      while (typeof part === "string" ? !seen.includes(part) : !part.test(seen)) {
+        if (performance.now() > end)
+          throw new Error(`no ${String(part)} in ${JSON.stringify(seen)}`);
+        await Bun.sleep(20);
+      }
+    },
+    resize: (cols, rows) => void terminal.resize(cols, rows),
+    exited: child.exited,
+    kill: () => void child.kill("SIGKILL"),
+  };
+};
+
+/** Starts the client and leaves it running; its output is collected. */
+export const dockerBackground = (
+  ...args: string[]
+): {
+  readonly child: Bun.Subprocess<"pipe", "pipe", "pipe">;
+  text(): string;
+  errorText(): string;
+  waitFor(part: string | RegExp, timeoutMs?: number): Promise<void>;
+} => {
+  const child = Bun.spawn([binary, ...args], {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, ...clientEnv },
+  });
+  const seen = { out: "", err: "" };
+  const collect = async (stream: ReadableStream<Uint8Array>, key: "out" | "err"): Promise<void> => {
+    const reader = stream.getReader();
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      seen[key] += Buffer.from(value).toString("utf8");
+    }
+  };
+  void collect(child.stdout, "out");
+  void collect(child.stderr, "err");
+  return {
+    child,
+    text: () => seen.out,
+    errorText: () => seen.err,
+    waitFor: async (part, timeoutMs = 20_000) => {
+      const end = performance.now() + timeoutMs;
+      while (typeof part === "string" ? !seen.out.includes(part) : !part.test(seen.out)) {
+        if (performance.now() > end) {
+          throw new Error(`no ${String(part)} in ${JSON.stringify(seen)}`);
+        }
+        await Bun.sleep(20);
+      }
+    },
+  };
+};
