@@ -1,0 +1,216 @@
+/** The blob store on a directory; see content.ts for what each method promises. */
+import {
+  closeSync,
+  createReadStream,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { BlobInfo, Content, Expected, Ingest, ReadRange } from "#content/content.ts";
+import { randomHex } from "#lib/clock.ts";
+import { NaruError } from "#lib/errors.ts";
+import { type Digest, algorithmOf, hexOf, isDigest, parseDigest } from "#spec/image/digest.ts";
+
+const DOCUMENT_MAX_BYTES = 8 * 1024 * 1024;
+const READ_CHUNK_BYTES = 1024 * 1024;
+
+const syncPath = (path: string): void => {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+};
+
+const writeAll = (fd: number, bytes: Uint8Array): void => {
+  for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at);
+};
+
+const checkExpected = (expected: Expected, digest: Digest, sizeBytes: number): void => {
+  if (expected.sizeBytes !== undefined && expected.sizeBytes !== sizeBytes) {
+    throw new NaruError(
+      "data_loss",
+      `content is ${sizeBytes} bytes, expected ${expected.sizeBytes}: it was cut off or altered on the way`,
+    );
+  }
+  if (expected.digest !== undefined && expected.digest !== digest) {
+    throw new NaruError("data_loss", `content has digest ${digest}, expected ${expected.digest}`);
+  }
+};
+
+class DirectoryContent implements Content {
+  readonly #blobs: string;
+  readonly #ingests: string;
+
+  constructor(root: string) {
+    this.#blobs = join(root, "blobs");
+    this.#ingests = join(root, "ingest");
+    for (const algorithm of ["sha256", "sha512"]) {
+      mkdirSync(join(this.#blobs, algorithm), { recursive: true, mode: 0o700 });
+    }
+    mkdirSync(this.#ingests, { recursive: true, mode: 0o700 });
+  }
+
+  path(digest: Digest): string {
+    return join(this.#blobs, algorithmOf(digest), hexOf(digest));
+  }
+
+  info(digest: Digest): BlobInfo | undefined {
+    const path = this.path(digest);
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat === undefined ? undefined : { digest, sizeBytes: stat.size, path };
+  }
+
+  #get(digest: Digest): BlobInfo {
+    const info = this.info(digest);
+    if (info === undefined) throw new NaruError("not_found", `blob "${digest}" is not stored here`);
+    return info;
+  }
+
+  readText(digest: Digest, maxBytes = DOCUMENT_MAX_BYTES): string {
+    const { path, sizeBytes } = this.#get(digest);
+    if (sizeBytes > maxBytes) {
+      throw new NaruError(
+        "resource_exhausted",
+        `blob "${digest}" has ${sizeBytes} bytes, a document may have ${maxBytes}`,
+      );
+    }
+    return readFileSync(path, "utf8");
+  }
+
+  stream(digest: Digest, range?: ReadRange): ReadableStream<Uint8Array> {
+    const { path } = this.#get(digest);
+    const file = Bun.file(path);
+    return (range === undefined ? file : file.slice(range.start, range.end)).stream();
+  }
+
+  write(content: string | Uint8Array, expected: Expected = {}): BlobInfo {
+    const bytes = typeof content === "string" ? Buffer.from(content) : content;
+    const algorithm = expected.digest === undefined ? "sha256" : algorithmOf(expected.digest);
+    const digest = parseDigest(
+      `${algorithm}:${new Bun.CryptoHasher(algorithm).update(bytes).digest("hex")}`,
+    );
+    checkExpected(expected, digest, bytes.length);
+    const existing = this.info(digest);
+    if (existing !== undefined) return existing;
+    const temporary = join(this.#ingests, `${randomHex(8)}.blob`);
+    const fd = openSync(temporary, "wx", 0o600);
+    try {
+      writeAll(fd, bytes);
+      fsyncSync(fd);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+    return this.#publish(temporary, digest, bytes.length);
+  }
+
+  async writeStream(
+    source: AsyncIterable<Uint8Array>,
+    expected: Expected = {},
+    signal?: AbortSignal,
+  ): Promise<BlobInfo> {
+    const algorithm = expected.digest === undefined ? "sha256" : algorithmOf(expected.digest);
+    const hasher = new Bun.CryptoHasher(algorithm);
+    await using ingest = this.openIngest();
+    const temporary = join(ingest.directory, "blob");
+    const fd = openSync(temporary, "wx", 0o600);
+    let sizeBytes = 0;
+    try {
+      for await (const chunk of source) {
+        signal?.throwIfAborted();
+        sizeBytes += chunk.length;
+        if (expected.sizeBytes !== undefined && sizeBytes > expected.sizeBytes) {
+          throw new NaruError(
+            "data_loss",
+            `content is longer than its ${expected.sizeBytes} bytes`,
+          );
+        }
+        hasher.update(chunk);
+        writeAll(fd, chunk);
+      }
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    const digest = parseDigest(`${algorithm}:${hasher.digest("hex")}`);
+    checkExpected(expected, digest, sizeBytes);
+    return ingest.commit(temporary, digest, sizeBytes);
+  }
+
+  async verify(digest: Digest, signal?: AbortSignal): Promise<boolean> {
+    const { path } = this.#get(digest);
+    const hasher = new Bun.CryptoHasher(algorithmOf(digest));
+    for await (const chunk of createReadStream(path, { highWaterMark: READ_CHUNK_BYTES })) {
+      signal?.throwIfAborted();
+      hasher.update(chunk as Uint8Array);
+    }
+    return hasher.digest("hex") === hexOf(digest);
+  }
+
+  delete(digest: Digest): void {
+    rmSync(this.path(digest), { force: true });
+  }
+
+  *walk(): Generator<BlobInfo, void> {
+    for (const algorithm of readdirSync(this.#blobs)) {
+      for (const hex of readdirSync(join(this.#blobs, algorithm))) {
+        const digest = `${algorithm}:${hex}`;
+        const info = isDigest(digest) ? this.info(digest) : undefined;
+        if (info !== undefined) yield info;
+      }
+    }
+  }
+
+  openIngest(): Ingest {
+    const directory = join(this.#ingests, randomHex(8));
+    mkdirSync(directory, { mode: 0o700 });
+    return {
+      directory,
+      commit: (file, digest, sizeBytes) => {
+        const found = statSync(file).size;
+        if (found !== sizeBytes) {
+          throw new NaruError(
+            "data_loss",
+            `ingest of "${digest}" has ${found} bytes, not ${sizeBytes}`,
+          );
+        }
+        return this.#publish(file, digest, sizeBytes);
+      },
+      [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+    };
+  }
+
+  /** An existing blob stays: same digest, same bytes. */
+  #publish(file: string, digest: Digest, sizeBytes: number): BlobInfo {
+    const existing = this.info(digest);
+    if (existing !== undefined && existing.sizeBytes === sizeBytes) {
+      rmSync(file, { force: true });
+      return existing;
+    }
+    const path = this.path(digest);
+    renameSync(file, path);
+    syncPath(dirname(path));
+    return { digest, sizeBytes, path };
+  }
+
+  sweepIngests(): number {
+    const names = readdirSync(this.#ingests);
+    for (const name of names) rmSync(join(this.#ingests, name), { recursive: true, force: true });
+    return names.length;
+  }
+}
+
+/** Opens (and creates) the store under `root`, such as `<dataRoot>/content`. */
+export const openContent = (root: string): Content => new DirectoryContent(root);
