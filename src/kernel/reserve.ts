@@ -1,0 +1,69 @@
+/**
+ * Holds a port of this host without serving it: socket(2), bind(2), and no listener behind.
+ *
+ * A plain bound socket is not enough. With SO_REUSEADDR a later listener of somebody else is let in;
+ * without it our own bind fails for a minute after a server on that port has closed connections
+ * (TIME_WAIT, see socket(7)). So a TCP port is taken the way servers take it (SO_REUSEADDR, listen),
+ * which fails when somebody listens there; then the listening ends, the binding stays, and the
+ * permission to share is withdrawn. Connections that come by are refused, not accepted.
+ */
+import { checked, libc } from "#kernel/libc.ts";
+
+export interface PortKernel {
+  /**
+   * Takes `port` of the IPv4 `address` ("0.0.0.0" = all) and returns the descriptor that holds it;
+   * closing it gives the port back. Throws with errno EADDRINUSE when anybody has it, EADDRNOTAVAIL
+   * when the host has no such address.
+   */
+  reservePort(address: string, port: number, protocol: "tcp" | "udp"): number;
+}
+
+const AF_INET = 2;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SHUT_RDWR = 2;
+
+/** struct sockaddr_in: family in the host's order, port and address in the network's. */
+const ipv4Address = (address: string, port: number): Uint8Array => {
+  const bytes = new Uint8Array(16);
+  bytes[0] = AF_INET;
+  new DataView(bytes.buffer).setUint16(2, port);
+  bytes.set(address.split(".").map(Number), 4);
+  return bytes;
+};
+
+const setReuse = (fd: number, value: 0 | 1, subject: string): void =>
+  void checked(
+    libc().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, new Int32Array([value]), 4),
+    "setsockopt",
+    subject,
+  );
+
+const bindTcp = (fd: number, address: Uint8Array, subject: string): void => {
+  const { bind, listen, shutdown } = libc();
+  setReuse(fd, 1, subject);
+  checked(bind(fd, address, address.length), "bind", subject);
+  checked(listen(fd, 0), "listen", subject);
+  checked(shutdown(fd, SHUT_RDWR), "shutdown", subject);
+  setReuse(fd, 0, subject);
+};
+
+const reservePort = (address: string, port: number, protocol: "tcp" | "udp"): number => {
+  const subject = `${address}:${port}/${protocol}`;
+  const type = (protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC;
+  const fd = checked(libc().socket(AF_INET, type, 0), "socket", subject);
+  try {
+    const bytes = ipv4Address(address, port);
+    if (protocol === "tcp") bindTcp(fd, bytes, subject);
+    else checked(libc().bind(fd, bytes, bytes.length), "bind", subject);
+    return fd;
+  } catch (error) {
+    libc().close(fd);
+    throw error;
+  }
+};
+
+export const portKernel: PortKernel = { reservePort };

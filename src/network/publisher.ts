@@ -1,0 +1,130 @@
+/** Published ports: from wishes to held host ports and elements of the firewall's maps. */
+import { NaruError, toNaruError } from "#lib/errors.ts";
+import type { PortMap } from "#spec/docker/host-config.ts";
+import { formatPort, parsePortMap, type PublishRequest } from "#spec/docker/ports.ts";
+import { type PortForward, renderAdd, renderDelete, renderReplace } from "#network/firewall.ts";
+import type { FirewallWriter } from "#network/firewall-writer.ts";
+import type { PublishOrder } from "#network/network.ts";
+import type { HeldPort, PortReservations } from "#network/port-reservations.ts";
+
+interface Publication {
+  readonly held: readonly HeldPort[];
+  readonly forwards: readonly PortForward[];
+  readonly realized: PortMap;
+}
+
+export interface PublisherOptions {
+  readonly table: string;
+  readonly firewall: FirewallWriter;
+  readonly reservations: PortReservations;
+  /** Where a port goes whose binding names no host address (dockerd's `--ip`). */
+  readonly defaultHostIp: string;
+  /** Told when the firewall refuses to forget a port; nobody waits for that answer. */
+  readonly onError: (error: unknown) => void;
+}
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  readonly #publications = new Map<string, Publication>();
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  get portCount(): number {
+    return this.#options.reservations.count;
+  }
+
+  async publish(order: PublishOrder): Promise<PortMap> {
+    this.unpublish(order.containerId);
+    const publication = this.#reserve(order);
+    if (publication.held.length === 0) return publication.realized;
+    this.#publications.set(order.containerId, publication);
+    try {
+      await this.#options.firewall.write(renderAdd(this.#options.table, publication.forwards));
+    } catch (error) {
+      if (this.#publications.get(order.containerId) === publication) {
+        this.#publications.delete(order.containerId);
+        this.#giveBack(publication);
+      }
+      throw explain(order, error);
+    }
+    return publication.realized;
+  }
+
+  unpublish(containerId: string): void {
+    const publication = this.#publications.get(containerId);
+    if (publication === undefined) return;
+    this.#publications.delete(containerId);
+    // The element goes before a later one of the same port comes: the writer keeps the order.
+    this.#options.firewall
+      .write(renderDelete(this.#options.table, publication.forwards))
+      .catch(this.#options.onError);
+    this.#giveBack(publication);
+  }
+
+  /** Holds the ports of all orders and makes them the only published ones, in one transaction. */
+  async replaceAll(
+    orders: readonly PublishOrder[],
+  ): Promise<{ readonly containerId: string; readonly error: unknown }[]> {
+    const failures: { containerId: string; error: unknown }[] = [];
+    for (const order of orders) {
+      try {
+        const publication = this.#reserve(order);
+        if (publication.held.length > 0) this.#publications.set(order.containerId, publication);
+      } catch (error) {
+        failures.push({ containerId: order.containerId, error });
+      }
+    }
+    const forwards = this.#publications.values().flatMap((publication) => publication.forwards);
+    await this.#options.firewall.write(renderReplace(this.#options.table, [...forwards]));
+    return failures;
+  }
+
+  /** Lets go of the sockets only; what is published stays so. */
+  close(): void {
+    for (const publication of this.#publications.values()) this.#giveBack(publication);
+    this.#publications.clear();
+  }
+
+  #reserve(order: PublishOrder): Publication {
+    const wishes = parsePortMap(order.ports);
+    const held: HeldPort[] = [];
+    const realized: PortMap = {};
+    const forwards: PortForward[] = [];
+    try {
+      for (const wish of wishes) {
+        const one = this.#reserveOne(order, wish);
+        held.push(one);
+        forwards.push({ ...one, ip: order.sandbox.ip, port: wish.port.number });
+        (realized[formatPort(wish.port)] ??= []).push({
+          HostIp: one.hostIp,
+          HostPort: String(one.hostPort),
+        });
+      }
+    } catch (error) {
+      this.#giveBack({ held, forwards, realized });
+      throw explain(order, error);
+    }
+    return { held, forwards, realized };
+  }
+
+  #reserveOne(order: PublishOrder, wish: PublishRequest): HeldPort {
+    const hostIp = wish.hostIp === "" ? this.#options.defaultHostIp : wish.hostIp;
+    return this.#options.reservations.reserve(order.containerId, wish, hostIp);
+  }
+
+  #giveBack(publication: Publication): void {
+    for (const held of publication.held) this.#options.reservations.giveBack(held);
+  }
+}
+
+/** Docker's words around the reason; scripts look for them. */
+const explain = (order: PublishOrder, thrown: unknown): NaruError => {
+  const error = toNaruError(thrown);
+  return new NaruError(
+    error.code,
+    `driver failed programming external connectivity on endpoint ${order.containerName} (${order.sandbox.endpointId}): ${error.message}`,
+    { cause: error, details: error.details },
+  );
+};
