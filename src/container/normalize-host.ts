@@ -1,0 +1,214 @@
+/** HostConfig with every default filled in, and everything refused that cannot be kept (pure). */
+import { NaruError } from "#lib/errors.ts";
+import { validateResources } from "#container/validate-resources.ts";
+import { parseDeviceRule } from "#container/runtime-config/resources.ts";
+import { validateUlimits } from "#container/runtime-config/process.ts";
+import { DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS } from "#container/runtime-config/mounts.ts";
+import type { HostConfig, RestartPolicy } from "#spec/docker/host-config.ts";
+
+export interface HostFacts {
+  readonly isCgroupV2: boolean;
+  readonly cpuCount: number;
+  readonly runtimes: readonly string[];
+  readonly defaultRuntime: string;
+  readonly logDriver: string;
+  readonly logOptions: Readonly<Record<string, string>>;
+  readonly shmSizeBytes: number;
+}
+
+const invalid = (message: string): never => {
+  throw new NaruError("invalid_argument", message);
+};
+
+const defaults = (facts: HostFacts): HostConfig => ({
+  Binds: null,
+  ContainerIDFile: "",
+  LogConfig: { Type: facts.logDriver, Config: {} },
+  NetworkMode: "bridge",
+  PortBindings: {},
+  RestartPolicy: { Name: "no", MaximumRetryCount: 0 },
+  AutoRemove: false,
+  VolumeDriver: "",
+  VolumesFrom: null,
+  ConsoleSize: [0, 0],
+  CapAdd: null,
+  CapDrop: null,
+  CgroupnsMode: facts.isCgroupV2 ? "private" : "host",
+  Dns: [],
+  DnsOptions: [],
+  DnsSearch: [],
+  ExtraHosts: null,
+  GroupAdd: null,
+  IpcMode: "private",
+  Cgroup: "",
+  Links: null,
+  OomScoreAdj: 0,
+  PidMode: "",
+  Privileged: false,
+  PublishAllPorts: false,
+  ReadonlyRootfs: false,
+  SecurityOpt: null,
+  UTSMode: "",
+  UsernsMode: "",
+  ShmSize: facts.shmSizeBytes,
+  Runtime: facts.defaultRuntime,
+  Isolation: "",
+  CpuShares: 0,
+  Memory: 0,
+  NanoCpus: 0,
+  CgroupParent: "",
+  BlkioWeight: 0,
+  BlkioWeightDevice: [],
+  BlkioDeviceReadBps: [],
+  BlkioDeviceWriteBps: [],
+  BlkioDeviceReadIOps: [],
+  BlkioDeviceWriteIOps: [],
+  CpuPeriod: 0,
+  CpuQuota: 0,
+  CpuRealtimePeriod: 0,
+  CpuRealtimeRuntime: 0,
+  CpusetCpus: "",
+  CpusetMems: "",
+  Devices: [],
+  DeviceCgroupRules: null,
+  DeviceRequests: null,
+  MemoryReservation: 0,
+  MemorySwap: 0,
+  MemorySwappiness: null,
+  OomKillDisable: facts.isCgroupV2 ? null : false,
+  PidsLimit: null,
+  Ulimits: [],
+  CpuCount: 0,
+  CpuPercent: 0,
+  IOMaximumIOps: 0,
+  IOMaximumBandwidth: 0,
+  MaskedPaths: [...DEFAULT_MASKED_PATHS],
+  ReadonlyPaths: [...DEFAULT_READONLY_PATHS],
+});
+
+const RESTART_NAMES = ["", "no", "always", "unless-stopped", "on-failure"];
+
+export const validateRestartPolicy = (policy: RestartPolicy): void => {
+  if (!RESTART_NAMES.includes(policy.Name)) {
+    invalid(
+      `invalid restart policy: unknown policy '${policy.Name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`,
+    );
+  }
+  if (policy.Name !== "on-failure" && (policy.MaximumRetryCount ?? 0) !== 0) {
+    invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'");
+  }
+  if ((policy.MaximumRetryCount ?? 0) < 0) {
+    invalid("invalid restart policy: maximum retry count cannot be negative");
+  }
+};
+
+/** What later stages bring, or what naru does not do: refused by name, never ignored. */
+const refuseUnsupported = (host: HostConfig): void => {
+  const refuse = (field: string, remedy: string): never => {
+    throw new NaruError("not_implemented", `${field} is not supported: ${remedy}`);
+  };
+  if ((host.Links?.length ?? 0) > 0) {
+    refuse(
+      "HostConfig.Links (--link)",
+      "put both containers on a user-defined network and use names",
+    );
+  }
+  if ((host.DeviceRequests?.length ?? 0) > 0) {
+    refuse("HostConfig.DeviceRequests (--gpus)", "map the devices with --device");
+  }
+  if (Object.keys(host.StorageOpt ?? {}).length > 0) {
+    refuse(
+      "HostConfig.StorageOpt (--storage-opt)",
+      "limit the disk with a volume of its own file system",
+    );
+  }
+  if (host.UsernsMode !== "" && host.UsernsMode !== "host")
+    invalid(`invalid user namespace mode: "${host.UsernsMode}"`);
+  if (host.VolumeDriver !== "" && host.VolumeDriver !== "local") {
+    throw new NaruError(
+      "not_found",
+      `error looking up volume plugin ${host.VolumeDriver}: plugin "${host.VolumeDriver}" not found`,
+    );
+  }
+  if (host.CpuRealtimePeriod > 0 || host.CpuRealtimeRuntime > 0) {
+    refuse("HostConfig.CpuRealtimePeriod/Runtime", "use --cpu-shares or --cpus");
+  }
+  if (!["", "default"].includes(host.Isolation)) invalid(`invalid isolation: "${host.Isolation}"`);
+};
+
+const MODE_PATTERNS: readonly [keyof HostConfig, RegExp, string][] = [
+  ["IpcMode", /^(none|private|shareable|host|container:.+)$/, "IPC"],
+  ["PidMode", /^(|host|private|container:.+)$/, "PID"],
+  ["UTSMode", /^(|host|private)$/, "UTS"],
+  ["CgroupnsMode", /^(private|host)$/, "cgroup namespace"],
+];
+
+const validateModes = (host: HostConfig): void => {
+  for (const [field, pattern, label] of MODE_PATTERNS) {
+    const value = String(host[field]);
+    if (!pattern.test(value)) invalid(`invalid ${label} mode: ${value}`);
+  }
+  if (host.OomScoreAdj < -1000 || host.OomScoreAdj > 1000) {
+    invalid(`Invalid value ${host.OomScoreAdj}, range for oom score adj is [-1000, 1000]`);
+  }
+  if (host.ShmSize < 0) invalid("SHM size can not be less than 0");
+  if (host.AutoRemove && !["", "no"].includes(host.RestartPolicy.Name)) {
+    invalid("can't create 'AutoRemove' container with restart policy");
+  }
+  for (const rule of host.DeviceCgroupRules ?? []) {
+    if (parseDeviceRule(rule) === undefined)
+      invalid(`invalid device cgroup rule format: '${rule}'`);
+  }
+  for (const entry of host.ExtraHosts ?? []) {
+    if (!/^[^:]+:.+$/.test(entry)) invalid(`bad format for add-host: "${entry}"`);
+  }
+};
+
+const fillDerived = (host: HostConfig, facts: HostFacts): void => {
+  if (host.NetworkMode === "" || host.NetworkMode === "default") host.NetworkMode = "bridge";
+  if (host.RestartPolicy.Name === "") host.RestartPolicy = { ...host.RestartPolicy, Name: "no" };
+  if (host.IpcMode === "") host.IpcMode = "private";
+  if (host.CgroupnsMode === "")
+    host.CgroupnsMode = host.Privileged || !facts.isCgroupV2 ? "host" : "private";
+  if (host.ShmSize === 0) host.ShmSize = facts.shmSizeBytes;
+  if (host.Runtime === "") host.Runtime = facts.defaultRuntime;
+  if (host.LogConfig.Type === "") host.LogConfig = { ...host.LogConfig, Type: facts.logDriver };
+  // The daemon's own log options hold for its own default driver only.
+  if (host.LogConfig.Type === facts.logDriver) {
+    host.LogConfig = {
+      ...host.LogConfig,
+      Config: { ...facts.logOptions, ...host.LogConfig.Config },
+    };
+  }
+  if (host.Memory > 0 && host.MemorySwap === 0) host.MemorySwap = host.Memory * 2;
+  if (host.MemorySwappiness === -1) host.MemorySwappiness = null;
+  if (host.PidsLimit !== null && host.PidsLimit <= 0) host.PidsLimit = null;
+};
+
+/** Fields that are null or absent in the request keep their default. */
+export const normalizeHostConfig = (
+  request: Partial<HostConfig> | undefined,
+  facts: HostFacts,
+): HostConfig => {
+  const host = defaults(facts);
+  for (const [key, value] of Object.entries(request ?? {})) {
+    if (value !== null && value !== undefined) Object.assign(host, { [key]: value });
+  }
+  // An explicit empty list unmasks; Docker's CLI sends it for systempaths=unconfined.
+  if (host.Privileged) Object.assign(host, { MaskedPaths: null, ReadonlyPaths: null });
+  host.LogConfig = { Type: host.LogConfig.Type ?? "", Config: host.LogConfig.Config ?? {} };
+  host.RestartPolicy = {
+    Name: host.RestartPolicy.Name ?? "",
+    MaximumRetryCount: host.RestartPolicy.MaximumRetryCount ?? 0,
+  };
+  validateRestartPolicy(host.RestartPolicy);
+  fillDerived(host, facts);
+  refuseUnsupported(host);
+  validateModes(host);
+  validateUlimits(host.Ulimits ?? []);
+  validateResources(host, facts);
+  if (!facts.runtimes.includes(host.Runtime)) {
+    invalid(`unknown or invalid runtime name: ${host.Runtime}`);
+  }
+  return host;
+};

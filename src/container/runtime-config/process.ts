@@ -1,0 +1,106 @@
+/** The `process` of config.json: arguments, environment, user, capabilities, rlimits. */
+import { NaruError } from "#lib/errors.ts";
+import type { RuntimeCapabilities, RuntimeRlimit } from "#spec/runtime/config.ts";
+import type { Ulimit } from "#spec/docker/host-config.ts";
+
+const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+const keyOf = (entry: string): string => {
+  const at = entry.indexOf("=");
+  return at < 0 ? entry : entry.slice(0, at);
+};
+
+/** `overrides` win over `base`; an override without "=" removes the variable (Docker's rule). */
+export const mergeEnv = (base: readonly string[], overrides: readonly string[]): string[] => {
+  const entries = new Map<string, string>();
+  for (const entry of base) entries.set(keyOf(entry), entry);
+  for (const entry of overrides) {
+    if (entry.includes("=")) entries.set(keyOf(entry), entry);
+    else entries.delete(entry);
+  }
+  return [...entries.values()];
+};
+
+/** Docker's order: PATH, HOSTNAME, TERM, then the container's own; HOME last when nobody set it. */
+export const processEnv = (options: {
+  env: readonly string[];
+  hostname: string;
+  isTty: boolean;
+  home: string;
+}): string[] => {
+  const base = [DEFAULT_PATH, `HOSTNAME=${options.hostname}`];
+  if (options.isTty) base.push("TERM=xterm");
+  const env = mergeEnv(base, options.env);
+  if (!env.some((entry) => entry.startsWith("HOME="))) env.push(`HOME=${options.home}`);
+  return env;
+};
+
+export const processCapabilities = (
+  names: readonly string[],
+  isRoot: boolean,
+): RuntimeCapabilities => {
+  const set = [...names];
+  // A non-root user keeps the bounding set only: what setuid programs may regain (moby oci/caps).
+  return isRoot
+    ? { bounding: set, effective: set, permitted: set }
+    : { bounding: set, effective: [], permitted: [] };
+};
+
+/**
+ * Limits above what this host lets naru raise are clamped rather than failed (hosts without
+ * CAP_SYS_RESOURCE); the warning says so.
+ */
+export const processRlimits = (
+  ulimits: readonly Ulimit[],
+  hardLimit: (name: string) => bigint,
+): { rlimits: RuntimeRlimit[]; warnings: string[] } => {
+  const warnings: string[] = [];
+  const rlimits = ulimits.map((ulimit): RuntimeRlimit => {
+    const ceiling = hardLimit(ulimit.Name);
+    const clamp = (value: number): number => {
+      const wanted = value < 0 ? 2n ** 64n - 1n : BigInt(value);
+      return Number(wanted > ceiling ? ceiling : wanted);
+    };
+    const soft = clamp(ulimit.Soft);
+    const hard = clamp(ulimit.Hard);
+    if (ulimit.Hard >= 0 && hard !== ulimit.Hard) {
+      warnings.push(
+        `ulimit "${ulimit.Name}" was lowered to ${hard}: this host does not let naru raise it to ${ulimit.Hard}`,
+      );
+    }
+    return { type: `RLIMIT_${ulimit.Name.toUpperCase()}`, soft, hard };
+  });
+  return { rlimits, warnings };
+};
+
+const ULIMIT_NAMES = new Set([
+  "core",
+  "cpu",
+  "data",
+  "fsize",
+  "locks",
+  "memlock",
+  "msgqueue",
+  "nice",
+  "nofile",
+  "nproc",
+  "rss",
+  "rtprio",
+  "rttime",
+  "sigpending",
+  "stack",
+]);
+
+export const validateUlimits = (ulimits: readonly Ulimit[]): void => {
+  for (const ulimit of ulimits) {
+    if (!ULIMIT_NAMES.has(ulimit.Name)) {
+      throw new NaruError("invalid_argument", `invalid ulimit type: ${ulimit.Name}`);
+    }
+    if (ulimit.Hard !== -1 && (ulimit.Soft > ulimit.Hard || ulimit.Soft === -1)) {
+      throw new NaruError(
+        "invalid_argument",
+        `ulimit soft limit must be less than or equal to hard limit: ${ulimit.Soft} > ${ulimit.Hard}`,
+      );
+    }
+  }
+};

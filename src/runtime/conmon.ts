@@ -1,0 +1,197 @@
+/** Starting conmon and hearing from it over its sync pipe (conmon(8), "_OCI_SYNCPIPE"). */
+import { closeSync, mkdirSync, read, writeSync } from "node:fs";
+import { NaruError } from "#lib/errors.ts";
+import type { PipeEnds, SocketKernel } from "#kernel/kernel.ts";
+
+export interface ConmonPaths {
+  readonly conmon: string;
+  readonly runtime: string;
+  /** The runtime's own state directory. */
+  readonly state: string;
+  readonly exits: string;
+  readonly sockets: string;
+}
+
+export interface ConmonRequest {
+  readonly id: string;
+  readonly bundle: string;
+  readonly logPath: string | undefined;
+  readonly isTty: boolean;
+  readonly hasStdin: boolean;
+  readonly keepsStdinOpen: boolean;
+  /** Directory under the sockets' one that will hold the socket "attach". */
+  readonly socketName: string;
+  /** Path of the OCI process JSON: an exec instead of a create. */
+  readonly execProcess?: string;
+}
+
+const READ_LIMIT = 64 * 1024;
+
+const argumentsOf = (paths: ConmonPaths, request: ConmonRequest): string[] => {
+  const list = [
+    paths.conmon,
+    "--api-version",
+    "1",
+    "-c",
+    request.id,
+    "-u",
+    request.socketName,
+    "-n",
+    request.id,
+    "-r",
+    paths.runtime,
+    "--runtime-arg",
+    `--root=${paths.state}`,
+    "-b",
+    request.bundle,
+    "-p",
+    `${request.bundle}/pidfile`,
+    "-P",
+    `${request.bundle}/conmon.pid`,
+    "-l",
+    request.logPath === undefined ? "none" : `k8s-file:${request.logPath}`,
+    "--exit-dir",
+    request.execProcess === undefined ? paths.exits : request.bundle,
+    "--socket-dir-path",
+    paths.sockets,
+    "--log-level",
+    "error",
+    // Logs are fsynced by nobody in Docker either; syncing costs milliseconds per exit.
+    "--no-sync-log",
+  ];
+  if (request.isTty) list.push("-t");
+  if (request.hasStdin) list.push("-i");
+  if (request.keepsStdinOpen) list.push("--leave-stdin-open");
+  return list;
+};
+
+const readMessage = (fd: number): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let total = 0;
+    const next = (): void => {
+      read(fd, Buffer.allocUnsafe(4096), 0, 4096, null, (error, count, buffer) => {
+        if (error !== null) return reject(error);
+        chunks.push(buffer.subarray(0, count));
+        total += count;
+        const last = chunks.at(-1);
+        const isWhole = count === 0 || total > READ_LIMIT || last?.at(-1) === 0x0a;
+        return isWhole ? resolve(Buffer.concat(chunks).toString("utf8")) : next();
+      });
+    };
+    next();
+  });
+
+interface SyncMessage {
+  readonly data?: number;
+  readonly pid?: number;
+  readonly message?: string;
+}
+
+const parseSync = (text: string): SyncMessage => {
+  try {
+    return JSON.parse(text) as SyncMessage;
+  } catch {
+    return { data: -1, message: text === "" ? "conmon ended before it answered" : text };
+  }
+};
+
+/** conmon's messages after the first one, e.g. the exit code of an exec. */
+export interface ConmonHandle {
+  /** The first number conmon sends: the pid of a created container, or of an exec's process. */
+  readonly number: number;
+  /** Exec only: the exit code, told at the end. */
+  readonly exited: Promise<number>;
+}
+
+interface Pipes {
+  readonly sync: PipeEnds;
+  readonly start: PipeEnds | undefined;
+  readonly attach: PipeEnds | undefined;
+}
+
+const failureOf = async (
+  answer: SyncMessage,
+  number: number,
+  stderr: ReadableStream,
+): Promise<NaruError> => {
+  const message = answer.message ?? (await new Response(stderr).text());
+  return new NaruError("failed_precondition", message.trim(), { details: { number } });
+};
+
+const spawnConmon = (paths: ConmonPaths, request: ConmonRequest, pipes: Pipes) => {
+  const cmd = argumentsOf(paths, request);
+  const env: Record<string, string> = { _OCI_SYNCPIPE: "3", PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
+  const extra: number[] = [pipes.sync.writeFd];
+  if (request.execProcess !== undefined)
+    cmd.push("--exec", "--exec-process-spec", request.execProcess);
+  if (pipes.start !== undefined && pipes.attach !== undefined) {
+    cmd.push("--exec-attach");
+    env["_OCI_STARTPIPE"] = "4";
+    env["_OCI_ATTACHPIPE"] = "5";
+    extra.push(pipes.start.readFd, pipes.attach.writeFd);
+  }
+  try {
+    return Bun.spawn({
+      cmd,
+      env,
+      cwd: request.bundle,
+      stdio: ["ignore", "ignore", "pipe", ...extra],
+    });
+  } catch (cause) {
+    const message = `could not run conmon at "${paths.conmon}": install the package conmon`;
+    throw new NaruError("unavailable", message, { cause });
+  }
+};
+
+/**
+ * Runs conmon until it has told the pid. A negative number means that the runtime failed: its
+ * message is thrown as failed_precondition with `details.number` (the runtime's exit status, negated).
+ * `onAttachable` (execs): called when the attach socket is there and the process waits for it.
+ */
+export const runConmon = async (
+  kernel: SocketKernel,
+  paths: ConmonPaths,
+  request: ConmonRequest,
+  onAttachable?: () => void,
+): Promise<ConmonHandle> => {
+  mkdirSync(`${paths.sockets}/${request.socketName}`, { recursive: true, mode: 0o700 });
+  await using resources = new AsyncDisposableStack();
+  const open = (): PipeEnds => {
+    const ends = kernel.pipe();
+    resources.defer(() => closeOnce(ends.readFd));
+    resources.defer(() => closeOnce(ends.writeFd));
+    return ends;
+  };
+  const closed = new Set<number>();
+  const closeOnce = (fd: number): void => {
+    if (closed.has(fd)) return;
+    closed.add(fd);
+    closeSync(fd);
+  };
+  const isAttached = onAttachable !== undefined;
+  const pipes: Pipes = {
+    sync: open(),
+    start: isAttached ? open() : undefined,
+    attach: isAttached ? open() : undefined,
+  };
+  const child = spawnConmon(paths, request, pipes);
+  closeOnce(pipes.sync.writeFd);
+  if (pipes.start !== undefined && pipes.attach !== undefined) {
+    closeOnce(pipes.start.readFd);
+    closeOnce(pipes.attach.writeFd);
+    writeSync(pipes.start.writeFd, "1"); // conmon may leave naru's cgroup: it does not have to
+    await readMessage(pipes.attach.readFd);
+    onAttachable?.();
+    writeSync(pipes.start.writeFd, "1");
+  }
+  const answer = parseSync(await readMessage(pipes.sync.readFd));
+  const number = answer.data ?? answer.pid ?? -1;
+  if (number < 0) throw await failureOf(answer, number, child.stderr);
+  if (request.execProcess === undefined) return { number, exited: Promise.resolve(0) };
+  const kept = resources.move();
+  const exited = readMessage(pipes.sync.readFd)
+    .then((text) => parseSync(text).data ?? -1)
+    .finally(() => void kept.disposeAsync());
+  return { number, exited };
+};

@@ -1,0 +1,152 @@
+/**
+ * Further processes in a running container. Without a terminal and with a client attached the
+ * runtime is a direct child (no monitor: fastest); with a terminal, or detached, conmon keeps it.
+ */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { NaruError } from "#lib/errors.ts";
+import type { SocketKernel } from "#kernel/kernel.ts";
+import { attachStdio } from "#runtime/attach.ts";
+import { type ConmonPaths, runConmon } from "#runtime/conmon.ts";
+import { writeControl } from "#runtime/control.ts";
+import type { OutputChunk } from "#runtime/output.ts";
+import type { ExecOptions, ExecProcess, Stdio } from "#runtime/runtime.ts";
+
+async function* interleave(
+  stdout: ReadableStream<Uint8Array>,
+  stderr: ReadableStream<Uint8Array>,
+): AsyncGenerator<OutputChunk> {
+  const readers = [
+    { stream: 1 as const, reader: stdout.getReader() },
+    { stream: 2 as const, reader: stderr.getReader() },
+  ];
+  const next = (index: number) =>
+    readers[index]?.reader.read().then((result) => ({ index, result })) ??
+    Promise.reject(new Error("no reader"));
+  const pending = new Map(readers.map((_, index) => [index, next(index)]));
+  try {
+    while (pending.size > 0) {
+      const { index, result } = await Promise.race(pending.values());
+      if (result.done) {
+        pending.delete(index);
+        continue;
+      }
+      pending.set(index, next(index));
+      yield { stream: readers[index]?.stream ?? 1, bytes: result.value };
+    }
+  } finally {
+    for (const { reader } of readers) void reader.cancel().catch(() => undefined);
+  }
+}
+
+const readPid = (path: string): number => {
+  try {
+    return Number(readFileSync(path, "utf8")) || 0;
+  } catch {
+    return 0; // not written yet
+  }
+};
+
+const directExec = (
+  paths: ConmonPaths,
+  options: ExecOptions,
+  directory: string,
+  spec: string,
+): ExecProcess => {
+  const pidFile = `${directory}/pid`;
+  const child = Bun.spawn({
+    cmd: [
+      paths.runtime,
+      `--root=${paths.state}`,
+      "exec",
+      "--process",
+      spec,
+      "--pid-file",
+      pidFile,
+      options.id,
+    ],
+    cwd: "/",
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
+    stdin: options.hasStdin ? "pipe" : "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const sink = typeof child.stdin === "object" ? child.stdin : undefined;
+  const stdio: Stdio = {
+    output: interleave(child.stdout, child.stderr),
+    write: async (bytes) => {
+      void sink?.write(bytes);
+      await sink?.flush();
+    },
+    closeStdin: () => void sink?.end(),
+    close: () => void sink?.end(),
+  };
+  const exited = child.exited.finally(() => rmSync(directory, { recursive: true, force: true }));
+  return { pid: () => readPid(pidFile), stdio, exited, resize: () => undefined };
+};
+
+const monitoredExec = async (
+  kernel: SocketKernel,
+  paths: ConmonPaths,
+  options: ExecOptions,
+  directory: string,
+  spec: string,
+): Promise<ExecProcess> => {
+  const socketName = options.execId.slice(0, 32);
+  let stdio: Stdio | undefined;
+  const request = {
+    id: options.id,
+    socketName,
+    bundle: directory,
+    logPath: undefined,
+    isTty: options.isTty,
+    hasStdin: options.hasStdin,
+    keepsStdinOpen: false,
+    execProcess: spec,
+  };
+  const onAttachable = (): void => {
+    stdio = attachStdio(kernel, `${paths.sockets}/${socketName}/attach`);
+  };
+  const clean = (): void => {
+    rmSync(directory, { recursive: true, force: true });
+    rmSync(`${paths.sockets}/${socketName}`, { recursive: true, force: true });
+  };
+  try {
+    const handle = await runConmon(
+      kernel,
+      paths,
+      request,
+      options.isDetached ? undefined : onAttachable,
+    );
+    return {
+      pid: () => handle.number,
+      stdio,
+      exited: handle.exited.finally(clean),
+      resize: (size) => writeControl(directory, `1 ${size.height} ${size.width}\n`),
+    };
+  } catch (error) {
+    stdio?.close();
+    clean();
+    throw error;
+  }
+};
+
+export const startExec = async (
+  kernel: SocketKernel,
+  paths: ConmonPaths,
+  execRoot: string,
+  options: ExecOptions,
+): Promise<ExecProcess> => {
+  const directory = `${execRoot}/${options.execId}`;
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const spec = `${directory}/process.json`;
+  writeFileSync(spec, options.process, { mode: 0o600 });
+  if (options.isTty || options.isDetached) {
+    return monitoredExec(kernel, paths, options, directory, spec);
+  }
+  try {
+    return directExec(paths, options, directory, spec);
+  } catch (cause) {
+    rmSync(directory, { recursive: true, force: true });
+    throw new NaruError("unavailable", `could not run "${paths.runtime}"`, { cause });
+  }
+};

@@ -1,0 +1,93 @@
+/**
+ * OCI runtimes (crun, runc, …) through conmon. The manual of this room.
+ *
+ * Life of a container process: `create` makes namespaces, cgroup and root and leaves the process
+ * waiting; `start` lets it go; the exit is told once to `onExit`; `delete` removes the runtime's
+ * state and the cgroup. conmon is the parent of the process: it keeps stdio, the log file and the
+ * exit code while the daemon is away, and writes `<exits>/<id>` when the process ends.
+ *
+ * Every method may be called again after a crash: `delete` of what is gone is no error.
+ */
+import type { OutputChunk } from "#runtime/output.ts";
+
+export interface RuntimeOptions {
+  /** `<execRoot>/runtime`: the runtime's state, attach sockets, exit files. */
+  readonly root: string;
+  readonly conmonPath: string;
+  readonly runtimePath: string;
+  /** "crun" lets naru start by the exec fifo; others are started by their own command. */
+  readonly runtimeName: string;
+}
+
+export interface CreateOptions {
+  readonly id: string;
+  /** Directory; config.json is written into it here. */
+  readonly bundle: string;
+  readonly config: string;
+  /** undefined = no log. */
+  readonly logPath: string | undefined;
+  readonly isTty: boolean;
+  readonly hasStdin: boolean;
+  /** Stdin stays open when the first attached client is gone. */
+  readonly keepsStdinOpen: boolean;
+}
+
+export interface CreatedProcess {
+  readonly pid: number;
+  readonly conmonPid: number;
+}
+
+export interface ExitNotice {
+  readonly id: string;
+  readonly exitCode: number;
+  /** RFC 3339, the moment conmon saw the end. */
+  readonly finishedAt: string;
+}
+
+/** Live stdio of a process. One per client; all see all output. */
+export interface Stdio {
+  readonly output: AsyncIterable<OutputChunk>;
+  write(bytes: Uint8Array): Promise<void>;
+  closeStdin(): void;
+  close(): void;
+}
+
+export interface ExecOptions {
+  /** The container's id. */
+  readonly id: string;
+  readonly execId: string;
+  /** OCI process JSON. */
+  readonly process: string;
+  readonly isTty: boolean;
+  readonly hasStdin: boolean;
+  readonly isDetached: boolean;
+}
+
+export interface ExecProcess {
+  /** 0 while unknown. */
+  readonly pid: () => number;
+  /** undefined when detached. */
+  readonly stdio: Stdio | undefined;
+  readonly exited: Promise<number>;
+  resize(size: { height: number; width: number }): void;
+}
+
+export interface Runtime {
+  readonly name: string;
+  /** Throws failed_precondition with the runtime's message; nothing is left behind. */
+  create(options: CreateOptions): Promise<CreatedProcess>;
+  start(id: string, process: CreatedProcess): Promise<void>;
+  /** Removes the runtime's state, attach socket and exit file. Kills what is still there. */
+  delete(id: string): Promise<void>;
+  attach(id: string): Stdio;
+  resize(bundle: string, size: { height: number; width: number }): void;
+  /** conmon opens its log path anew (after a rotation by rename). */
+  reopenLog(bundle: string): void;
+  exec(options: ExecOptions): Promise<ExecProcess>;
+  /** The exit of a container that ended while nobody watched. */
+  pastExit(id: string): ExitNotice | undefined;
+  /** Called for each exit from now on. */
+  onExit(listener: (notice: ExitNotice) => void): void;
+  /** Stops watching. Processes run on. */
+  close(): void;
+}
