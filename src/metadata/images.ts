@@ -1,0 +1,385 @@
+/**
+ * Rows about images: configs, names, sizes of layers, and which blobs hold a layer.
+ *
+ * Everything is kept in memory and read from there (a name is resolved on every `run`); every change
+ * is committed to the database first. One instance per database: nobody else writes these tables.
+ * The caller wraps changes that belong together in `Database.transaction` and must not catch inside:
+ * after a rolled-back transaction `reload()` brings memory back to what is stored.
+ */
+import type { Database, Migration } from "#database/database.ts";
+import { type ImageConfig, parseImageConfig } from "#spec/image/config.ts";
+import type { Digest } from "#spec/image/digest.ts";
+import { hexOf } from "#spec/image/digest.ts";
+
+export const IMAGE_MIGRATIONS: readonly Migration[] = [
+  {
+    id: 10,
+    sql: `
+      CREATE TABLE images (
+        id TEXT PRIMARY KEY,
+        config TEXT NOT NULL,
+        parent TEXT,
+        manifest_digest TEXT,
+        size_bytes INTEGER NOT NULL,
+        stored_at TEXT NOT NULL,
+        last_tagged_at TEXT
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE image_references (
+        repository TEXT NOT NULL,
+        tag TEXT NOT NULL DEFAULT '',
+        digest TEXT NOT NULL DEFAULT '',
+        image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+        PRIMARY KEY (repository, tag, digest)
+      ) STRICT, WITHOUT ROWID;
+      CREATE INDEX image_references_image ON image_references (image_id);
+      CREATE TABLE image_layers (
+        diff_id TEXT PRIMARY KEY,
+        size_bytes INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE image_layer_blobs (
+        diff_id TEXT NOT NULL REFERENCES image_layers (diff_id) ON DELETE CASCADE,
+        digest TEXT NOT NULL,
+        media_type TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        PRIMARY KEY (diff_id, digest)
+      ) STRICT, WITHOUT ROWID;`,
+  },
+];
+
+export interface ImageRow {
+  /** Digest of `configText`. */
+  readonly id: Digest;
+  /** The config's exact bytes. */
+  readonly configText: string;
+  readonly config: ImageConfig;
+  /** The image this one was made from on this machine (commit, build). */
+  readonly parent?: Digest;
+  /** The manifest it was pulled or loaded with, a blob in content. */
+  readonly manifestDigest?: Digest;
+  /** Sum of the unpacked layers. */
+  readonly sizeBytes: number;
+  readonly storedAt: string;
+  readonly lastTaggedAt?: string;
+}
+
+/** Either a tag or a digest is set. */
+export interface ReferenceRow {
+  /** "docker.io/library/alpine". */
+  readonly repository: string;
+  readonly tag?: string;
+  readonly digest?: Digest;
+  readonly imageId: Digest;
+}
+
+export interface LayerBlobRow {
+  readonly diffId: Digest;
+  /** Equal to `diffId` when the blob is the plain tar. */
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+}
+
+export interface ImageRows {
+  get(id: Digest): ImageRow | undefined;
+  list(): IterableIterator<ImageRow>;
+  /** Ids whose hex starts with `prefix`; at most two are needed to know it is ambiguous. */
+  withPrefix(prefix: string, limit: number): Digest[];
+  /** Images whose `parent` is `id`. */
+  children(id: Digest): Digest[];
+  /** Adds the image, or keeps the stored row and fills in parent or manifest it did not have. */
+  put(row: Omit<ImageRow, "config">): ImageRow;
+  delete(id: Digest): void;
+
+  findReference(repository: string, tag: string | undefined, digest?: Digest): Digest | undefined;
+  /** Of one image in order of name; of all images without `imageId`. */
+  references(imageId?: Digest): readonly ReferenceRow[];
+  /** Points the name at the image, away from another where it was; sets lastTaggedAt to `at` when given. */
+  setReference(row: ReferenceRow, at?: string): void;
+  deleteReference(row: Omit<ReferenceRow, "imageId">): void;
+
+  /** Unpacked bytes of a layer; undefined when never stored. */
+  layerSize(diffId: Digest): number | undefined;
+  putLayer(diffId: Digest, sizeBytes: number, blobs: readonly Omit<LayerBlobRow, "diffId">[]): void;
+  deleteLayer(diffId: Digest): void;
+  layerBlobs(diffId: Digest): readonly LayerBlobRow[];
+  /** Layers of which one blob has this digest. */
+  layersOfBlob(digest: Digest): Digest[];
+  /** Every layer with a row. */
+  layers(): readonly Digest[];
+  reload(): void;
+}
+
+interface StoredImage {
+  readonly id: Digest;
+  readonly config: string;
+  readonly parent: Digest | null;
+  readonly manifest_digest: Digest | null;
+  readonly size_bytes: number;
+  readonly stored_at: string;
+  readonly last_tagged_at: string | null;
+}
+
+interface StoredReference {
+  readonly repository: string;
+  readonly tag: string;
+  readonly digest: Digest | "";
+  readonly image_id: Digest;
+}
+
+/** Parses the config at first use: a start with many images pays only for those asked for. */
+class Row implements ImageRow {
+  readonly id: Digest;
+  readonly configText: string;
+  readonly parent?: Digest;
+  readonly manifestDigest?: Digest;
+  readonly sizeBytes: number;
+  readonly storedAt: string;
+  readonly lastTaggedAt?: string;
+  #config: ImageConfig | undefined;
+
+  constructor(row: Omit<ImageRow, "config">) {
+    this.id = row.id;
+    this.configText = row.configText;
+    if (row.parent !== undefined) this.parent = row.parent;
+    if (row.manifestDigest !== undefined) this.manifestDigest = row.manifestDigest;
+    this.sizeBytes = row.sizeBytes;
+    this.storedAt = row.storedAt;
+    if (row.lastTaggedAt !== undefined) this.lastTaggedAt = row.lastTaggedAt;
+  }
+
+  withTagTime(at: string): Row {
+    return new Row({
+      id: this.id,
+      configText: this.configText,
+      ...(this.parent === undefined ? {} : { parent: this.parent }),
+      ...(this.manifestDigest === undefined ? {} : { manifestDigest: this.manifestDigest }),
+      sizeBytes: this.sizeBytes,
+      storedAt: this.storedAt,
+      lastTaggedAt: at,
+    });
+  }
+
+  get config(): ImageConfig {
+    this.#config ??= parseImageConfig(this.configText);
+    return this.#config;
+  }
+}
+
+const fromStored = (stored: StoredImage): Row =>
+  new Row({
+    id: stored.id,
+    configText: stored.config,
+    ...(stored.parent === null ? {} : { parent: stored.parent }),
+    ...(stored.manifest_digest === null ? {} : { manifestDigest: stored.manifest_digest }),
+    sizeBytes: stored.size_bytes,
+    storedAt: stored.stored_at,
+    ...(stored.last_tagged_at === null ? {} : { lastTaggedAt: stored.last_tagged_at }),
+  });
+
+const keyOf = (repository: string, tag: string | undefined, digest: string | undefined): string =>
+  `${repository}:${tag ?? ""}@${digest ?? ""}`;
+
+/** Tags of a repository before its digests. */
+const byName = (a: ReferenceRow, b: ReferenceRow): number => {
+  if (a.repository !== b.repository) return a.repository < b.repository ? -1 : 1;
+  if ((a.tag === undefined) !== (b.tag === undefined)) return a.tag === undefined ? 1 : -1;
+  return (a.tag ?? a.digest ?? "") < (b.tag ?? b.digest ?? "") ? -1 : 1;
+};
+
+class Images implements ImageRows {
+  readonly #database: Database;
+  readonly #images = new Map<Digest, Row>();
+  readonly #references = new Map<string, ReferenceRow>();
+  readonly #namesOf = new Map<Digest, ReferenceRow[]>();
+  readonly #layers = new Map<Digest, number>();
+
+  constructor(database: Database) {
+    this.#database = database;
+    this.reload();
+  }
+
+  reload(): void {
+    const database = this.#database;
+    for (const map of [this.#images, this.#references, this.#namesOf, this.#layers]) map.clear();
+    for (const stored of database.all<StoredImage>("SELECT * FROM images")) {
+      this.#images.set(stored.id, fromStored(stored));
+    }
+    for (const stored of database.all<StoredReference>("SELECT * FROM image_references")) {
+      this.#remember({
+        repository: stored.repository,
+        ...(stored.tag === "" ? {} : { tag: stored.tag }),
+        ...(stored.digest === "" ? {} : { digest: stored.digest }),
+        imageId: stored.image_id,
+      });
+    }
+    const layers = database.all<{ diff_id: Digest; size_bytes: number }>(
+      "SELECT * FROM image_layers",
+    );
+    for (const layer of layers) this.#layers.set(layer.diff_id, layer.size_bytes);
+  }
+
+  #remember(row: ReferenceRow): void {
+    this.#references.set(keyOf(row.repository, row.tag, row.digest), row);
+    const names = [...(this.#namesOf.get(row.imageId) ?? []), row].toSorted(byName);
+    this.#namesOf.set(row.imageId, names);
+  }
+
+  #forget(row: ReferenceRow): void {
+    this.#references.delete(keyOf(row.repository, row.tag, row.digest));
+    const names = (this.#namesOf.get(row.imageId) ?? []).filter((name) => name !== row);
+    this.#namesOf.set(row.imageId, names);
+  }
+
+  get(id: Digest): ImageRow | undefined {
+    return this.#images.get(id);
+  }
+
+  list(): IterableIterator<ImageRow> {
+    return this.#images.values();
+  }
+
+  withPrefix(prefix: string, limit: number): Digest[] {
+    const found: Digest[] = [];
+    for (const id of this.#images.keys()) {
+      if (hexOf(id).startsWith(prefix) && found.push(id) >= limit) break;
+    }
+    return found;
+  }
+
+  children(id: Digest): Digest[] {
+    return [...this.#images.values()].filter((row) => row.parent === id).map((row) => row.id);
+  }
+
+  put(row: Omit<ImageRow, "config">): ImageRow {
+    const old = this.#images.get(row.id);
+    const parent = old?.parent ?? row.parent;
+    const manifestDigest = old?.manifestDigest ?? row.manifestDigest;
+    const lastTaggedAt = old?.lastTaggedAt ?? row.lastTaggedAt;
+    const merged = new Row({
+      ...row,
+      storedAt: old?.storedAt ?? row.storedAt,
+      ...(parent === undefined ? {} : { parent }),
+      ...(manifestDigest === undefined ? {} : { manifestDigest }),
+      ...(lastTaggedAt === undefined ? {} : { lastTaggedAt }),
+    });
+    this.#database.run(
+      `INSERT INTO images (id, config, parent, manifest_digest, size_bytes, stored_at, last_tagged_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET parent = excluded.parent,
+         manifest_digest = excluded.manifest_digest, size_bytes = excluded.size_bytes`,
+      merged.id,
+      merged.configText,
+      merged.parent ?? null,
+      merged.manifestDigest ?? null,
+      merged.sizeBytes,
+      merged.storedAt,
+      merged.lastTaggedAt ?? null,
+    );
+    this.#images.set(merged.id, merged);
+    return merged;
+  }
+
+  delete(id: Digest): void {
+    this.#database.run("DELETE FROM images WHERE id = ?", id);
+    for (const name of this.#namesOf.get(id) ?? []) this.#forget(name);
+    this.#namesOf.delete(id);
+    this.#images.delete(id);
+  }
+
+  findReference(repository: string, tag: string | undefined, digest?: Digest): Digest | undefined {
+    return this.#references.get(keyOf(repository, tag, digest))?.imageId;
+  }
+
+  references(imageId?: Digest): readonly ReferenceRow[] {
+    if (imageId !== undefined) return this.#namesOf.get(imageId) ?? [];
+    return [...this.#references.values()].toSorted(byName);
+  }
+
+  setReference(row: ReferenceRow, at?: string): void {
+    const { repository, tag = "", digest = "" } = row;
+    this.#database.transaction(() => {
+      this.#database.run(
+        "INSERT OR REPLACE INTO image_references (repository, tag, digest, image_id) VALUES (?, ?, ?, ?)",
+        repository,
+        tag,
+        digest,
+        row.imageId,
+      );
+      if (at === undefined) return;
+      this.#database.run("UPDATE images SET last_tagged_at = ? WHERE id = ?", at, row.imageId);
+    });
+    const old = this.#references.get(keyOf(repository, row.tag, row.digest));
+    if (old !== undefined) this.#forget(old);
+    this.#remember(row);
+    const image = this.#images.get(row.imageId);
+    if (image !== undefined && at !== undefined) {
+      this.#images.set(image.id, image.withTagTime(at));
+    }
+  }
+
+  deleteReference(row: Omit<ReferenceRow, "imageId">): void {
+    const { repository, tag, digest } = row;
+    this.#database.run(
+      "DELETE FROM image_references WHERE repository = ? AND tag = ? AND digest = ?",
+      repository,
+      tag ?? "",
+      digest ?? "",
+    );
+    const old = this.#references.get(keyOf(repository, tag, digest));
+    if (old !== undefined) this.#forget(old);
+  }
+
+  layerSize(diffId: Digest): number | undefined {
+    return this.#layers.get(diffId);
+  }
+
+  putLayer(
+    diffId: Digest,
+    sizeBytes: number,
+    blobs: readonly Omit<LayerBlobRow, "diffId">[],
+  ): void {
+    this.#database.transaction(() => {
+      this.#database.run(
+        "INSERT OR IGNORE INTO image_layers (diff_id, size_bytes) VALUES (?, ?)",
+        diffId,
+        sizeBytes,
+      );
+      for (const blob of blobs) {
+        this.#database.run(
+          "INSERT OR REPLACE INTO image_layer_blobs (diff_id, digest, media_type, size_bytes) VALUES (?, ?, ?, ?)",
+          diffId,
+          blob.digest,
+          blob.mediaType,
+          blob.sizeBytes,
+        );
+      }
+    });
+    if (!this.#layers.has(diffId)) this.#layers.set(diffId, sizeBytes);
+  }
+
+  deleteLayer(diffId: Digest): void {
+    this.#database.run("DELETE FROM image_layers WHERE diff_id = ?", diffId);
+    this.#layers.delete(diffId);
+  }
+
+  layerBlobs(diffId: Digest): readonly LayerBlobRow[] {
+    return this.#database.all<LayerBlobRow & Record<string, never>>(
+      `SELECT diff_id AS diffId, digest, media_type AS mediaType, size_bytes AS sizeBytes
+       FROM image_layer_blobs WHERE diff_id = ? ORDER BY digest = diff_id DESC, size_bytes`,
+      diffId,
+    );
+  }
+
+  layersOfBlob(digest: Digest): Digest[] {
+    return this.#database
+      .all<{ diff_id: Digest }>("SELECT diff_id FROM image_layer_blobs WHERE digest = ?", digest)
+      .map((row) => row.diff_id);
+  }
+
+  layers(): readonly Digest[] {
+    return [...this.#layers.keys()];
+  }
+}
+
+/** `database` must have `IMAGE_MIGRATIONS`. */
+export const createImageRows = (database: Database): ImageRows => new Images(database);
