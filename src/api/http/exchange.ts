@@ -1,0 +1,52 @@
+/**
+ * One request and its answer, as handlers see them. Exactly one of `answer`, `prepared`, `stream`
+ * and `hijack` is called once; when the handler's promise settles the exchange must be complete,
+ * otherwise the connection is cut so that the client notices.
+ */
+import type { RequestHead } from "#api/http/head.ts";
+import type { PreparedAnswer } from "#api/http/prepared.ts";
+
+/** Header fields that are already serialised: "Name: value\r\n" each; "" for none. */
+export type FieldText = string;
+
+export interface AnswerStream {
+  /** Resolves when the client's side took the bytes. Throws canceled once the client is gone. */
+  write(data: string | Uint8Array): Promise<void>;
+  end(): void;
+}
+
+/** A connection that left HTTP. Half-closes in either direction are kept apart. */
+export interface RawConnection {
+  /** Ends at the client's half-close, or when it is gone. */
+  readonly input: AsyncIterable<Buffer>;
+  /** Aborts when the client is gone altogether. */
+  readonly signal: AbortSignal;
+  /** As AnswerStream.write. */
+  write(data: string | Uint8Array): Promise<void>;
+  /** Half-close: the client reads end of file, its bytes still arrive. */
+  endOutput(): void;
+}
+
+export interface Exchange {
+  readonly head: RequestHead;
+  /** The answer has begun: its status can no longer be changed. */
+  readonly isAnswered: boolean;
+  /** Aborts when the client half-closes or disappears before the answer is complete. */
+  readonly signal: AbortSignal;
+  /** True when a body was announced, whatever its length turns out to be. */
+  readonly hasBody: boolean;
+  /** The body, once, with back-pressure. Throws invalid_argument on framing errors, canceled when cut short. */
+  body(): AsyncIterable<Buffer>;
+  /** The whole body; resource_exhausted past `limitBytes`, deadline_exceeded past `timeoutMs`. */
+  readBody(limits: { limitBytes: number; timeoutMs: number }): Promise<Buffer>;
+  /** A complete answer in one write. Content-Length is added; no body goes out for HEAD, 204, 304. */
+  answer(status: number, fields: FieldText, body?: string | Uint8Array): void;
+  /** As `answer`, for one made beforehand. */
+  prepared(answer: PreparedAnswer): void;
+  /** Writes the head at once, then the body in pieces. */
+  stream(status: number, fields: FieldText): AnswerStream;
+  /** Writes `headText` (status line and fields, ending in an empty line) and leaves HTTP. */
+  hijack(headText: string): RawConnection;
+}
+
+export type ExchangeHandler = (exchange: Exchange) => void | Promise<void>;

@@ -1,0 +1,67 @@
+/** The writing side of a connection: back-pressure as a promise, silence after the end. */
+import type { Duplex } from "node:stream";
+
+import { NaruError } from "#lib/errors.ts";
+
+/** Up to here a chunk and its framing are copied into one write; beyond, the copy costs more. */
+const COPY_LIMIT_BYTES = 16 * 1024;
+
+export class Outbound {
+  readonly #socket: Duplex;
+  #isGone = false;
+  #drain: PromiseWithResolvers<void> | undefined;
+
+  constructor(socket: Duplex) {
+    this.#socket = socket;
+    socket.on("drain", () => this.#release());
+  }
+
+  /** Returns false when the caller should wait for `drained`. */
+  write(data: string | Uint8Array): boolean {
+    if (this.#isGone) return true;
+    return typeof data === "string" ? this.#socket.write(data, "utf8") : this.#socket.write(data);
+  }
+
+  /** Writes and waits until the kernel took it. Throws canceled when the client is gone. */
+  async send(data: string | Uint8Array): Promise<void> {
+    if (!this.write(data)) await this.#drained();
+    if (this.#isGone) throw gone();
+  }
+
+  /** One chunk of a chunked body (RFC 9112 §7.1). */
+  async sendChunk(data: string | Uint8Array): Promise<void> {
+    if (this.#isGone) throw gone();
+    const size = typeof data === "string" ? Buffer.byteLength(data) : data.length;
+    // An empty chunk would end the body.
+    if (size === 0) return;
+    if (typeof data === "string") {
+      await this.send(`${size.toString(16)}\r\n${data}\r\n`);
+    } else if (size <= COPY_LIMIT_BYTES) {
+      await this.send(Buffer.concat([Buffer.from(`${size.toString(16)}\r\n`), data, CRLF]));
+    } else {
+      this.#socket.write(`${size.toString(16)}\r\n`, "latin1");
+      this.#socket.write(data);
+      await this.send(CRLF);
+    }
+  }
+
+  /** The connection is closed: nobody waits for it any more. */
+  abandon(): void {
+    this.#isGone = true;
+    this.#release();
+  }
+
+  #drained(): Promise<void> {
+    this.#drain ??= Promise.withResolvers<void>();
+    return this.#drain.promise;
+  }
+
+  #release(): void {
+    this.#drain?.resolve();
+    this.#drain = undefined;
+  }
+}
+
+const CRLF = Buffer.from("\r\n");
+
+const gone = (): NaruError => new NaruError("canceled", "the client closed its connection");

@@ -1,0 +1,376 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
+import net from "node:net";
+
+import type { Exchange } from "#api/http/exchange.ts";
+import { createHttpServer } from "#api/http/server.ts";
+import { randomHex, sleep } from "#lib/clock.ts";
+import { silentLogger } from "#lib/log.ts";
+
+const MIB = 1024 * 1024;
+const path = `/tmp/naru-http-${randomHex(6)}.sock`;
+/** What the handler under test saw. */
+const seen: string[] = [];
+
+const collect = async (input: AsyncIterable<Buffer>): Promise<Buffer> => {
+  const parts: Buffer[] = [];
+  for await (const part of input) parts.push(part);
+  return Buffer.concat(parts);
+};
+
+const routes: Record<string, (exchange: Exchange) => void | Promise<void>> = {
+  "/sync": (x) => x.answer(200, "", "hello"),
+  "/later": async (x) => {
+    await sleep(20);
+    x.answer(200, "", "later");
+  },
+  "/echo": async (x) => x.answer(200, "", await x.readBody({ limitBytes: 1000, timeoutMs: 200 })),
+  "/ignore-body": (x) => x.answer(200, "", "ignored"),
+  "/none": (x) => x.answer(204, ""),
+  "/stream": async (x) => {
+    const stream = x.stream(200, "");
+    await stream.write("one");
+    await stream.write(Buffer.from("two"));
+    stream.end();
+  },
+  "/throws": () => {
+    throw new Error("broken");
+  },
+  "/half": async (x) => {
+    await x.stream(200, "").write("half");
+    throw new Error("broken in the middle");
+  },
+  "/nothing": () => undefined,
+  "/count": async (x) => {
+    let size = 0;
+    for await (const part of x.body()) {
+      size += part.length;
+      if (seen.includes("slow")) await sleep(1);
+    }
+    x.answer(200, "", String(size));
+  },
+  "/flood": async (x) => {
+    const stream = x.stream(200, "");
+    const block = Buffer.alloc(MIB, "x");
+    for (let index = 0; index < 100; index += 1) {
+      await stream.write(block);
+      seen.push("block");
+    }
+    stream.end();
+  },
+  "/until-gone": async (x) => {
+    x.stream(200, "");
+    const { promise, resolve } = Promise.withResolvers<void>();
+    x.signal.addEventListener("abort", () => resolve());
+    await promise;
+    seen.push("gone");
+  },
+  "/hijack-echo": async (x) => {
+    const raw = x.hijack("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n");
+    for await (const part of raw.input) await raw.write(part);
+    await raw.write("EOF seen");
+    raw.endOutput();
+  },
+  "/hijack-first-out": async (x) => {
+    const raw = x.hijack("HTTP/1.1 200 OK\r\n\r\n");
+    await raw.write("bye");
+    raw.endOutput();
+    seen.push((await collect(raw.input)).toString());
+  },
+  "/hijack-count": async (x) => {
+    const raw = x.hijack("HTTP/1.1 101 UPGRADED\r\n\r\n");
+    let size = 0;
+    for await (const part of raw.input) size += part.length;
+    await raw.write(String(size));
+  },
+  "/hijack-flood": async (x) => {
+    const raw = x.hijack("HTTP/1.1 101 UPGRADED\r\n\r\n");
+    const block = Buffer.alloc(MIB, "y");
+    try {
+      for (let index = 0; index < 100; index += 1) {
+        await raw.write(block);
+        seen.push("block");
+      }
+    } catch {
+      seen.push(`cut ${raw.signal.aborted}`);
+    }
+  },
+};
+
+const http = createHttpServer({
+  handler: (exchange) =>
+    (routes[exchange.head.path] ?? ((x: Exchange) => x.answer(404, "", "?")))(exchange),
+  fields: "Server: test\r\n",
+  logger: silentLogger,
+});
+const server = net.createServer({ allowHalfOpen: true }, (socket) => http.onConnection(socket));
+beforeAll(async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.listen(path, resolve);
+  await promise;
+});
+afterAll(() => {
+  server.close();
+  rmSync(path, { force: true });
+});
+
+const dial = async (): Promise<net.Socket> => {
+  const socket = net.connect({ path, allowHalfOpen: true });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  socket.once("connect", resolve);
+  socket.on("error", () => undefined);
+  await promise;
+  return socket;
+};
+
+/** Sends `text`, optionally half-closes, returns all that comes until the server closes. */
+const talk = async (text: string, keepOpen = false): Promise<string> => {
+  const socket = await dial();
+  socket.write(text);
+  const parts: Buffer[] = [];
+  socket.on("data", (part: Buffer) => parts.push(part));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  socket.once("end", resolve);
+  socket.once("close", () => resolve());
+  if (!keepOpen) socket.end();
+  await Promise.race([promise, sleep(2000)]);
+  socket.destroy();
+  return Buffer.concat(parts)
+    .toString()
+    .replaceAll(/Date: [^\r]*\r\n/g, "");
+};
+const get = (url: string, more = ""): string => `GET ${url} HTTP/1.1\r\nHost: d\r\n${more}\r\n`;
+const post = (url: string, more: string): string => `POST ${url} HTTP/1.1\r\nHost: d\r\n${more}`;
+const bodyOf = (answer: string): string => answer.slice(answer.indexOf("\r\n\r\n") + 4);
+
+const until = async (condition: () => boolean): Promise<void> => {
+  for (let waits = 0; waits < 300 && !condition(); waits += 1) await sleep(10);
+  expect(condition()).toBe(true);
+};
+
+test("an answer, head and body", async () => {
+  expect(await talk(get("/sync"))).toBe(
+    "HTTP/1.1 200 OK\r\nServer: test\r\nContent-Length: 5\r\n\r\nhello",
+  );
+});
+
+test("HEAD has the length and no body; 204 has neither", async () => {
+  expect(await talk("HEAD /sync HTTP/1.1\r\nHost: d\r\n\r\n")).toEndWith(
+    "Content-Length: 5\r\n\r\n",
+  );
+  expect(await talk(get("/none"))).toBe("HTTP/1.1 204 No Content\r\nServer: test\r\n\r\n");
+});
+
+test("pipelined requests are answered in order, sync and async mixed", async () => {
+  const answer = await talk(get("/later") + get("/sync") + get("/later") + get("/sync"), true);
+  expect([...answer.matchAll(/later|hello/g)].map((m) => m[0])).toEqual([
+    "later",
+    "hello",
+    "later",
+    "hello",
+  ]);
+});
+
+test("a request in single bytes", async () => {
+  const socket = await dial();
+  let answer = "";
+  socket.on("data", (part) => void (answer += part.toString()));
+  for (const byte of post("/echo", "Content-Length: 3\r\n\r\nabc") + get("/sync")) {
+    socket.write(byte);
+    await sleep(0);
+  }
+  await until(() => answer.endsWith("hello"));
+  expect(answer).toContain("\r\n\r\nabc");
+  socket.destroy();
+});
+
+test("keep-alive repeats, close closes, 1.0 is told", async () => {
+  const close = get("/sync", "Connection: close\r\n");
+  expect(await talk(get("/sync") + get("/sync") + close, true)).toEndWith(
+    "Connection: close\r\n\r\nhello",
+  );
+  expect(await talk("GET /sync HTTP/1.0\r\n\r\n", true)).toContain("Connection: close");
+  expect(await talk("GET /sync HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")).toContain(
+    "Connection: keep-alive",
+  );
+  expect(bodyOf(await talk("GET /stream HTTP/1.0\r\n\r\n", true))).toBe("onetwo");
+});
+
+test("chunked both ways", async () => {
+  expect(bodyOf(await talk(get("/stream")))).toBe("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n");
+  const request = post("/echo", "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
+  expect(bodyOf(await talk(request))).toBe("abc");
+});
+
+test("100-continue only when the body is read", async () => {
+  const socket = await dial();
+  let answer = "";
+  socket.on("data", (part) => void (answer += part.toString()));
+  socket.write(post("/echo", "Content-Length: 3\r\nExpect: 100-continue\r\n\r\n"));
+  await until(() => answer === "HTTP/1.1 100 Continue\r\n\r\n");
+  socket.write("abc");
+  await until(() => answer.endsWith("\r\n\r\nabc"));
+  socket.destroy();
+  const ignored = await talk(
+    post("/ignore-body", "Content-Length: 3\r\nExpect: 100-continue\r\n\r\n"),
+    true,
+  );
+  expect(ignored).toStartWith("HTTP/1.1 200");
+  expect(ignored).toContain("Connection: close");
+});
+
+test("an unread body is skipped, a huge one costs the connection", async () => {
+  expect(await talk(post("/ignore-body", "Content-Length: 3\r\n\r\nabc") + get("/sync"))).toEndWith(
+    "hello",
+  );
+  const socket = await dial();
+  let answer = "";
+  let isOver = false;
+  socket.on("data", (part) => void (answer += part.toString()));
+  socket.on("end", () => (isOver = true));
+  socket.write(post("/ignore-body", `Content-Length: ${10 * MIB}\r\n\r\n`));
+  socket.write(Buffer.alloc(MIB));
+  await until(() => isOver);
+  expect(answer).toEndWith("ignored");
+  socket.destroy();
+});
+
+test("bodies past the limit and late ones are refused", async () => {
+  expect(await talk(post("/echo", `Content-Length: 1001\r\n\r\n`), true)).toStartWith(
+    "HTTP/1.1 500",
+  );
+  expect(await talk(post("/echo", `Content-Length: 10\r\n\r\nabc`), true)).toContain(
+    "did not arrive in time",
+  );
+  expect(await talk(post("/echo", `Transfer-Encoding: chunked\r\n\r\nzz\r\n`), true)).toContain(
+    "malformed chunked",
+  );
+});
+
+test("errors before and after the answer began", async () => {
+  expect(await talk(get("/throws"), true)).toStartWith("HTTP/1.1 500");
+  expect(await talk(get("/nothing"), true)).toStartWith("HTTP/1.1 500");
+  expect(await talk(get("/half"), true)).not.toContain("0\r\n\r\n");
+});
+
+test("what is not HTTP is refused and closed", async () => {
+  expect(await talk("hello\r\n\r\n", true)).toStartWith("HTTP/1.1 400 Bad Request");
+  expect(await talk(`GET / HTTP/1.1\r\nX: ${"a".repeat(300 * 1024)}`, true)).toStartWith(
+    "HTTP/1.1 431",
+  );
+  expect(await talk("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", true)).toStartWith("HTTP/1.1 505");
+});
+
+test("100 MB up with a slow reader stays bounded", async () => {
+  const before = process.memoryUsage().rss;
+  seen.push("slow");
+  const socket = await dial();
+  let answer = "";
+  socket.on("data", (part) => void (answer += part.toString()));
+  const block = Buffer.alloc(MIB, "z");
+  socket.write(post("/count", `Content-Length: ${100 * MIB}\r\n\r\n`));
+  for (let index = 0; index < 100; index += 1) {
+    if (!socket.write(block)) await new Promise((resolve) => socket.once("drain", resolve));
+  }
+  await until(() => answer.endsWith(String(100 * MIB)));
+  seen.length = 0;
+  expect(process.memoryUsage().rss - before).toBeLessThan(80 * MIB);
+  socket.destroy();
+}, 30_000);
+
+test("100 MB down waits for a reader that pauses", async () => {
+  seen.length = 0;
+  const socket = await dial();
+  let size = 0;
+  socket.write(get("/flood"));
+  socket.pause();
+  await sleep(150);
+  expect(seen.length).toBeLessThan(4);
+  socket.on("data", (part: Buffer) => void (size += part.length));
+  socket.resume();
+  await until(() => size > 100 * MIB && seen.length === 100);
+  socket.destroy();
+}, 30_000);
+
+test("a client that vanishes aborts", async () => {
+  seen.length = 0;
+  const socket = await dial();
+  socket.write(get("/until-gone"));
+  await sleep(30);
+  socket.destroy();
+  await until(() => seen.includes("gone"));
+});
+
+test("hijack: early bytes, the client's half-close, the server's last words", async () => {
+  const request = post("/hijack-echo", "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n");
+  expect(bodyOf(await talk(`${request}early bytes `))).toBe("early bytes EOF seen");
+});
+
+test("hijack: a body before the raw bytes belongs to the request", async () => {
+  const counted = post("/hijack-echo", "Upgrade: tcp\r\nContent-Length: 2\r\n\r\n{}raw ");
+  expect(bodyOf(await talk(counted))).toBe("raw EOF seen");
+  const chunked = post(
+    "/hijack-echo",
+    "Upgrade: tcp\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nraw ",
+  );
+  expect(bodyOf(await talk(chunked))).toBe("raw EOF seen");
+  const asBody = post("/hijack-echo", "Transfer-Encoding: chunked\r\n\r\n4\r\nraw \r\n0\r\n\r\n");
+  expect(bodyOf(await talk(asBody))).toBe("raw EOF seen");
+});
+
+test("hijack: the server half-closes first and still hears the client", async () => {
+  seen.length = 0;
+  const socket = await dial();
+  let answer = "";
+  let isOver = false;
+  socket.on("data", (part) => void (answer += part.toString()));
+  socket.on("end", () => (isOver = true));
+  socket.write(post("/hijack-first-out", "\r\n"));
+  await until(() => isOver);
+  expect(bodyOf(answer)).toBe("bye");
+  socket.end("still here");
+  await until(() => seen.includes("still here"));
+});
+
+test("hijack: 100 MB in", async () => {
+  const socket = await dial();
+  let answer = "";
+  socket.on("data", (part) => void (answer += part.toString()));
+  const block = Buffer.alloc(MIB, "z");
+  socket.write(post("/hijack-count", "Upgrade: tcp\r\n\r\n"));
+  for (let index = 0; index < 100; index += 1) {
+    if (!socket.write(block)) await new Promise((resolve) => socket.once("drain", resolve));
+  }
+  socket.end();
+  await until(() => answer.endsWith(String(100 * MIB)));
+  socket.destroy();
+}, 30_000);
+
+test("hijack: 100 MB out with back-pressure, and a client that vanishes half-way", async () => {
+  seen.length = 0;
+  const socket = await dial();
+  let size = 0;
+  socket.write(post("/hijack-flood", "Upgrade: tcp\r\n\r\n"));
+  socket.pause();
+  await sleep(100);
+  expect(seen.length).toBeLessThan(4);
+  socket.on("data", (part: Buffer) => void (size += part.length));
+  socket.resume();
+  await until(() => size > 20 * MIB);
+  socket.destroy();
+  await until(() => seen.at(-1) === "cut true" || seen.length === 100);
+  expect(seen.at(-1)).toBe("cut true");
+}, 30_000);
+
+test("no connection is left behind, and close waits for busy ones", async () => {
+  await until(() => http.connectionCount === 0);
+  const socket = await dial();
+  let answer = "";
+  socket.on("data", (part) => void (answer += part.toString()));
+  socket.on("end", () => socket.end());
+  socket.write(get("/later"));
+  await sleep(5);
+  await http.close(1000);
+  expect(answer).toEndWith("later");
+  expect(http.connectionCount).toBe(0);
+});

@@ -1,0 +1,110 @@
+/**
+ * An HTTP/1.1 server without a listening socket: `daemon/` listens (with `allowHalfOpen: true`, or
+ * half-closed streams are cut) and hands each accepted socket to `onConnection`.
+ */
+import type { Duplex } from "node:stream";
+
+import { Connection, type ConnectionOptions, type ConnectionPhase } from "#api/http/connection.ts";
+import type { ExchangeHandler } from "#api/http/exchange.ts";
+import { reasonOf } from "#api/http/status-text.ts";
+import type { Logger } from "#lib/log.ts";
+
+const TICK_MS = 1000;
+
+/** Ticks a connection may stay in a phase without a byte arriving; undefined = for ever. */
+const PATIENCE: Readonly<Record<ConnectionPhase, number | undefined>> = {
+  idle: 600,
+  head: 30,
+  exchange: undefined,
+  discarding: 30,
+  raw: undefined,
+  lingering: 30,
+  closed: undefined,
+};
+
+export interface HttpServerOptions {
+  readonly handler: ExchangeHandler;
+  /** Fields of every answer, serialised: "Server: x\r\n". */
+  readonly fields: string;
+  readonly logger: Logger;
+  /** Form of errors that happen before a handler sees the request. Default: plain text. */
+  readonly refusal?: ConnectionOptions["refusal"];
+}
+
+export interface HttpServer {
+  onConnection(socket: Duplex): void;
+  readonly connectionCount: number;
+  /** Idle connections end now, busy ones after their answer, all of them after `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+const plainRefusal: ConnectionOptions["refusal"] = (message) => ({
+  fields: "Content-Type: text/plain; charset=utf-8\r\n",
+  body: `${message}\n`,
+});
+
+export const createHttpServer = (options: HttpServerOptions): HttpServer => {
+  const connections = new Set<Connection>();
+  let timer: ReturnType<typeof setInterval> | undefined;
+  let isClosing = false;
+  let onEmpty: (() => void) | undefined;
+
+  const tick = (): void => {
+    for (const connection of connections) {
+      // A slow reader that still takes its last bytes is not idle.
+      if (connection.phase === "lingering" && connection.socket.writableLength > 0) continue;
+      connection.idleTicks += 1;
+      const patience = PATIENCE[connection.phase];
+      if (patience === undefined || connection.idleTicks < patience) continue;
+      if (connection.phase === "head") {
+        connection.outbound.write(`HTTP/1.1 408 ${reasonOf(408)}\r\nConnection: close\r\n\r\n`);
+        connection.linger();
+      } else {
+        connection.destroy();
+      }
+    }
+  };
+
+  const connectionOptions: ConnectionOptions = {
+    handler: options.handler,
+    fields: options.fields,
+    logger: options.logger,
+    refusal: options.refusal ?? plainRefusal,
+    isClosing: () => isClosing,
+    onClosed: (connection) => {
+      connections.delete(connection);
+      if (connections.size > 0) return;
+      clearInterval(timer);
+      timer = undefined;
+      onEmpty?.();
+    },
+  };
+
+  return {
+    onConnection: (socket) => {
+      if (isClosing) {
+        socket.destroy();
+        return;
+      }
+      connections.add(new Connection(socket, connectionOptions));
+      timer ??= setInterval(tick, TICK_MS).unref();
+    },
+    get connectionCount() {
+      return connections.size;
+    },
+    close: async (graceMs) => {
+      isClosing = true;
+      for (const connection of connections) {
+        if (connection.phase === "idle" || connection.phase === "head") connection.linger();
+      }
+      if (connections.size === 0) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      onEmpty = resolve;
+      const deadline = setTimeout(() => {
+        for (const connection of connections) connection.destroy();
+      }, graceMs);
+      await promise;
+      clearTimeout(deadline);
+    },
+  };
+};
