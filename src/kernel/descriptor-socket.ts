@@ -3,7 +3,7 @@ import type { Socket, SocketHandler } from "bun";
 
 export interface DescriptorSocketOptions {
   readonly fd: number;
-  readonly socket: SocketHandler;
+  readonly socket: SocketHandler<undefined>;
   /** Keep our side writable after the other side has ended. */
   readonly allowHalfOpen?: boolean;
 }

@@ -108,3 +108,9 @@ export const systemCall = (number: number, ...args: readonly Word[]): number =>
       word(args[4]),
     ),
   );
+
+const F_DUPFD_CLOEXEC = 1030;
+
+/** A second descriptor for the same open file, close-on-exec, that the caller closes. */
+export const duplicate = (fd: number): number =>
+  checked(libc().fcntl(fd, F_DUPFD_CLOEXEC, 3), "fcntl", `descriptor ${fd}`);

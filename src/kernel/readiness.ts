@@ -7,13 +7,9 @@
  * is the news. Hence it is given a duplicate, and each duplicate serves once.
  */
 import { connectDescriptor } from "#kernel/descriptor-socket.ts";
-import { checked, libc } from "#kernel/libc.ts";
+import { checked, duplicate, libc } from "#kernel/libc.ts";
 
-const F_DUPFD_CLOEXEC = 1030;
 const POLLIN = 1;
-
-const duplicate = (fd: number): number =>
-  checked(libc().fcntl(fd, F_DUPFD_CLOEXEC, 3), "fcntl", `descriptor ${fd}`);
 
 /** poll(2) without waiting. True also for a hang-up or an error: a read would not block. */
 export const isReadable = (fd: number): boolean => {
