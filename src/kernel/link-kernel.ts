@@ -1,0 +1,85 @@
+/**
+ * Network interfaces, addresses and routes: what the network room is handed. Real: `link.ts`.
+ *
+ * All calls but the deletions are synchronous and take well under a millisecond, as long as nobody
+ * else holds the kernel's one network lock (a deletion does, for tens of milliseconds). Errors are
+ * NaruErrors with the kernel's own sentence where it gives one; `details.errno` holds the name.
+ * Names have at most 15 bytes.
+ */
+export interface BridgeOptions {
+  /** Own addresses with the length of their network: `["10.88.0.1/16"]`, either family. */
+  readonly addresses: readonly string[];
+  readonly mtu?: number;
+  /** Without one the bridge takes the lowest address among its ports and changes with them. */
+  readonly mac?: string;
+}
+
+export interface VethOptions {
+  readonly hostName: string;
+  /** The bridge to join; without one the end stands alone. */
+  readonly bridge?: string;
+  /** The name inside, such as `eth0`. */
+  readonly peerName: string;
+  readonly netnsPath: string;
+  readonly peerMac?: string;
+  readonly mtu?: number;
+}
+
+export interface EndpointOptions {
+  readonly netnsPath: string;
+  /** The name inside. */
+  readonly name: string;
+  readonly addresses: readonly string[];
+  /** Gateways of default routes, at most one of each family. */
+  readonly gateways: readonly string[];
+  /** More routes over this interface. */
+  readonly routes?: readonly { readonly destination: string; readonly gateway?: string }[];
+}
+
+export interface LinkCounters {
+  readonly rxBytes: number;
+  readonly rxPackets: number;
+  readonly rxErrors: number;
+  readonly rxDropped: number;
+  readonly txBytes: number;
+  readonly txPackets: number;
+  readonly txErrors: number;
+  readonly txDropped: number;
+}
+
+export interface LinkInfo {
+  readonly index: number;
+  readonly name: string;
+  /** `bridge`, `veth`, …; undefined for hardware and `lo`. */
+  readonly kind: string | undefined;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly isUp: boolean;
+  /** Index of the bridge it is a port of. */
+  readonly masterIndex: number | undefined;
+  readonly counters: LinkCounters;
+}
+
+export interface LinkKernel {
+  /** Makes it, raises it and gives it its addresses; on failure nothing is left. */
+  createBridge(name: string, options: BridgeOptions): void;
+  /** One message for both ends. Removing either end, or the namespace, removes both. */
+  createVeth(options: VethOptions): void;
+  /** Addresses, up and routes for an interface inside a namespace. Not undone on failure. */
+  configureEndpoint(options: EndpointOptions): void;
+  /**
+   * Deletes one interface; that it does not exist is fine. Holds this thread for about 30 ms, the time
+   * the kernel takes. Ends of containers need none of it: they go with their namespace.
+   */
+  deleteLink(name: string): void;
+  /** The same for many, by a child process, so that this thread goes on. */
+  deleteLinks(names: readonly string[], signal?: AbortSignal): Promise<void>;
+  linkExists(name: string): boolean;
+  linkIndex(name: string): number | undefined;
+  /** Of this namespace, or of the one at `netnsPath`. */
+  listLinks(netnsPath?: string): LinkInfo[];
+  /** `["10.88.0.1/16", …]` of all interfaces here, or of one. */
+  hostAddresses(name?: string): string[];
+  /** Destinations of every routing table but the local one, default routes left out: what a new subnet must not overlap. */
+  hostRoutes(): string[];
+}
