@@ -1,0 +1,77 @@
+/** Names under the store's root, and the file that describes a layer. */
+import { readFileSync } from "node:fs";
+import { NaruError } from "#lib/errors.ts";
+import type { Layer } from "#snapshot/snapshot.ts";
+import { type Digest, hexOf, parseDigest } from "#spec/image/digest.ts";
+
+export interface Layout {
+  readonly root: string;
+  readonly layers: string;
+  readonly active: string;
+  readonly ingest: string;
+  readonly views: string;
+  readonly trash: string;
+  /** Two empty directories: an overlay without upper needs two lower ones. */
+  readonly empty: readonly [string, string];
+}
+
+/** Overlay options and mountinfo give these characters a meaning of their own. */
+const AWKWARD = /[,:\\"\s]/;
+
+export const layoutOf = (root: string): Layout => {
+  if (!root.startsWith("/") || AWKWARD.test(root)) {
+    throw new NaruError(
+      "invalid_argument",
+      `snapshots cannot live under "${root}": the path must be absolute and without commas, colons, quotes, backslashes and blanks; choose another data root`,
+    );
+  }
+  return {
+    root,
+    layers: `${root}/layers`,
+    active: `${root}/active`,
+    ingest: `${root}/ingest`,
+    views: `${root}/views`,
+    trash: `${root}/trash`,
+    empty: [`${root}/empty/a`, `${root}/empty/b`],
+  };
+};
+
+const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
+
+/** Ids become directory names. */
+export const checkId = (id: string): string => {
+  if (ID.test(id)) return id;
+  throw new NaruError(
+    "invalid_argument",
+    `"${id}" cannot name a snapshot: letters, digits, "_", "." and "-" are taken, 128 at most`,
+  );
+};
+
+/** The directory's name says the algorithm only where it is not sha256. */
+export const layerName = (chainId: Digest): string =>
+  chainId.startsWith("sha256:") ? hexOf(chainId) : chainId.replace(":", "-");
+
+export const LAYER_FILE = "layer.json";
+
+export const formatLayer = (layer: Layer): string => `${JSON.stringify(layer)}\n`;
+
+/** Throws data_loss when the file does not describe a layer. */
+export const readLayer = (directory: string): Layer => {
+  try {
+    const text = readFileSync(`${directory}/${LAYER_FILE}`, "utf8");
+    const value = JSON.parse(text) as Partial<Record<keyof Layer, string | number | boolean>>;
+    return {
+      chainId: parseDigest(`${value.chainId}`),
+      parent: value.parent === undefined ? undefined : parseDigest(`${value.parent}`),
+      diffId: parseDigest(`${value.diffId}`),
+      sizeBytes: Number(value.sizeBytes),
+      isOpaque: value.isOpaque === true,
+    };
+  } catch (cause) {
+    throw new NaruError(
+      "data_loss",
+      `the layer in "${directory}" cannot be read; remove that directory and load the image again`,
+      { cause },
+    );
+  }
+};

@@ -1,0 +1,159 @@
+/**
+ * Overlay trees: the unpacked layers of images and the writable layers of containers.
+ *
+ * A *layer* is a committed, read-only directory, named by its chainID (image-spec 1.1, config.md,
+ * "Layer ChainID"). It exists when its directory stands at its final name; nothing else says so.
+ * An *active* snapshot is a writable directory on top of a layer (or of nothing), named by its owner
+ * (a container id, a build step). A *view* is a read-only mount of a layer's whole chain.
+ *
+ *     unpack ──► layer ──prepare──► active ──mount──► path of the merged tree
+ *                  ▲                   │
+ *                  └── commitActive ───┘        remove: unmounted and out of sight at once, deleted later
+ *
+ * Under `<root>`:
+ *   layers/<chainID hex>/{diff/, layer.json}    active/<id>/{upper/, work/, merged/, parent}
+ *   ingest/ views/ trash/                       half-made things: swept when the store is opened
+ *
+ * All paths handed out stay valid until the thing is removed. Mounts survive the daemon and are found
+ * again at open. Names that come from users never become part of a path without a check.
+ */
+import type { Digest } from "#spec/image/digest.ts";
+
+export interface Layer {
+  readonly chainId: Digest;
+  /** The layer below, undefined for the lowest. */
+  readonly parent: Digest | undefined;
+  /** sha256 of the layer's uncompressed tar. */
+  readonly diffId: Digest;
+  /** Sum of the sizes of its files, as Docker counts a layer. */
+  readonly sizeBytes: number;
+  /** Hides everything below (an opaque whiteout at the root). */
+  readonly isOpaque: boolean;
+}
+
+export interface ActiveSnapshot {
+  readonly id: string;
+  readonly parent: Digest | undefined;
+}
+
+/** Absolute paths of an active snapshot; what `docker inspect` shows as GraphDriver data. */
+export interface SnapshotPaths {
+  readonly upper: string;
+  readonly work: string;
+  readonly merged: string;
+  /** Lower directories, topmost first. */
+  readonly lowers: readonly string[];
+}
+
+/** A read-only mount; disposing unmounts it. */
+export interface View extends Disposable {
+  readonly path: string;
+}
+
+export interface Usage {
+  /** Sum of file sizes, hard links counted once: Docker's SizeRw. */
+  readonly sizeBytes: number;
+  readonly files: number;
+}
+
+/** Where the bytes of a layer tar (plain, gzip, zstd, xz or bzip2) come from. */
+export type LayerSource =
+  | { readonly path: string; readonly offset?: number; readonly length?: number }
+  | { readonly stream: ReadableStream<Uint8Array> };
+
+export interface LayerLimits {
+  /** Most bytes of the uncompressed tar. */
+  readonly maxBytes?: number;
+  readonly maxEntries?: number;
+}
+
+export interface UnpackOptions extends LayerLimits {
+  /** ChainID of the layer below: committed, or being unpacked by another call of this store. */
+  readonly parent: Digest | undefined;
+  readonly source: LayerSource;
+  /**
+   * What the image config says. A tar with another sum is refused (data_loss). Given, calls for the
+   * same chain share one run, and a layer that exists answers at once without reading `source`.
+   */
+  readonly diffId?: Digest;
+  readonly signal?: AbortSignal;
+}
+
+/** As `docker diff` numbers them. */
+export type ChangeKind = 0 | 1 | 2;
+
+export interface Change {
+  /** Absolute within the container. */
+  readonly path: string;
+  /** 0 modified, 1 added, 2 deleted. */
+  readonly kind: ChangeKind;
+}
+
+export interface DiffOptions {
+  /**
+   * Absolute paths that the runtime made to have something to mount on. They are left out where the
+   * image does not have them, and so are directories that hold nothing else.
+   */
+  readonly hiddenPaths?: readonly string[];
+}
+
+export interface DiffTarResult {
+  readonly diffId: Digest;
+  /** Bytes of the tar. */
+  readonly tarBytes: number;
+  /** Sum of file sizes, as `Layer.sizeBytes`. */
+  readonly sizeBytes: number;
+}
+
+export interface Snapshots {
+  // Layers
+  layer(chainId: Digest): Layer | undefined;
+  layers(): readonly Layer[];
+  /** Directory with the layer's own files in overlay form. Throws not_found. */
+  layerPath(chainId: Digest): string;
+  /** Layers from `chainId` down to the lowest. Throws not_found. */
+  chain(chainId: Digest): readonly Layer[];
+  /** Unpacks in a child process and commits. Leaves nothing behind when it fails. */
+  unpack(options: UnpackOptions): Promise<Layer>;
+  /**
+   * Turns an active snapshot's changes into a layer without copying. The snapshot is unmounted and
+   * gone afterwards. `diff` is what `diffTar` gave for it.
+   */
+  commitActive(id: string, diff: DiffTarResult): Promise<Layer>;
+  /**
+   * Out of sight at once, deleted in the background. failed_precondition while a layer, an active
+   * snapshot or a view stands on it; a layer that is not there is no error.
+   */
+  removeLayer(chainId: Digest): void;
+
+  // Active snapshots
+  /** Makes the directories; mounts nothing. Throws already_exists, and not_found for the parent. */
+  prepare(id: string, parent: Digest | undefined): SnapshotPaths;
+  active(id: string): ActiveSnapshot | undefined;
+  actives(): readonly ActiveSnapshot[];
+  /** Throws not_found. */
+  paths(id: string): SnapshotPaths;
+  /** Returns the merged tree's path. Mounted already is no error. */
+  mount(id: string): string;
+  /** Not mounted, or no such snapshot, is no error. */
+  unmount(id: string): void;
+  /** Unmounted and out of sight at once, deleted in the background. Unknown is no error. */
+  remove(id: string): void;
+  /** Read-only mount of an image's tree; undefined gives an empty one. */
+  view(chainId: Digest | undefined): View;
+
+  // Reading
+  /** Counts in small steps, so that the thread stays free. */
+  usage(id: string, signal?: AbortSignal): Promise<Usage>;
+  /** Sorted by path; directories on the way to a change are listed as modified. */
+  changes(id: string, options?: DiffOptions): Promise<Change[]>;
+  /** Writes the changes as an uncompressed layer tar into `file` (created, mode 0600), in a child process. */
+  diffTar(
+    id: string,
+    file: string,
+    options?: DiffOptions & { readonly signal?: AbortSignal },
+  ): Promise<DiffTarResult>;
+
+  /** Resolves when all deletions in the background are done. */
+  idle(): Promise<void>;
+}
