@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { createServer, connect } from "node:net";
-import { closeSync } from "node:fs";
 import { portKernel } from "#kernel/reserve.ts";
 
-const { reservePort } = portKernel;
+const reservePort: typeof portKernel.reservePort = (...order) => portKernel.reservePort(...order);
+const closePort: typeof portKernel.closePort = (fd) => portKernel.closePort(fd);
 
 /** Resolves with the server, or with the error's code. */
 const listen = (port: number, host = "0.0.0.0"): Promise<{ close: () => Promise<void> } | string> =>
@@ -27,15 +27,15 @@ test("a held TCP port is refused to listeners and to connections, and free when 
   );
   expect(refused).toBe("ECONNREFUSED");
   const other = reservePort("0.0.0.0", PORT, "udp");
-  closeSync(other);
-  closeSync(fd);
+  closePort(other);
+  closePort(fd);
   const server = await listen(PORT);
   if (typeof server === "string") throw new Error(server);
   expect(() => reservePort("0.0.0.0", PORT, "tcp")).toThrow("EADDRINUSE");
   // The server's side ends first and stays in TIME_WAIT: the port can be held all the same.
   await new Promise((resolve) => connect(PORT, "127.0.0.1").resume().once("close", resolve));
   await server.close();
-  closeSync(reservePort("0.0.0.0", PORT, "tcp"));
+  closePort(reservePort("0.0.0.0", PORT, "tcp"));
 });
 
 test("an address of another host is named", () => {
@@ -45,5 +45,5 @@ test("an address of another host is named", () => {
 test("UDP ports conflict too", () => {
   const fd = reservePort("127.0.0.1", PORT, "udp");
   expect(() => reservePort("0.0.0.0", PORT, "udp")).toThrow("EADDRINUSE");
-  closeSync(fd);
+  closePort(fd);
 });

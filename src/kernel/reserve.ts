@@ -11,11 +11,13 @@ import { checked, libc } from "#kernel/libc.ts";
 
 export interface PortKernel {
   /**
-   * Takes `port` of the IPv4 `address` ("0.0.0.0" = all) and returns the descriptor that holds it;
-   * closing it gives the port back. Throws with errno EADDRINUSE when anybody has it, EADDRNOTAVAIL
+   * Takes `port` of the IPv4 `address` ("0.0.0.0" = all) and returns the descriptor that holds it,
+   * for `closePort`. Throws with errno EADDRINUSE when anybody has it, EADDRNOTAVAIL
    * when the host has no such address.
    */
   reservePort(address: string, port: number, protocol: "tcp" | "udp"): number;
+  /** Gives the port back. */
+  closePort(fd: number): void;
 }
 
 const AF_INET = 2;
@@ -66,4 +68,7 @@ const reservePort = (address: string, port: number, protocol: "tcp" | "udp"): nu
   }
 };
 
-export const portKernel: PortKernel = { reservePort };
+export const portKernel: PortKernel = {
+  reservePort,
+  closePort: (fd) => void checked(libc().close(fd), "close", `descriptor ${fd}`),
+};

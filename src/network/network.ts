@@ -44,14 +44,6 @@ export interface BridgeRecord {
   readonly mtu: number;
 }
 
-/** Where network rows are kept. Implemented by `metadata/networks.ts`. */
-export interface NetworkStore {
-  list(): NetworkRecord[];
-  /** Inserts, or replaces the row of the same id. */
-  put(record: NetworkRecord): void;
-  remove(id: string): void;
-}
-
 export type SandboxMode = "bridge" | "none";
 
 /** A network namespace and its one endpoint. Plain JSON. */

@@ -11,7 +11,7 @@ import type { PortProtocol, PublishRequest } from "#spec/docker/ports.ts";
 export interface PortKernel {
   /** Binds and holds a port of an IPv4 address; returns the descriptor. Throws with `details.errno`. */
   reservePort(address: string, port: number, protocol: PortProtocol): number;
-  close(fd: number): void;
+  closePort(fd: number): void;
 }
 
 export interface HeldPort {
@@ -72,7 +72,7 @@ export class PortReservations {
     const rest = (this.#held.get(key) ?? []).filter((other) => other !== held);
     if (rest.length === 0) this.#held.delete(key);
     else this.#held.set(key, rest);
-    this.#kernel.close(held.fd);
+    this.#kernel.closePort(held.fd);
   }
 
   #reserveAny(containerId: string, hostIp: string, protocol: PortProtocol): HeldPort {

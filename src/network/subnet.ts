@@ -13,11 +13,13 @@ export interface Subnet {
   readonly gateway: number;
 }
 
-/** The first default block that overlaps none of `taken`. Throws resource_exhausted. */
-export const chooseSubnet = (taken: readonly Cidr[]): Subnet => {
-  const subnet = DEFAULT_SUBNETS.find(
-    (candidate) => !taken.some((used) => overlaps(candidate, used)),
-  );
+/**
+ * The first default block that overlaps none of `taken`; `chance` (0 to below 1) picks another of
+ * them, for a second try. Throws resource_exhausted.
+ */
+export const chooseSubnet = (taken: readonly Cidr[], chance = 0): Subnet => {
+  const free = DEFAULT_SUBNETS.filter((block) => !taken.some((used) => overlaps(block, used)));
+  const subnet = free[Math.floor(chance * free.length)];
   if (subnet === undefined) {
     throw new NaruError(
       "resource_exhausted",

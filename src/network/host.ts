@@ -1,0 +1,49 @@
+/**
+ * What this room needs of the machine, in its own words. The real one stands in `linux-host.ts`; tests
+ * of the logic use one that only remembers.
+ */
+import type { ApplyRuleset } from "#network/firewall-writer.ts";
+import type { Cidr } from "#network/ipv4.ts";
+import type { BridgeRecord } from "#network/network.ts";
+import type { PortKernel } from "#network/port-reservations.ts";
+
+/** One cable from a bridge into a new namespace. */
+export interface WireOrder {
+  readonly netnsPath: string;
+  /** Host's end, at most 15 bytes. */
+  readonly linkName: string;
+  readonly bridge: string;
+  readonly mtu: number;
+  readonly address: Cidr;
+  readonly gateway: number;
+  readonly mac: string;
+}
+
+export interface NetworkHost extends PortKernel {
+  /** Every block that this host has an address in or a route to; default routes left out. */
+  takenBlocks(): readonly Cidr[];
+  /** IPv4 addresses of one link with their prefix: "172.17.0.1/16". None when there is no such link. */
+  addressesOf(name: string): readonly string[];
+  /** Blocks of the IPv4 addresses of every link but this one. */
+  otherAddresses(name: string): readonly Cidr[];
+  hasLink(name: string): boolean;
+  /** Names of the host's links that begin with `prefix`. */
+  linksNamed(prefix: string): readonly string[];
+  /** Gone when it resolves, and with them the other ends of cables. A link that is not there is no error. */
+  removeLinks(names: readonly string[]): Promise<void>;
+  /**
+   * A bridge with the gateway's address, up, with a MAC of its own, taking packets for published
+   * loopback ports (route_localnet). What is there already stays.
+   */
+  bringBridgeUp(bridge: BridgeRecord): void;
+  /** net.ipv4.ip_forward = 1. */
+  enableForwarding(): void;
+  isForwarding(): boolean;
+  /** A new namespace with `lo` up at `path`. */
+  createNetns(path: string): void;
+  /** A new namespace with `lo` and a wired `eth0`, both up, and a default route. All or nothing. */
+  createWiredNetns(order: WireOrder): void;
+  /** Idempotent. */
+  removeNetns(path: string): void;
+  applyRuleset: ApplyRuleset;
+}

@@ -1,0 +1,106 @@
+/** The machine as it is: this room's wishes in the kernel room's calls. */
+import type { NamespaceKernel } from "#kernel/kernel.ts";
+import type { LinkKernel } from "#kernel/link-kernel.ts";
+import type { ApplyRuleset } from "#network/firewall-writer.ts";
+import type { NetworkHost, WireOrder } from "#network/host.ts";
+import { type Cidr, formatCidr, formatIpv4, macOf, parseCidr, requireIpv4 } from "#network/ipv4.ts";
+import type { BridgeRecord } from "#network/network.ts";
+import type { PortKernel } from "#network/port-reservations.ts";
+
+/** Kernel settings by name, as `kernel/sysctl.ts` has them. */
+export interface SysctlKernel {
+  readSysctl(name: string): string;
+  writeSysctl(name: string, value: string | number): void;
+}
+
+export interface LinuxHostParts {
+  readonly namespaces: NamespaceKernel;
+  readonly links: LinkKernel;
+  readonly ports: PortKernel;
+  readonly sysctl: SysctlKernel;
+  /** Lets a bridge's port send frames back where they came from: `kernel/bridge-port.ts`. */
+  readonly setHairpin: (linkName: string) => void;
+  /** One transaction in nft(8)'s language. */
+  readonly applyRuleset: ApplyRuleset;
+}
+
+const INSIDE_NAME = "eth0";
+
+const isV4 = (cidr: string): boolean => !cidr.includes(":");
+
+const ensureSysctl = (sysctl: SysctlKernel, name: string, value: string): void => {
+  if (sysctl.readSysctl(name) !== value) sysctl.writeSysctl(name, value);
+};
+
+const createWiredNetns = (
+  { namespaces, links, sysctl, setHairpin }: LinuxHostParts,
+  order: WireOrder,
+): void => {
+  namespaces.createNetns(order.netnsPath);
+  try {
+    links.createVeth({
+      hostName: order.linkName,
+      bridge: order.bridge,
+      peerName: INSIDE_NAME,
+      netnsPath: order.netnsPath,
+      peerMac: order.mac,
+      mtu: order.mtu,
+    });
+    setHairpin(order.linkName);
+    // Without an IPv6 address of its own the endpoint should not make up a link-local one either.
+    namespaces.inNetns(order.netnsPath, () =>
+      sysctl.writeSysctl(`net/ipv6/conf/${INSIDE_NAME}/disable_ipv6`, 1),
+    );
+    links.configureEndpoint({
+      netnsPath: order.netnsPath,
+      name: INSIDE_NAME,
+      addresses: [formatCidr(order.address)],
+      gateways: [formatIpv4(order.gateway)],
+    });
+  } catch (error) {
+    // The cable goes with the namespace.
+    namespaces.removeNetns(order.netnsPath);
+    throw error;
+  }
+};
+
+const bringBridgeUp = ({ links, sysctl }: LinuxHostParts, bridge: BridgeRecord): void => {
+  const { linkName, gateway, mtu } = bridge;
+  if (!links.linkExists(linkName)) {
+    const address = `${gateway}/${parseCidr(bridge.subnet).prefix}`;
+    links.createBridge(linkName, { addresses: [address], mtu, mac: macOf(requireIpv4(gateway)) });
+  }
+  // Connections from 127.0.0.1 to published ports leave and return through the bridge.
+  ensureSysctl(sysctl, `net/ipv4/conf/${linkName}/route_localnet`, "1");
+};
+
+export const createLinuxHost = (parts: LinuxHostParts): NetworkHost => {
+  const { namespaces, links, ports, sysctl } = parts;
+  return {
+    takenBlocks: (): Cidr[] =>
+      [...links.hostAddresses(), ...links.hostRoutes()].filter(isV4).map(parseCidr),
+    addressesOf: (name) => (links.linkExists(name) ? links.hostAddresses(name).filter(isV4) : []),
+    otherAddresses: (name) => {
+      const own = new Set(links.hostAddresses(name));
+      const seen = links.hostAddresses().filter(isV4);
+      // The same address on another link counts: only one of a pair is our own.
+      return seen.filter((cidr) => !own.delete(cidr)).map(parseCidr);
+    },
+    hasLink: (name) => links.linkExists(name),
+    linksNamed: (prefix) =>
+      links
+        .listLinks()
+        .map((link) => link.name)
+        .filter((name) => name.startsWith(prefix)),
+    removeLinks: (names) => links.deleteLinks(names),
+    bringBridgeUp: (bridge) => bringBridgeUp(parts, bridge),
+    enableForwarding: () => ensureSysctl(sysctl, "net.ipv4.ip_forward", "1"),
+    isForwarding: () => sysctl.readSysctl("net.ipv4.ip_forward") === "1",
+    createNetns: (path) => namespaces.createNetns(path),
+    createWiredNetns: (order) => createWiredNetns(parts, order),
+    removeNetns: (path) => namespaces.removeNetns(path),
+    applyRuleset: parts.applyRuleset,
+    reservePort: (address, port, protocol) => ports.reservePort(address, port, protocol),
+    closePort: (fd) => ports.closePort(fd),
+  };
+};
