@@ -40,7 +40,7 @@ interface Instance {
   readonly instanceId: string;
   readonly execRoot: string;
   /** A new service over the same rows, as after a death of the daemon. */
-  reborn(): NetworkService;
+  readonly reborn: () => NetworkService;
 }
 
 const makeInstance = async (
