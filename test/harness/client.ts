@@ -47,6 +47,18 @@ export const dockerOk = async (...args: string[]): Promise<string> => {
   return result.stdout.trim();
 };
 
+const started = new Set<Bun.Subprocess>();
+process.on("exit", () => {
+  for (const child of started) child.kill("SIGKILL");
+});
+
+/** A child that does not outlive the test process. */
+const owned = <T extends Bun.Subprocess>(child: T): T => {
+  started.add(child);
+  void child.exited.then(() => started.delete(child));
+  return child;
+};
+
 /** A client on its own terminal. */
 export interface Terminal {
   write(data: string): void;
@@ -68,10 +80,13 @@ export const dockerPty = (...args: string[]): Terminal => {
       seen += Buffer.from(data).toString("utf8");
     },
   });
-  const child = Bun.spawn([binary, ...args], {
-    terminal,
-    env: { ...process.env, ...clientEnv, TERM: "xterm" },
-  });
+  // setsid makes it the controlling terminal, so that a new size comes with SIGWINCH.
+  const child = owned(
+    Bun.spawn(["setsid", "--ctty", binary, ...args], {
+      terminal,
+      env: { ...process.env, ...clientEnv, TERM: "xterm" },
+    }),
+  );
   return {
     write: (data) => void terminal.write(data),
     text: () => seen,
@@ -83,9 +98,13 @@ export const dockerPty = (...args: string[]): Terminal => {
         await Bun.sleep(20);
       }
     },
-    resize: (cols, rows) => void terminal.resize(cols, rows),
+    resize: (cols, rows) => {
+      terminal.resize(cols, rows);
+    },
     exited: child.exited,
-    kill: () => void child.kill("SIGKILL"),
+    kill: () => {
+      child.kill("SIGKILL");
+    },
   };
 };
 
@@ -98,12 +117,14 @@ export const dockerBackground = (
   errorText(): string;
   waitFor(part: string | RegExp, timeoutMs?: number): Promise<void>;
 } => {
-  const child = Bun.spawn([binary, ...args], {
-    stdin: "pipe",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: { ...process.env, ...clientEnv },
-  });
+  const child = owned(
+    Bun.spawn([binary, ...args], {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { ...process.env, ...clientEnv },
+    }),
+  );
   const seen = { out: "", err: "" };
   const collect = async (stream: ReadableStream<Uint8Array>, key: "out" | "err"): Promise<void> => {
     const reader = stream.getReader();
