@@ -8,6 +8,7 @@ import { openDatabase } from "#database/database.ts";
 import { setHairpin } from "#kernel/bridge-port.ts";
 import { createLinkKernel } from "#kernel/link.ts";
 import { namespaceKernel } from "#kernel/namespace.ts";
+import { createNftKernel } from "#kernel/nft.ts";
 import { portKernel } from "#kernel/reserve.ts";
 import { readSysctl, writeSysctl } from "#kernel/sysctl.ts";
 import { NETWORK_MIGRATIONS, createNetworkRows } from "#metadata/networks.ts";
@@ -15,11 +16,7 @@ import { createLinuxHost } from "#network/linux-host.ts";
 import type { NetworkService, Sandbox } from "#network/network.ts";
 import { createNetworkService } from "#network/service.ts";
 
-const applyNft = async (text: string): Promise<void> => {
-  const child = Bun.spawn(["nft", "-f", "-"], { stdin: Buffer.from(text), stderr: "pipe" });
-  const [complaint, status] = await Promise.all([child.stderr.text(), child.exited]);
-  if (status !== 0) throw new Error(complaint);
-};
+const nft = createNftKernel();
 
 const host = createLinuxHost({
   namespaces: namespaceKernel,
@@ -27,7 +24,7 @@ const host = createLinuxHost({
   ports: portKernel,
   sysctl: { readSysctl, writeSysctl },
   setHairpin,
-  applyRuleset: applyNft,
+  applyRuleset: (text) => nft.apply(text),
 });
 
 const undo: (() => Promise<void> | void)[] = [];
@@ -145,7 +142,9 @@ test("published ports answer on loopback, the host's address, and from container
   const a = await service.acquire({ containerId: "a", mode: "bridge" });
   const b = await service.acquire({ containerId: "b", mode: "bridge" });
   await serve(a, "A");
-  const realized = await service.publish(order("a", a, { "80/tcp": ["", "127.0.0.1:"] }));
+  const wishes = order("a", a, { "80/tcp": ["", "127.0.0.1:"] });
+  const realized = await service.publish({ ...wishes, ports: { ...wishes.ports, "9/sctp": null } });
+  expect(realized["9/sctp"]).toBeNull();
   const [any, local] = realized["80/tcp"]!;
   expect(any!.HostIp).toBe("0.0.0.0");
   expect(local!.HostIp).toBe("127.0.0.1");

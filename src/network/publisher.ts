@@ -90,7 +90,12 @@ export class Publisher {
   #reserve(order: PublishOrder): Publication {
     const wishes = parsePortMap(order.ports);
     const held: HeldPort[] = [];
-    const realized: PortMap = {};
+    // Ports that are only exposed stay in the answer, as inspect shows them.
+    const realized: PortMap = Object.fromEntries(
+      Object.entries(order.ports).flatMap(([key, bindings]) =>
+        (bindings ?? []).length > 0 ? [] : [[key, null]],
+      ),
+    );
     const forwards: PortForward[] = [];
     try {
       for (const wish of wishes) {

@@ -103,11 +103,12 @@ const byPort = (a: Port, b: Port): number =>
   a.number - b.number || (a.protocol < b.protocol ? -1 : a.protocol > b.protocol ? 1 : 0);
 
 /**
- * Every wanted binding of the map, by container port. A port with null or [] asks for nothing. Throws
- * invalid_argument, or not_implemented for sctp and IPv6 host addresses.
+ * Every wanted binding of the map, by container port. A port with null or [] asks for nothing and is
+ * not looked at. Throws invalid_argument, or not_implemented for sctp and IPv6 host addresses.
  */
 export const parsePortMap = (map: PortMap): PublishRequest[] =>
   Object.entries(map)
+    .filter(([, bindings]) => (bindings ?? []).length > 0)
     .map(([key, bindings]) => ({ port: parsePort(key), bindings: bindings ?? [] }))
     .toSorted((a, b) => byPort(a.port, b.port))
     .flatMap(({ port, bindings }) => bindings.map((binding) => parseBinding(port, binding)));
