@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { docker, dockerOk } from "./client.ts";
 import { engine } from "./current.ts";
 import { api as rawApi, type ApiOptions, type Reply } from "./http.ts";
-import type { Output, RunOptions } from "./process.ts";
+import { run, type Output, type RunOptions } from "./process.ts";
 import { BUSYBOX } from "./fixtures.ts";
 
 export { docker, dockerOk } from "./client.ts";
@@ -159,17 +159,23 @@ export const skipOn = (kinds: string, reason: string): string | undefined =>
 export const naruOnly = (reason: string): string | undefined =>
   skipOn("docker20 docker28", `naru's own: ${reason}`);
 
-/** Runs a command on the engine's host (its network namespace). */
-export const onHost = async (...argv: string[]): Promise<string> => {
-  const child = Bun.spawn([...engine.enter, ...argv], { stdout: "pipe", stderr: "pipe" });
-  const [out, err, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  if (code !== 0) throw new Error(`${argv.join(" ")}: exit ${code}\n${out}${err}`);
-  return out.trim();
+const hostCommand = async (argv: readonly string[]): Promise<string> => {
+  const result = await run(argv, { timeoutMs: 15_000 });
+  if (result.code !== 0) {
+    throw new Error(`${argv.join(" ")}: exit ${result.code}\n${result.stdout}${result.stderr}`);
+  }
+  return result.stdout.trim();
 };
+
+/** Runs a command on the engine's host: its mounts and its network. */
+export const onHost = (...argv: string[]): Promise<string> =>
+  hostCommand([...engine.enter, ...argv]);
+
+/** argv in front of a program of this machine that shall use the engine's host's network. */
+export const enterNet = engine.enter.filter((word) => word !== "-m");
+
+/** Runs a program of this machine on the engine's host's network. */
+export const onNet = (...argv: string[]): Promise<string> => hostCommand([...enterNet, ...argv]);
 
 /** A file of a process as the engine's host sees it. */
 export const procFile = (pid: number, file: string): string =>
