@@ -2,8 +2,10 @@
  * The engine's container as one immutable value. Each transition makes a new record, commits its
  * row, and only then swaps it in (state.ts), so whoever holds a record may cache what it derived.
  */
+import type { Sandbox } from "#network/network.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { Health, MountPoint } from "#spec/docker/container.ts";
+import type { Digest } from "#spec/image/digest.ts";
 import type { HostConfig, PortMap } from "#spec/docker/host-config.ts";
 import type { EndpointSettings } from "#spec/docker/network.ts";
 
@@ -47,9 +49,9 @@ export interface ContainerRecord {
   readonly createdAt: string;
   readonly platform: string;
   /** "sha256:…" of the image config. */
-  readonly imageId: string;
+  readonly imageId: Digest;
   /** chainID of the image's topmost layer; undefined for an image without layers. */
-  readonly imageChainId?: string;
+  readonly imageChainId?: Digest;
   /** Merged with the image's config. */
   readonly config: ContainerConfig;
   /** Defaults filled in. */
@@ -61,7 +63,7 @@ export interface ContainerRecord {
   /** By network name; addresses filled in while running. */
   readonly endpoints: Readonly<Record<string, EndpointSettings>>;
   /** While running with an own network namespace. */
-  readonly sandbox?: { readonly id: string; readonly key: string };
+  readonly sandbox?: Sandbox;
   /** Realised published ports while running. */
   readonly ports: PortMap;
   /** "" for driver none. */

@@ -136,7 +136,9 @@ const refuseUnsupported = (host: HostConfig): void => {
   if (!["", "default"].includes(host.Isolation)) invalid(`invalid isolation: "${host.Isolation}"`);
 };
 
-const MODE_PATTERNS: readonly [keyof HostConfig, RegExp, string][] = [
+type ModeField = "IpcMode" | "PidMode" | "UTSMode" | "CgroupnsMode";
+
+const MODE_PATTERNS: readonly [ModeField, RegExp, string][] = [
   ["IpcMode", /^(none|private|shareable|host|container:.+)$/, "IPC"],
   ["PidMode", /^(|host|private|container:.+)$/, "PID"],
   ["UTSMode", /^(|host|private)$/, "UTS"],
@@ -145,7 +147,7 @@ const MODE_PATTERNS: readonly [keyof HostConfig, RegExp, string][] = [
 
 const validateModes = (host: HostConfig): void => {
   for (const [field, pattern, label] of MODE_PATTERNS) {
-    const value = String(host[field]);
+    const value = host[field];
     if (!pattern.test(value)) invalid(`invalid ${label} mode: ${value}`);
   }
   if (host.OomScoreAdj < -1000 || host.OomScoreAdj > 1000) {

@@ -1,0 +1,68 @@
+/** hosts, resolv.conf and hostname, written anew at each start; a joined network's are its owner's. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import type { ContainerRecord } from "#container/container.ts";
+import type { Engine } from "#container/engine.ts";
+import { parseNetworkMode } from "#container/network-mode.ts";
+import {
+  RESOLV_CONF_PATHS,
+  chooseResolvConf,
+  renderHostname,
+  renderHosts,
+  renderResolvConf,
+} from "#network/files.ts";
+
+const readOptional = (path: string): string | undefined =>
+  existsSync(path) ? readFileSync(path, "utf8") : undefined;
+
+const hostResolvConf = (): string => {
+  const [etc, systemd] = RESOLV_CONF_PATHS;
+  return chooseResolvConf(readOptional(etc) ?? "", readOptional(systemd));
+};
+
+const contents = (
+  engine: Engine,
+  record: ContainerRecord,
+  isHostNetwork: boolean,
+): Record<string, string> => {
+  const { config, hostConfig, sandbox } = record;
+  const hostsBase = isHostNetwork ? readOptional("/etc/hosts") : undefined;
+  return {
+    hostname: renderHostname(config.Hostname),
+    hosts: renderHosts({
+      hostname: config.Hostname,
+      domainname: config.Domainname,
+      addresses: sandbox === undefined || sandbox.ip === "" ? [] : [sandbox.ip],
+      extraHosts: hostConfig.ExtraHosts ?? [],
+      hostGateway: engine.deps.network.hostGateway(),
+      ...(hostsBase === undefined ? {} : { base: hostsBase }),
+    }),
+    "resolv.conf": renderResolvConf({
+      host: hostResolvConf(),
+      overrides: {
+        servers: hostConfig.Dns ?? [],
+        search: hostConfig.DnsSearch ?? [],
+        options: hostConfig.DnsOptions ?? [],
+      },
+      isHostNetwork,
+    }),
+  };
+};
+
+/** Where each file lies on the host and goes in the container. */
+export const containerFiles = (
+  engine: Engine,
+  record: ContainerRecord,
+): { destination: string; source: string }[] => {
+  const mode = parseNetworkMode(record.hostConfig.NetworkMode);
+  const owner = mode.kind === "container" ? engine.states.get(mode.container) : record;
+  const directory = engine.directoryOf(owner.id);
+  if (owner === record) {
+    for (const [name, text] of Object.entries(contents(engine, record, mode.kind === "host"))) {
+      writeFileSync(`${directory}/${name}`, text, { mode: 0o644 });
+    }
+  }
+  return ["resolv.conf", "hostname", "hosts"].map((name) => ({
+    destination: `/etc/${name}`,
+    source: `${directory}/${name}`,
+  }));
+};

@@ -1,0 +1,141 @@
+/** POST /containers/create: from a request to a record, its writable layer and its volumes. */
+import { mkdirSync, rmSync } from "node:fs";
+import { now, randomHex } from "#lib/clock.ts";
+import { NaruError } from "#lib/errors.ts";
+import { failpoint } from "#lib/failpoint.ts";
+import type { ContainerRecord } from "#container/container.ts";
+import type { Engine } from "#container/engine.ts";
+import { validateLogConfig } from "#container/log-config.ts";
+import { checkName, generateName } from "#container/names.ts";
+import { initialEndpoints, parseNetworkMode, validateNetworking } from "#container/network-mode.ts";
+import { normalizeConfig } from "#container/normalize-config.ts";
+import { normalizeHostConfig } from "#container/normalize-host.ts";
+import { processRlimits } from "#container/runtime-config/process.ts";
+import { parseSecurityOptions } from "#container/security.ts";
+import type { ImageRecord } from "#image/image.ts";
+import type { CreateRequest, CreateResponse } from "#spec/docker/container.ts";
+import type { HostConfig } from "#spec/docker/host-config.ts";
+import { parsePlatform } from "#spec/image/platform.ts";
+import { resolveCapabilities } from "#spec/runtime/capabilities.ts";
+import type { RlimitName } from "#kernel/kernel.ts";
+
+const NEVER_STARTED = {
+  exitCode: 0,
+  startedAt: "0001-01-01T00:00:00Z",
+  finishedAt: "0001-01-01T00:00:00Z",
+  isOomKilled: false,
+  error: "",
+} as const;
+
+const warningsOf = (engine: Engine, host: HostConfig): string[] => {
+  const limitOf = (name: string): bigint => engine.deps.kernel.hardLimit(name as RlimitName);
+  const { warnings } = processRlimits(host.Ulimits ?? [], limitOf);
+  const mode = parseNetworkMode(host.NetworkMode);
+  if (mode.kind === "host" && Object.keys(host.PortBindings).length > 0) {
+    warnings.push("Published ports are discarded when using host network mode");
+  }
+  return warnings;
+};
+
+/** Joined namespaces are checked by name now and resolved again at each start. */
+const checkJoined = (engine: Engine, host: HostConfig): void => {
+  for (const mode of [host.NetworkMode, host.PidMode, host.IpcMode]) {
+    if (mode.startsWith("container:")) engine.states.get(mode.slice(10));
+  }
+  const mode = parseNetworkMode(host.NetworkMode);
+  if (mode.kind === "named") engine.deps.network.get(mode.network);
+};
+
+const buildRecord = (
+  engine: Engine,
+  id: string,
+  name: string,
+  request: CreateRequest,
+  image: ImageRecord,
+): ContainerRecord => {
+  const config = normalizeConfig(request, image.config.config ?? {}, id);
+  const hostConfig = normalizeHostConfig(request.HostConfig, engine.deps.facts);
+  validateNetworking(request, hostConfig, config);
+  validateLogConfig(hostConfig.LogConfig);
+  parseSecurityOptions(hostConfig.SecurityOpt, hostConfig.Privileged);
+  resolveCapabilities({
+    add: hostConfig.CapAdd ?? [],
+    drop: hostConfig.CapDrop ?? [],
+    privileged: hostConfig.Privileged,
+  });
+  checkJoined(engine, hostConfig);
+  const argv = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
+  const record: ContainerRecord = {
+    id,
+    name,
+    createdAt: now(),
+    platform: image.platform.os,
+    imageId: image.id,
+    config,
+    hostConfig,
+    path: argv[0] ?? "",
+    args: argv.slice(1),
+    mounts: [],
+    endpoints: initialEndpoints(request, hostConfig),
+    ports: {},
+    logPath: hostConfig.LogConfig.Type === "none" ? "" : `${engine.directoryOf(id)}/container.log`,
+    restartCount: 0,
+    isStoppedByUser: false,
+    state: { status: "created", ...NEVER_STARTED },
+  };
+  return image.chainId === undefined ? record : { ...record, imageChainId: image.chainId };
+};
+
+export const createContainer = async (
+  engine: Engine,
+  askedName: string | undefined,
+  request: CreateRequest,
+  platform: string | undefined,
+): Promise<CreateResponse> => {
+  if (typeof request !== "object" || request === null) {
+    throw new NaruError(
+      "invalid_argument",
+      "config cannot be empty in order to create a container",
+    );
+  }
+  const id = randomHex(32);
+  const name =
+    askedName === undefined || askedName === ""
+      ? generateName((candidate) => engine.states.byName(candidate) === undefined)
+      : checkName(askedName);
+  using _reservation = engine.states.reserveName(name, id);
+  const image = engine.deps.images.get(
+    request.Image ?? "",
+    platform ? parsePlatform(platform) : undefined,
+  );
+  const record = buildRecord(engine, id, name, request, image);
+
+  await using undo = new AsyncDisposableStack();
+  failpoint("create.before-snapshot");
+  engine.deps.snapshots.prepare(id, image.chainId);
+  undo.defer(() => engine.deps.snapshots.remove(id));
+  failpoint("create.after-snapshot");
+  mkdirSync(engine.directoryOf(id), { recursive: true, mode: 0o710 });
+  undo.defer(() => rmSync(engine.directoryOf(id), { recursive: true, force: true }));
+
+  let isMounted = false;
+  const prepared = await engine.deps.volumes.prepare({
+    containerId: id,
+    config: record.config,
+    hostConfig: record.hostConfig,
+    mountsOf: (container) => engine.states.get(container).mounts,
+    rootfs: () => {
+      isMounted = true;
+      return engine.deps.snapshots.mount(id);
+    },
+  });
+  undo.defer(() => engine.deps.volumes.forget(id, prepared.points, true));
+  if (isMounted) engine.deps.snapshots.unmount(id);
+
+  failpoint("create.before-row");
+  const created = engine.states.put({ ...record, mounts: prepared.points });
+  undo.move();
+  failpoint("create.after-row");
+  engine.emit(created, "create");
+  return { Id: id, Warnings: warningsOf(engine, record.hostConfig) };
+};

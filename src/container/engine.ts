@@ -1,0 +1,140 @@
+/** What the verbs of this room share: the records, one queue per container, who waits, who watches. */
+import { KeyedQueue } from "#lib/keyed-queue.ts";
+import { NaruError } from "#lib/errors.ts";
+import type { ContainerRecord } from "#container/container.ts";
+import type { ContainerDependencies } from "#container/dependencies.ts";
+import { ContainerStates } from "#container/state.ts";
+import { MountedRoots } from "#container/archive.ts";
+import { Execs } from "#container/exec.ts";
+import { HealthMonitor } from "#container/health.ts";
+import { StdioSessions } from "#container/stdio-sessions.ts";
+import { Waiters } from "#container/waiters.ts";
+import type { Runtime } from "#runtime/runtime.ts";
+
+export class Engine {
+  readonly deps: ContainerDependencies;
+  readonly states: ContainerStates;
+  /** One command at a time per container id. */
+  readonly actors = new KeyedQueue();
+  readonly waiters = new Waiters();
+  /** Aborted when the daemon stops. */
+  readonly closing = new AbortController();
+  readonly stdio = new StdioSessions();
+  readonly roots = new MountedRoots();
+  readonly execs = new Execs();
+  readonly health = new HealthMonitor();
+  /** Restarts of a policy that wait for their back-off, or the delay before the present run. */
+  readonly restarts = new Map<
+    string,
+    { readonly delayMs: number; readonly abort: AbortController }
+  >();
+  readonly #begins: ((record: ContainerRecord) => void)[] = [];
+  /** Work that follows the answer; awaited before the same container starts again and at shutdown. */
+  readonly #following = new Map<string, Promise<void>>();
+
+  constructor(deps: ContainerDependencies) {
+    this.deps = deps;
+    this.states = new ContainerStates(deps.rows);
+  }
+
+  /** The record as it is now; not_found when it was removed meanwhile. */
+  current(id: string): ContainerRecord {
+    const record = this.states.find(id);
+    if (record === undefined) throw new NaruError("not_found", `No such container: ${id}`);
+    return record;
+  }
+
+  /** Commits `changes` to the newest record of `id` and tells those who wait for the new state. */
+  transition(id: string, changes: Partial<ContainerRecord>): ContainerRecord {
+    const record = this.states.put({ ...this.current(id), ...changes });
+    this.waiters.onState(record);
+    return record;
+  }
+
+  /** As `transition`, with the whole new record: for fields that go away. */
+  replace(record: ContainerRecord): ContainerRecord {
+    const put = this.states.put(record);
+    this.waiters.onState(put);
+    return put;
+  }
+
+  /** What begins when a process runs: health checks, log rotation, the watch over its monitor. */
+  onStarted(id: string): void {
+    const record = this.states.find(id);
+    if (record === undefined) return;
+    for (const begin of this.#begins) begin(record);
+  }
+
+  /** `begin` is called with each container that runs from now on. */
+  whenStarted(begin: (record: ContainerRecord) => void): void {
+    this.#begins.push(begin);
+  }
+
+  emit(
+    record: ContainerRecord,
+    action: string,
+    attributes: Readonly<Record<string, string>> = {},
+  ): void {
+    const actor = {
+      ...record.config.Labels,
+      ...attributes,
+      image: record.config.Image,
+      name: record.name,
+    };
+    this.deps.events.publish({
+      status: action,
+      id: record.id,
+      from: record.config.Image,
+      Type: "container",
+      Action: action,
+      Actor: { ID: record.id, Attributes: actor },
+    });
+  }
+
+  runtimeOf(record: ContainerRecord): Runtime {
+    const runtime = this.deps.runtimes.get(record.hostConfig.Runtime);
+    if (runtime === undefined) {
+      throw new NaruError(
+        "failed_precondition",
+        `runtime "${record.hostConfig.Runtime}" is not installed any more`,
+      );
+    }
+    return runtime;
+  }
+
+  bundleOf(id: string): string {
+    return `${this.deps.paths.bundles}/${id}`;
+  }
+
+  /** Files of the container that survive its stop: hosts, resolv.conf, hostname, logs. */
+  directoryOf(id: string): string {
+    return `${this.deps.paths.containers}/${id}`;
+  }
+
+  cgroupOf(record: ContainerRecord): string {
+    return `${record.hostConfig.CgroupParent || this.deps.cgroupParent}/${record.id}`;
+  }
+
+  /** Runs `work` after the answer, in order per container; a failure is logged, not lost. */
+  follow(id: string, what: string, work: () => Promise<void>): void {
+    const task = (this.#following.get(id) ?? Promise.resolve())
+      .then(work)
+      .catch((error: unknown) => {
+        this.deps.log.error(`could not ${what}`, { container: id, error: String(error) });
+      });
+    this.#following.set(id, task);
+    void task.then(() => {
+      if (this.#following.get(id) === task) this.#following.delete(id);
+    });
+  }
+
+  /** Resolves when what follows earlier commands of `id` is done. */
+  async followed(id: string): Promise<void> {
+    await this.#following.get(id);
+  }
+
+  async settled(): Promise<void> {
+    await this.actors.idle();
+    while (this.#following.size > 0) await Promise.all(this.#following.values());
+  }
+}

@@ -1,0 +1,53 @@
+/** The OCI process of an exec: the container's, with what the request says of it. */
+import type { ContainerRecord } from "#container/container.ts";
+import type { Engine } from "#container/engine.ts";
+import {
+  mergeEnv,
+  processCapabilities,
+  processEnv,
+  processRlimits,
+} from "#container/runtime-config/process.ts";
+import { parseSecurityOptions } from "#container/security.ts";
+import { userOf } from "#container/start-config.ts";
+import type { ExecCreateRequest } from "#spec/docker/container.ts";
+import type { RlimitName } from "#kernel/kernel.ts";
+import type { RuntimeProcess } from "#spec/runtime/config.ts";
+import { resolveCapabilities } from "#spec/runtime/capabilities.ts";
+
+export const execProcessOf = (
+  engine: Engine,
+  record: ContainerRecord,
+  request: ExecCreateRequest,
+  consoleSize: [number, number] | undefined,
+): RuntimeProcess => {
+  const { config, hostConfig } = record;
+  const rootfs = engine.deps.snapshots.paths(record.id).merged;
+  const user = userOf(engine, record, rootfs, request.User || config.User);
+  const isTty = request.Tty ?? false;
+  const capabilities = resolveCapabilities({
+    add: hostConfig.CapAdd ?? [],
+    drop: hostConfig.CapDrop ?? [],
+    privileged: hostConfig.Privileged || request.Privileged === true,
+  });
+  const limitOf = (name: string): bigint => engine.deps.kernel.hardLimit(name as RlimitName);
+  const { rlimits } = processRlimits(hostConfig.Ulimits ?? [], limitOf);
+  const process: RuntimeProcess = {
+    terminal: isTty,
+    user: { uid: user.uid, gid: user.gid, additionalGids: [...user.additionalGids] },
+    args: request.Cmd ?? [],
+    env: processEnv({
+      env: mergeEnv(config.Env, request.Env ?? []),
+      hostname: config.Hostname,
+      isTty,
+      home: user.home,
+    }),
+    cwd: request.WorkingDir || config.WorkingDir || "/",
+    capabilities: processCapabilities(capabilities, user.uid === 0),
+    noNewPrivileges: parseSecurityOptions(hostConfig.SecurityOpt, hostConfig.Privileged)
+      .isNoNewPrivileges,
+  };
+  if (rlimits.length > 0) process.rlimits = rlimits;
+  const [height, width] = consoleSize ?? request.ConsoleSize ?? [0, 0];
+  if (isTty && height > 0 && width > 0) process.consoleSize = { height, width };
+  return process;
+};

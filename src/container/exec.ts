@@ -1,0 +1,216 @@
+/** Further processes in a running container (docker exec, health checks). */
+import { randomHex } from "#lib/clock.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
+import { failpoint } from "#lib/failpoint.ts";
+import { type ContainerRecord, isLive } from "#container/container.ts";
+import type { StdioSession } from "#container/containers.ts";
+import { DetachScanner, parseDetachKeys } from "#container/detach-keys.ts";
+import type { Engine } from "#container/engine.ts";
+import { execProcessOf } from "#container/exec-process.ts";
+import type { AttachedSession } from "#container/stdio-sessions.ts";
+import { explainExecFailure } from "#container/start-failure.ts";
+import type { ExecCreateRequest, ExecInspectResponse } from "#spec/docker/container.ts";
+import type { ExecProcess } from "#runtime/runtime.ts";
+
+interface Exec {
+  readonly id: string;
+  readonly containerId: string;
+  readonly request: ExecCreateRequest;
+  readonly isTty: boolean;
+  process: ExecProcess | undefined;
+  exitCode: number | null;
+  isStarted: boolean;
+}
+
+/** Ended execs stay to be inspected until their container goes, at most this many per container. */
+const ENDED_MAX_COUNT = 256;
+
+export class Execs {
+  readonly #byId = new Map<string, Exec>();
+
+  add(exec: Exec): void {
+    this.#byId.set(exec.id, exec);
+    const ended = [...this.#byId.values()].filter(
+      (other) => other.containerId === exec.containerId && other.exitCode !== null,
+    );
+    for (const old of ended.slice(0, Math.max(0, ended.length - ENDED_MAX_COUNT)))
+      this.#byId.delete(old.id);
+  }
+
+  get(id: string): Exec {
+    const exec = this.#byId.get(id);
+    if (exec === undefined) throw new NaruError("not_found", `No such exec instance: ${id}`);
+    return exec;
+  }
+
+  running(containerId: string): string[] {
+    return [...this.#byId.values()].flatMap((exec) =>
+      exec.containerId === containerId && exec.exitCode === null ? [exec.id] : [],
+    );
+  }
+
+  onContainerExit(containerId: string): void {
+    for (const exec of this.#byId.values()) {
+      if (exec.containerId === containerId && !exec.isStarted) this.#byId.delete(exec.id);
+    }
+  }
+
+  forget(containerId: string): void {
+    for (const exec of this.#byId.values()) {
+      if (exec.containerId === containerId) this.#byId.delete(exec.id);
+    }
+  }
+}
+
+const runningRecord = (engine: Engine, id: string): ContainerRecord => {
+  const record = engine.current(id);
+  if (record.state.status === "paused") {
+    throw new NaruError("conflict", `container ${id} is paused, unpause the container before exec`);
+  }
+  if (!isLive(record.state)) throw new NaruError("conflict", `container ${id} is not running`);
+  return record;
+};
+
+export const createExec = (
+  engine: Engine,
+  containerId: string,
+  request: ExecCreateRequest,
+): { Id: string } => {
+  const record = runningRecord(engine, containerId);
+  if ((request.Cmd?.length ?? 0) === 0)
+    throw new NaruError("invalid_argument", "No exec command specified");
+  parseDetachKeys(request.DetachKeys ?? "");
+  const id = randomHex(32);
+  const isTty = request.Tty ?? false;
+  engine.execs.add({
+    id,
+    containerId,
+    request,
+    isTty,
+    process: undefined,
+    exitCode: null,
+    isStarted: false,
+  });
+  engine.emit(record, `exec_create: ${request.Cmd?.join(" ")}`, { execID: id });
+  return { Id: id };
+};
+
+/** Runs the process; the promise of its end is on the returned value. */
+export const launchExec = async (
+  engine: Engine,
+  exec: Exec,
+  options: { readonly isDetached: boolean; readonly consoleSize?: [number, number] },
+): Promise<ExecProcess> => {
+  const record = runningRecord(engine, exec.containerId);
+  exec.isStarted = true;
+  try {
+    const process = await engine.runtimeOf(record).exec({
+      id: record.id,
+      execId: exec.id,
+      process: JSON.stringify(execProcessOf(engine, record, exec.request, options.consoleSize)),
+      isTty: exec.isTty,
+      hasStdin: exec.request.AttachStdin ?? false,
+      isDetached: options.isDetached,
+    });
+    exec.process = process;
+    failpoint("exec.after-start");
+    void process.exited.then(
+      (code) => onEnd(engine, exec, code),
+      () => onEnd(engine, exec, -1),
+    );
+    return process;
+  } catch (error) {
+    const failure = explainExecFailure(toNaruError(error), exec.request.Cmd?.[0] ?? "");
+    exec.exitCode = failure.exitCode;
+    throw failure.error;
+  }
+};
+
+const onEnd = (engine: Engine, exec: Exec, code: number): void => {
+  exec.exitCode = code;
+  const record = engine.states.find(exec.containerId);
+  if (record !== undefined)
+    engine.emit(record, "exec_die", { execID: exec.id, exitCode: String(code) });
+};
+
+export const startExecSession = async (
+  engine: Engine,
+  execId: string,
+  options: { detach: boolean; tty: boolean; consoleSize?: [number, number] },
+): Promise<StdioSession | undefined> => {
+  const exec = engine.execs.get(execId);
+  if (exec.exitCode !== null) throw new NaruError("conflict", `exec ${execId} has already run`);
+  if (exec.isStarted) throw new NaruError("conflict", `exec ${execId} is already running`);
+  const record = runningRecord(engine, exec.containerId);
+  const process = await launchExec(engine, exec, {
+    isDetached: options.detach,
+    ...(options.consoleSize === undefined ? {} : { consoleSize: options.consoleSize }),
+  });
+  engine.emit(record, `exec_start: ${exec.request.Cmd?.join(" ")}`, { execID: execId });
+  if (options.detach || process.stdio === undefined) return undefined;
+  const keys = parseDetachKeys(exec.request.DetachKeys ?? "");
+  const session = engine.stdio.openConnected(process.stdio, {
+    isTty: exec.isTty,
+    stdin: exec.request.AttachStdin ?? false,
+    stdout: exec.request.AttachStdout ?? true,
+    stderr: exec.request.AttachStderr ?? true,
+    replay: undefined,
+    detach: exec.isTty ? new DetachScanner(keys) : undefined,
+    onDetach: () => engine.emit(record, "exec_detach", { execID: execId }),
+  });
+  return { ...bound(session), output: untilEnded(session, process) };
+};
+
+const bound = (session: StdioSession): Omit<StdioSession, "output"> => ({
+  isTty: session.isTty,
+  writeStdin: (bytes) => session.writeStdin(bytes),
+  closeStdin: () => session.closeStdin(),
+  close: () => session.close(),
+});
+
+/** The client inspects the exit code right after the last output: it must be known by then. */
+async function* untilEnded(
+  session: AttachedSession,
+  process: ExecProcess,
+): AsyncGenerator<{ stream: 1 | 2; bytes: Uint8Array }> {
+  yield* session.output;
+  // On detach the process lives on: its end is not waited for.
+  if (!session.isDetached()) await process.exited.catch(() => undefined);
+}
+
+export const inspectExec = (engine: Engine, execId: string): ExecInspectResponse => {
+  const exec = engine.execs.get(execId);
+  const { request } = exec;
+  const [entrypoint = "", ...args] = request.Cmd ?? [];
+  return {
+    ID: exec.id,
+    Running: exec.isStarted && exec.exitCode === null,
+    ExitCode: exec.exitCode,
+    ProcessConfig: {
+      tty: exec.isTty,
+      entrypoint,
+      arguments: args,
+      privileged: request.Privileged ?? false,
+      ...(request.User ? { user: request.User } : {}),
+    },
+    OpenStdin: request.AttachStdin ?? false,
+    OpenStderr: request.AttachStderr ?? false,
+    OpenStdout: request.AttachStdout ?? false,
+    CanRemove: exec.exitCode !== null,
+    ContainerID: exec.containerId,
+    DetachKeys: request.DetachKeys ?? "",
+    Pid: exec.process?.pid() ?? 0,
+  };
+};
+
+export const resizeExec = (
+  engine: Engine,
+  execId: string,
+  size: { height: number; width: number },
+): void => {
+  const exec = engine.execs.get(execId);
+  if (exec.process === undefined || exec.exitCode !== null) {
+    throw new NaruError("conflict", `exec ${execId} is not running`);
+  }
+  exec.process.resize(size);
+};

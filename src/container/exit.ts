@@ -1,0 +1,120 @@
+/**
+ * The end of a process: the record first (so that `wait` answers at once), then what it held. The
+ * restart policy says what comes next. Runs inside the container's actor.
+ */
+import { rmSync } from "node:fs";
+import { parseInstant, sleep } from "#lib/clock.ts";
+import { toNaruError } from "#lib/errors.ts";
+import { failpoint } from "#lib/failpoint.ts";
+import { type ContainerRecord, isLive } from "#container/container.ts";
+import type { Engine } from "#container/engine.ts";
+import { removeRecord } from "#container/remove.ts";
+import { afterExit } from "#container/restart-policy.ts";
+import { startContainer } from "#container/start.ts";
+import { disconnected, releaseNetwork } from "#container/start-network.ts";
+import type { ExitNotice } from "#runtime/runtime.ts";
+
+const msBetween = (from: string, to: string): number =>
+  Number((parseInstant(to) - parseInstant(from)) / 1_000_000n);
+
+const oomKilled = (engine: Engine, record: ContainerRecord): boolean => {
+  if (record.hostConfig.Memory === 0) return false;
+  try {
+    return engine.deps.cgroups.oomKills(engine.cgroupOf(record)) > 0;
+  } catch (error) {
+    // The cgroup may be gone with a host that was rebooted: then nothing is known of an OOM.
+    engine.deps.log.debug("no OOM count", { container: record.id, error: String(error) });
+    return false;
+  }
+};
+
+/** Mounts, bundle, runtime state and network of a process that has ended. Safe to run twice. */
+export const releaseProcess = async (engine: Engine, record: ContainerRecord): Promise<void> => {
+  const { deps } = engine;
+  releaseNetwork(engine, record);
+  await engine.runtimeOf(record).delete(record.id);
+  deps.snapshots.unmount(record.id);
+  deps.volumes.releaseMounts(record.id);
+  deps.kernel.unmount(`${engine.bundleOf(record.id)}/shm`);
+  rmSync(engine.bundleOf(record.id), { recursive: true, force: true });
+};
+
+const endedState = (engine: Engine, record: ContainerRecord, notice: ExitNotice) => ({
+  exitCode: notice.exitCode,
+  startedAt: record.state.startedAt,
+  finishedAt: notice.finishedAt,
+  isOomKilled: oomKilled(engine, record),
+  error: "",
+  ...("health" in record.state && record.state.health !== undefined
+    ? { health: { ...record.state.health, Status: "unhealthy" as const } }
+    : {}),
+});
+
+/** Waits out the back-off, then starts again unless somebody stopped or removed it meanwhile. */
+const scheduleRestart = (engine: Engine, id: string, delayMs: number): void => {
+  const abort = new AbortController();
+  engine.restarts.set(id, { delayMs, abort });
+  void sleep(delayMs, abort.signal)
+    .then(() =>
+      engine.actors.run(id, async () => {
+        if (engine.states.find(id)?.state.status !== "restarting") return;
+        await startContainer(engine, id, { isRestart: true });
+        engine.onStarted(id);
+      }),
+    )
+    .catch((error: unknown) => {
+      if (abort.signal.aborted || engine.states.find(id) === undefined) return;
+      onStartFailure(engine, id, error);
+    });
+};
+
+/** A restart whose start failed counts as a run that failed at once. */
+const onStartFailure = (engine: Engine, id: string, error: unknown): void => {
+  engine.deps.log.warn("restart failed", { container: id, error: toNaruError(error).message });
+  const record = engine.current(id);
+  const next = afterExit(record.hostConfig.RestartPolicy, {
+    exitCode: record.state.exitCode || 128,
+    ranMs: 0,
+    restartCount: record.restartCount,
+    isStoppedByUser: record.isStoppedByUser,
+    previousDelayMs: engine.restarts.get(id)?.delayMs ?? 0,
+  });
+  if (!next.restarts) return void engine.restarts.delete(id);
+  engine.transition(id, {
+    restartCount: record.restartCount + 1,
+    state: { ...record.state, status: "restarting" },
+  });
+  scheduleRestart(engine, id, next.delayMs);
+};
+
+export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<void> => {
+  const record = engine.states.find(notice.id);
+  if (record === undefined || !isLive(record.state)) return;
+  failpoint("exit.before-row");
+  const ended = endedState(engine, record, notice);
+  const next = afterExit(record.hostConfig.RestartPolicy, {
+    exitCode: notice.exitCode,
+    ranMs: msBetween(record.state.startedAt, notice.finishedAt),
+    restartCount: record.restartCount,
+    isStoppedByUser: record.isStoppedByUser,
+    previousDelayMs: engine.restarts.get(record.id)?.delayMs ?? 0,
+  });
+  engine.health.stop(record.id);
+  engine.execs.onContainerExit(record.id);
+  const { sandbox: _released, ...kept } = record;
+  const stopped = engine.replace({
+    ...kept,
+    ...disconnected(record),
+    state: next.restarts ? { status: "restarting", ...ended } : { status: "exited", ...ended },
+  });
+  failpoint("exit.after-row");
+  if (ended.isOomKilled) engine.emit(stopped, "oom");
+  engine.emit(stopped, "die", { exitCode: String(notice.exitCode) });
+  engine.waiters.onExit(stopped);
+  engine.follow(record.id, "release what the process held", () => releaseProcess(engine, record));
+  if (next.restarts) {
+    scheduleRestart(engine, record.id, next.delayMs);
+  } else if (record.hostConfig.AutoRemove) {
+    await removeRecord(engine, stopped, { removesAnonymous: true });
+  }
+};

@@ -1,0 +1,161 @@
+/** Names people can say, for containers nobody named: "brave_heron". */
+import { randomHex } from "#lib/clock.ts";
+import { NaruError } from "#lib/errors.ts";
+
+const ADJECTIVES = [
+  "able",
+  "agile",
+  "amber",
+  "bold",
+  "brave",
+  "brisk",
+  "calm",
+  "clear",
+  "clever",
+  "cosy",
+  "crisp",
+  "deft",
+  "eager",
+  "early",
+  "fair",
+  "fleet",
+  "fond",
+  "fresh",
+  "gentle",
+  "glad",
+  "golden",
+  "grand",
+  "happy",
+  "hardy",
+  "honest",
+  "humble",
+  "jolly",
+  "keen",
+  "kind",
+  "lively",
+  "lucid",
+  "lucky",
+  "mellow",
+  "merry",
+  "mild",
+  "modest",
+  "neat",
+  "nimble",
+  "noble",
+  "patient",
+  "placid",
+  "polite",
+  "proud",
+  "quick",
+  "quiet",
+  "ready",
+  "robust",
+  "serene",
+  "sharp",
+  "silent",
+  "smooth",
+  "snug",
+  "solid",
+  "steady",
+  "sunny",
+  "swift",
+  "tender",
+  "tidy",
+  "upbeat",
+  "vivid",
+  "warm",
+  "wise",
+  "witty",
+  "zesty",
+] as const;
+
+const NOUNS = [
+  "anchor",
+  "bay",
+  "beacon",
+  "boat",
+  "breeze",
+  "buoy",
+  "canoe",
+  "captain",
+  "cargo",
+  "clipper",
+  "coast",
+  "compass",
+  "coral",
+  "cove",
+  "crane",
+  "current",
+  "delta",
+  "dock",
+  "dolphin",
+  "eddy",
+  "egret",
+  "ferry",
+  "fjord",
+  "galley",
+  "gull",
+  "harbor",
+  "haven",
+  "helm",
+  "heron",
+  "inlet",
+  "island",
+  "jetty",
+  "kayak",
+  "keel",
+  "lagoon",
+  "landing",
+  "lantern",
+  "marina",
+  "mast",
+  "oar",
+  "otter",
+  "paddle",
+  "pearl",
+  "pelican",
+  "pier",
+  "pilot",
+  "port",
+  "quay",
+  "raft",
+  "reef",
+  "river",
+  "rudder",
+  "sail",
+  "sampan",
+  "schooner",
+  "seal",
+  "shore",
+  "sloop",
+  "strait",
+  "tide",
+  "tugboat",
+  "turtle",
+  "wave",
+  "wharf",
+] as const;
+
+const pick = (words: readonly string[], byte: number): string => words[byte % words.length] ?? "";
+
+/** Tries until `isFree`; after some tries with a digit more. */
+export const generateName = (isFree: (name: string) => boolean): string => {
+  for (let attempt = 0; ; attempt += 1) {
+    const bytes = Buffer.from(randomHex(3), "hex");
+    const suffix = attempt < 8 ? "" : String((bytes[2] ?? 0) + attempt);
+    const name = `${pick(ADJECTIVES, bytes[0] ?? 0)}_${pick(NOUNS, bytes[1] ?? 0)}${suffix}`;
+    if (isFree(name)) return name;
+  }
+};
+
+/** With or without leading slash; throws in Docker's words. */
+export const checkName = (name: string): string => {
+  const bare = name.replace(/^\//, "");
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(bare)) {
+    throw new NaruError(
+      "invalid_argument",
+      `Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`,
+    );
+  }
+  return bare;
+};

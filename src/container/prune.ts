@@ -1,0 +1,29 @@
+/** POST /containers/prune: removes what does not run, as far as the filters say. */
+import { nowNs, parseInstant } from "#lib/clock.ts";
+import type { Engine } from "#container/engine.ts";
+import { removeContainer } from "#container/remove.ts";
+import { type Filters, matchesLabels } from "#spec/docker/filters.ts";
+import { parseTimestamp } from "#spec/docker/timestamp.ts";
+
+export const pruneContainers = async (
+  engine: Engine,
+  filters: Filters,
+): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }> => {
+  const untilText = filters.get("until")?.[0];
+  const untilNs = untilText === undefined ? undefined : parseTimestamp(untilText, nowNs());
+  const candidates = engine.states
+    .list()
+    .filter((record) => ["created", "exited", "dead"].includes(record.state.status))
+    .filter((record) => matchesLabels(filters, record.config.Labels))
+    .filter((record) => untilNs === undefined || parseInstant(record.createdAt) < untilNs);
+  const ContainersDeleted: string[] = [];
+  let SpaceReclaimed = 0;
+  for (const record of candidates) {
+    if (engine.states.find(record.id)?.state.status === "running") continue;
+    const { sizeBytes } = await engine.deps.snapshots.usage(record.id);
+    await removeContainer(engine, record.id, { force: false, volumes: false });
+    ContainersDeleted.push(record.id);
+    SpaceReclaimed += sizeBytes;
+  }
+  return { ContainersDeleted, SpaceReclaimed };
+};

@@ -1,0 +1,71 @@
+/** DELETE /containers/{id}: the row goes first, the bytes follow the answer. */
+import { rmSync } from "node:fs";
+import { NaruError } from "#lib/errors.ts";
+import { failpoint } from "#lib/failpoint.ts";
+import { type ContainerRecord, isLive } from "#container/container.ts";
+import type { Engine } from "#container/engine.ts";
+import { forceEnd } from "#container/stop.ts";
+
+/** Takes the container out of sight; its name is free when this returns. Runs inside the actor. */
+export const removeRecord = async (
+  engine: Engine,
+  record: ContainerRecord,
+  options: { readonly removesAnonymous: boolean },
+): Promise<void> => {
+  const { deps } = engine;
+  failpoint("remove.before-row");
+  engine.states.delete(record.id);
+  failpoint("remove.after-row");
+  engine.stdio.abandon(record.id);
+  engine.health.stop(record.id);
+  engine.execs.forget(record.id);
+  engine.restarts.delete(record.id);
+  await deps.volumes.forget(record.id, record.mounts, options.removesAnonymous);
+  engine.emit(record, "destroy");
+  engine.follow(record.id, "remove the container's files", async () => {
+    deps.snapshots.remove(record.id);
+    failpoint("remove.after-snapshot");
+    rmSync(engine.directoryOf(record.id), { recursive: true, force: true });
+  });
+  engine.waiters.onRemoved(record);
+};
+
+const refuseRunning = (record: ContainerRecord): never => {
+  const state =
+    record.state.status === "paused"
+      ? "paused"
+      : record.state.status === "restarting"
+        ? "restarting"
+        : "running";
+  const remedy =
+    state === "paused"
+      ? "unpause and then stop the container before removing or force remove"
+      : "stop the container before removing or force remove";
+  throw new NaruError(
+    "conflict",
+    `cannot remove container "${record.name}": container is ${state}: ${remedy}`,
+  );
+};
+
+export const removeContainer = async (
+  engine: Engine,
+  id: string,
+  options: { readonly force: boolean; readonly volumes: boolean },
+): Promise<void> => {
+  const record = engine.current(id);
+  const isUp = isLive(record.state) || record.state.status === "restarting";
+  if (isUp && !options.force) refuseRunning(record);
+  if (isLive(record.state)) {
+    await engine.actors.run(id, async () => {
+      if (engine.states.find(id) !== undefined) engine.transition(id, { isStoppedByUser: true });
+    });
+    await forceEnd(engine, id);
+  }
+  await engine.actors.run(id, async () => {
+    const current = engine.states.find(id);
+    if (current === undefined) return; // --rm was faster
+    if (isLive(current.state)) refuseRunning(current);
+    engine.restarts.get(id)?.abort.abort();
+    await removeRecord(engine, current, { removesAnonymous: options.volumes });
+  });
+};

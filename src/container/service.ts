@@ -1,0 +1,129 @@
+/** Puts the verbs together behind the manual of `containers.ts`. The only place that makes an Engine. */
+import { NaruError } from "#lib/errors.ts";
+import { archiveVerbs } from "#container/archive.ts";
+import { attachContainer } from "#container/attach.ts";
+import { commitContainer } from "#container/commit.ts";
+import { isLive } from "#container/container.ts";
+import type { Containers } from "#container/containers.ts";
+import { createContainer } from "#container/create.ts";
+import type { ContainerDependencies } from "#container/dependencies.ts";
+import { Engine } from "#container/engine.ts";
+import { createExec, inspectExec, resizeExec, startExecSession } from "#container/exec.ts";
+import { handleExit } from "#container/exit.ts";
+import { logsOf } from "#container/logs.ts";
+import { watchMonitor } from "#container/monitor-loss.ts";
+import { pauseContainer, unpauseContainer } from "#container/pause.ts";
+import { pruneContainers } from "#container/prune.ts";
+import { removeContainer } from "#container/remove.ts";
+import { restoreContainers } from "#container/restore.ts";
+import { startContainer } from "#container/start.ts";
+import { statsOf } from "#container/stats.ts";
+import { type StopOptions, killContainer, stopContainer } from "#container/stop.ts";
+import { topContainer } from "#container/top.ts";
+import { renameContainer, updateContainer } from "#container/update.ts";
+
+export interface ContainerService extends Containers {
+  /** Once, before requests are served. */
+  restore(): Promise<void>;
+  /** Stops watching; containers run on. Resolves when what was under way has ended. */
+  close(): Promise<void>;
+}
+
+const lifecycleVerbs = (engine: Engine) => {
+  const idOf = (container: string): string => engine.states.get(container).id;
+  const start = async (id: string): Promise<void> => {
+    await engine.actors.run(id, () => startContainer(engine, id));
+    engine.onStarted(id);
+  };
+  const notRunning = (id: string): never => {
+    throw new NaruError("not_modified", `container "${id}" is not running`);
+  };
+  return {
+    start: async (container: string) => {
+      const id = idOf(container);
+      const waiting = engine.restarts.get(id);
+      if (engine.current(id).state.status === "restarting") waiting?.abort.abort();
+      engine.restarts.delete(id);
+      await start(id);
+    },
+    stop: async (container: string, options: StopOptions) => {
+      const id = idOf(container);
+      if (!(await stopContainer(engine, id, options))) notRunning(id);
+    },
+    restart: async (container: string, options: StopOptions) => {
+      const id = idOf(container);
+      await stopContainer(engine, id, options);
+      await start(id);
+      engine.emit(engine.current(id), "restart");
+    },
+    kill: (container: string, signal: string) => killContainer(engine, idOf(container), signal),
+    pause: (container: string) => pauseContainer(engine, idOf(container)),
+    unpause: (container: string) => unpauseContainer(engine, idOf(container)),
+    remove: (container: string, options: { force: boolean; volumes: boolean }) =>
+      removeContainer(engine, idOf(container), options),
+  };
+};
+
+const streamVerbs = (engine: Engine) => {
+  const idOf = (container: string): string => engine.states.get(container).id;
+  return {
+    attach: async (container, options) => attachContainer(engine, idOf(container), options),
+    logs: (container, options) => logsOf(engine, idOf(container), options),
+    stats: async (container) => statsOf(engine, idOf(container)),
+    top: async (container, psArguments) => topContainer(engine, idOf(container), psArguments),
+    resize: async (container, size) => {
+      const record = engine.states.get(container);
+      if (!isLive(record.state))
+        throw new NaruError("conflict", `container ${record.id} is not running`);
+      engine.runtimeOf(record).resize(engine.bundleOf(record.id), size);
+      engine.emit(record, "resize", { height: String(size.height), width: String(size.width) });
+    },
+    execCreate: async (container, request) => createExec(engine, idOf(container), request),
+    execStart: (execId, options) => startExecSession(engine, execId, options),
+    execInspect: (execId) => inspectExec(engine, execId),
+    execResize: async (execId, size) => resizeExec(engine, execId, size),
+    execIds: (container) => engine.execs.running(idOf(container)),
+  } satisfies Partial<Containers>;
+};
+
+export const createContainers = (deps: ContainerDependencies): ContainerService => {
+  const engine = new Engine(deps);
+  engine.whenStarted((record) => engine.health.start(engine, record));
+  engine.whenStarted((record) => watchMonitor(engine, record));
+  for (const runtime of deps.runtimes.values()) {
+    runtime.onExit((notice) => {
+      void engine.actors
+        .run(notice.id, () => handleExit(engine, notice))
+        .catch((error: unknown) => {
+          deps.log.error("could not record an exit", {
+            container: notice.id,
+            error: String(error),
+          });
+        });
+    });
+  }
+  return {
+    ...lifecycleVerbs(engine),
+    ...streamVerbs(engine),
+    ...archiveVerbs(engine),
+    get: (container) => engine.states.get(container),
+    list: () => engine.states.list(),
+    create: (name, request, platform) => createContainer(engine, name, request, platform),
+    rename: async (container, newName) =>
+      renameContainer(engine, engine.states.get(container).id, newName),
+    update: async (container, request) =>
+      updateContainer(engine, engine.states.get(container).id, request),
+    wait: async (container, condition, signal) =>
+      engine.waiters.wait(engine.states.get(container), condition, signal),
+    prune: (filters) => pruneContainers(engine, filters),
+    commit: async (request) => commitContainer(engine, request),
+    restore: () => restoreContainers(engine),
+    close: async () => {
+      engine.closing.abort();
+      engine.health.close();
+      for (const { abort } of engine.restarts.values()) abort.abort();
+      for (const runtime of deps.runtimes.values()) runtime.close();
+      await engine.settled();
+    },
+  };
+};

@@ -1,0 +1,138 @@
+/** Looks up what config.json needs (user, files, mounts, joined namespaces) and builds it. */
+import { mkdirSync, readFileSync } from "node:fs";
+import { NaruError, hasCode } from "#lib/errors.ts";
+import { type ContainerRecord, isLive } from "#container/container.ts";
+import { deviceNumberOf, runtimeDevices } from "#container/devices.ts";
+import type { Engine } from "#container/engine.ts";
+import { parseNetworkMode } from "#container/network-mode.ts";
+import { buildRuntimeConfig } from "#container/runtime-config/build.ts";
+import { parseSecurityOptions } from "#container/security.ts";
+import { type ResolvedUser, resolveUser } from "#container/user.ts";
+import { ensureWorkingDirectory } from "#container/working-directory.ts";
+import { containerFiles } from "#container/container-files.ts";
+import type { FileKernel, RlimitName } from "#kernel/kernel.ts";
+import type { RuntimeConfig } from "#spec/runtime/config.ts";
+import { resolveCapabilities } from "#spec/runtime/capabilities.ts";
+
+const USER_FILE_MAX_BYTES = 4 * 1024 * 1024;
+
+/** A file of the image, symlinks resolved inside the root; "" when there is none. */
+const readInRoot = (kernel: FileKernel, rootfs: string, path: string): string => {
+  let fd: number;
+  try {
+    fd = kernel.openInRoot(rootfs, path, 0o4000); // O_NONBLOCK: a planted FIFO must not hold the daemon
+  } catch (error) {
+    if (hasCode(error, "not_found")) return "";
+    throw error;
+  }
+  try {
+    const text = readFileSync(fd, "utf8");
+    return text.length > USER_FILE_MAX_BYTES ? text.slice(0, USER_FILE_MAX_BYTES) : text;
+  } finally {
+    kernel.close(fd);
+  }
+};
+
+export const userOf = (
+  engine: Engine,
+  record: ContainerRecord,
+  rootfs: string,
+  spec: string,
+): ResolvedUser => {
+  const passwd = readInRoot(engine.deps.kernel, rootfs, "/etc/passwd");
+  const group = readInRoot(engine.deps.kernel, rootfs, "/etc/group");
+  return resolveUser(spec, record.hostConfig.GroupAdd ?? [], passwd, group);
+};
+
+/** The live process whose namespace is joined; conflict when that container does not run. */
+const joinedPid = (engine: Engine, mode: string, what: string): number | undefined => {
+  if (!mode.startsWith("container:")) return undefined;
+  const other = engine.states.get(mode.slice(10));
+  if (!isLive(other.state)) {
+    throw new NaruError("conflict", `cannot join ${what} of a non running container: ${other.id}`);
+  }
+  return other.state.process.pid;
+};
+
+/** `--ipc container:X` shares X's /dev/shm, which X must have been made shareable for. */
+const joinedShm = (engine: Engine, record: ContainerRecord): string | undefined => {
+  const { IpcMode } = record.hostConfig;
+  if (IpcMode === "shareable") {
+    const path = `${engine.bundleOf(record.id)}/shm`;
+    mkdirSync(path, { recursive: true, mode: 0o1777 });
+    const options = `mode=1777,size=${record.hostConfig.ShmSize}`;
+    engine.deps.kernel.mount("shm", path, "tmpfs", ["nosuid", "nodev", "noexec"], options);
+    return path;
+  }
+  if (!IpcMode.startsWith("container:")) return undefined;
+  const other = engine.states.get(IpcMode.slice(10));
+  if (other.hostConfig.IpcMode !== "shareable") {
+    throw new NaruError(
+      "invalid_argument",
+      `can't join IPC of container ${other.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`,
+    );
+  }
+  return `${engine.bundleOf(other.id)}/shm`;
+};
+
+const networkPathOf = (engine: Engine, record: ContainerRecord): string | undefined => {
+  const mode = parseNetworkMode(record.hostConfig.NetworkMode);
+  if (mode.kind === "container") {
+    const pid = joinedPid(engine, record.hostConfig.NetworkMode, "network");
+    return `/proc/${pid}/ns/net`;
+  }
+  return mode.kind === "host" ? undefined : record.sandbox?.netnsPath;
+};
+
+const initPathOf = (engine: Engine, record: ContainerRecord): string | undefined => {
+  if (record.hostConfig.Init !== true) return undefined;
+  if (engine.deps.initPath !== undefined) return engine.deps.initPath;
+  throw new NaruError(
+    "failed_precondition",
+    "--init needs catatonit or tini on the host: apt-get install catatonit",
+  );
+};
+
+export const runtimeConfigOf = async (
+  engine: Engine,
+  record: ContainerRecord,
+  rootfs: string,
+): Promise<RuntimeConfig> => {
+  const { deps } = engine;
+  const { hostConfig, config } = record;
+  const capabilities = resolveCapabilities({
+    add: hostConfig.CapAdd ?? [],
+    drop: hostConfig.CapDrop ?? [],
+    privileged: hostConfig.Privileged,
+  });
+  const security = parseSecurityOptions(hostConfig.SecurityOpt, hostConfig.Privileged);
+  const { devices, rules } = runtimeDevices(hostConfig);
+  const user = userOf(engine, record, rootfs, config.User);
+  ensureWorkingDirectory(deps.kernel, rootfs, config.WorkingDir);
+  const pid = joinedPid(engine, hostConfig.PidMode, "PID");
+  const ipc = joinedPid(engine, hostConfig.IpcMode, "IPC");
+  return buildRuntimeConfig({
+    container: record,
+    rootfs,
+    user,
+    capabilities,
+    security,
+    seccomp: deps.seccomp.forContainer(hostConfig.Runtime, security.seccomp, capabilities),
+    devices,
+    deviceRules: rules,
+    deviceNumberOf,
+    userMounts: await deps.volumes.runtimeMounts(record.id, hostConfig, record.mounts),
+    files: containerFiles(engine, record),
+    shmPath: joinedShm(engine, record),
+    initPath: initPathOf(engine, record),
+    cgroupsPath: engine.cgroupOf(record),
+    isCgroupV2: deps.facts.isCgroupV2,
+    networkPath: networkPathOf(engine, record),
+    joined: {
+      ...(pid === undefined ? {} : { pid: `/proc/${pid}/ns/pid` }),
+      ...(ipc === undefined ? {} : { ipc: `/proc/${ipc}/ns/ipc` }),
+    },
+    hardLimit: (name) => deps.kernel.hardLimit(name as RlimitName),
+    consoleSize: hostConfig.ConsoleSize,
+  });
+};

@@ -1,0 +1,110 @@
+/** POST rename and update: what may change of a container that exists, live where it runs. */
+import { NaruError } from "#lib/errors.ts";
+import { failpoint } from "#lib/failpoint.ts";
+import { isLive } from "#container/container.ts";
+import type { UpdateRequest } from "#container/containers.ts";
+import type { Engine } from "#container/engine.ts";
+import { checkName } from "#container/names.ts";
+import { validateRestartPolicy } from "#container/normalize-host.ts";
+import { validateResources } from "#container/validate-resources.ts";
+import type { HostConfig } from "#spec/docker/host-config.ts";
+
+export const renameContainer = (engine: Engine, id: string, newName: string): Promise<void> =>
+  engine.actors.run(id, async () => {
+    const record = engine.current(id);
+    if (newName === "")
+      throw new NaruError("invalid_argument", "Neither old nor new names may be empty");
+    const name = checkName(newName);
+    if (name === record.name) {
+      throw new NaruError(
+        "invalid_argument",
+        "Renaming a container with the same name as its current name",
+      );
+    }
+    using _reservation = engine.states.reserveName(name, id);
+    failpoint("rename.before-row");
+    engine.emit(engine.transition(id, { name }), "rename", { oldName: `/${record.name}` });
+  });
+
+const UPDATABLE = [
+  "BlkioWeight",
+  "CpuShares",
+  "CpuPeriod",
+  "CpuQuota",
+  "CpusetCpus",
+  "CpusetMems",
+  "Memory",
+  "MemoryReservation",
+  "MemorySwap",
+  "NanoCpus",
+  "PidsLimit",
+] as const satisfies readonly (keyof HostConfig)[];
+
+/** Zero and empty mean "as it is" (Docker's rule), so does anything absent. */
+const merge = (host: HostConfig, request: UpdateRequest): HostConfig => {
+  const merged: HostConfig = { ...host };
+  for (const key of UPDATABLE) {
+    const value = request[key];
+    if (value === undefined || value === null || value === 0 || value === "") continue;
+    Object.assign(merged, { [key]: value });
+  }
+  // --cpus and period/quota exclude each other: the newer word wins.
+  if ((request.NanoCpus ?? 0) > 0) Object.assign(merged, { CpuPeriod: 0, CpuQuota: 0 });
+  if ((request.CpuQuota ?? 0) > 0 || (request.CpuPeriod ?? 0) > 0) {
+    if (host.NanoCpus > 0)
+      throw new NaruError(
+        "invalid_argument",
+        "Conflicting options: CPU Period/Quota cannot be updated as NanoCPUs has already been set",
+      );
+  }
+  if (merged.PidsLimit !== null && merged.PidsLimit <= 0) merged.PidsLimit = null;
+  if (request.RestartPolicy !== undefined && request.RestartPolicy.Name !== "") {
+    validateRestartPolicy(request.RestartPolicy);
+    if (host.AutoRemove && request.RestartPolicy.Name !== "no") {
+      throw new NaruError(
+        "invalid_argument",
+        "Restart policy cannot be updated because AutoRemove is enabled for the container",
+      );
+    }
+    merged.RestartPolicy = request.RestartPolicy;
+  }
+  return merged;
+};
+
+const checkMemory = (host: HostConfig, merged: HostConfig, request: UpdateRequest): void => {
+  const hasNewMemory = (request.Memory ?? 0) !== 0;
+  if (
+    hasNewMemory &&
+    (request.MemorySwap ?? 0) === 0 &&
+    merged.MemorySwap > 0 &&
+    merged.Memory > merged.MemorySwap
+  ) {
+    throw new NaruError(
+      "conflict",
+      "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
+    );
+  }
+  if (host.Memory === 0 && hasNewMemory && merged.MemorySwap === 0)
+    merged.MemorySwap = merged.Memory * 2;
+};
+
+export const updateContainer = (
+  engine: Engine,
+  id: string,
+  request: UpdateRequest,
+): Promise<{ Warnings: string[] | null }> =>
+  engine.actors.run(id, async () => {
+    const record = engine.current(id);
+    if (record.state.status === "removing" || record.state.status === "dead") {
+      throw new NaruError(
+        "conflict",
+        `Cannot update container ${id}: container is marked for removal and cannot be "update"`,
+      );
+    }
+    const hostConfig = merge(record.hostConfig, request);
+    checkMemory(record.hostConfig, hostConfig, request);
+    validateResources(hostConfig, engine.deps.facts);
+    if (isLive(record.state)) engine.deps.cgroups.update(engine.cgroupOf(record), hostConfig);
+    engine.emit(engine.transition(id, { hostConfig }), "update");
+    return { Warnings: null };
+  });
