@@ -1,6 +1,7 @@
 /** Kernel settings under /proc/sys, named with dots: `net.ipv4.ip_forward`. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
+import { writeControlFile } from "#kernel/control-file.ts";
 import { withErrno } from "#kernel/errno.ts";
 
 /**
@@ -23,8 +24,7 @@ export const readSysctl = (name: string): string => {
 
 /** Sets it at once, until the next boot. `invalid_argument` when the kernel refuses the value. */
 export const writeSysctl = (name: string, value: string | number): void => {
-  const path = pathOf(name);
-  withErrno("write", path, () => writeFileSync(path, `${value}`, { flag: "r+" }));
+  writeControlFile(pathOf(name), `${value}`);
 };
 
 /** Like `writeSysctl`, but answers whether anything had to change. */
