@@ -25,6 +25,8 @@ export interface RawConnection {
   write(data: string | Uint8Array): Promise<void>;
   /** Half-close: the client reads end of file, its bytes still arrive. */
   endOutput(): void;
+  /** Nobody reads any more: `input` ends, what the client still sends is thrown away. */
+  dropInput(): void;
 }
 
 export interface Exchange {

@@ -173,6 +173,7 @@ export class HttpExchange implements Exchange {
       signal: this.signal,
       write: (data) => connection.outbound.send(data),
       endOutput: () => void connection.socket.end(),
+      dropInput: () => this.#inbound.drop(),
     };
   }
 

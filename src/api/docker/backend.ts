@@ -1,0 +1,99 @@
+/**
+ * Everything the Docker API calls. `daemon/` composes it from the rooms; what is not a room's own
+ * interface is declared here as narrowly as the wire needs it.
+ */
+import type { ContainerRecord } from "#container/container.ts";
+import type { Containers, Events } from "#container/containers.ts";
+import type { Images } from "#image/image.ts";
+import type { Logger } from "#lib/log.ts";
+import type { Filters } from "#spec/docker/filters.ts";
+import type { NetworkResponse } from "#spec/docker/network.ts";
+import type { BuildCacheRecord, SystemFacts, VersionResponse } from "#spec/docker/system.ts";
+import type { VolumeCreateRequest, VolumeResponse } from "#spec/docker/volume.ts";
+
+/** One line of a progress stream (pull, load, bootstrap), as it stands on the wire. */
+export interface ProgressMessage {
+  readonly stream?: string;
+  readonly status?: string;
+  readonly id?: string;
+  readonly progress?: string;
+  readonly progressDetail?: { readonly current?: number; readonly total?: number };
+  readonly aux?: unknown;
+}
+
+export type ImageBackend = Pick<
+  Images,
+  | "find"
+  | "get"
+  | "list"
+  | "inspect"
+  | "history"
+  | "tag"
+  | "remove"
+  | "prune"
+  | "usage"
+  | "load"
+  | "save"
+  | "import"
+> & {
+  /**
+   * Makes the built-in image `naru/hello` when it is missing. Yields pull-like progress; throws what
+   * kept it from being made.
+   */
+  hello(signal: AbortSignal): AsyncIterable<ProgressMessage>;
+  /** Makes a base image from the distribution's package mirror: "debian:bookworm". */
+  bootstrap(
+    reference: string,
+    mirror: string | undefined,
+    signal: AbortSignal,
+  ): AsyncIterable<ProgressMessage>;
+};
+
+/** Networks in their wire form, `Containers` filled in. */
+export interface NetworkBackend {
+  list(): readonly NetworkResponse[];
+  /** By name, id or unambiguous id prefix. Throws not_found "network X not found". */
+  get(nameOrId: string): NetworkResponse;
+}
+
+export interface VolumeBackend {
+  list(): readonly VolumeResponse[];
+  /** Throws not_found "get X: no such volume". */
+  get(name: string): VolumeResponse;
+  /** The existing volume of that name when its options agree. */
+  create(request: VolumeCreateRequest): Promise<VolumeResponse>;
+  /** In use: conflict. With `force` a missing volume is no error. */
+  remove(name: string, options: { force: boolean }): Promise<void>;
+  /** Filters label, label!, all. */
+  prune(filters: Filters): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }>;
+  /** Names of the volumes that containers use. */
+  usedNames(): ReadonlySet<string>;
+  /** All volumes with `UsageData`. */
+  usage(signal: AbortSignal): Promise<VolumeResponse[]>;
+}
+
+/** Files that the engine keeps for a container outside its root. */
+export interface ContainerFiles {
+  readonly resolvConf: string;
+  readonly hostname: string;
+  readonly hosts: string;
+}
+
+export interface SystemBackend {
+  /** Name of the snapshot driver, as inspect tells it. */
+  readonly driver: string;
+  version(): VersionResponse;
+  facts(): SystemFacts | Promise<SystemFacts>;
+  buildCache(): readonly BuildCacheRecord[];
+  containerFiles(record: ContainerRecord): ContainerFiles;
+}
+
+export interface DockerBackend {
+  readonly containers: Containers;
+  readonly events: Events;
+  readonly images: ImageBackend;
+  readonly networks: NetworkBackend;
+  readonly volumes: VolumeBackend;
+  readonly system: SystemBackend;
+  readonly logger: Logger;
+}

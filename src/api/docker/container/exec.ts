@@ -1,0 +1,90 @@
+/** Commands within a running container: create, start, inspect, resize. */
+import type { Call } from "#api/docker/call.ts";
+import { hijackStdio, rawClient } from "#api/docker/container/attach.ts";
+import { checkKinds } from "#api/docker/container/create-decode.ts";
+import { sizeOf } from "#api/docker/container/lifecycle.ts";
+import { multiplexFrame } from "#api/docker/multiplex.ts";
+import { get, post, type Route } from "#api/docker/route.ts";
+import { pumpStdio } from "#api/docker/stdio-pump.ts";
+import { hasCode, NaruError, toNaruError } from "#lib/errors.ts";
+import type { ExecCreateRequest } from "#spec/docker/container.ts";
+
+const CREATE_KINDS = {
+  User: "text",
+  Privileged: "flag",
+  Tty: "flag",
+  ConsoleSize: "list",
+  AttachStdin: "flag",
+  AttachStdout: "flag",
+  AttachStderr: "flag",
+  DetachKeys: "text",
+  Env: "texts",
+  WorkingDir: "text",
+  Cmd: "textOrTexts",
+} as const;
+const START_KINDS = { Detach: "flag", Tty: "flag", ConsoleSize: "list" } as const;
+
+const create = async (call: Call): Promise<void> => {
+  const body = checkKinds((await call.readJson()) ?? {}, CREATE_KINDS, "");
+  const request = body as ExecCreateRequest;
+  if ((request.Cmd ?? []).length === 0) {
+    throw new NaruError("invalid_argument", "No exec command specified");
+  }
+  if (call.minor < 42) delete request.ConsoleSize;
+  call.json(201, await call.backend.containers.execCreate(call.name, request));
+};
+
+/** [height, width]; only with a terminal, and not before 1.42. */
+const consoleSize = (call: Call, value: unknown, isTty: boolean): [number, number] | undefined => {
+  if (!isTty || call.minor < 42 || !Array.isArray(value)) return undefined;
+  const [height, width]: unknown[] = value;
+  return typeof height === "number" && typeof width === "number" ? [height, width] : undefined;
+};
+
+const start = async (call: Call): Promise<void> => {
+  const body = checkKinds((await call.readJson()) ?? {}, START_KINDS, "");
+  const { containers, logger } = call.backend;
+  const { OpenStdin, ProcessConfig } = containers.execInspect(call.name);
+  const isTty = body["Tty"] === true;
+  const detach = body["Detach"] === true;
+  const size = consoleSize(call, body["ConsoleSize"], isTty);
+  const options = { detach, tty: isTty, ...(size === undefined ? {} : { consoleSize: size }) };
+  if (detach) {
+    await containers.execStart(call.name, options);
+    call.empty(200);
+    return;
+  }
+  let session;
+  try {
+    session = await containers.execStart(call.name, options);
+  } catch (thrown) {
+    // Clients look for an upgraded stream: a command that cannot run is told there, as Docker does.
+    if (hasCode(thrown, "conflict") || hasCode(thrown, "not_found")) throw thrown;
+    const raw = hijackStdio(call, isTty);
+    const text = Buffer.from(`${toNaruError(thrown).message}\r\n`);
+    await raw.write(isTty ? text : multiplexFrame(1, text));
+    raw.endOutput();
+    return;
+  }
+  if (session === undefined) throw new Error("an attached exec has no session");
+  await pumpStdio(rawClient(hijackStdio(call, session.isTty)), session, {
+    isMultiplexed: !(session.isTty || ProcessConfig.tty),
+    hasStdin: OpenStdin,
+    logger,
+  });
+};
+
+const inspect = (call: Call): void =>
+  call.json(200, call.backend.containers.execInspect(call.name));
+
+const resize = async (call: Call): Promise<void> => {
+  await call.backend.containers.execResize(call.name, sizeOf(call));
+  call.empty(200);
+};
+
+export const execRoutes: readonly Route[] = [
+  post("/containers/{id}/exec", create),
+  post("/exec/{id}/start", start),
+  post("/exec/{id}/resize", resize),
+  get("/exec/{id}/json", inspect),
+];

@@ -1,0 +1,72 @@
+/** GET /containers/{id}/logs. */
+import type { Call } from "#api/docker/call.ts";
+import { multiplexFrame, streamContentType } from "#api/docker/multiplex.ts";
+import { get, type Route } from "#api/docker/route.ts";
+import { parseTime } from "#api/docker/time.ts";
+import { Coalescer } from "#api/http/coalescer.ts";
+import type { LogLine, LogsOptions } from "#container/containers.ts";
+import { formatInstant } from "#lib/clock.ts";
+import { hasCode, NaruError, toNaruError } from "#lib/errors.ts";
+
+const SPACE = Buffer.from(" ");
+
+const optionsOf = (call: Call): LogsOptions => {
+  const { query } = call;
+  const stdout = query.flag("stdout");
+  const stderr = query.flag("stderr");
+  if (!stdout && !stderr) {
+    throw new NaruError("invalid_argument", "Bad parameters: you must choose at least one stream");
+  }
+  const sinceNs = parseTime(query.text("since"), "since");
+  const until = query.text("until");
+  const untilNs = until === "0" ? undefined : parseTime(until, "until");
+  const tail = query.text("tail");
+  return {
+    stdout,
+    stderr,
+    follow: query.flag("follow"),
+    ...(sinceNs === undefined ? {} : { since: sinceNs }),
+    ...(untilNs === undefined ? {} : { until: untilNs }),
+    // "all", and whatever is not a number, means all.
+    ...(/^\d{1,15}$/.test(tail) ? { tail: Number(tail) } : {}),
+    signal: call.signal,
+  };
+};
+
+/** What --timestamps and --details put in front of each line. No attributes are kept with lines. */
+const prefixer = (call: Call): ((line: LogLine) => Uint8Array) => {
+  const hasTime = call.query.flag("timestamps");
+  const hasDetails = call.query.flag("details");
+  if (!hasTime && !hasDetails) return ({ bytes }) => bytes;
+  return ({ timestampNs, bytes }) => {
+    const parts: Uint8Array[] = [];
+    if (hasTime) parts.push(Buffer.from(`${formatInstant(timestampNs)} `));
+    if (hasDetails) parts.push(SPACE);
+    return Buffer.concat([...parts, bytes]);
+  };
+};
+
+const logs = async (call: Call): Promise<void> => {
+  const options = optionsOf(call);
+  const { containers } = call.backend;
+  const isTty = containers.get(call.name).config.Tty;
+  const lines = containers.logs(call.name, options);
+  const render = prefixer(call);
+  const stream = call.stream(streamContentType(isTty, call.minor));
+  const out = new Coalescer((bytes) => stream.write(bytes));
+  try {
+    for await (const line of lines) {
+      const bytes = render(line);
+      await out.push(isTty ? bytes : multiplexFrame(line.stream, bytes));
+    }
+    await out.flush();
+  } catch (error) {
+    if (call.signal.aborted || hasCode(error, "canceled")) return;
+    const text = Buffer.from(`Error grabbing logs: ${toNaruError(error).message}\n`);
+    await stream.write(isTty ? text : multiplexFrame(3, text));
+  } finally {
+    stream.end();
+  }
+};
+
+export const logRoutes: readonly Route[] = [get("/containers/{id}/logs", logs)];

@@ -1,0 +1,176 @@
+/** Images in and out: load, save, import, what stands in for pull, and naru's own bootstrap. */
+import type { Call } from "#api/docker/call.ts";
+import { JSON_FIELDS } from "#api/docker/call.ts";
+import { referenceOf } from "#api/docker/container/files.ts";
+import { errorLine } from "#api/docker/errors.ts";
+import { platformOf } from "#api/docker/image/platform.ts";
+import { progressLine, pumpProgress } from "#api/docker/image/progress.ts";
+import { get, type Handler, post, type Route } from "#api/docker/route.ts";
+import { pumpStream } from "#api/docker/stream.ts";
+import { type LoadEvent, loadEventText } from "#image/image.ts";
+import { hasCode, NaruError } from "#lib/errors.ts";
+import { familiarString, parseReference } from "#spec/image/reference.ts";
+
+const HELLO = "naru/hello";
+
+/**
+ * Load answers before it has read anything, since events are told without waiting: they are queued
+ * here and written one after the other. Progress that a slow client has not taken is replaced.
+ */
+class LoadLines {
+  readonly #write: (line: string) => Promise<void>;
+  #tail: Promise<void> = Promise.resolve();
+  #isBusy = false;
+
+  constructor(write: (line: string) => Promise<void>) {
+    this.#write = write;
+  }
+
+  add(event: LoadEvent, isQuiet: boolean): void {
+    if (event.kind === "progress") {
+      if (isQuiet || (this.#isBusy && event.current < event.total)) return;
+      const progressDetail = { current: event.current, total: event.total };
+      this.#queue(progressLine({ status: "Loading layer", id: event.id, progressDetail }));
+      return;
+    }
+    const stream = loadEventText(event);
+    if (stream !== undefined) this.#queue(progressLine({ stream }));
+  }
+
+  /** Throws what a write failed with. */
+  settled(): Promise<void> {
+    return this.#tail;
+  }
+
+  #queue(line: string): void {
+    this.#isBusy = true;
+    const next = this.#tail.then(() => this.#write(line));
+    this.#tail = next;
+    next.then(
+      () => {
+        if (this.#tail === next) this.#isBusy = false;
+      },
+      // Kept in #tail for `settled`.
+      () => undefined,
+    );
+  }
+}
+
+const load = async (call: Call): Promise<void> => {
+  const { exchange, query } = call;
+  const isQuiet = query.flag("quiet", true);
+  const platform = call.minor < 48 ? undefined : platformOf(call, "platform");
+  const out = call.stream("application/json");
+  const lines = new LoadLines((line) => out.write(line));
+  try {
+    await call.backend.images.load(exchange.body(), {
+      signal: call.signal,
+      onEvent: (event) => lines.add(event, isQuiet),
+      ...(platform === undefined ? {} : { platform }),
+    });
+    await lines.settled();
+  } catch (error) {
+    if (call.signal.aborted || hasCode(error, "canceled")) return;
+    await out.write(errorLine(error));
+  } finally {
+    out.end();
+  }
+};
+
+const save =
+  (namesOf: (call: Call) => string[]): Handler =>
+  async (call) => {
+    const names = namesOf(call);
+    if (names.length === 0) {
+      throw new NaruError("invalid_argument", "bad parameter: no image is named");
+    }
+    if (call.minor >= 48) {
+      const platform = platformOf(call, "platform");
+      if (platform !== undefined) for (const name of names) call.backend.images.get(name, platform);
+    }
+    using archive = await call.backend.images.save(names, call.signal);
+    await pumpStream(call.stream("application/x-tar"), archive.stream(call.signal));
+  };
+
+const pull = async (call: Call, image: string): Promise<void> => {
+  const tag = call.query.text("tag");
+  const separator = tag.includes(":") ? "@" : ":";
+  const name = image.endsWith(":") ? image.slice(0, -1) : image;
+  const reference = parseReference(tag === "" ? name : `${name}${separator}${tag}`);
+  const familiar = familiarString(reference);
+  if (familiar === "scratch") {
+    throw new NaruError("permission_denied", "'scratch' is a reserved name");
+  }
+  if (familiar === HELLO || familiar === `${HELLO}:latest`) {
+    await pumpProgress(call, call.backend.images.hello(call.signal));
+    return;
+  }
+  throw new NaruError(
+    "not_implemented",
+    `cannot pull "${familiar}": pulling images is not there yet: load one with 'docker load', or run 'naru image bootstrap debian:bookworm'`,
+  );
+};
+
+const importRoot = async (call: Call): Promise<void> => {
+  const { query, exchange } = call;
+  const source = query.text("fromSrc");
+  if (source !== "-") {
+    throw new NaruError(
+      "not_implemented",
+      `cannot import from "${source}": send the archive as the request's body (fromSrc=-)`,
+    );
+  }
+  const reference = referenceOf(call);
+  const platform = call.minor < 32 ? undefined : platformOf(call, "platform");
+  const id = await call.backend.images.import(exchange.body(), {
+    signal: call.signal,
+    ...(reference === undefined ? {} : { reference }),
+    message: query.text("message") || `Imported from ${source}`,
+    changes: query.all("changes"),
+    ...(platform === undefined ? {} : { platform }),
+  });
+  exchange.answer(200, JSON_FIELDS, progressLine({ status: id }));
+};
+
+const create = async (call: Call): Promise<void> => {
+  const image = call.query.text("fromImage");
+  await (image === "" ? importRoot(call) : pull(call, image));
+};
+
+const bootstrap = async (call: Call): Promise<void> => {
+  const reference = call.query.text("ref");
+  if (reference === "") {
+    throw new NaruError("invalid_argument", "bad parameter: ref cannot be empty");
+  }
+  const mirror = call.query.text("mirror");
+  const { images } = call.backend;
+  await pumpProgress(
+    call,
+    images.bootstrap(reference, mirror === "" ? undefined : mirror, call.signal),
+  );
+};
+
+const missing =
+  (what: string): Handler =>
+  () => {
+    throw new NaruError(
+      "not_implemented",
+      `${what} is not there yet: naru does not talk to registries`,
+    );
+  };
+
+export const transferRoutes: readonly Route[] = [
+  post("/images/create", create),
+  post("/images/load", load),
+  get(
+    "/images/get",
+    save((call) => call.query.all("names").flatMap((text) => text.split(","))),
+  ),
+  get("/images/search", missing("searching for images")),
+  get(
+    "/images/{name…}/get",
+    save((call) => [call.name]),
+  ),
+  post("/images/{name…}/push", missing("pushing images")),
+  post("/naru/images/bootstrap", bootstrap),
+];
