@@ -1,6 +1,8 @@
 /** What the container room is handed by the daemon; each part as narrow as it is needed here. */
 import type { Logger } from "#lib/log.ts";
 import type { Images } from "#image/image.ts";
+import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
+import type { Volumes } from "#volume/volume.ts";
 import type { Kernel } from "#kernel/kernel.ts";
 import type { ContainerRows } from "#metadata/containers.ts";
 import type { NetworkService } from "#network/network.ts";
@@ -8,10 +10,7 @@ import type { Runtime } from "#runtime/runtime.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
 import type { Events } from "#container/containers.ts";
 import type { HostFacts } from "#container/normalize-host.ts";
-import type { ContainerConfig } from "#spec/docker/container-config.ts";
-import type { MountPoint, PathStat } from "#spec/docker/container.ts";
-import type { HostConfig, Resources } from "#spec/docker/host-config.ts";
-import type { RuntimeMount } from "#spec/runtime/config.ts";
+import type { PathStat } from "#spec/docker/container.ts";
 
 /** `docker cp` on a mounted root; nothing resolves outside of it (snapshot/archive.ts). */
 export interface ArchivesForContainers {
@@ -27,39 +26,10 @@ export interface ArchivesForContainers {
   exportTree(rootfs: string, signal: AbortSignal): ReadableStream<Uint8Array>;
 }
 
-export interface PreparedMounts {
-  /** For inspect. */
-  readonly points: readonly MountPoint[];
-  /** Anonymous volumes made for this container, removed with `--rm` or `rm -v`. */
-  readonly anonymous: readonly string[];
-}
-
-export interface VolumesForContainers {
-  /** Validates and makes what is missing (volumes with copy-up, host directories of -v). Undone on throw. */
-  prepare(request: {
-    readonly containerId: string;
-    readonly config: ContainerConfig;
-    readonly hostConfig: HostConfig;
-    /** Mounts of the containers named by --volumes-from. */
-    readonly mountsOf: (container: string) => readonly MountPoint[];
-    /** Mounts the container's root for copy-up; called only when something is to be copied. */
-    readonly rootfs: () => string;
-  }): Promise<PreparedMounts>;
-  /** The mounts of config.json, parents before children; makes mount points of image mounts. */
-  runtimeMounts(
-    containerId: string,
-    hostConfig: HostConfig,
-    points: readonly MountPoint[],
-  ): Promise<RuntimeMount[]>;
-  /** After the container stopped: what `runtimeMounts` mounted on the host goes. Idempotent. */
-  releaseMounts(containerId: string): void;
-  /** The container is gone; with `anonymous` its anonymous volumes go too. Idempotent. */
-  forget(
-    containerId: string,
-    points: readonly MountPoint[],
-    removesAnonymous: boolean,
-  ): Promise<void>;
-}
+export type VolumesForContainers = Pick<
+  Volumes,
+  "prepare" | "adopt" | "runtimeMounts" | "releaseMounts" | "forget"
+>;
 
 export interface SeccompForContainers {
   /**
@@ -71,17 +41,6 @@ export interface SeccompForContainers {
     profile: string | undefined,
     capabilities: readonly string[],
   ): { readonly annotations?: Record<string, string>; readonly seccomp?: object };
-}
-
-export interface CgroupsForContainers {
-  readonly mode: "v1" | "hybrid" | "v2";
-  oomKills(path: string): number;
-  stats(path: string): unknown;
-  freeze(path: string): Promise<void>;
-  thaw(path: string): Promise<void>;
-  processes(path: string): number[];
-  update(path: string, resources: Resources): void;
-  remove(path: string): void;
 }
 
 export interface ContainerPaths {
@@ -101,7 +60,7 @@ export interface ContainerDependencies {
   readonly network: NetworkService;
   readonly runtimes: ReadonlyMap<string, Runtime>;
   readonly seccomp: SeccompForContainers;
-  readonly cgroups: CgroupsForContainers;
+  readonly cgroups: CgroupKernel;
   readonly kernel: Kernel;
   readonly facts: HostFacts;
   readonly paths: ContainerPaths;

@@ -116,6 +116,7 @@ export const restoreContainers = async (engine: Engine): Promise<void> => {
     before.filter((record) => isLive(record.state)),
   );
   for (const record of before) {
+    engine.deps.volumes.adopt(record.id, record.mounts, isLive(record.state));
     const past = isLive(record.state) ? engine.runtimeOf(record).pastExit(record.id) : undefined;
     if (past !== undefined) await engine.actors.run(record.id, () => handleExit(engine, past));
     else if (isRunning(engine, record)) engine.onStarted(record.id);

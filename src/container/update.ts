@@ -6,6 +6,7 @@ import type { UpdateRequest } from "#container/containers.ts";
 import type { Engine } from "#container/engine.ts";
 import { checkName } from "#container/names.ts";
 import { validateRestartPolicy } from "#container/normalize-host.ts";
+import { liveLimits } from "#container/runtime-config/resources.ts";
 import { validateResources } from "#container/validate-resources.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
 
@@ -104,7 +105,8 @@ export const updateContainer = (
     const hostConfig = merge(record.hostConfig, request);
     checkMemory(record.hostConfig, hostConfig, request);
     validateResources(hostConfig, engine.deps.facts);
-    if (isLive(record.state)) engine.deps.cgroups.update(engine.cgroupOf(record), hostConfig);
+    if (isLive(record.state))
+      engine.deps.cgroups.update(engine.cgroupOf(record), liveLimits(hostConfig));
     engine.emit(engine.transition(id, { hostConfig }), "update");
     return { Warnings: null };
   });

@@ -1,4 +1,5 @@
 /** The `linux.resources` of config.json from a HostConfig's limits (cgroups by the OCI runtime). */
+import type { CgroupLimits } from "#kernel/cgroup-kernel.ts";
 import type { HostConfig, Resources, ThrottleDevice } from "#spec/docker/host-config.ts";
 import type { RuntimeDeviceRule, RuntimeResources, RuntimeThrottle } from "#spec/runtime/config.ts";
 
@@ -123,4 +124,21 @@ export const runtimeResources = (
   if (host.PidsLimit !== null && host.PidsLimit > 0) resources.pids = { limit: host.PidsLimit };
   if (blockIO !== undefined) resources.blockIO = blockIO;
   return resources;
+};
+
+/** What of the limits can be set while the container runs; -1 lifts one. */
+export const liveLimits = (resources: Resources): CgroupLimits => {
+  const cpu = cpuOf(resources);
+  const { limit, swap, reservation } = memoryOf(resources) ?? {};
+  const memory = {
+    ...(limit === undefined ? {} : { limit }),
+    ...(swap === undefined ? {} : { swap }),
+    ...(reservation === undefined ? {} : { reservation }),
+  };
+  return {
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(Object.keys(memory).length === 0 ? {} : { memory }),
+    pids: { limit: resources.PidsLimit ?? -1 },
+    ...(resources.BlkioWeight > 0 ? { blockIO: { weight: resources.BlkioWeight } } : {}),
+  };
 };

@@ -1,0 +1,65 @@
+/**
+ * The daemon's options as data: dockerd's names wherever both have one (dockerd(8), "daemon.json").
+ * Each can be a flag (`--data-root D`) or a key of the config file (`"data-root": "D"`).
+ */
+
+export type OptionKind = "string" | "boolean" | "list" | "map" | "number" | "object";
+
+export interface OptionSpec {
+  /** Flag name without dashes; list flags are singular where dockerd's are. */
+  readonly flag: string;
+  /** Key in the config file. */
+  readonly key: string;
+  readonly short?: string;
+  readonly kind: OptionKind;
+  readonly help: string;
+}
+
+const option = (
+  key: string,
+  kind: OptionKind,
+  help: string,
+  flag = key,
+  short?: string,
+): OptionSpec =>
+  short === undefined ? { key, flag, kind, help } : { key, flag, kind, help, short };
+
+export const OPTIONS: readonly OptionSpec[] = [
+  option("hosts", "list", "Socket to listen on: unix://PATH or tcp://ADDRESS:PORT", "host", "H"),
+  option("data-root", "string", "Where images, containers and volumes are kept (/var/lib/naru)"),
+  option("exec-root", "string", "Where what lives with the processes is kept (/run/naru)"),
+  option("config-file", "string", "JSON file with these options (/etc/naru/daemon.json)"),
+  option("pidfile", "string", "File to write the daemon's process id to", "pidfile", "p"),
+  option("group", "string", "Group that may use the unix socket (docker)", "group", "G"),
+  option("tlsverify", "boolean", "Let only clients with a certificate of --tlscacert in"),
+  option("tlscacert", "string", "Certificate authority of the clients"),
+  option("tlscert", "string", "The daemon's certificate"),
+  option("tlskey", "string", "The daemon's key"),
+  option(
+    "insecure-tcp",
+    "boolean",
+    "Allow TCP without TLS: whoever reaches the port owns this machine",
+  ),
+  option("debug", "boolean", "Same as --log-level debug", "debug", "D"),
+  option("log-level", "string", "debug, info, warn or error (info)", "log-level", "l"),
+  option("log-format", "string", "text or json (text)"),
+  option("default-runtime", "string", "OCI runtime of containers: crun or runc (crun)"),
+  option(
+    "runtimes",
+    "object",
+    'Further OCI runtimes: {"name": {"path": "/usr/bin/x"}} (config file only)',
+  ),
+  option("bip", "string", "Address and size of the default bridge, e.g. 172.30.0.1/16"),
+  option("mtu", "number", "MTU of the default bridge (1500)"),
+  option("cgroup-parent", "string", "Parent cgroup of containers"),
+  option("log-driver", "string", "Default log driver: json-file, local or none (json-file)"),
+  option("log-opts", "map", "Default log option, e.g. max-size=20m", "log-opt"),
+  option("default-shm-size", "string", "Size of /dev/shm (64m)"),
+  option("labels", "list", "Label of this daemon, shown by info", "label"),
+  option("seccomp-profile", "string", "Default seccomp profile: a file, builtin or unconfined"),
+  option("init", "boolean", "Run an init in every container"),
+  option("shutdown-timeout", "number", "Seconds to wait for requests under way when stopping (15)"),
+  option("live-restore", "boolean", "Always true: containers outlive the daemon"),
+  option("userland-proxy", "boolean", "Always false: published ports need no process"),
+  option("storage-driver", "string", "Always overlay2", "storage-driver", "s"),
+];
