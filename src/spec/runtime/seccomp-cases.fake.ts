@@ -7,6 +7,7 @@ import { DEFAULT_SECCOMP_PROFILE } from "#spec/runtime/seccomp-default.ts";
 import {
   SECCOMP_OPERATORS,
   type SeccompArg,
+  type SeccompOperator,
   type SeccompProfile,
   type SeccompRule,
   type SeccompTarget,
@@ -27,8 +28,10 @@ export interface SampleCall {
   readonly args: readonly bigint[];
 }
 
+type Random = (below: number) => number;
+
 /** Numbers from a seed: the same on every run. */
-export const seededNumbers = (seed: number): ((below: number) => number) => {
+const seededNumbers = (seed: number): Random => {
   let state = seed;
   return (below) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -216,9 +219,7 @@ export const defaultTargets: readonly SeccompTarget[] = (["x86_64", "aarch64"] a
   ],
 );
 
-const ALL_ARCHES: SeccompProfile["archMap"] = DEFAULT_SECCOMP_PROFILE.archMap;
-
-const pick = <T>(random: (below: number) => number, items: readonly T[]): T => {
+const pick = <T>(random: Random, items: readonly T[]): T => {
   const item = items[random(items.length)];
   if (item === undefined) throw new Error("nothing to pick from");
   return item;
@@ -239,34 +240,56 @@ const NAMES = [
   "io_setup",
 ];
 
-/**
- * A profile by chance: conditions of all kinds on a few calls, whole lists of plain rules.
- * `isOneAction`: only one action beside the default, so that no order among rules matters.
- */
-export const randomProfile = (seed: number, isOneAction: boolean): SeccompProfile => {
+/** What random profiles may contain. */
+export interface RandomLimits {
+  /** Only one action beside the default, so that no order among rules matters. */
+  readonly isOneAction?: boolean;
+  readonly operators?: readonly SeccompOperator[];
+  /** All conditions on this argument. */
+  readonly argument?: number;
+  /** At most one conditional rule for each call. */
+  readonly isOneRuleEach?: boolean;
+}
+
+const randomArg = (
+  random: Random,
+  index: number,
+  operators: readonly SeccompOperator[],
+): SeccompArg => ({
+  index,
+  op: pick(random, operators),
+  value: pick(random, VALUES),
+  valueTwo: pick(random, VALUES),
+});
+
+/** A profile by chance: conditions of all kinds on a few calls, and plain rules. */
+export const randomProfile = (seed: number, limits: RandomLimits = {}): SeccompProfile => {
   const random = seededNumbers(seed);
   const all = syscallNames();
+  const { isOneAction = false, operators = SECCOMP_OPERATORS, argument } = limits;
   const action = pick(random, ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRAP"] as const);
+  const conditional = [...NAMES];
   const rule = (): SeccompRule => {
-    const isPlain = random(5) === 0;
-    const indexes = [0, 1, 2, 3, 4, 5].filter(() => random(4) === 0);
-    const args = (indexes.length === 0 ? [random(6)] : indexes).map((index) => ({
-      index,
-      op: pick(random, SECCOMP_OPERATORS),
-      value: pick(random, VALUES),
-      valueTwo: pick(random, VALUES),
-    }));
+    const isPlain = random(5) === 0 || conditional.length === 0;
+    const some = [0, 1, 2, 3, 4, 5].filter(() => random(4) === 0);
+    const indexes = some.length === 0 ? [random(6)] : some;
+    const name = pick(random, isPlain ? all : conditional);
+    if (!isPlain && limits.isOneRuleEach === true) conditional.splice(conditional.indexOf(name), 1);
     return {
-      names: isPlain ? [pick(random, all), pick(random, all), "read"] : [pick(random, NAMES)],
+      names: isPlain ? [name, pick(random, all), "read"] : [name],
       action: isOneAction || random(2) === 0 ? action : "SCMP_ACT_ERRNO",
       ...(isOneAction || random(2) === 0 ? {} : { errnoRet: random(200) + 2 }),
-      args: isPlain ? [] : args,
+      args: isPlain
+        ? []
+        : (argument === undefined ? indexes : [argument]).map((index) =>
+            randomArg(random, index, operators),
+          ),
     };
   };
   return {
     defaultAction: pick(random, ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRACE"]),
     architectures: [],
-    archMap: random(4) === 0 ? [] : ALL_ARCHES,
+    archMap: random(4) === 0 ? [] : DEFAULT_SECCOMP_PROFILE.archMap,
     syscalls: Array.from({ length: 3 + random(25) }, rule),
   };
 };
