@@ -45,6 +45,8 @@ export interface ReadRange {
 }
 
 export interface Content {
+  /** For workers, which look blobs up by themselves: `<blobsDirectory>/<algorithm>/<hex>`. */
+  readonly blobsDirectory: string;
   /** Where the blob is or would be. */
   path(digest: Digest): string;
   /** undefined when absent. One stat(2). */

@@ -48,20 +48,20 @@ const checkExpected = (expected: Expected, digest: Digest, sizeBytes: number): v
 };
 
 class DirectoryContent implements Content {
-  readonly #blobs: string;
+  readonly blobsDirectory: string;
   readonly #ingests: string;
 
   constructor(root: string) {
-    this.#blobs = join(root, "blobs");
+    this.blobsDirectory = join(root, "blobs");
     this.#ingests = join(root, "ingest");
     for (const algorithm of ["sha256", "sha512"]) {
-      mkdirSync(join(this.#blobs, algorithm), { recursive: true, mode: 0o700 });
+      mkdirSync(join(this.blobsDirectory, algorithm), { recursive: true, mode: 0o700 });
     }
     mkdirSync(this.#ingests, { recursive: true, mode: 0o700 });
   }
 
   path(digest: Digest): string {
-    return join(this.#blobs, algorithmOf(digest), hexOf(digest));
+    return join(this.blobsDirectory, algorithmOf(digest), hexOf(digest));
   }
 
   info(digest: Digest): BlobInfo | undefined {
@@ -164,8 +164,8 @@ class DirectoryContent implements Content {
   }
 
   *walk(): Generator<BlobInfo, void> {
-    for (const algorithm of readdirSync(this.#blobs)) {
-      for (const hex of readdirSync(join(this.#blobs, algorithm))) {
+    for (const algorithm of readdirSync(this.blobsDirectory)) {
+      for (const hex of readdirSync(join(this.blobsDirectory, algorithm))) {
         const digest = `${algorithm}:${hex}`;
         const info = isDigest(digest) ? this.info(digest) : undefined;
         if (info !== undefined) yield info;

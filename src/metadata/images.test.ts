@@ -74,6 +74,15 @@ test("deleting an image takes its names along", () => {
   expect(createImageRows(database).references()).toEqual([]);
 });
 
+test("a transaction that throws is forgotten by memory too", () => {
+  const work = (): void => {
+    put("a");
+    throw new Error("no");
+  };
+  expect(() => rows.transaction(work)).toThrow("no");
+  expect([...rows.list()]).toEqual([]);
+});
+
 test("a second put keeps what the first knew", () => {
   const a = put("a");
   put("b", a);

@@ -3,8 +3,7 @@
  *
  * Everything is kept in memory and read from there (a name is resolved on every `run`); every change
  * is committed to the database first. One instance per database: nobody else writes these tables.
- * The caller wraps changes that belong together in `Database.transaction` and must not catch inside:
- * after a rolled-back transaction `reload()` brings memory back to what is stored.
+ * Changes that belong together go into one `transaction`.
  */
 import type { Database, Migration } from "#database/database.ts";
 import { type ImageConfig, parseImageConfig } from "#spec/image/config.ts";
@@ -106,7 +105,8 @@ export interface ImageRows {
   layersOfBlob(digest: Digest): Digest[];
   /** Every layer with a row. */
   layers(): readonly Digest[];
-  reload(): void;
+  /** What `work` (synchronous) changes is stored whole or not at all; a throw brings memory back too. */
+  transaction<T>(work: () => T): T;
 }
 
 interface StoredImage {
@@ -195,10 +195,19 @@ class Images implements ImageRows {
 
   constructor(database: Database) {
     this.#database = database;
-    this.reload();
+    this.#reload();
   }
 
-  reload(): void {
+  transaction<T>(work: () => T): T {
+    try {
+      return this.#database.transaction(work);
+    } catch (error) {
+      this.#reload();
+      throw error;
+    }
+  }
+
+  #reload(): void {
     const database = this.#database;
     for (const map of [this.#images, this.#references, this.#namesOf, this.#layers]) map.clear();
     for (const stored of database.all<StoredImage>("SELECT * FROM images")) {

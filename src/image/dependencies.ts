@@ -1,0 +1,25 @@
+/** What this room is handed by the daemon, each part as narrow as it is needed here. */
+import type { Content } from "#content/content.ts";
+import type { ImageEvent, ImageUsers } from "#image/image.ts";
+import type { Logger } from "#lib/log.ts";
+import type { ImageRows } from "#metadata/images.ts";
+import type { Leases } from "#metadata/leases.ts";
+import type { Snapshots } from "#snapshot/snapshot.ts";
+
+export type LayerStore = Pick<
+  Snapshots,
+  "layer" | "layers" | "layerPath" | "unpack" | "removeLayer" | "idle"
+>;
+
+export interface ImageDependencies {
+  readonly rows: ImageRows;
+  readonly leases: Leases;
+  readonly content: Content;
+  readonly layers: LayerStore;
+  readonly users: ImageUsers;
+  /** Called after commit. */
+  readonly publish: (event: ImageEvent) => void;
+  readonly log: Logger;
+  /** argv that starts `runImageWorker`, such as [naru, "_worker", "image"]; the verb and its arguments follow. */
+  readonly workerCommand: readonly string[];
+}

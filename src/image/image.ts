@@ -1,0 +1,223 @@
+/**
+ * What the engine can do with images: the manual of this room and all that `api/`, `container/` and
+ * `build/` may call.
+ *
+ * An image is its config: the id is the config's digest. Names point at ids; layers belong to the
+ * snapshot store by chainID and, as blobs, to content. Reads are synchronous and come from memory.
+ * A write resolves when its rows are on disk; blobs and layers are there before the rows that name
+ * them, and are removed after those rows are gone, so a crash leaves unnamed files (see `collect`),
+ * never a name without its files. Error texts are those Docker's users know.
+ *
+ * Wherever a `name` is taken it may be a whole id, an id prefix, name[:tag] or name@digest. Names win
+ * over id prefixes. Unknown ones throw not_found "No such image: x:latest".
+ */
+import type { ContainerConfig } from "#spec/docker/container-config.ts";
+import type { EventMessage } from "#spec/docker/event.ts";
+import type { Filters } from "#spec/docker/filters.ts";
+import type { DeleteItem, HistoryItem, ImageInspect, ImageSummary } from "#spec/docker/image.ts";
+import type { ImageConfig } from "#spec/image/config.ts";
+import type { Descriptor } from "#spec/image/descriptor.ts";
+import type { Digest } from "#spec/image/digest.ts";
+import type { Platform } from "#spec/image/platform.ts";
+
+export interface ImageRecord {
+  readonly id: Digest;
+  readonly config: ImageConfig;
+  /** The exact bytes whose digest is `id`. */
+  readonly configText: string;
+  /** chainID of the topmost layer; undefined for an image without layers. */
+  readonly chainId: Digest | undefined;
+  readonly platform: Platform;
+  /** "alpine:3.20", in order. */
+  readonly repoTags: readonly string[];
+  /** "alpine@sha256:…". */
+  readonly repoDigests: readonly string[];
+  /** Image it was made from on this machine. */
+  readonly parent: Digest | undefined;
+  /** RFC 3339; ZERO_TIME when the config says nothing. */
+  readonly createdAt: string;
+  /** Sum of the unpacked layers. */
+  readonly sizeBytes: number;
+  readonly lastTaggedAt: string;
+  readonly manifestDigest: Digest | undefined;
+}
+
+/** A file the daemon may read, or bytes as they come from a client. Any of gzip, zstd, bzip2, xz or plain. */
+export type ArchiveSource = { readonly path: string } | AsyncIterable<Uint8Array>;
+
+/** What `load` tells while it works; the API turns it into Docker's JSON lines. */
+export type LoadEvent =
+  | {
+      readonly kind: "progress";
+      /** Short digest of the layer. */
+      readonly id: string;
+      readonly current: number;
+      readonly total: number;
+    }
+  /** `reference` "alpine:3.20", absent for an image without a name. */
+  | { readonly kind: "loaded"; readonly imageId: Digest; readonly reference?: string }
+  /** The name pointed elsewhere before; that image is untagged now. */
+  | { readonly kind: "renamed"; readonly reference: string; readonly oldId: Digest };
+
+/** "Loaded image: alpine:3.20\n", as Docker prints the event; undefined for progress. */
+export const loadEventText = (event: LoadEvent): string | undefined => {
+  switch (event.kind) {
+    case "progress":
+      return undefined;
+    case "loaded":
+      return event.reference === undefined
+        ? `Loaded image ID: ${event.imageId}\n`
+        : `Loaded image: ${event.reference}\n`;
+    case "renamed":
+      return `The image ${event.reference} already exists, renaming the old one with ID ${event.oldId} to empty string\n`;
+  }
+};
+
+export interface LoadOptions {
+  readonly signal: AbortSignal;
+  readonly onEvent?: (event: LoadEvent) => void;
+  /** Of an archive with several platforms; the host's when absent. */
+  readonly platform?: Platform;
+}
+
+export interface ImportOptions {
+  readonly signal: AbortSignal;
+  /** "repo[:tag]"; untagged when absent. */
+  readonly reference?: string;
+  readonly message?: string;
+  /** Dockerfile instructions. */
+  readonly changes?: readonly string[];
+  readonly platform?: Platform;
+  /** Goes before `changes`. */
+  readonly config?: Partial<ContainerConfig>;
+  /** Set for reproducible images; else now. */
+  readonly createdAt?: string;
+}
+
+/** A finished piece of an archive: bytes, or a range of a file. */
+export type ArchiveSegment =
+  | { readonly bytes: Uint8Array }
+  | { readonly path: string; readonly start: number; readonly end: number };
+
+/** A tar ready to be sent. `await using` it: the files are kept from being removed until then. */
+export interface SavedArchive extends Disposable {
+  readonly sizeBytes: number;
+  /** For senders that can hand files to the kernel. */
+  readonly segments: readonly ArchiveSegment[];
+  stream(signal: AbortSignal): ReadableStream<Uint8Array>;
+}
+
+/** A layer as it comes out of a commit or a build step. */
+export interface NewLayer {
+  readonly diffId: Digest;
+  /** Already in the snapshot store under the chainID of all layers below it and this one. */
+  readonly chainId: Digest;
+  /** Unpacked bytes. */
+  readonly sizeBytes: number;
+  /** The layer's tar as a blob of content; absent when it can be made again from the snapshot. */
+  readonly blob?: Descriptor;
+}
+
+export interface CreateFromLayer {
+  /** Image below; undefined = from scratch. */
+  readonly parent: Digest | undefined;
+  /** undefined: only the config changes (an empty layer in the history). */
+  readonly layer: NewLayer | undefined;
+  readonly config: Partial<ContainerConfig>;
+  readonly createdBy?: string;
+  readonly author?: string;
+  readonly message?: string;
+  /** Id of the container it is the state of. */
+  readonly container?: string;
+  readonly reference?: string;
+  readonly platform?: Platform;
+}
+
+/** An image whose parts are all stored: what pull and build end with. */
+export interface StoredImage {
+  readonly configText: string;
+  readonly manifestDigest?: Digest;
+  readonly parent?: Digest;
+  /** One per diffID of the config, lowest first. */
+  readonly layers: readonly {
+    readonly diffId: Digest;
+    readonly sizeBytes: number;
+    readonly blobs: readonly {
+      readonly digest: Digest;
+      readonly mediaType: string;
+      readonly sizeBytes: number;
+    }[];
+  }[];
+}
+
+export interface ListOptions {
+  /** Also images without a name that others were made from. */
+  readonly isAll: boolean;
+  /** before dangling label label! reference since until. */
+  readonly filters: Filters;
+  /** Computes `SharedSize`, else -1. */
+  readonly hasSharedSize?: boolean;
+}
+
+export interface RemoveOptions {
+  readonly isForced: boolean;
+  /** Leaves untagged parents alone. */
+  readonly isParentKept: boolean;
+}
+
+export interface PruneResult {
+  readonly ImagesDeleted: DeleteItem[] | null;
+  readonly SpaceReclaimed: number;
+}
+
+/** For `system df`: bytes on disk by image. */
+export interface ImageUsageItem {
+  readonly summary: ImageSummary;
+  readonly sharedBytes: number;
+  readonly uniqueBytes: number;
+}
+export interface ImageUsageTotal {
+  /** All layers, each counted once. */
+  readonly layersBytes: number;
+  readonly images: readonly ImageUsageItem[];
+}
+
+export interface Images {
+  /** The id, in microseconds. */
+  resolve(name: string): Digest;
+  /** undefined in place of not_found; other errors are thrown. */
+  find(name: string): ImageRecord | undefined;
+  /** With `platform`: not_found when the image is for another one. */
+  get(name: string, platform?: Platform): ImageRecord;
+  /** Newest first. */
+  list(options: ListOptions): ImageSummary[];
+  inspect(name: string): ImageInspect;
+  history(name: string): HistoryItem[];
+  /** `target` "repo[:tag]". Returns its familiar form. */
+  tag(name: string, target: string): string;
+  remove(name: string, options: RemoveOptions): Promise<DeleteItem[]>;
+  /** Filters dangling (default true), until, label, label!. */
+  prune(filters: Filters, signal?: AbortSignal): Promise<PruneResult>;
+  usage(): ImageUsageTotal;
+
+  /** Whole or not at all: a refused archive (invalid_argument) leaves nothing. Resolves to the ids. */
+  load(source: ArchiveSource, options: LoadOptions): Promise<Digest[]>;
+  save(names: readonly string[], signal: AbortSignal): Promise<SavedArchive>;
+  /** One layer from a root file system's tar. Resolves to the id. */
+  import(source: ArchiveSource, options: ImportOptions): Promise<Digest>;
+  createFromLayer(request: CreateFromLayer): Promise<Digest>;
+  /** Rows for an image whose blobs and layers are stored, with its names ("repo:tag", "repo@digest"). */
+  register(image: StoredImage, references: readonly string[]): Digest;
+  /** Removes layers and blobs that no image, container or lease needs. Run at start and after removals. */
+  collect(): Promise<{ layers: number; reclaimedBytes: number }>;
+}
+
+/** What this room needs to know of containers. */
+export interface ImageUsers {
+  /** Containers made from the image, or mounting it. */
+  containersOf(imageId: Digest): readonly { readonly id: string; readonly isRunning: boolean }[];
+  /** True when a container's root or a build's cache stands on the layer, whatever became of its image. */
+  isLayerHeld(chainId: Digest): boolean;
+}
+
+export type ImageEvent = Omit<EventMessage, "time" | "timeNano" | "scope">;

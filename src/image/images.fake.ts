@@ -1,0 +1,141 @@
+/** For tests: the room on a temporary root, with layers that are only remembered, or the real ones. */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Content } from "#content/content.ts";
+import { openContent } from "#content/store.ts";
+import { openDatabase } from "#database/database.ts";
+import type { ImageDependencies, LayerStore } from "#image/dependencies.ts";
+import type { ImageEvent, Images } from "#image/image.ts";
+import { createImages } from "#image/images.ts";
+import { NaruError } from "#lib/errors.ts";
+import { silentLogger } from "#lib/log.ts";
+import { IMAGE_MIGRATIONS, createImageRows } from "#metadata/images.ts";
+import { LEASE_MIGRATIONS, createLeases } from "#metadata/leases.ts";
+import type { Layer } from "#snapshot/snapshot.ts";
+import { chainIds } from "#spec/image/chain-id.ts";
+import { type Digest, digestOf } from "#spec/image/digest.ts";
+
+/** Checks sums as the real store does, unpacks nothing. */
+export const createFakeLayers = (): LayerStore & { readonly removed: Digest[] } => {
+  const layers = new Map<Digest, Layer>();
+  const removed: Digest[] = [];
+  return {
+    removed,
+    layer: (chainId) => layers.get(chainId),
+    layers: () => [...layers.values()],
+    layerPath: (chainId) => `/layers/${chainId}`,
+    unpack: async ({ parent, source, diffId }) => {
+      const bytes =
+        "path" in source
+          ? await Bun.file(source.path).bytes()
+          : await new Response(source.stream).bytes();
+      const plain = bytes[0] === 0x1f ? Bun.gunzipSync(bytes.slice()) : bytes;
+      const sum = digestOf(plain);
+      if (diffId !== undefined && diffId !== sum) {
+        throw new NaruError("data_loss", `the layer's content has the sum "${sum}"`);
+      }
+      const chainId = parent === undefined ? sum : digestOf(`${parent} ${sum}`);
+      const layer = { chainId, parent, diffId: sum, sizeBytes: plain.length, isOpaque: false };
+      layers.set(chainId, layer);
+      return layer;
+    },
+    removeLayer: (chainId) => {
+      if ([...layers.values()].some((layer) => layer.parent === chainId)) {
+        throw new NaruError("failed_precondition", "a layer stands on it");
+      }
+      if (layers.delete(chainId)) removed.push(chainId);
+    },
+    idle: async () => undefined,
+  };
+};
+
+export interface FakeImages extends Disposable {
+  readonly root: string;
+  readonly images: Images;
+  readonly content: Content;
+  readonly dependencies: ImageDependencies;
+  readonly events: ImageEvent[];
+  readonly containers: Map<Digest, { id: string; isRunning: boolean }[]>;
+  /** An image of one layer per name in `layers`, without any tar. */
+  add(name: string, options?: AddOptions): Promise<Digest>;
+}
+
+export interface AddOptions {
+  readonly layers?: readonly string[];
+  readonly references?: readonly string[];
+  readonly parent?: Digest;
+  readonly labels?: Record<string, string>;
+  readonly created?: string;
+}
+
+const WORKER = new URL("worker.fake.ts", import.meta.url).pathname;
+
+/** `layers`: a store under the root, undefined = the fake one. */
+export const createFakeImages = (makeLayers?: (root: string) => LayerStore): FakeImages => {
+  const root = mkdtempSync(join(tmpdir(), "naru-image-"));
+  mkdirSync(join(root, "snapshots"));
+  const database = openDatabase(":memory:", [...IMAGE_MIGRATIONS, ...LEASE_MIGRATIONS]);
+  const content = openContent(join(root, "content"));
+  const events: ImageEvent[] = [];
+  const containers = new Map<Digest, { id: string; isRunning: boolean }[]>();
+  const dependencies: ImageDependencies = {
+    rows: createImageRows(database),
+    leases: createLeases(database),
+    content,
+    layers: makeLayers?.(join(root, "snapshots")) ?? createFakeLayers(),
+    users: { containersOf: (id) => containers.get(id) ?? [], isLayerHeld: () => false },
+    publish: (event) => events.push(event),
+    log: silentLogger,
+    workerCommand: [process.execPath, WORKER],
+  };
+  const images = createImages(dependencies);
+  const add = async (name: string, options: AddOptions = {}): Promise<Digest> => {
+    const tars = (options.layers ?? [name]).map((layer) => content.write(`tar of ${layer}`));
+    const diffIds = tars.map((tar) => tar.digest);
+    const chain = chainIds(diffIds);
+    for (const [index, { path }] of tars.entries()) {
+      await dependencies.layers.unpack({ parent: chain[index - 1], source: { path } });
+    }
+    return images.register(
+      {
+        configText: JSON.stringify({
+          created: options.created ?? "2026-01-01T00:00:00Z",
+          author: name,
+          architecture: "amd64",
+          os: "linux",
+          config: { Labels: options.labels ?? {} },
+          rootfs: { type: "layers", diff_ids: diffIds },
+          history: diffIds.map((_, index) => ({ created_by: `step ${index}` })),
+        }),
+        layers: tars.map(({ digest, sizeBytes }) => ({
+          diffId: digest,
+          sizeBytes,
+          blobs: [{ digest, sizeBytes, mediaType: "application/vnd.oci.image.layer.v1.tar" }],
+        })),
+        ...(options.parent === undefined ? {} : { parent: options.parent }),
+      },
+      options.references ?? [],
+    );
+  };
+  return {
+    root,
+    images,
+    content,
+    dependencies,
+    events,
+    containers,
+    add,
+    [Symbol.dispose]: () => {
+      database.close();
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+};
+
+/** The message of the error that `work` rejects with. */
+export const failureOf = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => "it did not fail",
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );

@@ -1,0 +1,40 @@
+/** The room's front door: the functions of image.ts over one set of dependencies. */
+import { createCatalog, parseTagTarget } from "#image/catalog.ts";
+import { collect } from "#image/collect.ts";
+import type { ImageDependencies } from "#image/dependencies.ts";
+import type { Images } from "#image/image.ts";
+import { createFromLayer } from "#image/commit.ts";
+import { importImage } from "#image/import.ts";
+import { imageHistory, imageUsage, inspectImage, listImages } from "#image/list.ts";
+import { loadImages } from "#image/load.ts";
+import { pruneImages } from "#image/prune.ts";
+import { registerImage, setReference } from "#image/register.ts";
+import { removeImage } from "#image/remove.ts";
+import { saveImages } from "#image/save.ts";
+import { familiarString } from "#spec/image/reference.ts";
+
+export const createImages = (dependencies: ImageDependencies): Images => {
+  const catalog = createCatalog(dependencies);
+  return {
+    resolve: (name) => catalog.resolve(name),
+    find: (name) => catalog.find(name),
+    get: (name, platform) => catalog.get(name, platform),
+    list: (options) => listImages(dependencies, catalog, options),
+    inspect: (name) => inspectImage(dependencies, catalog, name),
+    history: (name) => imageHistory(dependencies, catalog, name),
+    tag: (name, target) => {
+      const reference = parseTagTarget(target);
+      setReference(dependencies, reference, catalog.resolve(name));
+      return familiarString(reference);
+    },
+    remove: (name, options) => removeImage(dependencies, catalog, name, options),
+    prune: (filters, signal) => pruneImages(dependencies, catalog, filters, signal),
+    usage: () => imageUsage(dependencies, catalog),
+    load: (source, options) => loadImages(dependencies, source, options),
+    save: (names, signal) => saveImages(dependencies, catalog, names, signal),
+    import: (source, options) => importImage(dependencies, source, options),
+    createFromLayer: async (request) => createFromLayer(dependencies, catalog, request),
+    register: (image, references) => registerImage(dependencies, image, references),
+    collect: () => collect(dependencies, catalog),
+  };
+};

@@ -1,0 +1,187 @@
+/** `docker load`: everything an archive holds, or nothing of it. */
+import {
+  type ArchiveContents,
+  type ArchiveImage,
+  type ArchiveLayer,
+  readArchive,
+} from "#image/archive-contents.ts";
+import type { ImageDependencies } from "#image/dependencies.ts";
+import { publishImageEvent } from "#image/event.ts";
+import type { ArchiveSource, LoadEvent, LoadOptions, StoredImage } from "#image/image.ts";
+import { registerImages } from "#image/register.ts";
+import { runWorker } from "#image/worker-client.ts";
+import type { Ingest } from "#content/content.ts";
+import type { Lease } from "#metadata/leases.ts";
+import { hasCode, NaruError } from "#lib/errors.ts";
+import { chainIds } from "#spec/image/chain-id.ts";
+import { parseImageConfig } from "#spec/image/config.ts";
+import { type Digest, digestOf } from "#spec/image/digest.ts";
+import { OCI_LAYER, OCI_LAYER_GZIP } from "#spec/image/media-type.ts";
+import { HOST_PLATFORM } from "#spec/image/platform.ts";
+import { familiarString, parseReference, repositoryOf } from "#spec/image/reference.ts";
+
+const layerId = (path: string): string => {
+  const parts = path.split("/");
+  const name = parts.at(-1) === "layer.tar" ? parts.at(-2) : parts.at(-1);
+  return (name ?? path).slice(0, 12);
+};
+
+const readContents = async (
+  dependencies: ImageDependencies,
+  ingest: Ingest,
+  source: ArchiveSource,
+  options: LoadOptions,
+): Promise<ArchiveContents> => {
+  const task = { directory: ingest.directory, blobs: dependencies.content.blobsDirectory };
+  const { files, links } = await runWorker("split", task, {
+    command: dependencies.workerCommand,
+    source,
+    signal: options.signal,
+    onProgress: ({ path, current, total }) =>
+      options.onEvent?.({ kind: "progress", id: layerId(path), current, total }),
+  });
+  return { files: new Map(files), links: new Map(links) };
+};
+
+const pathOf = ({ content }: ImageDependencies, layer: ArchiveLayer): string =>
+  layer.file.file ?? content.path(layer.file.digest);
+
+/** Unpacks what is not there yet, all layers side by side; `undo` takes the new ones away again. */
+const unpackLayers = async (
+  dependencies: ImageDependencies,
+  images: readonly ArchiveImage[],
+  signal: AbortSignal,
+  undo: AsyncDisposableStack,
+  lease: Lease,
+): Promise<void> => {
+  const { layers } = dependencies;
+  const stop = new AbortController();
+  const unpack = async (
+    layer: ArchiveLayer,
+    chainId: Digest,
+    parent: Digest | undefined,
+  ): Promise<void> => {
+    lease.add({ kind: "layer", resource: chainId });
+    if (layers.layer(chainId) !== undefined) return;
+    undo.defer(() => {
+      try {
+        layers.removeLayer(chainId);
+      } catch (error) {
+        // Something else has begun to stand on it: then it is wanted.
+        if (!hasCode(error, "failed_precondition")) throw error;
+      }
+    });
+    await layers.unpack({
+      parent,
+      source: { path: pathOf(dependencies, layer) },
+      diffId: layer.diffId,
+      signal: AbortSignal.any([signal, stop.signal]),
+    });
+  };
+  const started = new Map<Digest, Promise<void>>();
+  for (const image of images) {
+    const chain = chainIds(image.layers.map((layer) => layer.diffId));
+    image.layers.forEach((layer, index) => {
+      const chainId = chain[index];
+      if (chainId === undefined || started.has(chainId)) return;
+      started.set(chainId, unpack(layer, chainId, chain[index - 1]));
+    });
+  }
+  const results = await Promise.allSettled(
+    [...started.values()].map((running) =>
+      running.catch((error: unknown) => {
+        stop.abort(error);
+        throw error;
+      }),
+    ),
+  );
+  signal.throwIfAborted();
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+};
+
+const mediaTypeOf = (layer: ArchiveLayer): string =>
+  layer.file.digest === layer.diffId ? OCI_LAYER : OCI_LAYER_GZIP;
+
+const storeImage = (
+  dependencies: ImageDependencies,
+  ingest: Ingest,
+  image: ArchiveImage,
+): StoredImage => {
+  const { content, layers } = dependencies;
+  const chain = chainIds(image.layers.map((layer) => layer.diffId));
+  const stored = image.layers.map((layer, index) => {
+    const { digest, sizeBytes, file } = layer.file;
+    if (content.info(digest) === undefined) {
+      if (file === undefined) {
+        throw new NaruError("aborted", `layer blob "${digest}" was removed meanwhile, load again`);
+      }
+      ingest.commit(file, digest, sizeBytes);
+    }
+    const chainId = chain[index];
+    const unpacked = chainId === undefined ? undefined : layers.layer(chainId);
+    return {
+      diffId: layer.diffId,
+      sizeBytes: unpacked?.sizeBytes ?? 0,
+      blobs: [{ digest, mediaType: mediaTypeOf(layer), sizeBytes }],
+    };
+  });
+  const manifest =
+    image.manifestText === undefined ? undefined : content.write(image.manifestText).digest;
+  return {
+    configText: image.configText,
+    layers: stored,
+    ...(manifest === undefined ? {} : { manifestDigest: manifest }),
+  };
+};
+
+const announce = (
+  dependencies: ImageDependencies,
+  image: ArchiveImage,
+  onEvent: LoadOptions["onEvent"],
+): void => {
+  const imageId = digestOf(image.configText);
+  publishImageEvent(dependencies, "load", imageId);
+  if (image.references.length === 0) onEvent?.({ kind: "loaded", imageId });
+  for (const text of image.references) {
+    onEvent?.({ kind: "loaded", imageId, reference: familiarString(parseReference(text)) });
+  }
+};
+
+/** Names that are about to move away from another image. */
+const findRenames = (
+  { rows }: ImageDependencies,
+  image: ArchiveImage,
+): Extract<LoadEvent, { kind: "renamed" }>[] =>
+  image.references.flatMap((text) => {
+    const reference = parseReference(text);
+    const oldId = rows.findReference(repositoryOf(reference), reference.tag, reference.digest);
+    if (oldId === undefined || oldId === digestOf(image.configText)) return [];
+    return [{ kind: "renamed", reference: familiarString(reference), oldId }];
+  });
+
+/** See `Images.load`. */
+export const loadImages = async (
+  dependencies: ImageDependencies,
+  source: ArchiveSource,
+  options: LoadOptions,
+): Promise<Digest[]> => {
+  await using ingest = dependencies.content.openIngest();
+  const contents = await readContents(dependencies, ingest, source, options);
+  const images = readArchive(contents, HOST_PLATFORM, options.platform);
+  for (const image of images) parseImageConfig(image.configText);
+  using lease = dependencies.leases.acquire([]);
+  await using undo = new AsyncDisposableStack();
+  await unpackLayers(dependencies, images, options.signal, undo, lease);
+  // From here on everything is synchronous: no removal can come between blobs, rows and names.
+  const registrations = images.map((image) => ({
+    image: storeImage(dependencies, ingest, image),
+    references: image.references,
+  }));
+  const renames = images.flatMap((image) => findRenames(dependencies, image));
+  const ids = registerImages(dependencies, registrations);
+  undo.move();
+  for (const event of renames) options.onEvent?.(event);
+  images.forEach((image) => announce(dependencies, image, options.onEvent));
+  return ids;
+};

@@ -1,0 +1,69 @@
+/** `image prune`: images that nothing names (default), or that nothing uses. */
+import { type Catalog, createdNs, familiarRow } from "#image/catalog.ts";
+import type { ImageDependencies } from "#image/dependencies.ts";
+import type { PruneResult } from "#image/image.ts";
+import { removeImage } from "#image/remove.ts";
+import { nowNs } from "#lib/clock.ts";
+import { hasCode } from "#lib/errors.ts";
+import type { ImageRow } from "#metadata/images.ts";
+import { type Filters, booleanFilter, matchesLabels } from "#spec/docker/filters.ts";
+import type { DeleteItem } from "#spec/docker/image.ts";
+import { parseTimestamp } from "#spec/docker/timestamp.ts";
+import { hexOf } from "#spec/image/digest.ts";
+
+/** Filters that `prune` knows. */
+export const PRUNE_FILTERS = ["dangling", "label", "label!", "until"] as const;
+
+const OPTIONS = { isForced: false, isParentKept: false } as const;
+
+/** An image in use is passed over: that is what prune is for. */
+const tryRemove = async (
+  dependencies: ImageDependencies,
+  catalog: Catalog,
+  name: string,
+): Promise<DeleteItem[]> => {
+  try {
+    return await removeImage(dependencies, catalog, name, OPTIONS);
+  } catch (error) {
+    if (hasCode(error, "conflict") || hasCode(error, "not_found")) return [];
+    throw error;
+  }
+};
+
+export const pruneImages = async (
+  dependencies: ImageDependencies,
+  catalog: Catalog,
+  filters: Filters,
+  signal?: AbortSignal,
+): Promise<PruneResult> => {
+  const { rows, layers } = dependencies;
+  const isDanglingOnly = booleanFilter(filters, "dangling") ?? true;
+  const now = nowNs();
+  const untilNs = (filters.get("until") ?? []).map((text) => parseTimestamp(text, now)).at(0);
+  const isCandidate = (row: ImageRow): boolean => {
+    const names = rows.references(row.id);
+    if (names.length === 0 && rows.children(row.id).length > 0) return false;
+    if (isDanglingOnly && names.some((name) => name.tag !== undefined)) return false;
+    if (untilNs !== undefined && createdNs(row) > untilNs) return false;
+    return matchesLabels(filters, row.config.config?.Labels ?? {});
+  };
+  const sizes = new Map(layers.layers().map((layer) => [String(layer.chainId), layer.sizeBytes]));
+  const deleted: DeleteItem[] = [];
+  for (const row of [...rows.list()].filter(isCandidate)) {
+    signal?.throwIfAborted();
+    const names = rows.references(row.id).map(familiarRow);
+    for (const name of names.length === 0 ? [hexOf(row.id)] : names) {
+      deleted.push(...(await tryRemove(dependencies, catalog, name)));
+    }
+  }
+  const SpaceReclaimed = deleted.reduce(
+    (sum, item) => sum + ("Deleted" in item ? (sizes.get(item.Deleted) ?? 0) : 0),
+    0,
+  );
+  dependencies.publish({
+    Type: "image",
+    Action: "prune",
+    Actor: { ID: "", Attributes: { reclaimed: String(SpaceReclaimed) } },
+  });
+  return { ImagesDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed };
+};

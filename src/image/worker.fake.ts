@@ -1,0 +1,5 @@
+/** The image worker as a program of its own, for tests; the real one is a verb of the binary. */
+import { runImageWorker } from "#image/worker.ts";
+import { createKernel } from "#kernel/real.ts";
+
+process.exit(await runImageWorker(process.argv.slice(2), createKernel()));

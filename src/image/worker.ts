@@ -1,0 +1,120 @@
+/**
+ * The image worker: a child process of the daemon's own binary that does the bulk work. Reads the
+ * archive from stdin or a file, writes into its ingest directory only, and answers in JSON lines on
+ * stdout. It blocks while it reads: nothing else happens in this process.
+ */
+import { readSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { ArchiveSplitter } from "#image/archive-splitter.ts";
+import { BlobFile } from "#image/blob-file.ts";
+import type {
+  ReceiveResult,
+  ReceiveTask,
+  SplitResult,
+  SplitTask,
+  WorkerLine,
+  WorkerResults,
+  WorkerTasks,
+  WorkerVerb,
+} from "#image/worker-protocol.ts";
+import { monotonicMs } from "#lib/clock.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
+import { TarParser } from "#lib/tar/parser.ts";
+import type { SocketKernel } from "#kernel/kernel.ts";
+import { decompress } from "#snapshot/decompress.ts";
+import { readLayerFile } from "#snapshot/layer-file.ts";
+
+const CHUNK_BYTES = 1024 * 1024;
+const PROGRESS_EVERY_MS = 100;
+const STDIN = 0;
+const STDOUT = 1;
+
+const say = (line: WorkerLine): void => {
+  const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
+  for (let at = 0; at < bytes.length;) at += writeSync(STDOUT, bytes, at, bytes.length - at);
+};
+
+/** Fresh buffers: a decompressor may still hold the last one. */
+async function* stdin(): AsyncGenerator<Uint8Array, void> {
+  for (;;) {
+    const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES / 4);
+    const count = readSync(STDIN, buffer, 0, buffer.length, null);
+    if (count === 0) return;
+    yield buffer.subarray(0, count);
+  }
+}
+
+/** Hands over the input without its compression. */
+const readInput = async (
+  kernel: SocketKernel,
+  path: string | undefined,
+  take: (chunk: Uint8Array) => void,
+): Promise<void> => {
+  if (path !== undefined) return await readLayerFile({ path }, kernel, take);
+  for await (const chunk of decompress(stdin())) take(chunk);
+};
+
+const progressReporter = (): SplitterProgress => {
+  let lastMs = 0;
+  return (path, current, total) => {
+    const nowMs = monotonicMs();
+    if (nowMs - lastMs < PROGRESS_EVERY_MS && current < total) return;
+    lastMs = nowMs;
+    say({ kind: "progress", path, current, total });
+  };
+};
+type SplitterProgress = (path: string, current: number, total: number) => void;
+
+const split = async (kernel: SocketKernel, task: SplitTask): Promise<SplitResult> => {
+  using splitter = new ArchiveSplitter({
+    directory: task.directory,
+    blobPath: (digest) => join(task.blobs, ...digest.split(":")),
+    onProgress: progressReporter(),
+  });
+  const parser = new TarParser(splitter);
+  await readInput(kernel, task.path, (chunk) => parser.push(chunk));
+  parser.end();
+  const { files, links } = splitter.contents;
+  return { files: [...files], links: [...links] };
+};
+
+const receive = async (kernel: SocketKernel, task: ReceiveTask): Promise<ReceiveResult> => {
+  using blob = new BlobFile(join(task.directory, "blob"));
+  await readInput(kernel, task.path, (chunk) => blob.write(chunk));
+  return blob.finish();
+};
+
+type Verbs = {
+  readonly [V in WorkerVerb]: (
+    kernel: SocketKernel,
+    task: WorkerTasks[V],
+  ) => Promise<WorkerResults[V]>;
+};
+const VERBS: Verbs = { split, receive };
+
+const isVerb = (verb: string): verb is WorkerVerb => verb in VERBS;
+
+const runVerb = <V extends WorkerVerb>(
+  kernel: SocketKernel,
+  verb: V,
+  task: string,
+): Promise<WorkerResults[V]> => VERBS[verb](kernel, JSON.parse(task) as WorkerTasks[V]);
+
+/** `argv`: the verb and its task as JSON. Resolves to the process's exit code. */
+export const runImageWorker = async (
+  argv: readonly string[],
+  kernel: SocketKernel,
+): Promise<number> => {
+  const [verb = "", task = "{}"] = argv;
+  try {
+    if (!isVerb(verb)) {
+      throw new NaruError("invalid_argument", `the image worker has no verb "${verb}"`);
+    }
+    say({ kind: "result", result: await runVerb(kernel, verb, task) });
+    return 0;
+  } catch (thrown) {
+    const { code, message } = toNaruError(thrown);
+    say({ kind: "error", code, message });
+    return 1;
+  }
+};
