@@ -1,11 +1,12 @@
 /** The reading and planning parts on texts and folders: v2 as well, whatever this host has. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { randomHex } from "#lib/clock.ts";
 import { layoutOf, mountController, parseControllers } from "#kernel/cgroup-layout.ts";
 import { parseBlockV1 } from "#kernel/cgroup-stats.ts";
 import { ioWeightOf, planV1, planV2, weightOfShares } from "#kernel/cgroup-update.ts";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
-import { parseMountInfo } from "#kernel/mount.ts";
+import { parseMountInfo, readMountInfo } from "#kernel/mount.ts";
 import { createKernelRecorder } from "#kernel/recorder.fake.ts";
 
 const PROC =
@@ -159,6 +160,34 @@ describe("on v2", () => {
     abort.abort();
   });
 });
+
+const v2Mount = readMountInfo().find((mount) => mount.type === "cgroup2")?.mountPoint;
+
+test.skipIf(v2Mount === undefined)(
+  "a real v2 cgroup is frozen, thawed, listed and removed",
+  async () => {
+    const kernel = createCgroupKernel({
+      mode: "v2",
+      mountPoints: new Map([["unified", v2Mount!]]),
+    });
+    const path = `/naru-test-${randomHex(4)}`;
+    mkdirSync(`${v2Mount!}${path}/inner`, { recursive: true });
+    const child = Bun.spawn(["sleep", "60"]);
+    try {
+      writeFileSync(`${v2Mount!}${path}/inner/cgroup.procs`, String(child.pid));
+      expect(kernel.processes(path)).toEqual([child.pid]);
+      await kernel.freeze(path);
+      expect(readFileSync(`${v2Mount!}${path}/cgroup.events`, "utf8")).toContain("frozen 1");
+      await kernel.thaw(path);
+      expect(readFileSync(`${v2Mount!}${path}/cgroup.events`, "utf8")).toContain("frozen 0");
+      expect(kernel.stats(path).cpu.totalNs).toBeGreaterThan(0);
+    } finally {
+      child.kill(9);
+      await child.exited;
+      await kernel.remove(path);
+    }
+  },
+);
 
 describe("plans", () => {
   const current = { memoryBytes: 100, memorySwapBytes: 200, cpuMax: "max 100000" };
