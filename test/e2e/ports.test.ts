@@ -156,26 +156,29 @@ check("ranges of different length are refused", async () => {
   expect(out.code).toBe(125);
 });
 
+/** An echo server and a question, both as programs of this machine on the networks named. */
+const UDP_ECHO =
+  'await Bun.udpSocket({port:53,hostname:"0.0.0.0",socket:{data(s,b,p,a){s.send("got "+b,p,a)}}})';
+const udpAsk = (address: string, p: number): string =>
+  `const s=await Bun.udpSocket({socket:{data(x,b){console.log(String(b));process.exit(0)}}});` +
+  `s.send("ping",${p},"${address}");setTimeout(()=>process.exit(1),1000)`;
+
 check("udp", async (t) => {
   const p = port();
-  const name = await t.up(
-    "-p",
-    `${p}:53/udp`,
-    BUSYBOX,
-    "sh",
-    "-c",
-    "while :; do nc -u -l -p 53 -e sh -c 'read x; echo got $x'; done",
-  );
+  const name = await t.idle("-p", `${p}:53/udp`);
   expect((await portsOf(name))["53/udp"]?.[0]).toEqual({ HostIp: "0.0.0.0", HostPort: String(p) });
-  const reply = await until("an answer by udp", async () => {
-    const text = await onNet(
-      "sh",
-      "-c",
-      `echo ping | timeout 2 busybox nc -u -w 1 127.0.0.1 ${p}`,
-    ).catch(() => "");
-    return text.includes("got ping") && text;
+  const pid = await field(name, "{{.State.Pid}}");
+  const server = Bun.spawn(["nsenter", "-t", pid, "-n", "--", process.execPath, "-e", UDP_ECHO]);
+  t.defer(async () => {
+    server.kill("SIGKILL");
+    await server.exited;
   });
-  expect(reply).toContain("got ping");
+  for (const address of ["127.0.0.1", engine.hostIp]) {
+    const reply = await until(`an answer by udp on ${address}`, () =>
+      onNet(process.execPath, "-e", udpAsk(address, p)).catch(() => undefined),
+    );
+    expect(reply).toBe("got ping");
+  }
 });
 
 check("tcp and udp on the same number", async (t) => {
