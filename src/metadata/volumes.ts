@@ -1,0 +1,37 @@
+/** Rows of volumes: the whole record as JSON under its name. */
+import type { Database, Migration } from "#database/database.ts";
+
+export const VOLUME_MIGRATIONS: readonly Migration[] = [
+  {
+    id: 30,
+    sql: `CREATE TABLE volumes (
+      name TEXT PRIMARY KEY,
+      record TEXT NOT NULL
+    ) WITHOUT ROWID`,
+  },
+];
+
+export interface VolumeRow {
+  readonly name: string;
+  readonly record: string;
+}
+
+export interface VolumeRows {
+  all(): VolumeRow[];
+  /** Inserts or replaces. */
+  put(row: VolumeRow): void;
+  delete(name: string): void;
+}
+
+export const createVolumeRows = (database: Database): VolumeRows => ({
+  all: () => database.all<VolumeRow>("SELECT name, record FROM volumes"),
+  put: (row) => {
+    database.run(
+      `INSERT INTO volumes (name, record) VALUES (?, ?)
+       ON CONFLICT (name) DO UPDATE SET record = excluded.record`,
+      row.name,
+      row.record,
+    );
+  },
+  delete: (name) => void database.run("DELETE FROM volumes WHERE name = ?", name),
+});

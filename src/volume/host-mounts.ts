@@ -1,0 +1,122 @@
+/**
+ * Mounts that stand on the host while containers run: volumes with mount options at their own
+ * mountpoint, shared by all users; subpaths and image trees bound per container under
+ * `<execRoot>/mounts/<containerId>/<n>`. The kernel's mount table is the memory: nothing is lost with
+ * the daemon.
+ */
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { NaruError, toNaruError } from "#lib/errors.ts";
+import type { FileKernel, MountKernel } from "#kernel/kernel.ts";
+import { parseLocalMount } from "#volume/local-options.ts";
+import type { VolumeRecord } from "#volume/volume.ts";
+
+export type HostMountsKernel = MountKernel & Pick<FileKernel, "openInRoot" | "close" | "fdPath">;
+
+export interface HostMountsOptions {
+  /** `<execRoot>/mounts` */
+  readonly root: string;
+  readonly kernel: HostMountsKernel;
+  readonly mountpoint: (volume: string) => string;
+}
+
+const O_PATH = 0o10000000;
+
+export class HostMounts {
+  readonly #options: HostMountsOptions;
+  /** Volumes with mount options, and the containers that run on them. */
+  readonly #active = new Map<string, Set<string>>();
+  readonly #counts = new Map<string, number>();
+
+  constructor(options: HostMountsOptions) {
+    this.#options = options;
+  }
+
+  /** The container runs on this volume: mount it unless it is mounted. Nothing to do for a directory. */
+  activate(record: VolumeRecord, containerId: string): void {
+    const mount = parseLocalMount(record.options);
+    if (mount === undefined) return;
+    const target = this.#options.mountpoint(record.name);
+    if (!this.#isMounted(target)) {
+      const { device, type, flags, data } = mount;
+      try {
+        this.#options.kernel.mount(device, target, type, flags, data);
+      } catch (thrown) {
+        const error = toNaruError(thrown);
+        const message = `error while mounting volume '${target}': failed to mount local volume: mount ${device}:${target}, data: ${data}: ${error.message}`;
+        throw new NaruError(error.code, message, { cause: error, details: error.details });
+      }
+    }
+    const users = this.#active.get(record.name) ?? new Set();
+    this.#active.set(record.name, users.add(containerId));
+  }
+
+  /** After a restart: it is mounted already, this container is one of those who need it. */
+  adopt(record: VolumeRecord, containerId: string): void {
+    if (parseLocalMount(record.options) === undefined) return;
+    const users = this.#active.get(record.name) ?? new Set();
+    this.#active.set(record.name, users.add(containerId));
+  }
+
+  /** Binds `subpath` of `tree` for this container and returns where; links never lead out of the tree. */
+  bindInside(containerId: string, tree: string, subpath: string): string {
+    const { root, kernel } = this.#options;
+    const fd = this.#open(tree, subpath);
+    try {
+      const count = this.#counts.get(containerId) ?? 0;
+      this.#counts.set(containerId, count + 1);
+      const target = `${root}/${containerId}/${count}`;
+      mkdirSync(`${root}/${containerId}`, { recursive: true, mode: 0o700 });
+      if (statSync(kernel.fdPath(fd)).isDirectory()) mkdirSync(target);
+      else writeFileSync(target, "");
+      kernel.mount(kernel.fdPath(fd), target, "", ["bind", "rec"]);
+      // What is done to the copy must not happen to the tree it was bound from.
+      kernel.mount("", target, "", ["private", "rec"]);
+      return target;
+    } finally {
+      kernel.close(fd);
+    }
+  }
+
+  /** The container has stopped. Idempotent. */
+  release(containerId: string): void {
+    const { root, kernel, mountpoint } = this.#options;
+    const own = `${root}/${containerId}`;
+    if (existsSync(own)) {
+      for (const target of kernel.mountsUnder(own)) kernel.unmount(target);
+      rmSync(own, { recursive: true, force: true });
+    }
+    this.#counts.delete(containerId);
+    for (const [volume, users] of this.#active) {
+      if (!users.delete(containerId) || users.size > 0) continue;
+      this.#active.delete(volume);
+      kernel.unmount(mountpoint(volume));
+    }
+  }
+
+  releaseAll(): void {
+    const { root, kernel } = this.#options;
+    for (const target of kernel.mountsUnder(root)) kernel.unmount(target);
+    rmSync(root, { recursive: true, force: true });
+    for (const volume of this.#active.keys()) kernel.unmount(this.#options.mountpoint(volume));
+    this.#active.clear();
+    this.#counts.clear();
+  }
+
+  #isMounted(target: string): boolean {
+    return this.#options.kernel.mountsUnder(target).includes(target);
+  }
+
+  #open(tree: string, subpath: string): number {
+    try {
+      return this.#options.kernel.openInRoot(tree, subpath === "" ? "." : subpath, O_PATH);
+    } catch (thrown) {
+      const error = toNaruError(thrown);
+      if (error.details["errno"] !== "ENOENT") throw error;
+      throw new NaruError(
+        "not_found",
+        `cannot access path ${tree}/${subpath}: lstat ${tree}/${subpath}: no such file or directory`,
+        { cause: error },
+      );
+    }
+  }
+}

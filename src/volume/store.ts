@@ -1,0 +1,191 @@
+/** The volumes themselves: directories, rows, who uses them. */
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { now, randomHex } from "#lib/clock.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
+import { failpoint } from "#lib/failpoint.ts";
+import type { Logger } from "#lib/log.ts";
+import type { MountKernel } from "#kernel/kernel.ts";
+import type { VolumeRows } from "#metadata/volumes.ts";
+import type { VolumeCreateRequest } from "#spec/docker/volume.ts";
+import { validateLocalOptions } from "#volume/local-options.ts";
+import { ANONYMOUS_LABEL, type VolumeEvent, type VolumeRecord } from "#volume/volume.ts";
+
+export interface VolumeStoreOptions {
+  /** `<dataRoot>/volumes` */
+  readonly root: string;
+  readonly rows: VolumeRows;
+  readonly kernel: MountKernel;
+  readonly publish: (event: VolumeEvent) => void;
+  readonly logger: Logger;
+}
+
+const TRASH = ".trash";
+
+const checkName = (name: string): void => {
+  if (name.length === 1) {
+    throw new NaruError(
+      "invalid_argument",
+      "volume name is too short, names should be at least two alphanumeric characters",
+    );
+  }
+  if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(name) && name.length <= 255) return;
+  throw new NaruError(
+    "invalid_argument",
+    `"${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
+  );
+};
+
+export class VolumeStore {
+  readonly #options: VolumeStoreOptions;
+  readonly #records = new Map<string, VolumeRecord>();
+  readonly #users = new Map<string, Set<string>>();
+
+  constructor(options: VolumeStoreOptions) {
+    this.#options = options;
+    for (const row of options.rows.all()) {
+      this.#records.set(row.name, JSON.parse(row.record) as VolumeRecord);
+    }
+  }
+
+  /** Directories without a row are half-made or half-removed: they go. */
+  async sweep(): Promise<void> {
+    const { root } = this.#options;
+    mkdirSync(`${root}/${TRASH}`, { recursive: true, mode: 0o701 });
+    for (const name of readdirSync(root)) {
+      if (name !== TRASH && !this.#records.has(name)) this.#throwAway(name);
+    }
+    await this.#emptyTrash();
+  }
+
+  list(): readonly VolumeRecord[] {
+    return [...this.#records.values()];
+  }
+
+  find(name: string): VolumeRecord | undefined {
+    return this.#records.get(name);
+  }
+
+  get(name: string): VolumeRecord {
+    const record = this.#records.get(name);
+    if (record !== undefined) return record;
+    throw new NaruError("not_found", `get ${name}: no such volume`);
+  }
+
+  mountpoint(name: string): string {
+    return `${this.#options.root}/${name}/_data`;
+  }
+
+  /** A name that exists answers with what exists. */
+  create(request: VolumeCreateRequest): VolumeRecord {
+    const isAnonymous = (request.Name ?? "") === "";
+    const name = request.Name || randomHex(32);
+    const existing = this.#records.get(name);
+    if (existing !== undefined) return existing;
+    try {
+      this.#check(name, request);
+    } catch (thrown) {
+      const error = toNaruError(thrown);
+      throw new NaruError(error.code, `create ${name}: ${error.message}`, { cause: error });
+    }
+    const labels = { ...request.Labels, ...(isAnonymous ? { [ANONYMOUS_LABEL]: "" } : {}) };
+    const options = { ...request.DriverOpts };
+    const record: VolumeRecord = { name, createdAt: now(), labels, options, isAnonymous };
+    mkdirSync(this.mountpoint(name), { recursive: true, mode: 0o755 });
+    failpoint("volume.after-directory");
+    this.#options.rows.put({ name, record: JSON.stringify(record) });
+    this.#records.set(name, record);
+    this.#emit("create", record);
+    return record;
+  }
+
+  /** Throws conflict while in use; what is not there is no error with `force`. */
+  remove(name: string, options: { readonly force: boolean }): void {
+    const record = this.#records.get(name);
+    if (record === undefined) {
+      if (options.force) return;
+      throw new NaruError("not_found", `get ${name}: no such volume`);
+    }
+    const users = this.usersOf(name);
+    if (users.length > 0) {
+      throw new NaruError("conflict", `remove ${name}: volume is in use - [${users.join(", ")}]`, {
+        details: { users },
+      });
+    }
+    this.#options.rows.delete(name);
+    this.#records.delete(name);
+    this.#throwAway(name);
+    this.#emptyTrash().catch((error: unknown) =>
+      this.#options.logger.warn("a removed volume's files could not be deleted yet", {
+        volume: name,
+        error: String(error),
+      }),
+    );
+    this.#emit("destroy", record);
+  }
+
+  use(name: string, containerId: string): void {
+    const users = this.#users.get(name) ?? new Set();
+    this.#users.set(name, users.add(containerId));
+  }
+
+  unuse(name: string, containerId: string): void {
+    const users = this.#users.get(name);
+    users?.delete(containerId);
+    if (users?.size === 0) this.#users.delete(name);
+  }
+
+  usersOf(name: string): readonly string[] {
+    return [...(this.#users.get(name) ?? [])];
+  }
+
+  /** All volumes go, in use or not. */
+  async clear(): Promise<void> {
+    for (const name of this.#records.keys()) {
+      this.#options.rows.delete(name);
+      this.#records.delete(name);
+    }
+    this.#users.clear();
+    if (!existsSync(this.#options.root)) return;
+    for (const name of readdirSync(this.#options.root)) if (name !== TRASH) this.#throwAway(name);
+    await this.#emptyTrash();
+  }
+
+  #check(name: string, request: VolumeCreateRequest): void {
+    const driver = request.Driver || "local";
+    if (driver !== "local") {
+      throw new NaruError(
+        "not_found",
+        `error looking up volume plugin ${driver}: plugin "${driver}" not found`,
+      );
+    }
+    checkName(name);
+    validateLocalOptions(request.DriverOpts ?? {});
+  }
+
+  /** Out of sight at once; deleted by `#emptyTrash`. What is mounted inside is unmounted, not deleted. */
+  #throwAway(name: string): void {
+    const { root, kernel } = this.#options;
+    const path = `${root}/${name}`;
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) return;
+    for (const mount of kernel.mountsUnder(path)) kernel.unmount(mount);
+    mkdirSync(`${root}/${TRASH}`, { recursive: true, mode: 0o701 });
+    renameSync(path, `${root}/${TRASH}/${name}.${randomHex(4)}`);
+  }
+
+  async #emptyTrash(): Promise<void> {
+    const trash = `${this.#options.root}/${TRASH}`;
+    for (const name of readdirSync(trash)) {
+      // oxlint-disable-next-line no-await-in-loop -- one tree after the other keeps it gentle
+      await rm(`${trash}/${name}`, { recursive: true, force: true });
+    }
+  }
+
+  #emit(action: "create" | "destroy", record: VolumeRecord): void {
+    this.#options.publish({
+      Type: "volume",
+      Action: action,
+      Actor: { ID: record.name, Attributes: { driver: "local" } },
+    });
+  }
+}

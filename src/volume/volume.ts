@@ -1,0 +1,103 @@
+/**
+ * The volume room's manual. A *volume* is a named directory that outlives containers; a *mount* is a
+ * directory that a container sees: a volume, a directory of the host (bind), memory (tmpfs), or an
+ * image's tree.
+ *
+ * Volumes live at `<dataRoot>/volumes/<name>/_data`; what is known of them is a row each. A row is
+ * written after the directory and removed before it; a directory without a row is swept at `start`.
+ *
+ * Containers are told apart by id. A container *uses* its volumes from `prepare` (or `adopt`, after a
+ * restart) until `forget`; a volume in use cannot be removed. Between `runtimeMounts` and
+ * `releaseMounts` it is *running* on them: volumes with mount options stay mounted, image trees and
+ * subpaths stay bound under `<execRoot>/mounts/<containerId>`.
+ *
+ * Errors: NaruError with Docker's words.
+ */
+import type { ContainerConfig } from "#spec/docker/container-config.ts";
+import type { MountPoint } from "#spec/docker/container.ts";
+import type { EventMessage } from "#spec/docker/event.ts";
+import type { Filters } from "#spec/docker/filters.ts";
+import type { HostConfig } from "#spec/docker/host-config.ts";
+import type { VolumeCreateRequest, VolumeResponse } from "#spec/docker/volume.ts";
+import type { RuntimeMount } from "#spec/runtime/config.ts";
+
+/** One row. */
+export interface VolumeRecord {
+  readonly name: string;
+  /** RFC 3339 */
+  readonly createdAt: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** type, device, o: mount(8)'s words. Empty = a plain directory. */
+  readonly options: Readonly<Record<string, string>>;
+  /** Made without a name, for one container; `prune` takes these first. */
+  readonly isAnonymous: boolean;
+}
+
+/** The label by which clients know an anonymous volume. */
+export const ANONYMOUS_LABEL = "com.docker.volume.anonymous";
+
+export type VolumeEvent = Pick<EventMessage, "Type" | "Action" | "Actor">;
+
+export interface PrepareRequest {
+  readonly containerId: string;
+  readonly config: ContainerConfig;
+  readonly hostConfig: HostConfig;
+  /** Mounts of the containers named by --volumes-from; throws not_found. */
+  readonly mountsOf: (container: string) => readonly MountPoint[];
+  /** The container's root, mounted for copy-up; called only when something is to be copied. */
+  readonly rootfs: () => string;
+}
+
+export interface PreparedMounts {
+  /** For inspect. */
+  readonly points: readonly MountPoint[];
+  /** Names of the volumes made for this container alone. */
+  readonly anonymous: readonly string[];
+}
+
+export interface Volumes {
+  /** Sweeps what a dead daemon left half-made. Idempotent. */
+  start(): Promise<void>;
+  list(): readonly VolumeResponse[];
+  /** Throws not_found "get X: no such volume". */
+  get(name: string): VolumeResponse;
+  /** Without a name: an anonymous one. A name that exists answers with what exists. */
+  create(request: VolumeCreateRequest): Promise<VolumeResponse>;
+  /** Throws conflict while a container uses it. With `force` a missing volume is no error. */
+  remove(name: string, options: { readonly force: boolean }): Promise<void>;
+  /** Unused anonymous volumes, or all unused with filter `all`; `label` and `label!` narrow. */
+  prune(filters: Filters): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }>;
+  usedNames(): ReadonlySet<string>;
+  /** All volumes with `UsageData`: bytes of file contents, hard links counted once. Walks the trees. */
+  usage(signal?: AbortSignal): Promise<VolumeResponse[]>;
+
+  /** Validates the container's mounts and makes its volumes, filled from the image. Undone on a throw. */
+  prepare(request: PrepareRequest): Promise<PreparedMounts>;
+  /** After a restart: this container exists, with these mounts, and runs or not. */
+  adopt(containerId: string, points: readonly MountPoint[], isRunning: boolean): void;
+  /**
+   * The mounts of config.json, parents before children. Makes host directories that -v names, and
+   * mounts what must stand on the host; on a throw nothing stays mounted.
+   */
+  runtimeMounts(
+    containerId: string,
+    hostConfig: HostConfig,
+    points: readonly MountPoint[],
+  ): Promise<RuntimeMount[]>;
+  /** The container has stopped. Idempotent. */
+  releaseMounts(containerId: string): void;
+  /** The container is gone; its anonymous volumes go too when nobody else uses them. Idempotent. */
+  forget(
+    containerId: string,
+    points: readonly MountPoint[],
+    removesAnonymous: boolean,
+  ): Promise<void>;
+  /** Unmounts everything and deletes every volume. */
+  reset(): Promise<void>;
+}
+
+/** Where the trees of image mounts come from (`snapshot/`, by the composition root). */
+export interface ImageTrees {
+  /** A read-only mount of the image's tree; disposing unmounts it. Throws not_found. */
+  view(reference: string): Promise<Disposable & { readonly path: string }>;
+}
