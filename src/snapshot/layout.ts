@@ -53,19 +53,26 @@ export const layerName = (chainId: Digest): string =>
 
 export const LAYER_FILE = "layer.json";
 
-export const formatLayer = (layer: Layer): string => `${JSON.stringify(layer)}\n`;
+/** As it stands on disk: a layer whose files may still be in memory only names the running kernel. */
+export interface StoredLayer extends Layer {
+  readonly unflushedBootId?: string;
+}
+
+export const formatLayer = (layer: StoredLayer): string => `${JSON.stringify(layer)}\n`;
 
 /** Throws data_loss when the file does not describe a layer. */
-export const readLayer = (directory: string): Layer => {
+export const readLayer = (directory: string): StoredLayer => {
   try {
     const text = readFileSync(`${directory}/${LAYER_FILE}`, "utf8");
-    const value = JSON.parse(text) as Partial<Record<keyof Layer, string | number | boolean>>;
+    const value = JSON.parse(text) as Partial<Record<keyof StoredLayer, string | number | boolean>>;
+    const bootId = value.unflushedBootId;
     return {
       chainId: parseDigest(`${value.chainId}`),
       parent: value.parent === undefined ? undefined : parseDigest(`${value.parent}`),
       diffId: parseDigest(`${value.diffId}`),
       sizeBytes: Number(value.sizeBytes),
       isOpaque: value.isOpaque === true,
+      ...(bootId === undefined ? {} : { unflushedBootId: `${bootId}` }),
     };
   } catch (cause) {
     throw new NaruError(

@@ -154,6 +154,12 @@ export interface Snapshots {
     options?: DiffOptions & { readonly signal?: AbortSignal },
   ): Promise<DiffTarResult>;
 
-  /** Resolves when all deletions in the background are done. */
+  /**
+   * The whole merged tree as a tar, from a child process. The stream errors when the child does;
+   * cancelling it, or the signal, ends the child.
+   */
+  export(id: string, signal?: AbortSignal): ReadableStream<Uint8Array>;
+
+  /** Resolves when everything in the background (deletions, flushing layers to disk) is done. */
   idle(): Promise<void>;
 }

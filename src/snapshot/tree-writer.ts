@@ -36,6 +36,8 @@ export interface TreeWriterOptions {
    * other archive goes into a tree that exists, and such names are names like any other.
    */
   readonly isLayer: boolean;
+  /** Archives: directory (relative to the root) that entries and hard links are relative to. */
+  readonly base?: string;
   /** Layers: the entry of the root itself sets the root's own mode and owner. Else it is skipped. */
   readonly root?: { readonly parentFd: number; readonly name: string };
   /** Refuse to replace a directory by something else, and the other way round. */
@@ -97,7 +99,7 @@ export class TreeWriter implements TarHandler, Disposable {
     const path = entryPath(entry.name);
     try {
       if (path === "") this.#rootEntry(entry);
-      else this.#place(entry, path);
+      else this.#place(entry, this.#inBase(path));
     } catch (error) {
       throw named(entry, error);
     }
@@ -154,6 +156,11 @@ export class TreeWriter implements TarHandler, Disposable {
     if (this.#fileFd !== -1) closeSync(this.#fileFd);
     this.#fileFd = -1;
     this.#directories[Symbol.dispose]();
+  }
+
+  #inBase(path: string): string {
+    const base = this.#options.base ?? "";
+    return base === "" ? path : `${base}/${path}`;
   }
 
   #countEntry(name: string): void {
@@ -256,8 +263,9 @@ export class TreeWriter implements TarHandler, Disposable {
   }
 
   #link(entry: TarEntry, path: string, parent: string, name: string): void {
-    const target = entryPath(entry.linkName, entry.name);
-    if (target === "" || target === path) {
+    const linked = entryPath(entry.linkName, entry.name);
+    const target = this.#inBase(linked);
+    if (linked === "" || target === path) {
       throw badTar(entry.name, `is a hard link to "${entry.linkName}", which cannot be linked`);
     }
     const [targetParent, targetName] = splitPath(target);

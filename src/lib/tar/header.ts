@@ -25,23 +25,44 @@ export const isZeroBlock = (block: Uint8Array): boolean => {
 };
 
 const field = (block: Uint8Array, offset: number, length: number): string => {
-  let end = offset;
-  while (end < offset + length && block[end] !== 0) end += 1;
-  return end === offset ? "" : decodeName(block.subarray(offset, end));
+  if (block[offset] === 0) return "";
+  const zero = block.indexOf(0, offset);
+  const end = zero === -1 ? offset + length : Math.min(zero, offset + length);
+  return decodeName(block.subarray(offset, end));
 };
+
+/** Sum of all bytes. Four at a time, in two lanes of 16 bits each: 128 words cannot overflow them. */
+const sumBytes = (block: Uint8Array): number => {
+  let sum = 0;
+  if (block.byteOffset % 4 !== 0) {
+    for (let at = 0; at < BLOCK_BYTES; at++) sum += block[at] ?? 0;
+    return sum;
+  }
+  const words = new Uint32Array(block.buffer, block.byteOffset, BLOCK_BYTES / 4);
+  let even = 0;
+  let odd = 0;
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at] ?? 0;
+    even += word & 0x00ff00ff;
+    odd += (word >>> 8) & 0x00ff00ff;
+  }
+  return (even & 0xffff) + (even >>> 16) + (odd & 0xffff) + (odd >>> 16);
+};
+
+const CHECKSUM_START = 148;
+const CHECKSUM_END = 156;
 
 /** The sum counts the checksum field as blanks. Some old programs added signed bytes. */
 const isChecksumRight = (block: Uint8Array): boolean => {
-  let unsigned = 8 * 0x20;
-  let high = 0;
+  const stored = parseNumber(block, CHECKSUM_START, 8);
+  let sum = sumBytes(block);
+  for (let at = CHECKSUM_START; at < CHECKSUM_END; at++) sum += 0x20 - (block[at] ?? 0);
+  if (stored === sum) return true;
   for (let at = 0; at < BLOCK_BYTES; at++) {
-    if (at === 148) at = 156;
-    const byte = block[at] ?? 0;
-    unsigned += byte;
-    if (byte > 0x7f) high += 256;
+    const isField = at >= CHECKSUM_START && at < CHECKSUM_END;
+    if ((block[at] ?? 0) > 0x7f && !isField) sum -= 256;
   }
-  const stored = parseNumber(block, 148, 8);
-  return stored === unsigned || stored === unsigned - high;
+  return stored === sum;
 };
 
 const USTAR = "ustar";

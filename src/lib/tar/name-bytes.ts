@@ -5,11 +5,6 @@
  */
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-const isAscii = (bytes: Uint8Array): boolean => {
-  for (const byte of bytes) if (byte > 0x7f) return false;
-  return true;
-};
-
 const sequenceLength = (lead: number): number =>
   lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
 
@@ -36,9 +31,9 @@ const decodeDamaged = (bytes: Uint8Array): string => {
 
 /** The text of name bytes. Never fails. */
 export const decodeName = (bytes: Uint8Array): string => {
-  if (isAscii(bytes)) {
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
-  }
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
+  // As many characters as bytes, none of them the replacement: plain ASCII, nearly always.
+  if (text.length === bytes.length && !text.includes("\uFFFD")) return text;
   return decodeStrict(bytes) ?? decodeDamaged(bytes);
 };
 

@@ -1,0 +1,138 @@
+/** Writable layers: their directories and mounts. */
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
+import { NaruError } from "#lib/errors.ts";
+import type { MountKernel } from "#kernel/kernel.ts";
+import type { Background } from "#snapshot/background.ts";
+import { type Layout, checkId } from "#snapshot/layout.ts";
+import type { Layers } from "#snapshot/layers.ts";
+import { mountOverlay } from "#snapshot/overlay.ts";
+import { type Found, NO_PARENT, PARENT_LINK } from "#snapshot/scan.ts";
+import type { ActiveSnapshot, SnapshotPaths } from "#snapshot/snapshot.ts";
+import type { Digest } from "#spec/image/digest.ts";
+
+export class Actives {
+  readonly #layout: Layout;
+  readonly #kernel: MountKernel;
+  readonly #background: Background;
+  readonly #layers: Layers;
+  readonly #actives = new Map<string, ActiveSnapshot>();
+  readonly #mounted: Set<string>;
+
+  constructor(
+    layout: Layout,
+    kernel: MountKernel,
+    background: Background,
+    layers: Layers,
+    found: Found,
+  ) {
+    this.#layout = layout;
+    this.#kernel = kernel;
+    this.#background = background;
+    this.#layers = layers;
+    for (const active of found.actives) this.#actives.set(active.id, active);
+    this.#mounted = new Set(found.mounted);
+  }
+
+  get(id: string): ActiveSnapshot | undefined {
+    return this.#actives.get(id);
+  }
+
+  all(): readonly ActiveSnapshot[] {
+    return [...this.#actives.values()];
+  }
+
+  known(id: string): ActiveSnapshot {
+    const active = this.#actives.get(id);
+    if (active !== undefined) return active;
+    throw new NaruError("not_found", `there is no writable layer "${id}"`);
+  }
+
+  isMounted(id: string): boolean {
+    return this.#mounted.has(id);
+  }
+
+  prepare(id: string, parent: Digest | undefined): SnapshotPaths {
+    const directory = this.#directory(checkId(id));
+    const lowers = this.#lowers(parent);
+    if (this.#actives.has(id)) {
+      throw new NaruError("already_exists", `there is a writable layer "${id}" already`);
+    }
+    const root = statSync(lowers[0] ?? this.#layout.empty[0]);
+    mkdirSync(directory, { mode: 0o711 });
+    try {
+      const upper = `${directory}/upper`;
+      mkdirSync(upper, { mode: root.mode & 0o777 });
+      // The merged root shows the upper directory's mode and owner.
+      if (root.uid !== 0 || root.gid !== 0) chownSync(upper, root.uid, root.gid);
+      chmodSync(upper, root.mode & 0o7777);
+      mkdirSync(`${directory}/work`, { mode: 0o700 });
+      mkdirSync(`${directory}/merged`, { mode: 0o700 });
+      symlinkSync(parent ?? NO_PARENT, `${directory}/${PARENT_LINK}`);
+    } catch (error) {
+      rmSync(directory, { recursive: true, force: true });
+      throw error;
+    }
+    this.#actives.set(id, { id, parent });
+    return this.#pathsOf(id, lowers);
+  }
+
+  paths(id: string): SnapshotPaths {
+    return this.#pathsOf(id, this.#lowers(this.known(id).parent));
+  }
+
+  mount(id: string): string {
+    const { upper, work, merged, lowers } = this.paths(id);
+    if (this.#mounted.has(id)) return merged;
+    mountOverlay(this.#kernel, { target: merged, lowers, writable: { upper, work } });
+    this.#mounted.add(id);
+    return merged;
+  }
+
+  unmount(id: string): void {
+    if (!this.#mounted.has(id)) return;
+    this.#kernel.unmount(`${this.#directory(id)}/merged`);
+    this.#mounted.delete(id);
+  }
+
+  remove(id: string): void {
+    if (!this.#actives.has(id)) return;
+    this.unmount(id);
+    this.#background.discard(this.#directory(id));
+    this.#actives.delete(id);
+  }
+
+  /** Moves the upper directory to `target`; the rest of the snapshot is removed. */
+  surrender(id: string, target: string): void {
+    this.known(id);
+    this.unmount(id);
+    renameSync(`${this.#directory(id)}/upper`, target);
+    this.remove(id);
+  }
+
+  #lowers(parent: Digest | undefined): readonly string[] {
+    const lowers = this.#layers.lowers(parent);
+    return lowers.length > 0 ? lowers : [this.#layout.empty[0]];
+  }
+
+  #pathsOf(id: string, lowers: readonly string[]): SnapshotPaths {
+    const directory = this.#directory(id);
+    return {
+      upper: `${directory}/upper`,
+      work: `${directory}/work`,
+      merged: `${directory}/merged`,
+      lowers,
+    };
+  }
+
+  #directory(id: string): string {
+    return `${this.#layout.active}/${id}`;
+  }
+}

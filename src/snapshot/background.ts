@@ -1,0 +1,74 @@
+/** What nobody waits for: deleting trees and flushing layers to disk, both by child processes. */
+import { renameSync } from "node:fs";
+import { randomHex } from "#lib/clock.ts";
+import type { Logger } from "#lib/log.ts";
+
+const run = async (command: string[]): Promise<void> => {
+  const child = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  const [complaint, status] = await Promise.all([child.stderr.text(), child.exited]);
+  if (status !== 0) throw new Error(`${command[0]} ended with ${status}: ${complaint.trim()}`);
+};
+
+export class Background {
+  readonly #trash: string;
+  readonly #log: Logger;
+  #deleting: Promise<void> | undefined;
+  #doomed: string[] = [];
+  #flushing: Promise<void> | undefined;
+  #unflushed: (() => void)[] = [];
+
+  constructor(trash: string, log: Logger) {
+    this.#trash = trash;
+    this.#log = log;
+  }
+
+  /** `path` is out of sight when this returns. Nothing may be mounted below it. */
+  discard(path: string): void {
+    const doomed = `${this.#trash}/${randomHex(8)}`;
+    renameSync(path, doomed);
+    this.delete(doomed);
+  }
+
+  /** Deletes something in the trash. What fails is tried again at the next start. */
+  delete(doomed: string): void {
+    this.#doomed.push(doomed);
+    this.#deleting ??= this.#deleteAll();
+  }
+
+  /** Calls `then` when all that was written before this call to the file system of the store is on disk. */
+  flush(then: () => void): void {
+    this.#unflushed.push(then);
+    this.#flushing ??= this.#flushAll();
+  }
+
+  async idle(): Promise<void> {
+    while (this.#deleting !== undefined || this.#flushing !== undefined) {
+      await Promise.all([this.#deleting, this.#flushing]);
+    }
+  }
+
+  async #deleteAll(): Promise<void> {
+    while (this.#doomed.length > 0) {
+      const paths = this.#doomed.splice(0, 64);
+      try {
+        await run(["rm", "-rf", "--one-file-system", "--", ...paths]);
+      } catch (error) {
+        this.#log.warn("removed snapshots could not be deleted", { paths, error: String(error) });
+      }
+    }
+    this.#deleting = undefined;
+  }
+
+  async #flushAll(): Promise<void> {
+    while (this.#unflushed.length > 0) {
+      const callbacks = this.#unflushed.splice(0);
+      try {
+        await run(["sync", "-f", this.#trash]);
+        for (const callback of callbacks) callback();
+      } catch (error) {
+        this.#log.warn("layers could not be flushed to disk", { error: String(error) });
+      }
+    }
+    this.#flushing = undefined;
+  }
+}

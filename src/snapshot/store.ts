@@ -1,0 +1,216 @@
+/** The snapshot store on disk. The manual is snapshot.ts. */
+import { mkdirSync, realpathSync, rmSync, rmdirSync } from "node:fs";
+import { randomHex } from "#lib/clock.ts";
+import { NaruError } from "#lib/errors.ts";
+import type { Logger } from "#lib/log.ts";
+import type { FileKernel, MountKernel } from "#kernel/kernel.ts";
+import { Actives } from "#snapshot/actives.ts";
+import { Background } from "#snapshot/background.ts";
+import { listChanges } from "#snapshot/diff.ts";
+import { Layers } from "#snapshot/layers.ts";
+import { type Layout, layoutOf } from "#snapshot/layout.ts";
+import { mountOverlay } from "#snapshot/overlay.ts";
+import { makeDirectories, scanStore } from "#snapshot/scan.ts";
+import type {
+  ActiveSnapshot,
+  Change,
+  DiffOptions,
+  DiffTarResult,
+  Layer,
+  SnapshotPaths,
+  Snapshots,
+  UnpackOptions,
+  Usage,
+  View,
+} from "#snapshot/snapshot.ts";
+import { treeUsage } from "#snapshot/usage.ts";
+import { WorkerPool } from "#snapshot/worker-pool.ts";
+import type { Digest } from "#spec/image/digest.ts";
+
+export interface SnapshotStoreOptions {
+  /** Made when missing. One store per directory, one process per store. */
+  readonly root: string;
+  readonly kernel: MountKernel & FileKernel;
+  /** Runs `runSnapshotWorker` (worker.ts); the job is put behind it as one more argument. */
+  readonly workerCommand: readonly string[];
+  readonly log: Logger;
+}
+
+class SnapshotStore implements Snapshots {
+  readonly #layout: Layout;
+  readonly #kernel: MountKernel & FileKernel;
+  readonly #background: Background;
+  readonly #workers: WorkerPool;
+  readonly #layers: Layers;
+  readonly #actives: Actives;
+  /** Mount point to the chain it shows. */
+  readonly #views = new Map<string, Digest | undefined>();
+
+  constructor(options: SnapshotStoreOptions, layout: Layout) {
+    const { kernel, log } = options;
+    this.#layout = layout;
+    this.#kernel = kernel;
+    this.#background = new Background(layout.trash, log);
+    this.#workers = new WorkerPool(options.workerCommand);
+    makeDirectories(layout);
+    const found = scanStore(layout, kernel, this.#background, log);
+    this.#layers = new Layers(layout, this.#background, this.#workers, found.layers);
+    this.#actives = new Actives(layout, kernel, this.#background, this.#layers, found);
+  }
+
+  layer(chainId: Digest): Layer | undefined {
+    return this.#layers.get(chainId);
+  }
+
+  layers(): readonly Layer[] {
+    return this.#layers.all();
+  }
+
+  layerPath(chainId: Digest): string {
+    return this.#layers.diffPath(this.#layers.known(chainId).chainId);
+  }
+
+  chain(chainId: Digest): readonly Layer[] {
+    return this.#layers.chain(chainId);
+  }
+
+  unpack(options: UnpackOptions): Promise<Layer> {
+    return this.#layers.unpack(options);
+  }
+
+  async commitActive(id: string, diff: DiffTarResult): Promise<Layer> {
+    const { parent } = this.#actives.known(id);
+    const { diffId, sizeBytes } = diff;
+    const layer = this.#layers.commit(parent, { diffId, sizeBytes, isOpaque: false }, (target) =>
+      this.#actives.surrender(id, target),
+    );
+    this.#actives.remove(id); // When the layer was there already.
+    return layer;
+  }
+
+  removeLayer(chainId: Digest): void {
+    if (this.#layers.get(chainId) === undefined) return;
+    const user =
+      this.#layers.all().find((layer) => layer.parent === chainId)?.chainId ??
+      this.#actives.all().find((active) => active.parent === chainId)?.id ??
+      [...this.#views].find(([, shown]) => shown === chainId)?.[0];
+    if (user !== undefined) {
+      throw new NaruError(
+        "failed_precondition",
+        `layer "${chainId}" cannot be removed: "${user}" stands on it; remove that first`,
+      );
+    }
+    this.#layers.remove(chainId);
+  }
+
+  prepare(id: string, parent: Digest | undefined): SnapshotPaths {
+    return this.#actives.prepare(id, parent);
+  }
+
+  active(id: string): ActiveSnapshot | undefined {
+    return this.#actives.get(id);
+  }
+
+  actives(): readonly ActiveSnapshot[] {
+    return this.#actives.all();
+  }
+
+  paths(id: string): SnapshotPaths {
+    return this.#actives.paths(id);
+  }
+
+  mount(id: string): string {
+    return this.#actives.mount(id);
+  }
+
+  unmount(id: string): void {
+    this.#actives.unmount(id);
+  }
+
+  remove(id: string): void {
+    this.#actives.remove(id);
+  }
+
+  view(chainId: Digest | undefined): View {
+    return this.#view(this.#layers.lowers(chainId), chainId);
+  }
+
+  async usage(id: string, signal?: AbortSignal): Promise<Usage> {
+    return await treeUsage(this.#kernel, this.#actives.paths(id).upper, signal);
+  }
+
+  async changes(id: string, options: DiffOptions = {}): Promise<Change[]> {
+    const { parent } = this.#actives.known(id);
+    const { upper } = this.#actives.paths(id);
+    using lower = this.view(parent);
+    return await listChanges({
+      kernel: this.#kernel,
+      upper,
+      lower: lower.path,
+      hiddenPaths: options.hiddenPaths ?? [],
+    });
+  }
+
+  async diffTar(
+    id: string,
+    file: string,
+    options: DiffOptions & { readonly signal?: AbortSignal } = {},
+  ): Promise<DiffTarResult> {
+    const { parent } = this.#actives.known(id);
+    const { upper } = this.#actives.paths(id);
+    using lower = this.view(parent);
+    const { hiddenPaths = [], signal } = options;
+    try {
+      return await this.#workers.run<"diff">(
+        { kind: "diff", upper, lower: lower.path, hiddenPaths, file },
+        { signal },
+      );
+    } catch (error) {
+      if (signal?.aborted === true) rmSync(file, { force: true }); // A killed child leaves it.
+      throw error;
+    }
+  }
+
+  export(id: string, signal?: AbortSignal): ReadableStream<Uint8Array> {
+    const { upper, merged, lowers } = this.#actives.paths(id);
+    if (this.#actives.isMounted(id)) {
+      return this.#workers.stream({ kind: "export", root: merged }, { signal });
+    }
+    const view = this.#view([upper, ...lowers], this.#actives.known(id).parent);
+    const dispose = (): void => view[Symbol.dispose]();
+    return this.#workers.stream({ kind: "export", root: view.path }, { signal, onEnd: dispose });
+  }
+
+  async idle(): Promise<void> {
+    await this.#background.idle();
+  }
+
+  #view(lowers: readonly string[], chainId: Digest | undefined): View {
+    const path = `${this.#layout.views}/${randomHex(8)}`;
+    mkdirSync(path, { mode: 0o700 });
+    // Without an upper directory overlay wants two lower ones, and whiteouts need overlay.
+    const missing = this.#layout.empty.slice(0, Math.max(0, 2 - lowers.length));
+    try {
+      mountOverlay(this.#kernel, { target: path, lowers: [...lowers, ...missing] });
+    } catch (error) {
+      rmdirSync(path);
+      throw error;
+    }
+    this.#views.set(path, chainId);
+    const dispose = (): void => {
+      if (!this.#views.delete(path)) return;
+      this.#kernel.unmount(path);
+      rmdirSync(path);
+    };
+    return { path, [Symbol.dispose]: dispose };
+  }
+}
+
+/**
+ * Opens the store: finds layers, writable layers and mounts again, sweeps what is half made. Throws
+ * invalid_argument for a root that overlay options cannot name.
+ */
+export const openSnapshots = (options: SnapshotStoreOptions): Snapshots => {
+  mkdirSync(options.root, { recursive: true, mode: 0o711 });
+  return new SnapshotStore(options, layoutOf(realpathSync(options.root)));
+};
