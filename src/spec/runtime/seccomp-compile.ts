@@ -1,6 +1,6 @@
 /**
  * A seccomp profile as a classic BPF program, so that no OCI runtime has to translate it at every
- * start. One balanced tree of comparisons per architecture: about eight for any call.
+ * start. One balanced tree of comparisons per architecture: a dozen steps for any call.
  */
 import { NaruError } from "#lib/errors.ts";
 import {
