@@ -10,7 +10,13 @@ const KEPT_COUNT = 10_000;
 const TRIM_EVERY = 1_000;
 const NEVER_NS = 2n ** 62n;
 
-export const createEvents = (rows: EventRows, log: Logger): Events & { flush(): void } => {
+export interface EventLog extends Events {
+  /** Writes what is not on disk yet. */
+  flush(): void;
+  watcherCount(): number;
+}
+
+export const createEvents = (rows: EventRows, log: Logger): EventLog => {
   const live = new Broadcaster<EventMessage>();
   let unwritten: EventRow[] = [];
   let writtenSinceTrim = 0;
@@ -78,5 +84,5 @@ export const createEvents = (rows: EventRows, log: Logger): Events & { flush(): 
     }
   }
 
-  return { publish, stream, flush };
+  return { publish, stream, flush, watcherCount: () => live.subscriberCount };
 };

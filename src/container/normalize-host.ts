@@ -14,6 +14,8 @@ export interface HostFacts {
   readonly logDriver: string;
   readonly logOptions: Readonly<Record<string, string>>;
   readonly shmSizeBytes: number;
+  /** dockerd's `--init`: what holds for containers that say nothing. */
+  readonly hasInit: boolean;
 }
 
 const invalid = (message: string): never => {
@@ -168,6 +170,7 @@ const validateModes = (host: HostConfig): void => {
 
 const fillDerived = (host: HostConfig, facts: HostFacts): void => {
   if (host.NetworkMode === "" || host.NetworkMode === "default") host.NetworkMode = "bridge";
+  if (facts.hasInit) host.Init ??= true;
   if (host.RestartPolicy.Name === "") host.RestartPolicy = { ...host.RestartPolicy, Name: "no" };
   if (host.IpcMode === "") host.IpcMode = "private";
   if (host.CgroupnsMode === "")

@@ -240,3 +240,7 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
     configFile: existsSync(configFile) ? configFile : undefined,
   });
 };
+
+/** The only other word of the environment the daemon listens to. */
+export const environment = (name: "NARU_FAILPOINT" | "NOTIFY_SOCKET"): string | undefined =>
+  process.env[name];

@@ -1,0 +1,63 @@
+/** What the Docker API is handed, out of the rooms. */
+import type { DockerBackend } from "#api/docker/backend.ts";
+import type { Logger } from "#lib/log.ts";
+import { isLive } from "#container/container.ts";
+import type { DaemonConfig } from "#daemon/config.ts";
+import { createHostImages } from "#daemon/host-images.ts";
+import type { Rooms } from "#daemon/rooms.ts";
+import { systemFacts, versionResponse } from "#daemon/system-facts.ts";
+import type { Tools } from "#daemon/tools.ts";
+import type { NetworkRecord } from "#network/network.ts";
+import type { NetworkResponse } from "#spec/docker/network.ts";
+
+const describeNetwork = (rooms: Rooms, record: NetworkRecord): NetworkResponse => {
+  const endpoints = rooms.containers
+    .list()
+    .flatMap((container) =>
+      isLive(container.state) && container.sandbox?.networkId === record.id
+        ? [{ containerId: container.id, containerName: container.name, sandbox: container.sandbox }]
+        : [],
+    );
+  return rooms.network.describe(record, endpoints);
+};
+
+export const dockerBackend = (
+  rooms: Rooms,
+  context: {
+    readonly config: DaemonConfig;
+    readonly tools: Tools;
+    readonly instance: string;
+    readonly log: Logger;
+  },
+): DockerBackend => ({
+  containers: rooms.containers,
+  events: rooms.events,
+  images: { ...rooms.images, ...createHostImages(rooms, context.log) },
+  networks: {
+    list: () => rooms.network.list().map((record) => describeNetwork(rooms, record)),
+    get: (nameOrId) => describeNetwork(rooms, rooms.network.get(nameOrId)),
+  },
+  volumes: rooms.volumes,
+  system: {
+    driver: "overlay2",
+    version: () => versionResponse(context.tools),
+    facts: () =>
+      systemFacts(
+        context.instance,
+        context.config,
+        context.tools,
+        rooms.cgroups,
+        rooms.events.watcherCount(),
+      ),
+    buildCache: () => [],
+    containerFiles: (record) => {
+      const directory = `${context.config.dataRoot}/containers/${record.id}`;
+      return {
+        resolvConf: `${directory}/resolv.conf`,
+        hostname: `${directory}/hostname`,
+        hosts: `${directory}/hosts`,
+      };
+    },
+  },
+  logger: context.log.with({ room: "api" }),
+});

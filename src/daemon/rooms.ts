@@ -1,0 +1,192 @@
+/** The only `new` of services: every room, in the order of the ranks, handed what it declares. */
+import { mkdirSync } from "node:fs";
+import { cpus } from "node:os";
+import type { Logger } from "#lib/log.ts";
+import { createCgroupKernel } from "#kernel/cgroup.ts";
+import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
+import { setHairpin } from "#kernel/bridge-port.ts";
+import type { Kernel } from "#kernel/kernel.ts";
+import { createLinkKernel } from "#kernel/link.ts";
+import { createNftKernel } from "#kernel/nft.ts";
+import { portKernel } from "#kernel/reserve.ts";
+import { readSysctl, writeSysctl } from "#kernel/sysctl.ts";
+import { openContent } from "#content/store.ts";
+import { createEvents } from "#container/events.ts";
+import { isLive } from "#container/container.ts";
+import { type ContainerService, createContainers } from "#container/service.ts";
+import { archivesOf } from "#daemon/archives.ts";
+import type { DaemonConfig } from "#daemon/config.ts";
+import { openDaemonDatabase } from "#daemon/schema.ts";
+import { createSeccomp } from "#daemon/seccomp.ts";
+import type { Tools } from "#daemon/tools.ts";
+import type { Database } from "#database/database.ts";
+import type { Images } from "#image/image.ts";
+import { createImages } from "#image/images.ts";
+import { createContainerRows, createEventRows } from "#metadata/containers.ts";
+import { createImageRows } from "#metadata/images.ts";
+import { createLeases } from "#metadata/leases.ts";
+import { createNetworkRows } from "#metadata/networks.ts";
+import { createVolumeRows } from "#metadata/volumes.ts";
+import { createLinuxHost } from "#network/linux-host.ts";
+import type { NetworkService } from "#network/network.ts";
+import { createNetworkService } from "#network/service.ts";
+import { createRuntime } from "#runtime/oci-runtime.ts";
+import type { Runtime } from "#runtime/runtime.ts";
+import type { Snapshots } from "#snapshot/snapshot.ts";
+import { openSnapshots } from "#snapshot/store.ts";
+import type { Volumes } from "#volume/volume.ts";
+import { createVolumes } from "#volume/service.ts";
+
+export interface Rooms {
+  readonly database: Database;
+  readonly events: ReturnType<typeof createEvents>;
+  readonly cgroups: CgroupKernel;
+  readonly snapshots: Snapshots;
+  readonly images: Images;
+  readonly network: NetworkService;
+  readonly volumes: Volumes;
+  readonly containers: ContainerService;
+}
+
+export interface RoomInputs {
+  readonly config: DaemonConfig;
+  readonly instance: string;
+  readonly kernel: Kernel;
+  readonly tools: Tools;
+  readonly log: Logger;
+}
+
+/** argv of this very program, for children that do bulk work. Run from source, bun needs the script. */
+export const workerCommand = (): string[] =>
+  Bun.main.startsWith("/$bunfs/")
+    ? [process.execPath, "_worker"]
+    : [process.execPath, Bun.main, "_worker"];
+
+export interface NetworkInputs {
+  readonly instance: string;
+  readonly execRoot: string;
+  readonly kernel: Kernel;
+  readonly log: Logger;
+  readonly database: Database;
+  readonly bip?: string | undefined;
+  readonly mtu?: number | undefined;
+}
+
+export const buildNetwork = (inputs: NetworkInputs): NetworkService => {
+  const nft = createNftKernel();
+  return createNetworkService({
+    instanceId: inputs.instance,
+    execRoot: inputs.execRoot,
+    host: createLinuxHost({
+      namespaces: inputs.kernel,
+      links: createLinkKernel(),
+      ports: portKernel,
+      sysctl: { readSysctl, writeSysctl },
+      setHairpin,
+      applyRuleset: (ruleset) => nft.apply(ruleset),
+    }),
+    rows: createNetworkRows(inputs.database),
+    logger: inputs.log.with({ room: "network" }),
+    ...(inputs.bip === undefined ? {} : { bip: inputs.bip }),
+    ...(inputs.mtu === undefined ? {} : { mtu: inputs.mtu }),
+  });
+};
+
+const buildRuntimes = ({ config, kernel, tools }: RoomInputs): Map<string, Runtime> =>
+  new Map(
+    [...tools.runtimes].map(([name, path]) => [
+      name,
+      createRuntime(kernel, {
+        root: `${config.execRoot}/runtime/${name}`,
+        conmonPath: tools.conmon,
+        runtimePath: path,
+        runtimeName: name,
+      }),
+    ]),
+  );
+
+export const buildRooms = (inputs: RoomInputs): Rooms => {
+  const { config, kernel, tools, log } = inputs;
+  const database = openDaemonDatabase(config.dataRoot);
+  const events = createEvents(createEventRows(database), log);
+  const cgroups = createCgroupKernel();
+  for (const controller of cgroups.ensureUsable())
+    log.info("mounted a cgroup hierarchy", { controller });
+  const content = openContent(`${config.dataRoot}/content`);
+  const snapshots = openSnapshots({
+    root: `${config.dataRoot}/snapshots`,
+    kernel,
+    workerCommand: [...workerCommand(), "snapshot"],
+    log: log.with({ room: "snapshot" }),
+  });
+  let containers: ContainerService | undefined;
+  const images = createImages({
+    rows: createImageRows(database),
+    leases: createLeases(database),
+    content,
+    layers: snapshots,
+    users: {
+      containersOf: (imageId) =>
+        (containers?.list() ?? [])
+          .filter((record) => record.imageId === imageId)
+          .map((record) => ({ id: record.id, isRunning: isLive(record.state) })),
+      isLayerHeld: (chainId) =>
+        snapshots
+          .actives()
+          .some(
+            (active) =>
+              active.parent !== undefined &&
+              snapshots.chain(active.parent).some((layer) => layer.chainId === chainId),
+          ),
+    },
+    publish: (event) => events.publish(event),
+    log: log.with({ room: "image" }),
+    workerCommand: [...workerCommand(), "image"],
+  });
+  const { instance } = inputs;
+  const network = buildNetwork({ instance, ...config, kernel, log, database });
+  const volumes = createVolumes({
+    dataRoot: config.dataRoot,
+    execRoot: config.execRoot,
+    rows: createVolumeRows(database),
+    kernel,
+    images: { view: async (reference) => snapshots.view(images.get(reference).chainId) },
+    publish: (event) => events.publish(event),
+    logger: log.with({ room: "volume" }),
+  });
+  const paths = {
+    containers: `${config.dataRoot}/containers`,
+    bundles: `${config.execRoot}/bundles`,
+  };
+  for (const directory of Object.values(paths))
+    mkdirSync(directory, { recursive: true, mode: 0o710 });
+  containers = createContainers({
+    rows: createContainerRows(database),
+    events,
+    images,
+    snapshots,
+    archives: archivesOf(kernel),
+    volumes,
+    network,
+    runtimes: buildRuntimes(inputs),
+    seccomp: createSeccomp(config.seccompProfile),
+    cgroups,
+    kernel,
+    facts: {
+      isCgroupV2: cgroups.mode === "v2",
+      cpuCount: cpus().length,
+      runtimes: [...tools.runtimes.keys()],
+      defaultRuntime: tools.defaultRuntime,
+      logDriver: config.logDriver,
+      logOptions: config.logOptions,
+      shmSizeBytes: config.shmSizeBytes,
+      hasInit: config.hasInit,
+    },
+    paths,
+    temporary: `${config.dataRoot}/tmp`,
+    cgroupParent: config.cgroupParent ?? `/naru-${inputs.instance}`,
+    initPath: tools.init,
+    log: log.with({ room: "container" }),
+  });
+  return { database, events, cgroups, snapshots, images, network, volumes, containers };
+};

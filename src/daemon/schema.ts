@@ -1,0 +1,18 @@
+/** The database of a data root: the rooms' tables, in the order they were released. */
+import { type Database, openDatabase } from "#database/database.ts";
+import { CONTAINER_MIGRATIONS } from "#metadata/containers.ts";
+import { IMAGE_MIGRATIONS } from "#metadata/images.ts";
+import { LEASE_MIGRATIONS } from "#metadata/leases.ts";
+import { NETWORK_MIGRATIONS } from "#metadata/networks.ts";
+import { VOLUME_MIGRATIONS } from "#metadata/volumes.ts";
+
+export const openDaemonDatabase = (dataRoot: string): Database => {
+  const migrations = [
+    ...CONTAINER_MIGRATIONS,
+    ...IMAGE_MIGRATIONS,
+    ...LEASE_MIGRATIONS,
+    ...NETWORK_MIGRATIONS,
+    ...VOLUME_MIGRATIONS,
+  ].toSorted((a, b) => a.id - b.id);
+  return openDatabase(`${dataRoot}/naru.db`, migrations);
+};

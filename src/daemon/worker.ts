@@ -1,0 +1,15 @@
+/** `naru _worker ROOM …`: child processes of the daemon for what would keep its thread busy. */
+
+export const runWorker = async (argv: readonly string[]): Promise<number> => {
+  const [room, ...rest] = argv;
+  if (room === "snapshot") {
+    const { runSnapshotWorker } = await import("#snapshot/worker.ts");
+    return runSnapshotWorker(rest);
+  }
+  if (room === "image") {
+    const { runImageWorker } = await import("#image/worker.ts");
+    const { createKernel } = await import("#kernel/real.ts");
+    return runImageWorker(rest, createKernel());
+  }
+  throw new RangeError(`no worker "${room}"`);
+};
