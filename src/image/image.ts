@@ -206,10 +206,25 @@ export interface Images {
   /** One layer from a root file system's tar. Resolves to the id. */
   import(source: ArchiveSource, options: ImportOptions): Promise<Digest>;
   createFromLayer(request: CreateFromLayer): Promise<Digest>;
+  /**
+   * Makes what naru can assemble by itself: naru/hello (failed_precondition with the remedy where the host
+   * has no static busybox). undefined for every other name. Calls at the same time share one run.
+   */
+  provide(name: string): Promise<Digest> | undefined;
+  /** A minimal "debian:<codename>[-slim]" or "ubuntu:<codename>" from a package mirror; needs root. */
+  bootstrap(target: string, options: BootstrapOptions): Promise<Digest>;
   /** Rows for an image whose blobs and layers are stored, with its names ("repo:tag", "repo@digest"). */
   register(image: StoredImage, references: readonly string[]): Digest;
   /** Removes layers and blobs that no image, container or lease needs. Run at start and after removals. */
   collect(): Promise<{ layers: number; reclaimedBytes: number }>;
+}
+
+export interface BootstrapOptions {
+  readonly signal: AbortSignal;
+  /** In place of the mirror of the host's apt sources. */
+  readonly mirror?: string;
+  /** One line of the tool's own words at a time. */
+  readonly onLine?: (line: string) => void;
 }
 
 /** What this room needs to know of containers. */

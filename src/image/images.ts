@@ -1,7 +1,9 @@
 /** The room's front door: the functions of image.ts over one set of dependencies. */
+import { bootstrapImage } from "#image/bootstrap.ts";
 import { createCatalog, parseTagTarget } from "#image/catalog.ts";
 import { collect } from "#image/collect.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
+import { createHello, isHello } from "#image/hello.ts";
 import type { Images } from "#image/image.ts";
 import { createFromLayer } from "#image/commit.ts";
 import { importImage } from "#image/import.ts";
@@ -11,10 +13,13 @@ import { pruneImages } from "#image/prune.ts";
 import { registerImage, setReference } from "#image/register.ts";
 import { removeImage } from "#image/remove.ts";
 import { saveImages } from "#image/save.ts";
+import { SingleFlight } from "#lib/single-flight.ts";
+import type { Digest } from "#spec/image/digest.ts";
 import { familiarString } from "#spec/image/reference.ts";
 
 export const createImages = (dependencies: ImageDependencies): Images => {
   const catalog = createCatalog(dependencies);
+  const making = new SingleFlight<Digest>();
   return {
     resolve: (name) => catalog.resolve(name),
     find: (name) => catalog.find(name),
@@ -34,6 +39,9 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     save: (names, signal) => saveImages(dependencies, catalog, names, signal),
     import: (source, options) => importImage(dependencies, source, options),
     createFromLayer: async (request) => createFromLayer(dependencies, catalog, request),
+    provide: (name) =>
+      isHello(name) ? making.run("hello", () => createHello(dependencies)) : undefined,
+    bootstrap: (target, options) => bootstrapImage(dependencies, target, options),
     register: (image, references) => registerImage(dependencies, image, references),
     collect: () => collect(dependencies, catalog),
   };
