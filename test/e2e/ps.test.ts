@@ -10,6 +10,7 @@ import {
   dockerOk,
   field,
   inspect,
+  prune,
   skipOn,
   until,
 } from "../harness/check.ts";
@@ -374,17 +375,9 @@ check("container prune with label and until", async (t) => {
   const up = await t.idle("-l", label);
   await dockerOk("wait", ended);
   expect(
-    await dockerOk(
-      "container",
-      "prune",
-      "-f",
-      "--filter",
-      `label=${label}`,
-      "--filter",
-      "until=1h",
-    ),
+    await prune("container", "-f", "--filter", `label=${label}`, "--filter", "until=1h"),
   ).not.toContain("Deleted");
-  const out = await dockerOk("container", "prune", "-f", "--filter", `label=${label}`);
+  const out = await prune("container", "-f", "--filter", `label=${label}`);
   expect(out).toContain("Deleted Containers:");
   expect(out).toMatch(/Total reclaimed space: \d/);
   expect(await ps(label, "-a")).toEqual([up]);
@@ -395,15 +388,7 @@ check("container prune with label!= leaves those", async (t) => {
   const label = t.name();
   const keep = await t.create("-l", label, "-l", "keep", BUSYBOX);
   const go = await t.create("-l", label, BUSYBOX);
-  await dockerOk(
-    "container",
-    "prune",
-    "-f",
-    "--filter",
-    `label=${label}`,
-    "--filter",
-    "label!=keep",
-  );
+  await prune("container", "-f", "--filter", `label=${label}`, "--filter", "label!=keep");
   expect(await ps(label, "-a")).toEqual([keep]);
   expect((await docker(["inspect", go])).code).toBe(1);
 });

@@ -11,6 +11,7 @@ import {
   dockerOk,
   engine,
   inspect,
+  prune,
   sh,
   shOk,
   skipOn,
@@ -381,7 +382,7 @@ check(
     const made = await api("POST", "/volumes/create", { body: { Labels: { [label]: "" } } });
     const anonymous = made.json<{ Name: string }>().Name;
     t.defer(() => docker(["volume", "rm", "-f", anonymous]));
-    const out = await dockerOk("volume", "prune", "-f", "--filter", `label=${label}`);
+    const out = await prune("volume", "-f", "--filter", `label=${label}`);
     expect(out).toContain(anonymous);
     expect(out).toContain("Total reclaimed space");
     expect((await docker(["volume", "inspect", named])).code).toBe(0);
@@ -395,7 +396,7 @@ check(
     const label = t.name();
     const [free, used] = [await t.volume("--label", label), await t.volume("--label", label)];
     await t.create("-v", `${used}:/d`, BUSYBOX);
-    await dockerOk("volume", "prune", "-f", "--all", "--filter", `label=${label}`);
+    await prune("volume", "-f", "--all", "--filter", `label=${label}`);
     expect((await docker(["volume", "inspect", free])).code).toBe(1);
     expect((await docker(["volume", "inspect", used])).code).toBe(0);
   },

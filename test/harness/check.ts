@@ -85,6 +85,16 @@ export const sh = (options: readonly string[], script: string, run?: RunOptions)
 export const shOk = async (options: readonly string[], script: string): Promise<string> =>
   dockerOk("run", "--rm", ...options, BUSYBOX, "sh", "-c", script);
 
+/** `docker KIND prune …`; engines do one prune of a kind at a time and refuse a second. */
+export const prune = async (kind: string, ...args: string[]): Promise<string> => {
+  for (;;) {
+    const out = await docker([kind, "prune", ...args]);
+    if (out.code === 0) return out.stdout.trim();
+    if (!/prune operation is already running/.test(out.stderr)) throw new Error(out.stderr);
+    await Bun.sleep(200);
+  }
+};
+
 const makeCheck = (undo: (() => Promise<unknown>)[]): Check => {
   const name = (): string => `${RUN}-${(counter++).toString(36)}`;
   const forget = (id: string): void => {
