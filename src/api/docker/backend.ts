@@ -6,10 +6,9 @@ import type { ContainerRecord } from "#container/container.ts";
 import type { Containers, Events } from "#container/containers.ts";
 import type { Images } from "#image/image.ts";
 import type { Logger } from "#lib/log.ts";
-import type { Filters } from "#spec/docker/filters.ts";
 import type { NetworkResponse } from "#spec/docker/network.ts";
 import type { BuildCacheRecord, SystemFacts, VersionResponse } from "#spec/docker/system.ts";
-import type { VolumeCreateRequest, VolumeResponse } from "#spec/docker/volume.ts";
+import type { Volumes } from "#volume/volume.ts";
 
 /** One line of a progress stream (pull, load, bootstrap), as it stands on the wire. */
 export interface ProgressMessage {
@@ -56,21 +55,10 @@ export interface NetworkBackend {
   get(nameOrId: string): NetworkResponse;
 }
 
-export interface VolumeBackend {
-  list(): readonly VolumeResponse[];
-  /** Throws not_found "get X: no such volume". */
-  get(name: string): VolumeResponse;
-  /** The existing volume of that name when its options agree. */
-  create(request: VolumeCreateRequest): Promise<VolumeResponse>;
-  /** In use: conflict. With `force` a missing volume is no error. */
-  remove(name: string, options: { force: boolean }): Promise<void>;
-  /** Filters label, label!, all. */
-  prune(filters: Filters): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }>;
-  /** Names of the volumes that containers use. */
-  usedNames(): ReadonlySet<string>;
-  /** All volumes with `UsageData`. */
-  usage(signal: AbortSignal): Promise<VolumeResponse[]>;
-}
+export type VolumeBackend = Pick<
+  Volumes,
+  "list" | "get" | "create" | "remove" | "prune" | "usedNames" | "usage"
+>;
 
 /** Files that the engine keeps for a container outside its root. */
 export interface ContainerFiles {
