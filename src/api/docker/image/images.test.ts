@@ -1,0 +1,163 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+
+import { barText } from "#api/docker/image/progress.ts";
+import { serve, type TestServer } from "#api/docker/server.fake.ts";
+
+let server: TestServer;
+const call: TestServer["call"] = (...parts) => server.call(...parts);
+beforeAll(async () => {
+  server = await serve();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+beforeEach(() => void (server.backend.calls.length = 0));
+
+const ID = `sha256:1a${"0".repeat(62)}`;
+const lines = (text: string): unknown[] =>
+  text
+    .split("\r\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line));
+
+test("list by version", async () => {
+  const list = async (minor: number) => (await call(`GET /v1.${minor}/images/json`)).json[0];
+  expect(await list(51)).toMatchObject({ Id: ID, Size: 100, Containers: 2 });
+  expect("VirtualSize" in (await list(44))).toBe(false);
+  expect(await list(43)).toMatchObject({ VirtualSize: 100, Containers: -1 });
+  await call("GET /v1.24/images/json?filter=naru/*&all=1");
+  expect(server.backend.calls.at(-1)).toBe('images [["reference",["naru/*"]]] true');
+  expect((await call(`GET /images/json?filters=${encodeURIComponent('{"x":["y"]}')}`)).status).toBe(
+    400,
+  );
+});
+
+test("inspect, history, tag, remove, prune", async () => {
+  expect((await call("GET /images/naru/hello:latest/json")).json.Id).toBe(ID);
+  expect((await call("GET /v1.43/images/naru/hello/json")).json).toMatchObject({
+    VirtualSize: 100,
+    ContainerConfig: null,
+  });
+  const missing = await call("GET /images/a/b:c/json");
+  expect([missing.status, missing.json]).toEqual([404, { message: "No such image: a/b:c" }]);
+  expect((await call("GET /images/naru/hello/history")).json).toEqual([]);
+  expect((await call("POST /images/naru/hello/tag?repo=x&tag=1")).status).toBe(201);
+  expect(server.backend.calls.at(-1)).toBe("tag naru/hello x:1");
+  expect((await call("POST /images/naru/hello/tag")).status).toBe(400);
+  expect((await call("DELETE /images/naru/hello?force=1&noprune=1")).json).toEqual([
+    { Untagged: "naru/hello" },
+  ]);
+  expect(server.backend.calls.at(-1)).toBe('rmi naru/hello {"isForced":true,"isParentKept":true}');
+  expect((await call("POST /images/prune")).json).toEqual({
+    ImagesDeleted: null,
+    SpaceReclaimed: 0,
+  });
+  const platform = encodeURIComponent("{}");
+  expect((await call(`GET /images/naru/hello/json?platform=${platform}`)).json.message).toBe(
+    "both OS and Architecture must be provided",
+  );
+});
+
+test("load: lines, quiet or not, errors in the stream", async () => {
+  const quiet = await call("POST /images/load", "12345");
+  expect(lines(quiet.text)).toEqual([{ stream: "Loaded image: naru/hello:latest\n" }]);
+  const loud = await call("POST /images/load?quiet=0", "12345");
+  expect(lines(loud.text)[0]).toMatchObject({
+    status: "Loading layer",
+    id: "abc",
+    progressDetail: { current: 5, total: 10 },
+  });
+  expect(server.backend.calls).toEqual(["load 5", "load 5"]);
+  const { NaruError } = await import("#lib/errors.ts");
+  server.backend.failure = new NaruError("invalid_argument", "not a tar");
+  const failed = await call("POST /images/load", "x");
+  expect([failed.status, lines(failed.text)]).toEqual([
+    200,
+    [{ errorDetail: { message: "not a tar" }, error: "not a tar" }],
+  ]);
+});
+
+test("save one and many", async () => {
+  const one = await call("GET /images/naru/hello/get");
+  expect([one.text, one.headers.get("content-type")]).toEqual(["image tar", "application/x-tar"]);
+  await call(`GET /images/get?names=naru/hello&names=${ID}`);
+  expect(server.backend.calls).toEqual([
+    "save naru/hello",
+    "save disposed",
+    `save naru/hello ${ID}`,
+    "save disposed",
+  ]);
+  expect((await call("GET /images/get")).status).toBe(400);
+  expect((await call("GET /images/nope/get")).status).toBe(404);
+});
+
+test("import, pull and bootstrap", async () => {
+  const made = await call(
+    "POST /images/create?fromSrc=-&repo=r&tag=t&message=m&changes=CMD%20x",
+    "tar!",
+  );
+  expect(lines(made.text)).toEqual([{ status: `sha256:ab${"0".repeat(62)}` }]);
+  expect(server.backend.calls).toEqual([
+    'import 4 {"reference":"r:t","message":"m","changes":["CMD x"]}',
+  ]);
+  expect((await call("POST /images/create?fromSrc=http://x/y.tar")).status).toBe(501);
+  const hello = await call("POST /images/create?fromImage=naru/hello&tag=latest");
+  expect([hello.status, lines(hello.text).length]).toEqual([200, 2]);
+  const pull = await call("POST /images/create?fromImage=debian&tag=bookworm");
+  expect([pull.status, pull.json.message]).toEqual([
+    501,
+    "cannot pull \"debian:bookworm\": pulling images is not there yet: load one with 'docker load', or run 'naru image bootstrap debian:bookworm'",
+  ]);
+  expect((await call("POST /images/create?fromImage=a/UPPER")).status).toBe(400);
+  const boot = await call("POST /naru/images/bootstrap?ref=debian:bookworm&mirror=http://m");
+  expect(lines(boot.text)).toEqual([
+    expect.objectContaining({ id: "base", progress: expect.stringContaining("=>") }),
+    { errorDetail: { message: "mirror is down" }, error: "mirror is down" },
+  ]);
+  expect(server.backend.calls.at(-1)).toBe("bootstrap debian:bookworm http://m");
+});
+
+test("bars", () => {
+  expect(barText(50, 100)).toBe(`[${"=".repeat(25)}>${" ".repeat(25)}]       50B/100B`);
+  expect(barText(1_500_000, 1_500_000)).toBe(`[${"=".repeat(50)}>]     1.5MB/1.5MB`);
+});
+
+test("networks and volumes", async () => {
+  const names = async (filters: object) =>
+    (await call(`GET /networks?filters=${encodeURIComponent(JSON.stringify(filters))}`)).json;
+  expect((await names({})).map((n: { Name: string }) => n.Name)).toEqual([
+    "bridge",
+    "host",
+    "none",
+  ]);
+  expect(await names({ name: ["^br"] })).toHaveLength(1);
+  expect(await names({ driver: ["null"] })).toHaveLength(1);
+  expect(await names({ type: ["custom"] })).toHaveLength(0);
+  expect(await names({ dangling: ["true"] })).toHaveLength(0);
+  expect((await names({ type: ["x"] })).message).toBe("invalid filter: 'type'='x'");
+  expect((await call("GET /networks/bridge")).json.IPAM.Config[0].Gateway).toBe("172.17.0.1");
+  expect((await call("GET /networks/nope")).json.message).toBe("network nope not found");
+  const removed = await call("DELETE /networks/bridge");
+  expect([removed.status, removed.json.message]).toEqual([
+    403,
+    "bridge is a pre-defined network and cannot be removed",
+  ]);
+  expect((await call("POST /networks/prune")).json).toEqual({ NetworksDeleted: null });
+  const { status } = await call("POST /volumes/create", {
+    Name: "data",
+    Labels: { a: "b" },
+    DriverOpts: null,
+  });
+  expect([status, server.backend.calls.at(-1)]).toEqual([
+    201,
+    'volume create {"Name":"data","Labels":{"a":"b"}}',
+  ]);
+  expect((await call("GET /volumes")).json).toMatchObject({
+    Volumes: [{ Name: "data" }],
+    Warnings: null,
+  });
+  const dangling = encodeURIComponent('{"dangling":["true"]}');
+  expect((await call(`GET /volumes?filters=${dangling}`)).json.Volumes).toEqual([]);
+  expect((await call("GET /volumes/nope")).json.message).toBe("get nope: no such volume");
+  expect((await call("DELETE /volumes/data?force=1")).status).toBe(204);
+  await call("POST /v1.41/volumes/prune");
+  expect(server.backend.calls.at(-1)).toBe('volume prune [["all",["true"]]]');
+});
