@@ -13,7 +13,7 @@ import {
   layerName,
 } from "#snapshot/layout.ts";
 import { currentBootId } from "#snapshot/scan.ts";
-import type { Layer, UnpackOptions } from "#snapshot/snapshot.ts";
+import type { Layer, StagedLayer, UnpackOptions } from "#snapshot/snapshot.ts";
 import type { WorkerPool } from "#snapshot/worker-pool.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 
@@ -99,6 +99,17 @@ export class Layers {
     const running = this.#unpack(options, chainId).finally(() => this.#unpacking.delete(chainId));
     this.#unpacking.set(chainId, running);
     return await running;
+  }
+
+  adopt({ directory, parent, hasRootEntry, ...diff }: StagedLayer): Layer {
+    if (parent !== undefined && !this.#layers.has(parent)) {
+      throw new NaruError(
+        "failed_precondition",
+        `the layer below, "${parent}", is not unpacked; unpack the image's layers from the lowest up`,
+      );
+    }
+    if (!hasRootEntry) this.#inheritRoot(directory, parent);
+    return this.commit(parent, diff, (target) => renameSync(directory, target));
   }
 
   /** `take` moves the layer's files to the path it is given. */

@@ -105,6 +105,18 @@ export interface DiffTarResult {
   readonly sizeBytes: number;
 }
 
+/** A layer that a worker of another room unpacked (layer-writer.ts) while it read an archive. */
+export interface StagedLayer {
+  /** On the store's file system, in overlay form; moved away. */
+  readonly directory: string;
+  readonly parent: Digest | undefined;
+  /** Of the uncompressed tar; the caller has checked it. */
+  readonly diffId: Digest;
+  readonly sizeBytes: number;
+  readonly isOpaque: boolean;
+  readonly hasRootEntry: boolean;
+}
+
 export interface Snapshots {
   // Layers
   layer(chainId: Digest): Layer | undefined;
@@ -115,6 +127,11 @@ export interface Snapshots {
   chain(chainId: Digest): readonly Layer[];
   /** Unpacks in a child process and commits. Leaves nothing behind when it fails. */
   unpack(options: UnpackOptions): Promise<Layer>;
+  /**
+   * Commits an unpacked directory. Throws failed_precondition when `parent` is not here; when it fails,
+   * and when the layer is here already, the directory stays the caller's.
+   */
+  adopt(staged: StagedLayer): Layer;
   /**
    * Turns an active snapshot's changes into a layer without copying. The snapshot is unmounted and
    * gone afterwards. `diff` is what `diffTar` gave for it.

@@ -19,6 +19,7 @@ import type {
   Layer,
   SnapshotPaths,
   Snapshots,
+  StagedLayer,
   UnpackOptions,
   Usage,
   View,
@@ -76,6 +77,10 @@ class SnapshotStore implements Snapshots {
 
   unpack(options: UnpackOptions): Promise<Layer> {
     return this.#layers.unpack(options);
+  }
+
+  adopt(staged: StagedLayer): Layer {
+    return this.#layers.adopt(staged);
   }
 
   async commitActive(id: string, diff: DiffTarResult): Promise<Layer> {
