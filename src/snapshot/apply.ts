@@ -59,6 +59,8 @@ const unpackInto = async (
   const hasher = new Bun.CryptoHasher("sha256");
   let total = 0;
   const take = (chunk: Uint8Array): void => {
+    hasher.update(chunk);
+    parser.push(chunk);
     total += chunk.length;
     if (total > maxBytes) {
       throw new NaruError(
@@ -66,8 +68,6 @@ const unpackInto = async (
         `the layer has more than ${maxBytes} bytes (stopped at "${parser.entryName.slice(0, 256)}")`,
       );
     }
-    hasher.update(chunk);
-    parser.push(chunk);
   };
   if (Symbol.asyncIterator in source) {
     for await (const chunk of decompress(source)) take(chunk);

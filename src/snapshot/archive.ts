@@ -176,7 +176,7 @@ export const writeArchive = async (
   tar: AsyncIterable<Uint8Array>,
   options: WriteArchiveOptions,
 ): Promise<void> => {
-  const { absolute } = parseContainerPath(path);
+  const { absolute, relative } = parseContainerPath(path);
   const { noOverwriteDirNonDir, owner, signal } = options;
   const rootFd = kernel.openInRoot(rootfs, ".", DIRECTORY_FLAGS);
   try {
@@ -185,7 +185,7 @@ export const writeArchive = async (
       kernel,
       rootFd,
       isLayer: false,
-      base: absolute.replace(/^\/+/, "").replace(/\/\.?$/, ""),
+      base: relative,
       noOverwriteDirNonDir,
       ...(owner === undefined ? {} : { owner }),
     });

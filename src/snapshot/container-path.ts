@@ -13,6 +13,8 @@ const MAX_LINKS = 255;
 export interface ContainerPath {
   /** Absolute and clean, but a closing "/" or "/." is kept: it asks for what a symlink points to. */
   readonly absolute: string;
+  /** The same, clean and without a leading slash; "" for the root. */
+  readonly relative: string;
   /** Last component as archives name it: "." for "/a/.", "/" for the root. */
   readonly base: string;
   /** The last component is followed when it is a symlink. */
@@ -30,7 +32,8 @@ export const parseContainerPath = (path: string): ContainerPath => {
   const slash = clean === "/" ? "" : "/";
   const absolute = isDot ? `${clean}${slash}.` : hasSlash ? `${clean}${slash}` : clean;
   const base = isDot ? "." : clean === "/" ? "/" : posix.basename(clean);
-  return { absolute, base, isFollowed: isDot || hasSlash || clean === "/" };
+  const relative = clean.slice(1);
+  return { absolute, relative, base, isFollowed: isDot || hasSlash || clean === "/" };
 };
 
 /** In Docker's words; a path through something that is no directory leads nowhere either. */
