@@ -1,0 +1,104 @@
+/** The images of the backend in memory: one, naru/hello. */
+import type { ImageBackend, ProgressMessage } from "#api/docker/backend.ts";
+import { bytesOf, digest, type FakeState, ZERO } from "#api/docker/record.fake.ts";
+import type { ImageRecord } from "#image/image.ts";
+import { NaruError } from "#lib/errors.ts";
+import type { ImageInspect, ImageSummary } from "#spec/docker/image.ts";
+
+const summary: ImageSummary = {
+  Id: digest("1a"),
+  ParentId: "",
+  RepoTags: ["naru/hello:latest"],
+  RepoDigests: [],
+  Created: 1,
+  Size: 100,
+  SharedSize: -1,
+  Labels: null,
+  Containers: 2,
+};
+
+const image = { id: digest("1a"), sizeBytes: 100 } as ImageRecord;
+const isKnown = (name: string): boolean =>
+  ["naru/hello", "naru/hello:latest", digest("1a")].includes(name);
+const getImage = (name: string): ImageRecord => {
+  if (!isKnown(name)) throw new NaruError("not_found", `No such image: ${name}`);
+  return image;
+};
+
+async function* messages(...list: ProgressMessage[]): AsyncGenerator<ProgressMessage> {
+  yield* list;
+}
+
+// oxlint-disable-next-line eslint/max-lines-per-function
+export const createFakeImages = (state: FakeState): ImageBackend => ({
+  find: (name) => (isKnown(name) ? image : undefined),
+  get: getImage,
+  list: (options) => {
+    state.calls.push(`images ${JSON.stringify([...options.filters])} ${options.isAll}`);
+    return [summary];
+  },
+  inspect: (name) => {
+    getImage(name);
+    return {
+      Id: digest("1a"),
+      Size: 100,
+      Created: ZERO,
+      RepoTags: [],
+    } as unknown as ImageInspect;
+  },
+  history: (name) => {
+    getImage(name);
+    return [];
+  },
+  tag: (name, target) => {
+    state.note("tag", name, target);
+    return target;
+  },
+  remove: async (name, options) => {
+    getImage(name);
+    state.note("rmi", name, options);
+    return [{ Untagged: name }];
+  },
+  prune: async () => ({ ImagesDeleted: null, SpaceReclaimed: 0 }),
+  usage: () => ({ layersBytes: 100, images: [{ summary, sharedBytes: 1, uniqueBytes: 99 }] }),
+  load: async (source, options) => {
+    let size = 0;
+    if (Symbol.asyncIterator in source) for await (const part of source) size += part.length;
+    state.note("load", size);
+    options.onEvent?.({ kind: "progress", id: "abc", current: 5, total: 10 });
+    options.onEvent?.({
+      kind: "loaded",
+      imageId: digest("1a"),
+      reference: "naru/hello:latest",
+    });
+    return [digest("1a")];
+  },
+  save: async (names) => {
+    state.note("save", ...names);
+    names.forEach(getImage);
+    return {
+      sizeBytes: 3,
+      segments: [],
+      stream: () => bytesOf("image tar"),
+      [Symbol.dispose]: () => void state.calls.push("save disposed"),
+    };
+  },
+  import: async (source, { reference, message, changes }) => {
+    let size = 0;
+    if (Symbol.asyncIterator in source) for await (const part of source) size += part.length;
+    state.note("import", size, { reference, message, changes });
+    return digest("ab");
+  },
+  hello: () =>
+    messages(
+      { status: "Pulling from naru/hello", id: "latest" },
+      { status: "Status: Image is up to date for naru/hello:latest" },
+    ),
+  bootstrap: (reference, mirror) => {
+    state.calls.push(`bootstrap ${reference} ${mirror}`);
+    return (async function* () {
+      yield { status: "Downloading", id: "base", progressDetail: { current: 1, total: 2 } };
+      throw new NaruError("unavailable", "mirror is down");
+    })();
+  },
+});
