@@ -255,7 +255,7 @@ const hostile: readonly (readonly [string, readonly TarInput[], ErrorCode, RegEx
   ["file below a file", [file("f"), file("f/x")], "invalid_argument", /"f/],
   [
     "file below a device",
-    [{ name: "n", type: "character device" }, file("n/x")],
+    [{ name: "n", type: "character device", deviceMajor: 1, deviceMinor: 3 }, file("n/x")],
     "invalid_argument",
     /"n/,
   ],

@@ -22,17 +22,24 @@ export const splitPath = (path: string): readonly [parent: string, name: string]
   return slash === -1 ? ["", path] : [path.slice(0, slash), path.slice(slash + 1)];
 };
 
+export interface DirectoryHooks {
+  /** Hears of every missing directory before it is made. */
+  onCreate(path: string): void;
+  /** Something that is no directory stands there. True: it was replaced by a directory. */
+  replace(parentFd: number, name: string): boolean;
+}
+
 export class DirectoryCache implements Disposable {
   readonly #kernel: FileKernel;
   readonly #rootFd: number;
   readonly #fds = new Map<string, number>();
-  readonly #onCreate: (path: string) => void;
+  readonly #hooks: DirectoryHooks;
 
-  /** `rootFd` stays the caller's. `onCreate` hears of every missing directory before it is made. */
-  constructor(kernel: FileKernel, rootFd: number, onCreate: (path: string) => void) {
+  /** `rootFd` stays the caller's. */
+  constructor(kernel: FileKernel, rootFd: number, hooks: DirectoryHooks) {
     this.#kernel = kernel;
     this.#rootFd = rootFd;
-    this.#onCreate = onCreate;
+    this.#hooks = hooks;
   }
 
   /**
@@ -69,24 +76,25 @@ export class DirectoryCache implements Disposable {
       return this.#kernel.openInRoot(this.#rootFd, path, DIRECTORY);
     } catch (error) {
       const errno = errnoOf(error);
-      if (errno === "ENOENT") return undefined;
-      if (errno !== "ENOTDIR" && errno !== "ELOOP") throw error;
-      throw this.#blocked(path, error);
+      if (errno === "ENOENT" || errno === "ENOTDIR") return undefined;
+      throw errno === "ELOOP" ? this.#blocked(path, error) : error;
     }
   }
 
   #create(path: string): number {
     const [parent, name] = splitPath(path);
     const parentFd = this.get(parent);
-    this.#onCreate(path);
+    this.#hooks.onCreate(path);
     try {
       this.#kernel.mkdirAt(parentFd, name, 0o755);
     } catch (error) {
-      // Nothing opens there and yet there is something: a symlink to nowhere.
+      // Nothing opens there and yet there is something: no directory, or a symlink to none.
       if (errnoOf(error) !== "EEXIST") throw error;
-      const raced = this.#open(path);
-      if (raced !== undefined) return raced;
-      throw this.#blocked(path, error);
+      if (!this.#hooks.replace(parentFd, name)) {
+        const raced = this.#open(path);
+        if (raced !== undefined) return raced;
+        throw this.#blocked(path, error);
+      }
     }
     return this.#kernel.openAt(parentFd, name, DIRECTORY);
   }

@@ -70,9 +70,10 @@ export class TreeWriter implements TarHandler, Disposable {
   constructor(options: TreeWriterOptions) {
     this.#options = options;
     this.#kernel = options.kernel;
-    this.#directories = new DirectoryCache(options.kernel, options.rootFd, (path) =>
-      this.#countEntry(path),
-    );
+    this.#directories = new DirectoryCache(options.kernel, options.rootFd, {
+      onCreate: (path) => this.#countEntry(path),
+      replace: (parentFd, name) => this.#replaceWhiteout(parentFd, name),
+    });
   }
 
   /** Sum of the sizes of all files. */
@@ -323,6 +324,16 @@ export class TreeWriter implements TarHandler, Disposable {
     const fd = this.#directories.get(path);
     // "." after the slash, or the attribute would go to the symlink in /proc.
     this.#kernel.setXattr(`${this.#kernel.fdPath(fd)}/.`, OPAQUE_XATTR, OPAQUE_VALUE);
+  }
+
+  /** A name that the layer hides below is a directory in the layer itself, not announced by an entry. */
+  #replaceWhiteout(parentFd: number, name: string): boolean {
+    if (!this.#options.isLayer || !isWhiteout(this.#kernel.statAt(parentFd, name))) return false;
+    this.#kernel.unlinkAt(parentFd, name, false);
+    this.#kernel.mkdirAt(parentFd, name, 0o755);
+    const path = `${this.#kernel.fdPath(parentFd)}/${name}`;
+    this.#kernel.setXattr(path, OPAQUE_XATTR, OPAQUE_VALUE);
+    return true;
   }
 
   /**
