@@ -213,7 +213,14 @@ check("process 1 without --init is the command", async () => {
 check("many arguments and odd characters arrive as they are", async () => {
   const words = ["a b", "", "'q'", '"d"', "$HOME", "*", "\\n", "나루", "--flag"];
   const out = await docker([
-    ...["run", "--rm", BUSYBOX, "sh", "-c", 'for w; do echo "[$w]"; done', "sh", ...words],
+    "run",
+    "--rm",
+    BUSYBOX,
+    "sh",
+    "-c",
+    'for w; do echo "[$w]"; done',
+    "sh",
+    ...words,
   ]);
   expect(out.stdout).toBe(words.map((word) => `[${word}]\n`).join(""));
 });

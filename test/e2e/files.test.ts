@@ -285,7 +285,7 @@ check("export -o, import with -c and -m, and a run of it", async (t) => {
 });
 
 check("import from stdin, gzip and without a name", async (t) => {
-  const tar = Bun.gzipSync(writeTar([{ name: "f", body: "x" }]));
+  const tar = Bun.gzipSync(new Uint8Array(writeTar([{ name: "f", body: "x" }])));
   const out = await docker(["import", "-"], { stdin: tar });
   const id = out.stdout.trim();
   t.defer(() => docker(["rmi", id]));

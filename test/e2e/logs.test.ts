@@ -98,7 +98,7 @@ check("-f shows a line at once", async (t) => {
   const client = dockerBackground("logs", "-f", name);
   const input = dockerBackground("attach", name);
   await Bun.sleep(400);
-  input.child.stdin.write("typed\n");
+  void input.child.stdin.write("typed\n");
   await input.child.stdin.flush();
   await client.waitFor("typed", 5_000);
   await dockerOk("kill", name);

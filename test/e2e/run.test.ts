@@ -172,7 +172,14 @@ check("an invalid reference is refused", async () => {
 
 check("--platform that the image does not have is refused", async () => {
   const out = await docker([
-    ...["run", "--rm", "--pull", "never", "--platform", "linux/s390x", BUSYBOX, "true"],
+    "run",
+    "--rm",
+    "--pull",
+    "never",
+    "--platform",
+    "linux/s390x",
+    BUSYBOX,
+    "true",
   ]);
   expect(out.code).not.toBe(0);
   expect(out.stderr).toMatch(/platform|exec format error/i);

@@ -106,9 +106,7 @@ check("-t: the process has a terminal and lines end in CR LF", async () => {
 });
 
 check("-t: stdout and stderr are one stream", async () => {
-  const out = await docker([
-    ...["run", "--rm", "-t", BUSYBOX, "sh", "-c", "echo out; echo err >&2"],
-  ]);
+  const out = await docker(["run", "--rm", "-t", BUSYBOX, "sh", "-c", "echo out; echo err >&2"]);
   expect(out.stdout).toBe("out\r\nerr\r\n");
   expect(out.stderr).toBe("");
 });
@@ -218,7 +216,7 @@ check("attach gives the output from now on and the exit code", async (t) => {
   const name = await t.up("-i", BUSYBOX, "sh", "-c", "read x; echo got $x; exit 4");
   const client = dockerBackground("attach", name);
   await Bun.sleep(400);
-  client.child.stdin.write("word\n");
+  void client.child.stdin.write("word\n");
   await client.child.stdin.flush();
   await client.waitFor("got word");
   expect(await client.child.exited).toBe(4);
@@ -286,8 +284,10 @@ check("--sig-proxy=false: the client ends alone", async (t) => {
     "--sig-proxy=false",
     "--name",
     name,
-    ...[BUSYBOX, "sh"],
-    ...["-c", script],
+    BUSYBOX,
+    "sh",
+    "-c",
+    script,
   );
   await client.waitFor("ready");
   client.child.kill("SIGHUP");

@@ -1,46 +1,10 @@
 /** The engine of this test process: the given one, or one kept by a keeper process. */
 import { readFileSync } from "node:fs";
 
+import { startKeeper } from "./keeper-client.ts";
 import type { Engine } from "./engine.ts";
 import { loadFixtures } from "./fixtures.ts";
 import { api } from "./http.ts";
-
-interface Keeper {
-  readonly facts: Partial<Engine> & { readonly host: string };
-  /** Stops the engine; resolves with what it left over. */
-  stop(): Promise<readonly string[]>;
-}
-
-const startKeeper = async (): Promise<Keeper> => {
-  const child = Bun.spawn([process.execPath, `${import.meta.dir}/keeper.ts`], {
-    stdin: "pipe",
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  const reader = child.stdout.getReader();
-  let seen = "";
-  const line = async (): Promise<string> => {
-    while (!seen.includes("\n")) {
-      const { value, done } = await reader.read();
-      if (done) throw new Error(`the engine's keeper ended with ${await child.exited}`);
-      seen += Buffer.from(value).toString("utf8");
-    }
-    const at = seen.indexOf("\n");
-    const first = seen.slice(0, at);
-    seen = seen.slice(at + 1);
-    return first;
-  };
-  const facts = JSON.parse(await line()) as Keeper["facts"];
-  return {
-    facts,
-    stop: async () => {
-      await child.stdin.end();
-      const left = JSON.parse(await line()) as string[];
-      await child.exited;
-      return left;
-    },
-  };
-};
 
 const given = process.env["NARU_E2E_HOST"];
 const keeper = given === undefined ? await startKeeper() : undefined;

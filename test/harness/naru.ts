@@ -57,8 +57,14 @@ export const spawnNaru = async (
   const child = Bun.spawn(
     [
       ...(options.enter ?? []),
-      ...[naruBinary(), "daemon", "--host", `unix://${roots.socketPath}`],
-      ...["--data-root", roots.dataRoot, "--exec-root", roots.execRoot],
+      naruBinary(),
+      "daemon",
+      "--host",
+      `unix://${roots.socketPath}`,
+      "--data-root",
+      roots.dataRoot,
+      "--exec-root",
+      roots.execRoot,
       ...(options.flags ?? []),
     ],
     {
@@ -111,8 +117,14 @@ export const resetNaru = async (
   cgroupNames: readonly string[],
 ): Promise<readonly string[]> => {
   const reset = await world.exec([
-    ...[naruBinary(), "system", "reset", "--force", "--data-root", roots.dataRoot],
-    ...["--exec-root", roots.execRoot],
+    naruBinary(),
+    "system",
+    "reset",
+    "--force",
+    "--data-root",
+    roots.dataRoot,
+    "--exec-root",
+    roots.execRoot,
   ]);
   const left: string[] = [];
   if (reset.code !== 0) {
