@@ -36,8 +36,9 @@ export type CallOptions<N extends RouteName> = {
     ? object
     : { readonly body: Exclude<TypesOf<N>["body"], undefined> });
 
-export type CallResult<N extends RouteName> =
-  TypesOf<N>["kind"] extends "stream" ? HttpResponse : TypesOf<N>["result"];
+export type CallResult<N extends RouteName> = TypesOf<N>["kind"] extends "stream"
+  ? HttpResponse
+  : TypesOf<N>["result"];
 
 interface LooseOptions {
   readonly query?: Query;

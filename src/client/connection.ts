@@ -171,7 +171,7 @@ export class Connection {
       }
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wakeWriter = resolve;
-      const written = socket.write(data, offset);
+      const written = socket.write(offset === 0 ? data : data.subarray(offset));
       offset += Math.max(written, 0);
       if (written < 0) throw new NaruError("unavailable", "the engine closed the connection");
       if (offset < data.length) await promise;

@@ -2,6 +2,7 @@
  * Docker's context store: `contexts/meta/<sha256 of the name>/meta.json` and
  * `contexts/tls/<the same>/docker/{ca,cert,key}.pem` in the configuration folder.
  */
+import { parseHost } from "#client/address.ts";
 import type { Address, TlsMaterial } from "#client/connection.ts";
 import { NaruError } from "#lib/errors.ts";
 
@@ -63,6 +64,5 @@ export const contextEndpoint = async (folder: string, name: string): Promise<Add
   if (endpoint?.Host === undefined || endpoint.Host === "") {
     throw new NaruError("invalid_argument", `context "${name}" has no docker endpoint`);
   }
-  const { parseHost } = await import("#client/host.ts");
   return parseHost(endpoint.Host, await tlsOf(folder, name, endpoint.SkipTLSVerify === true));
 };

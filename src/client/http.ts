@@ -171,10 +171,7 @@ export class HttpClient {
     }
   }
 
-  async #exchange(
-    connection: Connection,
-    request: HttpRequest,
-  ): Promise<HttpResponse | undefined> {
+  async #exchange(connection: Connection, request: HttpRequest): Promise<HttpResponse | undefined> {
     const { signal } = request;
     const onAbort = (): void => connection.close();
     signal?.addEventListener("abort", onAbort, { once: true });
@@ -223,8 +220,9 @@ export class HttpClient {
       text: async () => {
         const parts: Uint8Array[] = [];
         for await (const piece of body) parts.push(piece);
-        return (parts.length === 1 && parts[0] ? Buffer.from(parts[0]) : Buffer.concat(parts))
-          .toString("utf8");
+        return (
+          parts.length === 1 && parts[0] ? Buffer.from(parts[0]) : Buffer.concat(parts)
+        ).toString("utf8");
       },
       cancel: () => connection.close(),
     };
@@ -234,7 +232,9 @@ export class HttpClient {
    * Takes the connection over after the request. The answer is either an upgrade, or an ordinary
    * response (an error) to be read as such.
    */
-  async upgrade(request: HttpRequest & { readonly body?: string }): Promise<Upgraded | HttpResponse> {
+  async upgrade(
+    request: HttpRequest & { readonly body?: string },
+  ): Promise<Upgraded | HttpResponse> {
     const connection = await this.#dial(this.address);
     const onAbort = (): void => connection.close();
     request.signal?.addEventListener("abort", onAbort, { once: true });

@@ -88,6 +88,8 @@ export const routes = {
     "/containers/{id}/update",
   ),
   containerWait: json<WaitResponse>()("POST", "/containers/{id}/wait"),
+  /** The same, for the caller to see that the wait stands before it ends. */
+  containerWaitStream: stream()("POST", "/containers/{id}/wait"),
   containerRemove: none()("DELETE", "/containers/{id}"),
   containerPrune: json<PruneResponse>()("POST", "/containers/prune"),
   containerTop: json<TopResponse>()("GET", "/containers/{id}/top"),

@@ -53,9 +53,7 @@ export class FrameDecoder {
   }
 }
 
-export async function* demultiplex(
-  chunks: AsyncIterable<Uint8Array>,
-): AsyncGenerator<StreamPiece> {
+export async function* demultiplex(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<StreamPiece> {
   const decoder = new FrameDecoder();
   for await (const chunk of chunks) yield* decoder.decode(chunk);
 }

@@ -1,0 +1,267 @@
+/**
+ * The command tree: names, summaries and where each command's file is. Only the table is loaded at
+ * the start; a command's file is loaded when it is called.
+ */
+import type { Command } from "#cli/framework/command.ts";
+
+export interface Entry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load?: () => Promise<{ readonly command: Command }>;
+  readonly children?: readonly Entry[];
+  readonly aliases?: readonly string[];
+  /** Every full name of a command that hangs in two places. */
+  readonly alsoAs?: readonly string[];
+  readonly isCommon?: boolean;
+  readonly isHidden?: boolean;
+  /** Carried out by the program's entry, not by the CLI: it needs rooms the CLI may not enter. */
+  readonly isExternal?: boolean;
+}
+
+type Load = NonNullable<Entry["load"]>;
+
+const entry = (name: string, summary: string, load: Load, extra: Partial<Entry> = {}): Entry => ({
+  name,
+  summary,
+  load,
+  ...extra,
+});
+
+const container: readonly Entry[] = [
+  entry(
+    "attach",
+    "Attach to the input and output of a running container",
+    () => import("#cli/container/attach.ts"),
+  ),
+  entry(
+    "commit",
+    "Make an image from a container's changes",
+    () => import("#cli/container/commit.ts"),
+  ),
+  entry(
+    "cp",
+    "Copy files between a container and this machine",
+    () => import("#cli/container/cp.ts"),
+  ),
+  entry(
+    "create",
+    "Create a container without starting it",
+    () => import("#cli/container/create.ts"),
+  ),
+  entry(
+    "diff",
+    "Show what changed in a container's file system",
+    () => import("#cli/container/diff.ts"),
+  ),
+  entry("exec", "Run a command in a running container", () => import("#cli/container/exec.ts")),
+  entry(
+    "export",
+    "Write a container's file system as a tar archive",
+    () => import("#cli/container/export.ts"),
+  ),
+  entry(
+    "inspect",
+    "Show everything about one or more containers",
+    () => import("#cli/container/inspect.ts"),
+  ),
+  entry("kill", "Send a signal to one or more containers", () => import("#cli/container/kill.ts")),
+  entry("logs", "Show the logs of a container", () => import("#cli/container/logs.ts")),
+  entry("ls", "List containers", () => import("#cli/container/ls.ts"), { aliases: ["list", "ps"] }),
+  entry(
+    "pause",
+    "Pause all processes of one or more containers",
+    () => import("#cli/container/pause.ts"),
+  ),
+  entry("port", "Show a container's published ports", () => import("#cli/container/port.ts")),
+  entry("prune", "Remove all stopped containers", () => import("#cli/container/prune.ts")),
+  entry("rename", "Rename a container", () => import("#cli/container/rename.ts")),
+  entry("restart", "Restart one or more containers", () => import("#cli/container/restart.ts")),
+  entry("rm", "Remove one or more containers", () => import("#cli/container/rm.ts"), {
+    aliases: ["remove"],
+  }),
+  entry(
+    "run",
+    "Create a container from an image and run it",
+    () => import("#cli/container/run.ts"),
+  ),
+  entry("start", "Start one or more stopped containers", () => import("#cli/container/start.ts")),
+  entry(
+    "stats",
+    "Show the resource use of containers as it changes",
+    () => import("#cli/container/stats.ts"),
+  ),
+  entry("stop", "Stop one or more running containers", () => import("#cli/container/stop.ts")),
+  entry("top", "Show the processes of a container", () => import("#cli/container/top.ts")),
+  entry(
+    "unpause",
+    "Let all processes of one or more containers go on",
+    () => import("#cli/container/unpause.ts"),
+  ),
+  entry(
+    "update",
+    "Change the limits of one or more containers",
+    () => import("#cli/container/update.ts"),
+  ),
+  entry(
+    "wait",
+    "Wait until containers stop, then print their exit codes",
+    () => import("#cli/container/wait.ts"),
+  ),
+];
+
+const image: readonly Entry[] = [
+  entry(
+    "bootstrap",
+    "Make a base image from a distribution's packages",
+    () => import("#cli/image/bootstrap.ts"),
+  ),
+  entry("history", "Show how an image came to be", () => import("#cli/image/history.ts")),
+  entry(
+    "import",
+    "Make an image from a tar archive of a file system",
+    () => import("#cli/image/import.ts"),
+  ),
+  entry(
+    "inspect",
+    "Show everything about one or more images",
+    () => import("#cli/image/inspect.ts"),
+  ),
+  entry(
+    "load",
+    "Load images from a tar archive or standard input",
+    () => import("#cli/image/load.ts"),
+  ),
+  entry("ls", "List images", () => import("#cli/image/ls.ts"), { aliases: ["list"] }),
+  entry("prune", "Remove unused images", () => import("#cli/image/prune.ts")),
+  entry("pull", "Download an image from a registry", () => import("#cli/image/pull.ts")),
+  entry("push", "Upload an image to a registry", () => import("#cli/image/push.ts")),
+  entry("rm", "Remove one or more images", () => import("#cli/image/rm.ts"), {
+    aliases: ["remove"],
+  }),
+  entry(
+    "save",
+    "Write images to a tar archive or standard output",
+    () => import("#cli/image/save.ts"),
+  ),
+  entry("tag", "Give an image another name", () => import("#cli/image/tag.ts")),
+];
+
+const volume: readonly Entry[] = [
+  entry("create", "Create a volume", () => import("#cli/volume/create.ts")),
+  entry(
+    "inspect",
+    "Show everything about one or more volumes",
+    () => import("#cli/volume/inspect.ts"),
+  ),
+  entry("ls", "List volumes", () => import("#cli/volume/ls.ts"), { aliases: ["list"] }),
+  entry("prune", "Remove unused volumes", () => import("#cli/volume/prune.ts")),
+  entry("rm", "Remove one or more volumes", () => import("#cli/volume/rm.ts"), {
+    aliases: ["remove"],
+  }),
+];
+
+const network: readonly Entry[] = [
+  entry(
+    "inspect",
+    "Show everything about one or more networks",
+    () => import("#cli/network/inspect.ts"),
+  ),
+  entry("ls", "List networks", () => import("#cli/network/ls.ts"), { aliases: ["list"] }),
+];
+
+const system: readonly Entry[] = [
+  entry("df", "Show what uses disk space", () => import("#cli/system/df.ts")),
+  entry(
+    "events",
+    "Show what happens in the engine, as it happens",
+    () => import("#cli/system/events.ts"),
+  ),
+  entry("info", "Show facts about the engine and its host", () => import("#cli/system/info.ts")),
+  entry("prune", "Remove unused data", () => import("#cli/system/prune.ts")),
+  { name: "reset", summary: "Remove every trace of an engine from this machine", isExternal: true },
+];
+
+const context: readonly Entry[] = [
+  entry("ls", "List the engines that are set up", () => import("#cli/context/ls.ts"), {
+    aliases: ["list"],
+  }),
+  entry("show", "Print the name of the current context", () => import("#cli/context/show.ts")),
+];
+
+const group = (name: string, summary: string, children: readonly Entry[]): Entry => ({
+  name,
+  summary,
+  children,
+});
+
+/** The same command under a short name. */
+const lift = (from: readonly Entry[], room: string, name: string, as = name): Entry => {
+  const found = from.find((candidate) => candidate.name === name);
+  if (found === undefined) throw new Error(`there is no "${room} ${name}" to lift`);
+  const { aliases: _aliases, ...rest } = found;
+  return { ...rest, name: as, alsoAs: [`${room} ${name}`] };
+};
+
+const COMMON = new Set([
+  "run",
+  "exec",
+  "ps",
+  "logs",
+  "images",
+  "pull",
+  "push",
+  "version",
+  "info",
+  "stop",
+  "rm",
+]);
+
+const topLevel: readonly Entry[] = [
+  ...container
+    .filter(({ name }) => name !== "ls" && name !== "prune" && name !== "inspect")
+    .map(({ name }) => lift(container, "container", name)),
+  lift(container, "container", "ls", "ps"),
+  ...["history", "import", "load", "pull", "push", "save", "tag"].map((name) =>
+    lift(image, "image", name),
+  ),
+  lift(image, "image", "ls", "images"),
+  lift(image, "image", "rm", "rmi"),
+  lift(system, "system", "events"),
+  lift(system, "system", "info"),
+  entry("inspect", "Show everything about any object", () => import("#cli/system/inspect.ts")),
+  entry(
+    "version",
+    "Show the versions of naru and its engine",
+    () => import("#cli/system/version.ts"),
+  ),
+  entry(
+    "why",
+    "Say why a container exited, fails or cannot be reached",
+    () => import("#cli/why/why.ts"),
+  ),
+  entry(
+    "completion",
+    "Write a completion script for a shell",
+    () => import("#cli/completion/completion.ts"),
+  ),
+  entry("__complete", "", () => import("#cli/completion/complete.ts"), { isHidden: true }),
+  group("container", "Manage containers", container),
+  group("image", "Manage images", image),
+  group("volume", "Manage volumes", volume),
+  group("network", "Manage networks", network),
+  group("system", "Manage the engine", system),
+  group("context", "Manage which engine is spoken to", context),
+  { name: "daemon", summary: "Run the engine in the foreground", isExternal: true },
+  { name: "registry", summary: "Run an image registry", isExternal: true },
+  { name: "service", summary: "Install the engine as a service of this machine", isExternal: true },
+  { name: "doctor", summary: "Check whether this machine can run containers", isExternal: true },
+];
+
+export const commandTree: readonly Entry[] = topLevel
+  .map((item) => (COMMON.has(item.name) ? { ...item, isCommon: true } : item))
+  .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+
+/** An entry by its name or one of its aliases. */
+export const findEntry = (entries: readonly Entry[], name: string): Entry | undefined =>
+  entries.find((candidate) => candidate.name === name) ??
+  entries.find((candidate) => candidate.aliases?.includes(name));

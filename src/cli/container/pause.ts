@@ -1,0 +1,17 @@
+import { AT_LEAST_ONE, defineCommand } from "#cli/framework/command.ts";
+
+import { forEachName } from "#cli/container/each.ts";
+
+export const command = defineCommand({
+  usage: "CONTAINER [CONTAINER...]",
+  flags: {},
+  args: AT_LEAST_ONE,
+  completes: "running",
+  run: async ({ context, args }) => {
+    const client = await context.client();
+    const { exitCode } = await forEachName(context, args, (id) =>
+      client.call("containerPause", { id }),
+    );
+    return exitCode;
+  },
+});

@@ -1,0 +1,106 @@
+/** What a command is given: output, environment, and the engine it speaks to. */
+import { Client } from "#client/client.ts";
+import { Connection } from "#client/connection.ts";
+import type { Address } from "#client/connection.ts";
+import { resolveHost } from "#client/host.ts";
+import type { Host } from "#client/host.ts";
+import type { GlobalFlagValues } from "#cli/globals.ts";
+import { Output } from "#cli/output.ts";
+import { hasCode, NaruError } from "#lib/errors.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface ConfigFile {
+  readonly detachKeys?: string;
+  readonly psFormat?: string;
+  readonly imagesFormat?: string;
+  readonly currentContext?: string;
+  readonly proxies?: Readonly<Record<string, Readonly<Record<string, string>> | undefined>>;
+  readonly credsStore?: string;
+  readonly credHelpers?: Readonly<Record<string, string | undefined>>;
+  readonly auths?: Readonly<Record<string, { readonly auth?: string } | undefined>>;
+}
+
+const NOT_THERE = new Set(["ENOENT", "ECONNREFUSED"]);
+
+export class CliContext {
+  readonly output = new Output();
+  readonly env: Environment;
+  /** "naru container run": for messages. */
+  commandPath = "naru";
+  readonly #globals: GlobalFlagValues;
+  #host: Promise<Host> | undefined;
+  #client: Promise<Client> | undefined;
+  #config: Promise<ConfigFile> | undefined;
+
+  constructor(globals: GlobalFlagValues, env: Environment) {
+    this.#globals = globals;
+    this.env = env;
+  }
+
+  get configFolder(): string {
+    return this.#globals.config ?? this.env["DOCKER_CONFIG"] ?? `${this.env["HOME"] ?? ""}/.docker`;
+  }
+
+  host(): Promise<Host> {
+    const { host, context, tls, tlsverify, tlscacert, tlscert, tlskey } = this.#globals;
+    this.#host ??= resolveHost({
+      configFolder: this.configFolder,
+      env: this.env,
+      ...(host === undefined ? {} : { host }),
+      ...(context === undefined ? {} : { context }),
+      ...(tls ? { tls } : {}),
+      ...(tlsverify ? { tlsVerify: tlsverify } : {}),
+      ...(tlscacert === undefined ? {} : { caFile: tlscacert }),
+      ...(tlscert === undefined ? {} : { certFile: tlscert }),
+      ...(tlskey === undefined ? {} : { keyFile: tlskey }),
+    });
+    return this.#host;
+  }
+
+  /** The engine; starts naru's own when none was named and none answers. */
+  client(): Promise<Client> {
+    this.#client ??= this.#openClient();
+    return this.#client;
+  }
+
+  async #openClient(): Promise<Client> {
+    const host = await this.host();
+    const client = new Client(host.address, (address) => this.#dial(host, address));
+    const pinned = this.env["DOCKER_API_VERSION"];
+    if (pinned !== undefined && pinned !== "") client.pinVersion(pinned);
+    return client;
+  }
+
+  async #dial(host: Host, address: Address): Promise<Connection> {
+    try {
+      return await Connection.open(address);
+    } catch (error) {
+      const errno = error instanceof NaruError ? error.details["errno"] : undefined;
+      if (host.isNamed || !hasCode(error, "unavailable") || !NOT_THERE.has(String(errno))) {
+        throw error;
+      }
+      const { startEngine } = await import("#cli/autostart.ts");
+      return startEngine(address, this.output);
+    }
+  }
+
+  /** The user's config.json; empty when there is none. */
+  config(): Promise<ConfigFile> {
+    this.#config ??= this.#readConfig();
+    return this.#config;
+  }
+
+  async #readConfig(): Promise<ConfigFile> {
+    const path = `${this.configFolder}/config.json`;
+    const file = Bun.file(path);
+    if (!(await file.exists())) return {};
+    try {
+      return (await file.json()) as ConfigFile;
+    } catch (cause) {
+      throw new NaruError("invalid_argument", `"${path}" is not valid JSON; correct or remove it`, {
+        cause,
+      });
+    }
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * The `naru` command line. `runCli` finds the command, reads its flags, runs it, and turns whatever
+ * goes wrong into a message and an exit code. It returns when all output is written; the caller
+ * ends the process (open connections are not waited for).
+ *
+ * The commands in EXTERNAL_COMMANDS are shown in help but carried out by the program's entry.
+ */
+import { commandTree, findEntry } from "#cli/commands.ts";
+import type { Entry } from "#cli/commands.ts";
+import { CliContext } from "#cli/context.ts";
+import { exitCodeOf, isUsageError, usageError } from "#cli/framework/errors.ts";
+import type { Command } from "#cli/framework/command.ts";
+import { checkArguments, parseFlags } from "#cli/framework/parse.ts";
+import { globalFlags } from "#cli/globals.ts";
+import type { GlobalFlagValues } from "#cli/globals.ts";
+import { reportError } from "#cli/report.ts";
+
+/** First words of what the entry runs itself, before it calls `runCli`. */
+export const EXTERNAL_COMMANDS: readonly string[] = [
+  "daemon",
+  "registry",
+  "service",
+  "doctor",
+  "system reset",
+];
+
+interface Target {
+  readonly path: string;
+  readonly entry: Entry;
+  readonly rest: readonly string[];
+}
+
+const unknownCommand = async (
+  context: CliContext,
+  path: string,
+  known: readonly Entry[],
+  word: string,
+): Promise<Error> => {
+  const { suggest } = await import("#cli/framework/suggest.ts");
+  const names = known.filter((item) => item.isHidden !== true).map((item) => item.name);
+  const near = suggest(word, names);
+  const hint = near === undefined ? "" : `\n\nDid you mean '${path} ${near}'?`;
+  context.commandPath = path;
+  return usageError(`unknown command: ${path} ${word}${hint}`);
+};
+
+/** Walks down the tree; `rest` is what follows the command's name. */
+const findTarget = async (
+  context: CliContext,
+  argv: readonly string[],
+): Promise<Target | undefined> => {
+  let entries = commandTree;
+  let path = "naru";
+  for (const [at, word] of argv.entries()) {
+    const found = findEntry(entries, word);
+    if (found === undefined) throw await unknownCommand(context, path, entries, word);
+    path = `${path} ${found.aliases?.includes(word) === true ? word : found.name}`;
+    const rest = argv.slice(at + 1);
+    const isLeaf = found.children === undefined;
+    if (isLeaf || rest.length === 0 || rest[0]?.startsWith("-") === true) {
+      return { path, entry: found, rest };
+    }
+    entries = found.children;
+  }
+  return undefined;
+};
+
+const runCommand = async (
+  context: CliContext,
+  target: Target,
+  command: Command,
+): Promise<number> => {
+  const parsed = parseFlags(command.flags, target.rest, command.isInterspersed ?? true);
+  if (parsed.isHelp) {
+    const { commandHelp } = await import("#cli/framework/help.ts");
+    context.output.print(commandHelp(target.path, target.entry, command));
+    return 0;
+  }
+  checkArguments(target.path, command.args, parsed.args.length);
+  return command.run({
+    context,
+    flags: parsed.values,
+    args: parsed.args,
+    changed: parsed.changed,
+  });
+};
+
+const dispatch = async (context: CliContext, target: Target | undefined): Promise<number> => {
+  if (target === undefined) {
+    const { rootHelp } = await import("#cli/framework/help.ts");
+    context.output.print(rootHelp(commandTree, globalFlags));
+    return 0;
+  }
+  context.commandPath = target.path;
+  if (target.entry.isExternal === true) {
+    throw usageError(`'${target.path}' is not part of this program`);
+  }
+  if (target.entry.load === undefined) {
+    const { groupHelp } = await import("#cli/framework/help.ts");
+    context.output.print(groupHelp(target.path, target.entry));
+    return 0;
+  }
+  const { command } = await target.entry.load();
+  try {
+    return await runCommand(context, target, command);
+  } catch (error) {
+    await reportError(context, error, `${target.path} ${command.usage}`.trimEnd());
+    return exitCodeOf(error) ?? (isUsageError(error) ? usageExitCode(error) : 1);
+  }
+};
+
+/** As docker: 125 for a bad flag, 1 for a wrong number of arguments or an unknown command. */
+const usageExitCode = (error: unknown): number =>
+  error instanceof Error && /^('naru|unknown command)/.test(error.message) ? 1 : 125;
+
+const readGlobals = (
+  argv: readonly string[],
+): { values: GlobalFlagValues; rest: readonly string[]; isHelp: boolean } => {
+  const parsed = parseFlags(globalFlags, argv, false);
+  return { values: parsed.values, rest: parsed.args, isHelp: parsed.isHelp };
+};
+
+const runWords = async (context: CliContext, words: readonly string[]): Promise<number> => {
+  const [first, ...others] = words;
+  if (first !== "help") return dispatch(context, await findTarget(context, words));
+  const target = await findTarget(context, others);
+  return dispatch(context, target === undefined ? undefined : { ...target, rest: ["--help"] });
+};
+
+/** Runs `naru ARGV…`; resolves to the exit code with everything written. Never rejects. */
+export const runCli = async (argv: readonly string[]): Promise<number> => {
+  let context = new CliContext(parseFlags(globalFlags, []).values, process.env);
+  let exitCode: number;
+  try {
+    const globals = readGlobals(argv);
+    context = new CliContext(globals.values, process.env);
+    if (globals.values.version) {
+      const { NARU_VERSION } = await import("#cli/version.ts");
+      context.output.line(`naru version ${NARU_VERSION}`);
+      exitCode = 0;
+    } else {
+      exitCode = await runWords(context, globals.isHelp ? [] : globals.rest);
+    }
+    await context.output.flush();
+  } catch (error) {
+    exitCode = exitCodeOf(error) ?? (isUsageError(error) ? usageExitCode(error) : 1);
+    await reportError(context, error, undefined);
+  }
+  return exitCode;
+};
