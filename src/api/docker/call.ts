@@ -58,6 +58,11 @@ export class Call {
     this.exchange.answer(status, JSON_FIELDS, `${text}\n`);
   }
 
+  /** `bytes` are JSON and end in a newline already. */
+  jsonBytes(status: number, bytes: Uint8Array): void {
+    this.exchange.answer(status, JSON_FIELDS, bytes);
+  }
+
   empty(status: 200 | 201 | 204): void {
     this.exchange.answer(status, "");
   }

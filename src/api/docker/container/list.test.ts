@@ -1,7 +1,12 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 
 import { fakeRecord } from "#api/docker/record.fake.ts";
-import { ageText, statusTemplate, statusText } from "#api/docker/container/status-text.ts";
+import {
+  ageText,
+  statusLifetimeMs,
+  statusTemplate,
+  statusText,
+} from "#api/docker/container/status-text.ts";
 import { serve, type TestServer } from "#api/docker/server.fake.ts";
 import type { ContainerState } from "#container/container.ts";
 
@@ -49,6 +54,17 @@ test("ages in words", () => {
     [730 * 24 * h, "2 years"],
   ];
   for (const [ms, text] of table) expect(ageText(ms)).toBe(text);
+});
+
+test("a status text lasts as long as it says", () => {
+  const since = Date.parse("2026-01-01T00:00:00Z");
+  const template = { prefix: "Up ", sinceMs: since, suffix: "" };
+  for (let age = 0; age < 400 * 24 * 3600_000; age = Math.trunc(age * 1.01) + 371) {
+    const lifetime = statusLifetimeMs(template, since + age);
+    const text = statusText(template, since + age);
+    expect(statusText(template, since + age + lifetime - 1)).toBe(text);
+  }
+  expect(statusLifetimeMs({ prefix: "Dead", suffix: "" }, since)).toBe(Infinity);
 });
 
 test("status texts", () => {
@@ -115,6 +131,19 @@ test("list: one element, all its fields", async () => {
     SizeRw: 7,
     SizeRootFs: 70,
   });
+});
+
+test("list: the same bytes until something changes", async () => {
+  const first = await call("GET /containers/json");
+  expect((await call("GET /containers/json")).text).toBe(first.text);
+  const { backend } = server;
+  backend.records[0] = fakeRecord({ name: "renamed" });
+  expect((await call("GET /containers/json")).json[0].Names).toEqual(["/renamed"]);
+  expect((await call("GET /v1.45/containers/json")).json[0].HostConfig).toEqual({
+    NetworkMode: "bridge",
+  });
+  backend.records.length = 0;
+  expect((await call("GET /containers/json")).text).toBe("[]\n");
 });
 
 test("list: an image whose name moved on is shown by id", async () => {

@@ -5,7 +5,7 @@ import {
   CONTAINER_FILTERS,
   createContainerFilter,
 } from "#api/docker/container/list-filter.ts";
-import { summaryText } from "#api/docker/container/summary.ts";
+import { SummaryCache, type SummaryItem } from "#api/docker/container/summary.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { get, type Route } from "#api/docker/route.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
@@ -40,11 +40,17 @@ const select = (records: readonly ContainerRecord[], selection: Selection): Cont
 /** Looks each image's name up once a request. */
 const imageMoves = (images: DockerBackend["images"]): ((record: ContainerRecord) => boolean) => {
   const ids = new Map<string, string | undefined>();
+  let lastName: string | undefined;
+  let lastId: string | undefined;
   return ({ config, imageId }) => {
     const name = config.Image;
     if (name === imageId) return false;
-    if (!ids.has(name)) ids.set(name, images.find(name)?.id);
-    return ids.get(name) !== imageId;
+    if (name !== lastName) {
+      if (!ids.has(name)) ids.set(name, images.find(name)?.id);
+      lastName = name;
+      lastId = ids.get(name);
+    }
+    return lastId !== imageId;
   };
 };
 
@@ -53,27 +59,30 @@ const isPlain = (call: Call): boolean => {
   return filters === "" || filters === "{}";
 };
 
-/** The list as JSON text; also part of GET /system/df. */
-export const listText = async (
+const caches = new WeakMap<DockerBackend, SummaryCache>();
+
+/** The list as JSON; also part of GET /system/df. */
+export const listBytes = async (
   backend: DockerBackend,
   records: readonly ContainerRecord[],
   options: { readonly minor: number; readonly hasSizes: boolean },
-): Promise<string> => {
-  const nowMs = Number(nowNs() / 1_000_000n);
+): Promise<Buffer> => {
   const isMoved = imageMoves(backend.images);
-  const { minor } = options;
-  if (!options.hasSizes) {
-    const texts = records.map((record) =>
-      summaryText(record, { minor, nowMs, isImageMoved: isMoved(record) }),
-    );
-    return `[${texts.join(",")}]`;
-  }
-  const texts: string[] = [];
+  const items: SummaryItem[] = [];
   for (const record of records) {
-    const sizes = await backend.containers.sizes(record.id);
-    texts.push(summaryText(record, { minor, nowMs, isImageMoved: isMoved(record), sizes }));
+    const isImageMoved = isMoved(record);
+    items.push(
+      options.hasSizes
+        ? { record, isImageMoved, sizes: await backend.containers.sizes(record.id) }
+        : { record, isImageMoved },
+    );
   }
-  return `[${texts.join(",")}]`;
+  let cache = caches.get(backend);
+  if (cache === undefined) {
+    cache = new SummaryCache();
+    caches.set(backend, cache);
+  }
+  return cache.list(items, { minor: options.minor, nowMs: Number(nowNs() / 1_000_000n) });
 };
 
 const list = async (call: Call): Promise<void> => {
@@ -87,7 +96,7 @@ const list = async (call: Call): Promise<void> => {
     filter,
   });
   const options = { minor: call.minor, hasSizes: query.flag("size") };
-  call.jsonText(200, await listText(backend, records, options));
+  call.jsonBytes(200, await listBytes(backend, records, options));
 };
 
 export const listRoutes: readonly Route[] = [get("/containers/json", list)];

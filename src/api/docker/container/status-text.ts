@@ -71,6 +71,14 @@ export const statusTemplate = (state: ContainerState): StatusTemplate => {
   }
 };
 
+/** Milliseconds until the text may differ: ages count seconds, then minutes, then half hours. */
+export const statusLifetimeMs = (template: StatusTemplate, nowMs: number): number => {
+  if (template.sinceMs === undefined) return Number.POSITIVE_INFINITY;
+  const ageMs = Math.max(0, nowMs - template.sinceMs);
+  const stepMs = ageMs < MINUTE * 1000 ? 1000 : ageMs < HOUR * 1000 ? MINUTE * 1000 : HOUR * 500;
+  return stepMs - (ageMs % stepMs);
+};
+
 export const statusText = (template: StatusTemplate, nowMs: number): string =>
   template.sinceMs === undefined
     ? template.prefix

@@ -1,8 +1,9 @@
 /**
- * One element of GET /containers/json. Records are immutable, so what is derived from one is kept
- * as JSON text beside it; only the image's name and the age are put in at each request.
+ * The elements of GET /containers/json. Records are immutable, so what is derived from one is kept
+ * as bytes of JSON beside it; a list is put together by copying, with only the ages made anew.
  */
 import {
+  statusLifetimeMs,
   statusTemplate,
   statusText,
   type StatusTemplate,
@@ -14,13 +15,14 @@ import type { PortMap } from "#spec/docker/host-config.ts";
 import type { EndpointSettings } from "#spec/docker/network.ts";
 
 interface Fragment {
-  readonly beforeImage: string;
-  readonly image: string;
-  readonly beforeStatus: string;
+  /** Up to the value of Status, which stands last before `rest`. */
+  readonly head: Buffer;
+  /** As `head` when the image's name leads elsewhere now: its id is shown in place of the name. */
+  readonly headMoved: Buffer;
   readonly status: StatusTemplate;
   /** With and without HostConfig.Annotations, which lists show since API 1.46. */
-  readonly rest: string;
-  readonly restBefore46: string;
+  readonly rest: Buffer;
+  readonly restBefore46: Buffer;
 }
 
 const fragments = new WeakMap<ContainerRecord, Fragment>();
@@ -73,37 +75,122 @@ const build = (record: ContainerRecord): Fragment => {
   };
   const tail = { NetworkSettings: { Networks: networks }, Mounts: record.mounts };
   const { NetworkMode, Annotations } = hostConfig;
-  const host = (annotations: object): string =>
-    `,"HostConfig":${JSON.stringify({ NetworkMode, ...annotations })},${JSON.stringify(tail).slice(1, -1)}`;
-  const restBefore46 = host({});
+  const headOf = (image: string): Buffer =>
+    Buffer.from(
+      `{"Id":"${record.id}","Names":${JSON.stringify([`/${record.name}`])},"Image":${JSON.stringify(image)},` +
+        `${JSON.stringify(middle).slice(1, -1)},"Status":"`,
+    );
+  const restOf = (annotations: object): Buffer =>
+    Buffer.from(
+      `","HostConfig":${JSON.stringify({ NetworkMode, ...annotations })},${JSON.stringify(tail).slice(1, -1)}`,
+    );
+  const restBefore46 = restOf({});
   return {
-    beforeImage: `{"Id":"${record.id}","Names":${JSON.stringify([`/${record.name}`])},"Image":`,
-    image: JSON.stringify(config.Image),
-    beforeStatus: `,${JSON.stringify(middle).slice(1, -1)},"Status":"`,
+    head: headOf(config.Image),
+    headMoved: headOf(record.imageId),
     status: statusTemplate(state),
-    rest: Annotations === undefined ? restBefore46 : host({ Annotations }),
+    rest: Annotations === undefined ? restBefore46 : restOf({ Annotations }),
     restBefore46,
   };
 };
 
-export interface SummaryOptions {
-  readonly minor: number;
-  readonly nowMs: number;
-  /** The name the container was made with leads to another image now: its id is shown instead. */
-  readonly isImageMoved: boolean;
-  readonly sizes?: { readonly rw: number; readonly rootFs: number };
-}
-
-export const summaryText = (record: ContainerRecord, options: SummaryOptions): string => {
+const fragmentOf = (record: ContainerRecord): Fragment => {
   let fragment = fragments.get(record);
   if (fragment === undefined) {
     fragment = build(record);
     fragments.set(record, fragment);
   }
-  const image = options.isImageMoved ? `"${record.imageId}"` : fragment.image;
-  const status = statusText(fragment.status, options.nowMs);
-  const rest = options.minor < 46 ? fragment.restBefore46 : fragment.rest;
-  const { sizes } = options;
-  const size = sizes === undefined ? "" : `,"SizeRw":${sizes.rw},"SizeRootFs":${sizes.rootFs}`;
-  return `${fragment.beforeImage}${image}${fragment.beforeStatus}${status}"${rest}${size}}`;
+  return fragment;
+};
+
+export interface SummaryItem {
+  readonly record: ContainerRecord;
+  /** The name the container was made with leads to another image now. */
+  readonly isImageMoved: boolean;
+  readonly sizes?: { readonly rw: number; readonly rootFs: number };
+}
+
+const OPEN = 0x5b;
+const CLOSE = 0x5d;
+const COMMA = 0x2c;
+const NEWLINE = 0x0a;
+
+interface CachedList {
+  readonly bytes: Buffer;
+  readonly items: readonly SummaryItem[];
+  readonly hasAnnotations: boolean;
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+/** Whoever polls gets the same bytes until a container or an age changes. */
+export class SummaryCache {
+  #last: CachedList | undefined;
+
+  list(
+    items: readonly SummaryItem[],
+    options: { readonly minor: number; readonly nowMs: number },
+  ): Buffer {
+    const { nowMs } = options;
+    const hasAnnotations = options.minor >= 46;
+    const last = this.#last;
+    if (
+      last !== undefined &&
+      last.hasAnnotations === hasAnnotations &&
+      nowMs >= last.fromMs &&
+      nowMs < last.untilMs &&
+      last.items.length === items.length &&
+      items.every((item, index) => isSame(item, last.items[index]))
+    ) {
+      return last.bytes;
+    }
+    const bytes = summaryList(items, options);
+    let untilMs = Number.POSITIVE_INFINITY;
+    for (const { record } of items) {
+      const lifetimeMs = statusLifetimeMs(fragmentOf(record).status, nowMs);
+      untilMs = Math.min(untilMs, nowMs + lifetimeMs);
+    }
+    this.#last = { bytes, items, hasAnnotations, fromMs: nowMs, untilMs };
+    return bytes;
+  }
+}
+
+const isSame = (a: SummaryItem, b: SummaryItem | undefined): boolean =>
+  a.record === b?.record && a.isImageMoved === b.isImageMoved && a.sizes === b.sizes;
+
+/** The whole list as JSON, ending in a newline. */
+export const summaryList = (
+  items: readonly SummaryItem[],
+  options: { readonly minor: number; readonly nowMs: number },
+): Buffer => {
+  const parts = items.map(({ record, isImageMoved, sizes }) => {
+    const { head, headMoved, status, rest, restBefore46 } = fragmentOf(record);
+    return {
+      head: isImageMoved ? headMoved : head,
+      // Status texts are ASCII.
+      status: statusText(status, options.nowMs),
+      rest: options.minor < 46 ? restBefore46 : rest,
+      end: sizes === undefined ? "}" : `,"SizeRw":${sizes.rw},"SizeRootFs":${sizes.rootFs}}`,
+    };
+  });
+  let size = 2 + Math.max(1, parts.length);
+  for (const part of parts) {
+    size += part.head.length + part.status.length + part.rest.length + part.end.length;
+  }
+  const bytes = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const part of parts) {
+    bytes[at] = at === 0 ? OPEN : COMMA;
+    at += 1;
+    bytes.set(part.head, at);
+    at += part.head.length;
+    at += bytes.write(part.status, at, "latin1");
+    bytes.set(part.rest, at);
+    at += part.rest.length;
+    at += bytes.write(part.end, at, "latin1");
+  }
+  if (parts.length === 0) bytes[at++] = OPEN;
+  bytes[at] = CLOSE;
+  bytes[at + 1] = NEWLINE;
+  return bytes;
 };

@@ -1,6 +1,6 @@
 /** GET /system/df. */
 import type { Call } from "#api/docker/call.ts";
-import { listText } from "#api/docker/container/list.ts";
+import { listBytes } from "#api/docker/container/list.ts";
 import { shapeSummary } from "#api/docker/image/images.ts";
 import { get, type Route } from "#api/docker/route.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -36,7 +36,8 @@ const diskUsage = async (call: Call): Promise<void> => {
   }
   if (kinds.has("container")) {
     const records = backend.containers.list();
-    add("Containers", await listText(backend, records, { minor, hasSizes: true }));
+    const list = await listBytes(backend, records, { minor, hasSizes: true });
+    add("Containers", list.toString());
   }
   if (kinds.has("volume")) add("Volumes", JSON.stringify(await backend.volumes.usage(call.signal)));
   if (kinds.has("build-cache")) {
