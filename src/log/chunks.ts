@@ -1,12 +1,11 @@
 /** Output ready to send, in chunks of about a block: for those who pass it on unseen. */
 import type { LogChunkOptions, LogReadOptions } from "#log/log.ts";
 import { readBatches } from "#log/reader.ts";
-import { CONTINUATION, type LogBatch, STDERR } from "#log/scanner.ts";
+import { CONTINUATION, GARBAGE, type LogBatch, STDERR } from "#log/scanner.ts";
 import { PRINTED_LENGTH } from "#log/timestamp.ts";
 import { LogWindow } from "#log/window.ts";
 
 const FRAME_HEADER_BYTES = 8;
-const SPACE = 32;
 
 /** Copies the wanted records of a batch into one chunk. */
 const render = (
@@ -16,10 +15,10 @@ const render = (
   details: Buffer,
 ): Uint8Array => {
   const { isMultiplexed, hasTimestamps = false } = options;
-  const { block, count, contents, ends, flags } = batch;
+  const { block, count, starts, contents, ends, flags } = batch;
   const extra =
     (isMultiplexed ? FRAME_HEADER_BYTES : 0) +
-    (hasTimestamps ? PRINTED_LENGTH + 1 : 0) +
+    (hasTimestamps ? PRINTED_LENGTH : 0) +
     details.length;
   const out = Buffer.allocUnsafeSlow(block.length + count * extra);
   let at = 0;
@@ -33,9 +32,11 @@ const render = (
     if (isMultiplexed) at += FRAME_HEADER_BYTES;
     if ((flag & CONTINUATION) === 0) {
       if (hasTimestamps) {
-        at = window.time.print(out, at);
-        out[at] = SPACE;
-        at += 1;
+        const timed = lastTimed(batch, index);
+        at =
+          timed < 0
+            ? window.time.print(out, at)
+            : window.time.copy(block, starts[timed] ?? 0, out, at);
       }
       at += details.copy(out, at);
     }
@@ -43,6 +44,13 @@ const render = (
     if (isMultiplexed) writeFrameHeader(out, frame, flag, at - frame - FRAME_HEADER_BYTES);
   }
   return out.subarray(0, at);
+};
+
+/** Garbage has the time of the line before it; -1 when that was in another batch. */
+const lastTimed = ({ flags }: LogBatch, from: number): number => {
+  let index = from;
+  while (index >= 0 && ((flags[index] ?? 0) & GARBAGE) !== 0) index -= 1;
+  return index;
 };
 
 const writeFrameHeader = (out: Buffer, at: number, flag: number, length: number): void => {
@@ -60,7 +68,7 @@ const writeFrameHeader = (out: Buffer, at: number, flag: number, length: number)
 export async function* readLogChunks(
   options: LogReadOptions & LogChunkOptions,
 ): AsyncGenerator<Uint8Array> {
-  const window = new LogWindow(options, options.hasTimestamps ?? false);
+  const window = new LogWindow(options);
   const details = Buffer.from(options.details ?? "");
   for await (const batch of readBatches(options)) {
     const chunk = render(batch, window, options, details);

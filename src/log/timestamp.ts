@@ -10,9 +10,11 @@ const SECOND_AT = 17;
 const FRACTION_AT = 20;
 const OFFSET_AT = 29;
 const SPACE = 32;
+const DOT = 46;
+const UPPER_Z = 90;
 
-/** "2026-11-22T17:31:11.123456789Z" */
-export const PRINTED_LENGTH = 30;
+/** "2026-11-22T17:31:11.123456789Z " */
+export const PRINTED_LENGTH = 31;
 
 const two = (block: Uint8Array, at: number): number =>
   ((block[at] ?? 0) - 48) * 10 + ((block[at + 1] ?? 0) - 48);
@@ -33,7 +35,7 @@ export class TimestampReader {
 
   /** Reads the time at `start`; one that cannot be read leaves the last one in place. */
   read(block: Buffer, start: number): void {
-    if (block[start + FIXED_LENGTH] !== SPACE || block[start + FRACTION_AT - 1] !== 46) {
+    if (block[start + FIXED_LENGTH] !== SPACE || block[start + FRACTION_AT - 1] !== DOT) {
       return this.#readAny(block, start);
     }
     if (!this.#isSameMinute(block, start)) this.#learnMinute(block, start);
@@ -45,25 +47,28 @@ export class TimestampReader {
     this.nanoseconds = nanoseconds;
   }
 
-  /** Writes the time that was read, in UTC with nine digits. Returns the end. */
-  print(target: Buffer, at: number): number {
-    let rest = this.seconds - this.#minuteSeconds;
-    if (rest < 0 || rest > 59) {
-      this.#learnMinuteOf(this.seconds);
-      rest = this.seconds - this.#minuteSeconds;
+  /** Writes the time at `start` in UTC with nine digits and a space behind. Returns the end. */
+  copy(block: Buffer, start: number, target: Buffer, at: number): number {
+    if (block[start + FIXED_LENGTH] !== SPACE || block[start + FRACTION_AT - 1] !== DOT) {
+      this.read(block, start);
+      return this.print(target, at);
     }
-    target.set(this.#printedMinute, at);
-    target[at + SECOND_AT] = 48 + Math.trunc(rest / 10);
-    target[at + SECOND_AT + 1] = 48 + (rest % 10);
-    target[at + SECOND_AT + 2] = 46;
-    let nanoseconds = this.nanoseconds;
-    for (let digit = at + OFFSET_AT - 1; digit >= at + FRACTION_AT; digit -= 1) {
-      const next = Math.trunc(nanoseconds / 10);
-      target[digit] = 48 + (nanoseconds - next * 10);
-      nanoseconds = next;
+    if (!this.#isSameMinute(block, start)) this.#learnMinute(block, start);
+    // A zone shifts whole minutes: seconds and fraction stand as they were written.
+    const minute = this.#printedMinute;
+    for (let byte = 0; byte < SECOND_AT; byte += 1) target[at + byte] = minute[byte] ?? 0;
+    for (let byte = SECOND_AT; byte < OFFSET_AT; byte += 1) {
+      target[at + byte] = block[start + byte] ?? 0;
     }
-    target[at + OFFSET_AT] = 90;
+    target[at + OFFSET_AT] = UPPER_Z;
+    target[at + OFFSET_AT + 1] = SPACE;
     return at + PRINTED_LENGTH;
+  }
+
+  /** Writes the time last read; the form is that of `copy`. */
+  print(target: Buffer, at: number): number {
+    const text = formatInstant(this.ns);
+    return at + target.write(`${text} `, at, "latin1");
   }
 
   #isSameMinute(block: Uint8Array, start: number): boolean {
@@ -86,16 +91,10 @@ export class TimestampReader {
     } catch {
       return; // Looks like a time and is none: the last one stands.
     }
-    this.#learnMinuteOf(Number(ns / 1_000_000_000n));
+    this.#minuteSeconds = Number(ns / 1_000_000_000n);
+    this.#printedMinute.set(Buffer.from(formatInstant(ns).slice(0, SECOND_AT)));
     this.#minute.set(block.subarray(start, start + SECOND_AT));
     this.#offset.set(block.subarray(start + OFFSET_AT, start + FIXED_LENGTH));
-  }
-
-  #learnMinuteOf(seconds: number): void {
-    this.#minute[0] = 0; // Whoever prints another minute makes the read one unknown.
-    this.#minuteSeconds = seconds - (seconds % 60);
-    const text = formatInstant(BigInt(this.#minuteSeconds) * 1_000_000_000n);
-    this.#printedMinute.set(Buffer.from(text.slice(0, SECOND_AT)));
   }
 
   #readAny(block: Buffer, start: number): void {

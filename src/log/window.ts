@@ -19,7 +19,7 @@ export class LogWindow {
   #isPast = false;
 
   /** `needsTime`: the consumer looks at `time` even when no bounds are set. */
-  constructor(options: LogReadOptions, needsTime: boolean) {
+  constructor(options: LogReadOptions, needsTime = false) {
     this.#stdout = options.stdout;
     this.#stderr = options.stderr;
     this.#since = options.since === undefined ? undefined : split(options.since);
