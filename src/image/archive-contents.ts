@@ -1,4 +1,5 @@
 /** What an image archive turned out to hold, and which images that makes: pure, nothing is read here. */
+import type { StageResult } from "#image/layer-stage.ts";
 import { NaruError } from "#lib/errors.ts";
 import { parseImageConfig, platformOf } from "#spec/image/config.ts";
 import { CONTAINERD_NAME, type Descriptor, REF_NAME } from "#spec/image/descriptor.ts";
@@ -18,6 +19,8 @@ export interface ArchiveFile {
   readonly file?: string;
   /** The text of a small JSON document. */
   readonly text?: string;
+  /** Of a plain layer tar: where it was unpacked, or why it could not be. */
+  readonly staged?: StageResult;
 }
 
 export interface ArchiveContents {

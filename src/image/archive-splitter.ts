@@ -1,25 +1,27 @@
 /**
  * Takes an image archive apart as it streams by: JSON documents are kept as text, everything else
- * goes to files of the ingest. Runs in the worker; what the files mean is decided later
- * (archive-contents.ts), because an archive may name its parts last.
+ * goes to files of the ingest, and what looks like a layer is unpacked on the way. Runs in the worker;
+ * what the files mean is decided later (archive-contents.ts), because an archive may name its parts last.
  */
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { type ArchiveContents, type ArchiveFile, linkTarget } from "#image/archive-contents.ts";
-import { BlobFile } from "#image/blob-file.ts";
+import type { BlobFile, BlobFiles } from "#image/blob-file.ts";
+import { LayerStage } from "#image/layer-stage.ts";
 import { NaruError } from "#lib/errors.ts";
-import type { TarEntry } from "#lib/tar/entry.ts";
+import { BLOCK_BYTES, type TarEntry } from "#lib/tar/entry.ts";
 import type { TarHandler } from "#lib/tar/parser.ts";
+import type { FileKernel } from "#kernel/kernel.ts";
 import { digestOf, isDigest, parseDigest } from "#spec/image/digest.ts";
 import { checkArchivePath } from "#spec/image/docker-archive.ts";
 
 const DOCUMENT_MAX_BYTES = 4 * 1024 * 1024;
 const DOCUMENTS_MAX_BYTES = 64 * 1024 * 1024;
 const ENTRIES_MAX = 50_000;
-const OPEN_BRACE = 0x7b;
-const OPEN_BRACKET = 0x5b;
 
 export interface SplitterOptions {
+  readonly kernel: FileKernel;
+  readonly blobs: BlobFiles;
   /** Files are made here. */
   readonly directory: string;
   /** Path of a blob in the store, by digest: such content is not written again. */
@@ -32,9 +34,11 @@ interface Current {
   readonly path: string;
   readonly total: number;
   done: number;
-  /** The bytes, for documents. */
+  /** First bytes, until there are enough of them to tell what it is. */
+  head: Buffer | undefined;
   document?: Buffer;
   blob?: BlobFile;
+  stage?: LayerStage;
   known?: ArchiveFile;
 }
 
@@ -44,9 +48,16 @@ const nameDigest = (path: string): string | undefined => {
   return isDigest(digest) ? digest : undefined;
 };
 
+const looksLikeJson = (head: Uint8Array): boolean => head[0] === 0x7b || head[0] === 0x5b;
+
+/** POSIX and GNU headers both say "ustar" (pax(1)); an empty archive is all zeros. */
+const looksLikeTar = (head: Buffer): boolean =>
+  head.length >= BLOCK_BYTES &&
+  (head.toString("latin1", 257, 262) === "ustar" || head.every((byte) => byte === 0));
+
 export class ArchiveSplitter implements TarHandler, Disposable {
   readonly #options: SplitterOptions;
-  readonly #files = new Map<string, ArchiveFile>();
+  readonly #files = new Map<string, () => ArchiveFile>();
   readonly #links = new Map<string, string>();
   #entries = 0;
   #documentBytes = 0;
@@ -56,8 +67,11 @@ export class ArchiveSplitter implements TarHandler, Disposable {
     this.#options = options;
   }
 
-  get contents(): ArchiveContents {
-    return { files: this.#files, links: this.#links };
+  /** To be called once, after the last entry: waits for the hashes. */
+  finish(): ArchiveContents {
+    const files = new Map<string, ArchiveFile>();
+    for (const [path, result] of this.#files) files.set(path, result());
+    return { files, links: this.#links };
   }
 
   entry(entry: TarEntry): void {
@@ -69,10 +83,13 @@ export class ArchiveSplitter implements TarHandler, Disposable {
     // "./" is how tar writes the directory it was started in.
     if (entry.type === "directory") return;
     const path = checkArchivePath(entry.name);
+    if (this.#files.has(path) || this.#links.has(path)) {
+      throw this.#refused(path, "is in it twice");
+    }
     switch (entry.type) {
       case "file":
         if (entry.regions !== undefined) throw this.#refused(path, "is a sparse file");
-        this.#current = { path, total: entry.size, done: 0 };
+        this.#current = { path, total: entry.size, done: 0, head: Buffer.alloc(0) };
         return;
       case "symlink":
       case "hard link":
@@ -91,18 +108,30 @@ export class ArchiveSplitter implements TarHandler, Disposable {
 
   data(bytes: Uint8Array): void {
     const current = this.#current;
-    if (current === undefined || bytes.length === 0) return;
-    if (current.done === 0) this.#open(current, bytes[0] ?? 0);
-    if (current.document !== undefined) current.document.set(bytes, current.done);
-    current.blob?.write(bytes);
-    current.done += bytes.length;
+    if (current === undefined) return;
+    if (current.head === undefined) {
+      this.#take(current, bytes);
+    } else {
+      current.head = Buffer.concat([current.head, bytes]);
+      if (current.head.length < Math.min(BLOCK_BYTES, current.total)) return;
+      const head = current.head;
+      current.head = undefined;
+      this.#open(current, head);
+      this.#take(current, head);
+    }
     this.#options.onProgress(current.path, current.done, current.total);
   }
 
-  #open(current: Current, firstByte: number): void {
+  #take(current: Current, bytes: Uint8Array): void {
+    if (current.document !== undefined) current.document.set(bytes, current.done);
+    current.blob?.write(bytes);
+    current.stage?.push(bytes);
+    current.done += bytes.length;
+  }
+
+  #open(current: Current, head: Buffer): void {
     const { path, total } = current;
-    const isJson = firstByte === OPEN_BRACE || firstByte === OPEN_BRACKET;
-    if (isJson && total <= DOCUMENT_MAX_BYTES) {
+    if (looksLikeJson(head) && total <= DOCUMENT_MAX_BYTES) {
       this.#documentBytes += total;
       if (this.#documentBytes > DOCUMENTS_MAX_BYTES) {
         throw new NaruError("resource_exhausted", "image archive holds too many JSON documents");
@@ -110,40 +139,45 @@ export class ArchiveSplitter implements TarHandler, Disposable {
       current.document = Buffer.alloc(total);
       return;
     }
+    const { blobPath, blobs, directory, kernel } = this.#options;
     const digest = nameDigest(path);
     const stored =
-      digest === undefined
-        ? undefined
-        : statSync(this.#options.blobPath(digest), { throwIfNoEntry: false });
+      digest === undefined ? undefined : statSync(blobPath(digest), { throwIfNoEntry: false });
     if (digest !== undefined && stored?.size === total) {
       current.known = { digest: parseDigest(digest), sizeBytes: total };
       return;
     }
+    const file = join(directory, `${this.#entries}`);
     const algorithm = digest?.startsWith("sha512:") === true ? "sha512" : "sha256";
-    current.blob = new BlobFile(join(this.#options.directory, `${this.#entries}`), algorithm);
+    current.blob = blobs.create(file, total, algorithm);
+    if (looksLikeTar(head)) current.stage = new LayerStage(`${file}.layer`, kernel);
   }
 
   entryEnd(): void {
     const current = this.#current;
     if (current === undefined) return;
     this.#current = undefined;
-    this.#links.delete(current.path);
     this.#files.set(current.path, this.#close(current));
   }
 
-  #close({ path, document, blob, known }: Current): ArchiveFile {
-    if (known !== undefined) return known;
-    if (blob !== undefined) return blob.finish();
+  #close({ path, document, blob, stage, known }: Current): () => ArchiveFile {
+    if (known !== undefined) return () => known;
+    if (blob !== undefined) {
+      const written = blob.close();
+      const staged = stage?.finish();
+      return () => ({ ...written(), ...(staged === undefined ? {} : { staged }) });
+    }
     const bytes = document ?? Buffer.alloc(0);
     const algorithm = nameDigest(path)?.startsWith("sha512:") === true ? "sha512" : "sha256";
     const digest =
       algorithm === "sha256"
         ? digestOf(bytes)
         : parseDigest(`sha512:${new Bun.CryptoHasher("sha512").update(bytes).digest("hex")}`);
-    return { digest, sizeBytes: bytes.length, text: bytes.toString("utf8") };
+    return () => ({ digest, sizeBytes: bytes.length, text: bytes.toString("utf8") });
   }
 
   [Symbol.dispose](): void {
     this.#current?.blob?.[Symbol.dispose]();
+    this.#current?.stage?.[Symbol.dispose]();
   }
 }

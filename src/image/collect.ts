@@ -3,6 +3,7 @@ import type { Catalog } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { hasCode } from "#lib/errors.ts";
 import type { ImageRow } from "#metadata/images.ts";
+import { chainIds } from "#spec/image/chain-id.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
 const chainsInUse = ({ rows }: ImageDependencies, catalog: Catalog): Set<Digest> =>
@@ -22,6 +23,14 @@ const tryRemoveLayer = (dependencies: ImageDependencies, chainId: Digest): boole
     if (hasCode(error, "failed_precondition")) return false;
     throw error;
   }
+};
+
+/** Takes a layer away that was made for an image that did not come to be, unless somebody else wants it. */
+export const discardLayer = (dependencies: ImageDependencies, chainId: Digest): void => {
+  const isWanted = [...dependencies.rows.list()].some((row) =>
+    chainIds(row.config.rootfs.diff_ids).includes(chainId),
+  );
+  if (!isWanted) tryRemoveLayer(dependencies, chainId);
 };
 
 /** Rows first, then the blobs that no other layer is stored in. */

@@ -8,7 +8,7 @@ import type { Snapshots } from "#snapshot/snapshot.ts";
 
 export type LayerStore = Pick<
   Snapshots,
-  "layer" | "layers" | "layerPath" | "unpack" | "removeLayer" | "idle"
+  "layer" | "layers" | "layerPath" | "unpack" | "adopt" | "removeLayer" | "idle"
 >;
 
 export interface ImageDependencies {

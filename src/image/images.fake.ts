@@ -40,6 +40,12 @@ export const createFakeLayers = (): LayerStore & { readonly removed: Digest[] } 
       layers.set(chainId, layer);
       return layer;
     },
+    adopt: ({ parent, diffId, sizeBytes, isOpaque }) => {
+      const chainId = parent === undefined ? diffId : digestOf(`${parent} ${diffId}`);
+      const layer = { chainId, parent, diffId, sizeBytes, isOpaque };
+      layers.set(chainId, layer);
+      return layer;
+    },
     removeLayer: (chainId) => {
       if ([...layers.values()].some((layer) => layer.parent === chainId)) {
         throw new NaruError("failed_precondition", "a layer stands on it");
@@ -72,7 +78,10 @@ export interface AddOptions {
 const WORKER = new URL("worker.fake.ts", import.meta.url).pathname;
 
 /** `layers`: a store under the root, undefined = the fake one. */
-export const createFakeImages = (makeLayers?: (root: string) => LayerStore): FakeImages => {
+export const createFakeImages = (
+  makeLayers?: (root: string) => LayerStore,
+  workerCommand: readonly string[] = [process.execPath, WORKER],
+): FakeImages => {
   const root = mkdtempSync(join(tmpdir(), "naru-image-"));
   mkdirSync(join(root, "snapshots"));
   const database = openDatabase(":memory:", [...IMAGE_MIGRATIONS, ...LEASE_MIGRATIONS]);
@@ -87,7 +96,7 @@ export const createFakeImages = (makeLayers?: (root: string) => LayerStore): Fak
     users: { containersOf: (id) => containers.get(id) ?? [], isLayerHeld: () => false },
     publish: (event) => events.push(event),
     log: silentLogger,
-    workerCommand: [process.execPath, WORKER],
+    workerCommand,
   };
   const images = createImages(dependencies);
   const add = async (name: string, options: AddOptions = {}): Promise<Digest> => {

@@ -4,6 +4,7 @@ import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
 import type { ArchiveSource, ImportOptions } from "#image/image.ts";
 import { registerImage } from "#image/register.ts";
+import { unpackLayers } from "#image/unpack.ts";
 import { runWorker } from "#image/worker-client.ts";
 import { now } from "#lib/clock.ts";
 import { applyChanges } from "#spec/image/change.ts";
@@ -37,24 +38,17 @@ export const importImage = async (
   const references = targetOf(options.reference);
   const runConfig = applyChanges(options.config ?? {}, options.changes ?? []);
   await using ingest = content.openIngest();
-  const blob = await runWorker(
+  const { blob, staged } = await runWorker(
     "receive",
     { directory: ingest.directory },
     { command: dependencies.workerCommand, source, signal },
   );
   const diffId = blob.digest;
-  using _lease = leases.acquire([{ kind: "layer", resource: diffId }]);
-  const wasThere = layers.layer(diffId) !== undefined;
-  const layer = await layers.unpack({
-    parent: undefined,
-    source: { path: blob.file },
-    diffId,
-    signal,
-  });
   await using undo = new AsyncDisposableStack();
-  undo.defer(() => {
-    if (!wasThere) layers.removeLayer(diffId);
-  });
+  using lease = leases.acquire([]);
+  await unpackLayers({ dependencies, signal, undo, lease }, [
+    [{ diffId, digest: diffId, path: blob.file, staged }],
+  ]);
   const createdAt = options.createdAt ?? now();
   const comment = options.message ?? "";
   const history: HistoryEntry =
@@ -75,7 +69,7 @@ export const importImage = async (
       layers: [
         {
           diffId,
-          sizeBytes: layer.sizeBytes,
+          sizeBytes: layers.layer(diffId)?.sizeBytes ?? 0,
           blobs: [{ digest: diffId, mediaType: OCI_LAYER, sizeBytes: blob.sizeBytes }],
         },
       ],

@@ -9,10 +9,10 @@ import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
 import type { ArchiveSource, LoadEvent, LoadOptions, StoredImage } from "#image/image.ts";
 import { registerImages } from "#image/register.ts";
+import { type LayerToUnpack, unpackLayers } from "#image/unpack.ts";
 import { runWorker } from "#image/worker-client.ts";
 import type { Ingest } from "#content/content.ts";
-import type { Lease } from "#metadata/leases.ts";
-import { hasCode, NaruError } from "#lib/errors.ts";
+import { NaruError } from "#lib/errors.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import { parseImageConfig } from "#spec/image/config.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
@@ -46,59 +46,12 @@ const readContents = async (
 const pathOf = ({ content }: ImageDependencies, layer: ArchiveLayer): string =>
   layer.file.file ?? content.path(layer.file.digest);
 
-/** Unpacks what is not there yet, all layers side by side; `undo` takes the new ones away again. */
-const unpackLayers = async (
-  dependencies: ImageDependencies,
-  images: readonly ArchiveImage[],
-  signal: AbortSignal,
-  undo: AsyncDisposableStack,
-  lease: Lease,
-): Promise<void> => {
-  const { layers } = dependencies;
-  const stop = new AbortController();
-  const unpack = async (
-    layer: ArchiveLayer,
-    chainId: Digest,
-    parent: Digest | undefined,
-  ): Promise<void> => {
-    lease.add({ kind: "layer", resource: chainId });
-    if (layers.layer(chainId) !== undefined) return;
-    undo.defer(() => {
-      try {
-        layers.removeLayer(chainId);
-      } catch (error) {
-        // Something else has begun to stand on it: then it is wanted.
-        if (!hasCode(error, "failed_precondition")) throw error;
-      }
-    });
-    await layers.unpack({
-      parent,
-      source: { path: pathOf(dependencies, layer) },
-      diffId: layer.diffId,
-      signal: AbortSignal.any([signal, stop.signal]),
-    });
-  };
-  const started = new Map<Digest, Promise<void>>();
-  for (const image of images) {
-    const chain = chainIds(image.layers.map((layer) => layer.diffId));
-    image.layers.forEach((layer, index) => {
-      const chainId = chain[index];
-      if (chainId === undefined || started.has(chainId)) return;
-      started.set(chainId, unpack(layer, chainId, chain[index - 1]));
-    });
-  }
-  const results = await Promise.allSettled(
-    [...started.values()].map((running) =>
-      running.catch((error: unknown) => {
-        stop.abort(error);
-        throw error;
-      }),
-    ),
-  );
-  signal.throwIfAborted();
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
-};
+const layerToUnpack = (dependencies: ImageDependencies, layer: ArchiveLayer): LayerToUnpack => ({
+  diffId: layer.diffId,
+  digest: layer.file.digest,
+  path: pathOf(dependencies, layer),
+  ...(layer.file.staged === undefined ? {} : { staged: layer.file.staged }),
+});
 
 const mediaTypeOf = (layer: ArchiveLayer): string =>
   layer.file.digest === layer.diffId ? OCI_LAYER : OCI_LAYER_GZIP;
@@ -170,9 +123,13 @@ export const loadImages = async (
   const contents = await readContents(dependencies, ingest, source, options);
   const images = readArchive(contents, HOST_PLATFORM, options.platform);
   for (const image of images) parseImageConfig(image.configText);
-  using lease = dependencies.leases.acquire([]);
   await using undo = new AsyncDisposableStack();
-  await unpackLayers(dependencies, images, options.signal, undo, lease);
+  using lease = dependencies.leases.acquire([]);
+  const { signal } = options;
+  await unpackLayers(
+    { dependencies, signal, undo, lease },
+    images.map(({ layers }) => layers.map((layer) => layerToUnpack(dependencies, layer))),
+  );
   // From here on everything is synchronous: no removal can come between blobs, rows and names.
   const registrations = images.map((image) => ({
     image: storeImage(dependencies, ingest, image),

@@ -1,5 +1,6 @@
 /** The daemon's side of the image worker: starts it, feeds it, listens to it, ends it. */
 import type { ArchiveSource } from "#image/image.ts";
+import { FOLLOW } from "#image/worker-protocol.ts";
 import type { WorkerLine, WorkerResults, WorkerTasks, WorkerVerb } from "#image/worker-protocol.ts";
 import { NaruError } from "#lib/errors.ts";
 
@@ -69,13 +70,14 @@ const listen = async (
 /** Runs one task. The child is gone when this settles, whatever happened. */
 export const runWorker = async <V extends WorkerVerb>(
   verb: V,
-  task: Omit<WorkerTasks[V], "path">,
+  task: Omit<WorkerTasks[V], "path" | "followerCommand">,
   options: WorkerOptions,
 ): Promise<WorkerResults[V]> => {
   const { source, signal } = options;
   signal.throwIfAborted();
   const input = "path" in source ? { path: source.path } : {};
-  const argv = [...options.command, verb, JSON.stringify({ ...task, ...input })];
+  const followerCommand = [...options.command, FOLLOW];
+  const argv = [...options.command, verb, JSON.stringify({ ...task, ...input, followerCommand })];
   const child: Child = Bun.spawn(argv, {
     stdin: "path" in source ? "ignore" : "pipe",
     stdout: "pipe",

@@ -1,20 +1,26 @@
 /** What the daemon and its image worker say to each other: arguments as JSON, then JSON lines back. */
 import type { ArchiveFile } from "#image/archive-contents.ts";
+import type { WrittenBlob } from "#image/blob-file.ts";
+import type { StageResult } from "#image/layer-stage.ts";
 import type { ErrorCode } from "#lib/errors.ts";
-import type { Digest } from "#spec/image/digest.ts";
+
+/** The verb of the second process, see hash-follower.ts. */
+export const FOLLOW = "follow";
 
 interface Input {
   /** A file to read; absent: stdin. */
   readonly path?: string;
   /** Ingest directory for what is written. */
   readonly directory: string;
+  /** Starts a hash follower. */
+  readonly followerCommand: readonly string[];
 }
 
 export interface SplitTask extends Input {
   /** `<content>/blobs`. */
   readonly blobs: string;
 }
-/** Stores the archive without its compression as one blob, `<directory>/blob`. */
+/** Stores a layer tar without its compression as one blob and unpacks it on the way. */
 export type ReceiveTask = Input;
 
 export interface WorkerTasks {
@@ -27,9 +33,8 @@ export interface SplitResult {
   readonly links: readonly (readonly [path: string, target: string])[];
 }
 export interface ReceiveResult {
-  readonly file: string;
-  readonly digest: Digest;
-  readonly sizeBytes: number;
+  readonly blob: WrittenBlob;
+  readonly staged: StageResult;
 }
 
 export interface WorkerResults {

@@ -6,7 +6,10 @@
 import { readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { ArchiveSplitter } from "#image/archive-splitter.ts";
-import { BlobFile } from "#image/blob-file.ts";
+import { BlobFiles } from "#image/blob-file.ts";
+import { runHashFollower } from "#image/hash-follower.ts";
+import { LayerStage } from "#image/layer-stage.ts";
+import { FOLLOW } from "#image/worker-protocol.ts";
 import type {
   ReceiveResult,
   ReceiveTask,
@@ -20,7 +23,7 @@ import type {
 import { monotonicMs } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { TarParser } from "#lib/tar/parser.ts";
-import type { SocketKernel } from "#kernel/kernel.ts";
+import type { FileKernel, SocketKernel } from "#kernel/kernel.ts";
 import { decompress } from "#snapshot/decompress.ts";
 import { readLayerFile } from "#snapshot/layer-file.ts";
 
@@ -28,6 +31,8 @@ const CHUNK_BYTES = 1024 * 1024;
 const PROGRESS_EVERY_MS = 100;
 const STDIN = 0;
 const STDOUT = 1;
+
+type WorkerKernel = FileKernel & SocketKernel;
 
 const say = (line: WorkerLine): void => {
   const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
@@ -46,7 +51,7 @@ async function* stdin(): AsyncGenerator<Uint8Array, void> {
 
 /** Hands over the input without its compression. */
 const readInput = async (
-  kernel: SocketKernel,
+  kernel: WorkerKernel,
   path: string | undefined,
   take: (chunk: Uint8Array) => void,
 ): Promise<void> => {
@@ -65,28 +70,40 @@ const progressReporter = (): SplitterProgress => {
 };
 type SplitterProgress = (path: string, current: number, total: number) => void;
 
-const split = async (kernel: SocketKernel, task: SplitTask): Promise<SplitResult> => {
+const split = async (kernel: WorkerKernel, task: SplitTask): Promise<SplitResult> => {
+  const { directory, followerCommand } = task;
+  using blobs = new BlobFiles({ kernel, followerCommand });
   using splitter = new ArchiveSplitter({
-    directory: task.directory,
+    kernel,
+    blobs,
+    directory,
     blobPath: (digest) => join(task.blobs, ...digest.split(":")),
     onProgress: progressReporter(),
   });
   const parser = new TarParser(splitter);
   await readInput(kernel, task.path, (chunk) => parser.push(chunk));
   parser.end();
-  const { files, links } = splitter.contents;
+  const { files, links } = splitter.finish();
   return { files: [...files], links: [...links] };
 };
 
-const receive = async (kernel: SocketKernel, task: ReceiveTask): Promise<ReceiveResult> => {
-  using blob = new BlobFile(join(task.directory, "blob"));
-  await readInput(kernel, task.path, (chunk) => blob.write(chunk));
-  return blob.finish();
+const receive = async (kernel: WorkerKernel, task: ReceiveTask): Promise<ReceiveResult> => {
+  const { directory, followerCommand } = task;
+  using blobs = new BlobFiles({ kernel, followerCommand });
+  using blob = blobs.create(join(directory, "blob"), undefined);
+  using stage = new LayerStage(join(directory, "layer"), kernel);
+  await readInput(kernel, task.path, (chunk) => {
+    blob.write(chunk);
+    stage.push(chunk);
+  });
+  const written = blob.close();
+  const staged = stage.finish();
+  return { blob: written(), staged };
 };
 
 type Verbs = {
   readonly [V in WorkerVerb]: (
-    kernel: SocketKernel,
+    kernel: WorkerKernel,
     task: WorkerTasks[V],
   ) => Promise<WorkerResults[V]>;
 };
@@ -95,7 +112,7 @@ const VERBS: Verbs = { split, receive };
 const isVerb = (verb: string): verb is WorkerVerb => verb in VERBS;
 
 const runVerb = <V extends WorkerVerb>(
-  kernel: SocketKernel,
+  kernel: WorkerKernel,
   verb: V,
   task: string,
 ): Promise<WorkerResults[V]> => VERBS[verb](kernel, JSON.parse(task) as WorkerTasks[V]);
@@ -103,10 +120,16 @@ const runVerb = <V extends WorkerVerb>(
 /** `argv`: the verb and its task as JSON. Resolves to the process's exit code. */
 export const runImageWorker = async (
   argv: readonly string[],
-  kernel: SocketKernel,
+  kernel: WorkerKernel,
 ): Promise<number> => {
   const [verb = "", task = "{}"] = argv;
+  // Modes are set as archives say; nothing else runs in this process.
+  process.umask(0);
   try {
+    if (verb === FOLLOW) {
+      await runHashFollower();
+      return 0;
+    }
     if (!isVerb(verb)) {
       throw new NaruError("invalid_argument", `the image worker has no verb "${verb}"`);
     }
