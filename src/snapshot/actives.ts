@@ -8,15 +8,20 @@ import {
   statSync,
   symlinkSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { NaruError } from "#lib/errors.ts";
 import type { MountKernel } from "#kernel/kernel.ts";
 import type { Background } from "#snapshot/background.ts";
+import { diskError, withDiskErrors } from "#snapshot/disk-error.ts";
 import { type Layout, checkId } from "#snapshot/layout.ts";
 import type { Layers } from "#snapshot/layers.ts";
 import { mountOverlay } from "#snapshot/overlay.ts";
 import { type Found, NO_PARENT, PARENT_LINK } from "#snapshot/scan.ts";
 import type { ActiveSnapshot, SnapshotPaths } from "#snapshot/snapshot.ts";
 import type { Digest } from "#spec/image/digest.ts";
+
+/** Somebody may have unmounted it by hand. */
+const isMountPoint = (path: string): boolean => statSync(path).dev !== statSync(dirname(path)).dev;
 
 export class Actives {
   readonly #layout: Layout;
@@ -66,7 +71,7 @@ export class Actives {
       throw new NaruError("already_exists", `there is a writable layer "${id}" already`);
     }
     const root = statSync(lowers[0] ?? this.#layout.empty[0]);
-    mkdirSync(directory, { mode: 0o711 });
+    withDiskErrors(() => mkdirSync(directory, { mode: 0o711 }));
     try {
       const upper = `${directory}/upper`;
       mkdirSync(upper, { mode: root.mode & 0o777 });
@@ -78,7 +83,7 @@ export class Actives {
       symlinkSync(parent ?? NO_PARENT, `${directory}/${PARENT_LINK}`);
     } catch (error) {
       rmSync(directory, { recursive: true, force: true });
-      throw error;
+      throw diskError(error);
     }
     this.#actives.set(id, { id, parent });
     return this.#pathsOf(id, lowers);
@@ -90,7 +95,7 @@ export class Actives {
 
   mount(id: string): string {
     const { upper, work, merged, lowers } = this.paths(id);
-    if (this.#mounted.has(id)) return merged;
+    if (this.#mounted.has(id) && isMountPoint(merged)) return merged;
     mountOverlay(this.#kernel, { target: merged, lowers, writable: { upper, work } });
     this.#mounted.add(id);
     return merged;

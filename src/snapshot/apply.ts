@@ -2,7 +2,7 @@
  * Unpacks one layer into a new directory, in overlay form. Blocks the thread for as long as it takes:
  * the daemon lets a child process do it (worker.ts).
  */
-import { constants, mkdirSync } from "node:fs";
+import { constants } from "node:fs";
 import { dirname, basename } from "node:path";
 import { NaruError } from "#lib/errors.ts";
 import { TarParser } from "#lib/tar/parser.ts";
@@ -101,7 +101,7 @@ export const applyLayer = async (options: ApplyOptions): Promise<AppliedLayer> =
   const parentFd = kernel.openInRoot("/", dirname(target), flags);
   undo.defer(() => kernel.close(parentFd));
   const name = basename(target);
-  mkdirSync(target, 0o755);
+  kernel.mkdirAt(parentFd, name, 0o755);
   let isDone = false;
   undo.defer(() => {
     if (!isDone) removeTreeAt(kernel, parentFd, name);

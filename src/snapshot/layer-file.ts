@@ -2,9 +2,9 @@
  * The uncompressed bytes of a layer in a file (or a part of one), read without any promise: the file
  * itself, or the pipe of a decompressing child. Blocks the thread, so only for child processes.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, readSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
-import type { SocketKernel } from "#kernel/kernel.ts";
+import type { FileKernel, SocketKernel } from "#kernel/kernel.ts";
 import {
   type Compression,
   MAGIC_BYTES,
@@ -46,8 +46,8 @@ interface Part {
   readonly isWhole: boolean;
 }
 
-const openPart = ({ path, offset = 0, length }: FilePart): Part => {
-  const fd = openSync(path, "r");
+const openPart = (kernel: FileKernel, { path, offset = 0, length }: FilePart): Part => {
+  const fd = kernel.openInRoot("/", path, constants.O_RDONLY);
   const { size } = fstatSync(fd);
   const end = length === undefined ? size : offset + length;
   if (offset < 0 || end < offset || end > size) {
@@ -117,10 +117,10 @@ const throughChild = async (
 /** Calls `take` with every chunk, in order; a chunk is valid during the call. */
 export const readLayerFile = async (
   file: FilePart,
-  kernel: SocketKernel,
+  kernel: FileKernel & SocketKernel,
   take: (chunk: Uint8Array) => void,
 ): Promise<void> => {
-  const part = openPart(file);
+  const part = openPart(kernel, file);
   try {
     const head = Buffer.alloc(Math.min(MAGIC_BYTES, part.length));
     readSync(part.fd, head, 0, head.length, part.offset);

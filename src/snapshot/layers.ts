@@ -5,6 +5,7 @@ import { randomHex } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import type { AppliedLayer } from "#snapshot/apply.ts";
 import type { Background } from "#snapshot/background.ts";
+import { withDiskErrors } from "#snapshot/disk-error.ts";
 import {
   LAYER_FILE,
   type Layout,
@@ -122,7 +123,7 @@ export class Layers {
     const existing = this.#layers.get(chainId);
     if (existing !== undefined) return existing;
     if (parent !== undefined) this.known(parent);
-    const ingest = this.newIngest();
+    const ingest = this.#newIngest();
     try {
       take(`${ingest}/diff`);
       return this.#commitIngest(ingest, { chainId, parent, ...diff });
@@ -138,19 +139,15 @@ export class Layers {
     this.#background.discard(this.#directory(chainId));
   }
 
-  isUnpackedUpon(chainId: Digest): boolean {
-    return this.all().some((layer) => layer.parent === chainId);
-  }
-
-  newIngest(): string {
+  #newIngest(): string {
     const ingest = `${this.#layout.ingest}/${randomHex(8)}`;
-    mkdirSync(ingest, { mode: 0o700 });
+    withDiskErrors(() => mkdirSync(ingest, { mode: 0o700 }));
     return ingest;
   }
 
   async #unpack(options: UnpackOptions, chainId: Digest | undefined): Promise<Layer> {
     const { parent, source, diffId, maxBytes, maxEntries, signal } = options;
-    const ingest = this.newIngest();
+    const ingest = this.#newIngest();
     try {
       const isFile = "path" in source;
       const applied = await this.#workers.run<"apply">(
@@ -205,13 +202,12 @@ export class Layers {
       this.#background.discard(ingest);
       return existing;
     }
-    writeFileSync(
-      `${ingest}/${LAYER_FILE}`,
-      formatLayer({ ...layer, unflushedBootId: this.#bootId }),
-      { mode: 0o600 },
-    );
-    chmodSync(ingest, 0o711);
-    renameSync(ingest, this.#directory(layer.chainId));
+    const text = formatLayer({ ...layer, unflushedBootId: this.#bootId });
+    withDiskErrors(() => {
+      writeFileSync(`${ingest}/${LAYER_FILE}`, text, { mode: 0o600 });
+      chmodSync(ingest, 0o711);
+      renameSync(ingest, this.#directory(layer.chainId));
+    });
     this.#layers.set(layer.chainId, layer);
     this.#flushLater(layer);
     return layer;

@@ -1,6 +1,8 @@
 /** Mount options of overlayfs (kernel, filesystems/overlayfs.rst). */
 import { closeSync, constants, openSync } from "node:fs";
+import { NaruError } from "#lib/errors.ts";
 import type { MountKernel } from "#kernel/kernel.ts";
+import { errnoOf } from "#snapshot/directory-cache.ts";
 
 export interface OverlayMount {
   readonly target: string;
@@ -40,16 +42,33 @@ const openAll = (paths: readonly string[]): number[] => {
   }
 };
 
+const mountByData = (kernel: MountKernel, mount: OverlayMount, data: string): void => {
+  const flags = mount.writable === undefined ? (["ro"] as const) : [];
+  try {
+    kernel.mount("overlay", mount.target, "overlay", flags, data);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno !== "EINVAL" && errno !== "ENODEV") throw error;
+    const reason =
+      errno === "ENODEV"
+        ? 'this kernel has no overlay file system; load the module "overlay"'
+        : "the file system below cannot hold overlay trees (it may be an overlay itself, or a network share); choose a data root on ext4, xfs or btrfs";
+    throw new NaruError("failed_precondition", `"${mount.target}" cannot be mounted: ${reason}`, {
+      cause: error,
+      details: { errno },
+    });
+  }
+};
+
 /**
  * Mounts. Stacks whose paths do not fit into a page go by descriptors ("/proc/self/fd/7"), which the
  * kernel resolves during the call; about 240 layers fit so. For even more the kernel room has the newer
  * mount calls.
  */
 export const mountOverlay = (kernel: MountKernel, mount: OverlayMount): void => {
-  const flags = mount.writable === undefined ? (["ro"] as const) : [];
   const data = optionsOf(mount, mount.lowers);
   if (data.length <= MAX_DATA_LENGTH) {
-    kernel.mount("overlay", mount.target, "overlay", flags, data);
+    mountByData(kernel, mount, data);
     return;
   }
   const fds = openAll(mount.lowers);
@@ -58,8 +77,7 @@ export const mountOverlay = (kernel: MountKernel, mount: OverlayMount): void => 
       mount,
       fds.map((fd) => `/proc/self/fd/${fd}`),
     );
-    const isFit = short.length <= MAX_DATA_LENGTH;
-    kernel.mount("overlay", mount.target, "overlay", flags, isFit ? short : data);
+    mountByData(kernel, mount, short.length <= MAX_DATA_LENGTH ? short : data);
   } finally {
     for (const fd of fds) closeSync(fd);
   }

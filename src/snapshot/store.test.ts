@@ -1,5 +1,13 @@
 import { expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { silentLogger } from "#lib/log.ts";
 import { openSnapshots } from "#snapshot/store.ts";
 import { WORKER, testStore } from "#snapshot/store-fixture.fake.ts";
@@ -227,6 +235,49 @@ test("a layer that something stands on cannot be removed", async () => {
   await t.store.idle();
   expect(readdirSync(`${t.root}/trash`)).toEqual([]);
   expect(readdirSync(`${t.root}/layers`)).toEqual([]);
+});
+
+test("a tree that somebody unmounted by hand is mounted again", async () => {
+  await using t = testStore();
+  t.store.prepare("c", await t.stack([file("f")]));
+  const merged = t.store.mount("c");
+  t.kernel.unmount(merged);
+  expect(tree(merged)).toEqual([]);
+  expect(tree(t.store.mount("c"))).toEqual(["f"]);
+});
+
+test("a store on an overlay says that it needs another place", async () => {
+  await using t = testStore();
+  t.store.prepare("outer", undefined);
+  const root = `${t.store.mount("outer")}/inner`;
+  const options = { kernel: t.kernel, workerCommand: WORKER, log: silentLogger };
+  const inner = openSnapshots({ ...options, root });
+  inner.prepare("c", undefined);
+  expect(() => inner.mount("c")).toThrow("choose a data root on ext4, xfs or btrfs");
+});
+
+test("very deep trees are counted or refused, and removed", async () => {
+  await using t = testStore();
+  t.store.prepare("c", undefined);
+  const deep = (count: number): void => {
+    let fd = t.kernel.openInRoot(t.store.paths("c").upper, ".", constants.O_DIRECTORY);
+    for (let at = 0; at < count; at++) {
+      t.kernel.mkdirAt(fd, "d", 0o755);
+      const child = t.kernel.openAt(fd, "d", constants.O_DIRECTORY);
+      t.kernel.close(fd);
+      fd = child;
+    }
+    t.kernel.mknodAt(fd, "f", 0o100644, 0, 0);
+    t.kernel.close(fd);
+  };
+  deep(1900);
+  expect(await t.store.usage("c")).toEqual({ sizeBytes: 0, files: 1 });
+  Bun.spawnSync(["rm", "-r", `${t.store.paths("c").upper}/d`]);
+  deep(2100);
+  expect(t.store.usage("c")).rejects.toThrow("more than 2000 directories deep");
+  t.store.remove("c");
+  await t.store.idle();
+  expect(readdirSync(`${t.root}/trash`)).toEqual([]);
 });
 
 test("names and roots that would break out are refused", async () => {

@@ -10,6 +10,7 @@ import { NaruError } from "#lib/errors.ts";
 import { type TarEntry, badTar } from "#lib/tar/entry.ts";
 import type { TarHandler } from "#lib/tar/parser.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
+import { diskError } from "#snapshot/disk-error.ts";
 import { DirectoryCache, errnoOf, splitPath } from "#snapshot/directory-cache.ts";
 import { entryPath } from "#snapshot/entry-path.ts";
 import { removeTreeAt } from "#snapshot/remove-tree.ts";
@@ -402,17 +403,6 @@ export class TreeWriter implements TarHandler, Disposable {
     return (entry.mode & SPECIAL_BITS) !== 0 || (entry.mode & this.#umask) !== 0;
   }
 }
-
-/** Errors of node:fs in the words of the kernel room. */
-const diskError = (error: unknown): unknown => {
-  const errno: unknown = (error as { code?: unknown } | null)?.code;
-  if (error instanceof NaruError || typeof errno !== "string") return error;
-  const isFull = errno === "ENOSPC" || errno === "EDQUOT" || errno === "EFBIG";
-  return new NaruError(isFull ? "resource_exhausted" : "internal", String(error), {
-    cause: error,
-    details: { errno },
-  });
-};
 
 /** Says which entry an error of the kernel belongs to. */
 const named = (entry: TarEntry | undefined, error: unknown): unknown => {

@@ -8,6 +8,7 @@ import { NaruError, toNaruError } from "#lib/errors.ts";
 import { createKernel } from "#kernel/real.ts";
 import { applyLayer } from "#snapshot/apply.ts";
 import { packDiff } from "#snapshot/diff.ts";
+import { diskError } from "#snapshot/disk-error.ts";
 import { exportTree } from "#snapshot/export.ts";
 import {
   type ApplyJob,
@@ -102,7 +103,7 @@ export const runSnapshotWorker = async (argv: readonly string[]): Promise<number
     writeAll(STDERR, Buffer.from(formatResult(result)));
     return 0;
   } catch (error) {
-    writeAll(STDERR, Buffer.from(formatFailure(toNaruError(error))));
+    writeAll(STDERR, Buffer.from(formatFailure(toNaruError(diskError(error)))));
     return 1;
   }
 };
