@@ -77,6 +77,13 @@ const routes: Record<string, (exchange: Exchange) => void | Promise<void>> = {
     raw.endOutput();
     seen.push((await collect(raw.input)).toString());
   },
+  "/hijack-silent": async (x) => {
+    const raw = x.hijack("HTTP/1.1 101 UPGRADED\r\n\r\n");
+    for await (const part of raw.input) seen.push(part.toString());
+    seen.push("half-closed");
+    await new Promise((resolve) => raw.signal.addEventListener("abort", resolve));
+    seen.push("gone");
+  },
   "/hijack-count": async (x) => {
     const raw = x.hijack("HTTP/1.1 101 UPGRADED\r\n\r\n");
     let size = 0;
@@ -361,6 +368,18 @@ test("hijack: 100 MB out with back-pressure, and a client that vanishes half-way
   await until(() => seen.at(-1) === "cut true" || seen.length === 100);
   expect(seen.at(-1)).toBe("cut true");
 }, 30_000);
+
+test("hijack: a silent stream outlives a half-close and ends with the client", async () => {
+  seen.length = 0;
+  const socket = await dial();
+  socket.write(post("/hijack-silent", "Upgrade: tcp\r\n\r\n"));
+  socket.end();
+  await until(() => seen.includes("half-closed"));
+  await sleep(1200);
+  expect(seen).toEqual(["half-closed"]);
+  socket.destroy();
+  await until(() => seen.includes("gone"));
+});
 
 test("no connection is left behind, and close waits for busy ones", async () => {
   await until(() => http.connectionCount === 0);

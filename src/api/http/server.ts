@@ -43,6 +43,13 @@ const plainRefusal: ConnectionOptions["refusal"] = (message) => ({
   body: `${message}\n`,
 });
 
+/**
+ * A half-closed unix socket whose client has gone altogether: the runtime lets go of its handle on
+ * the hang-up but tells nobody until the next write (tried with Bun 1.4.5).
+ */
+const isAbandoned = ({ phase, isInputEnded, socket }: Connection): boolean =>
+  phase === "raw" && isInputEnded && "_handle" in socket && socket._handle === null;
+
 export const createHttpServer = (options: HttpServerOptions): HttpServer => {
   const connections = new Set<Connection>();
   let timer: ReturnType<typeof setInterval> | undefined;
@@ -51,6 +58,10 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
 
   const tick = (): void => {
     for (const connection of connections) {
+      if (isAbandoned(connection)) {
+        connection.destroy();
+        continue;
+      }
       // A slow reader that still takes its last bytes is not idle.
       if (connection.phase === "lingering" && connection.socket.writableLength > 0) continue;
       connection.idleTicks += 1;
