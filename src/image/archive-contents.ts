@@ -19,6 +19,8 @@ export interface ArchiveFile {
   readonly file?: string;
   /** The text of a small JSON document. */
   readonly text?: string;
+  /** Of everything else, by its first bytes: "none", "gzip", "zstd", "xz" or "bzip2". */
+  readonly compression?: string;
   /** Of a plain layer tar: where it was unpacked, or why it could not be. */
   readonly staged?: StageResult;
 }

@@ -12,6 +12,7 @@ import { NaruError } from "#lib/errors.ts";
 import { BLOCK_BYTES, type TarEntry } from "#lib/tar/entry.ts";
 import type { TarHandler } from "#lib/tar/parser.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
+import { detectCompression } from "#snapshot/compression.ts";
 import { digestOf, isDigest, parseDigest } from "#spec/image/digest.ts";
 import { checkArchivePath } from "#spec/image/docker-archive.ts";
 
@@ -40,6 +41,7 @@ interface Current {
   blob?: BlobFile;
   stage?: LayerStage;
   known?: ArchiveFile;
+  compression?: string;
 }
 
 const nameDigest = (path: string): string | undefined => {
@@ -140,11 +142,13 @@ export class ArchiveSplitter implements TarHandler, Disposable {
       return;
     }
     const { blobPath, blobs, directory, kernel } = this.#options;
+    current.compression = detectCompression(head);
     const digest = nameDigest(path);
     const stored =
       digest === undefined ? undefined : statSync(blobPath(digest), { throwIfNoEntry: false });
     if (digest !== undefined && stored?.size === total) {
-      current.known = { digest: parseDigest(digest), sizeBytes: total };
+      const { compression } = current;
+      current.known = { digest: parseDigest(digest), sizeBytes: total, compression };
       return;
     }
     const file = join(directory, `${this.#entries}`);
@@ -160,12 +164,16 @@ export class ArchiveSplitter implements TarHandler, Disposable {
     this.#files.set(current.path, this.#close(current));
   }
 
-  #close({ path, document, blob, stage, known }: Current): () => ArchiveFile {
+  #close({ path, document, blob, stage, known, compression = "none" }: Current): () => ArchiveFile {
     if (known !== undefined) return () => known;
     if (blob !== undefined) {
       const written = blob.close();
       const staged = stage?.finish();
-      return () => ({ ...written(), ...(staged === undefined ? {} : { staged }) });
+      return () => ({
+        ...written(),
+        compression,
+        ...(staged === undefined ? {} : { staged }),
+      });
     }
     const bytes = document ?? Buffer.alloc(0);
     const algorithm = nameDigest(path)?.startsWith("sha512:") === true ? "sha512" : "sha256";

@@ -170,6 +170,14 @@ export interface PruneResult {
   readonly SpaceReclaimed: number;
 }
 
+export interface RestoreResult {
+  readonly sweptIngests: number;
+  readonly removedLayers: number;
+  readonly unpackedLayers: number;
+  /** Images with layers that are lost: they can be removed or loaded again, not run. */
+  readonly brokenImages: readonly Digest[];
+}
+
 /** For `system df`: bytes on disk by image. */
 export interface ImageUsageItem {
   readonly summary: ImageSummary;
@@ -215,8 +223,13 @@ export interface Images {
   bootstrap(target: string, options: BootstrapOptions): Promise<Digest>;
   /** Rows for an image whose blobs and layers are stored, with its names ("repo:tag", "repo@digest"). */
   register(image: StoredImage, references: readonly string[]): Digest;
-  /** Removes layers and blobs that no image, container or lease needs. Run at start and after removals. */
+  /** Removes layers and blobs that no image, container or lease needs; for after containers were removed. */
   collect(): Promise<{ layers: number; reclaimedBytes: number }>;
+  /**
+   * To be run once at start, before any other call and after the containers are known: removes what a
+   * killed daemon left half-made, and unpacks again from their blobs layers that a power cut took.
+   */
+  restore(): Promise<RestoreResult>;
 }
 
 export interface BootstrapOptions {

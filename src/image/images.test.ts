@@ -277,3 +277,22 @@ test("collect takes away what a crash left", async () => {
   const none: Digest[] = fake.dependencies.rows.layers().filter((id) => id === orphan.digest);
   expect(none).toEqual([]);
 });
+
+test("restore unpacks what a power cut took, names what is lost", async () => {
+  const whole = await fake.add("whole", { layers: ["base", "top"], references: ["whole"] });
+  const lost = await fake.add("lost", { references: ["lost"] });
+  const { layers, content } = fake.dependencies;
+  const chainId = fake.images.get("whole").chainId!;
+  for (const gone of [chainId, digestOf("tar of base"), digestOf("tar of lost")])
+    layers.removeLayer(gone);
+  content.delete(digestOf("tar of lost"));
+  content.openIngest();
+  expect(await fake.images.restore()).toEqual({
+    sweptIngests: 1,
+    removedLayers: 0,
+    unpackedLayers: 2,
+    brokenImages: [lost],
+  });
+  expect(layers.layer(chainId)).toBeDefined();
+  expect(fake.images.get(whole).chainId).toBe(chainId);
+});

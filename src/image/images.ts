@@ -11,6 +11,7 @@ import { imageHistory, imageUsage, inspectImage, listImages } from "#image/list.
 import { loadImages } from "#image/load.ts";
 import { pruneImages } from "#image/prune.ts";
 import { registerImage, setReference } from "#image/register.ts";
+import { restoreImages } from "#image/restore.ts";
 import { removeImage } from "#image/remove.ts";
 import { saveImages } from "#image/save.ts";
 import { SingleFlight } from "#lib/single-flight.ts";
@@ -44,5 +45,6 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     bootstrap: (target, options) => bootstrapImage(dependencies, target, options),
     register: (image, references) => registerImage(dependencies, image, references),
     collect: () => collect(dependencies, catalog),
+    restore: () => restoreImages(dependencies, catalog),
   };
 };

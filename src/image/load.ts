@@ -16,7 +16,7 @@ import { NaruError } from "#lib/errors.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import { parseImageConfig } from "#spec/image/config.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
-import { OCI_LAYER, OCI_LAYER_GZIP } from "#spec/image/media-type.ts";
+import { layerTypeOf } from "#spec/image/media-type.ts";
 import { HOST_PLATFORM } from "#spec/image/platform.ts";
 import { familiarString, parseReference, repositoryOf } from "#spec/image/reference.ts";
 
@@ -53,9 +53,6 @@ const layerToUnpack = (dependencies: ImageDependencies, layer: ArchiveLayer): La
   ...(layer.file.staged === undefined ? {} : { staged: layer.file.staged }),
 });
 
-const mediaTypeOf = (layer: ArchiveLayer): string =>
-  layer.file.digest === layer.diffId ? OCI_LAYER : OCI_LAYER_GZIP;
-
 const storeImage = (
   dependencies: ImageDependencies,
   ingest: Ingest,
@@ -76,7 +73,7 @@ const storeImage = (
     return {
       diffId: layer.diffId,
       sizeBytes: unpacked?.sizeBytes ?? 0,
-      blobs: [{ digest, mediaType: mediaTypeOf(layer), sizeBytes }],
+      blobs: [{ digest, mediaType: layerTypeOf(layer.file.compression ?? "none"), sizeBytes }],
     };
   });
   const manifest =

@@ -105,4 +105,7 @@ test("a lease holds until released or expired", () => {
   leases.acquire([{ kind: "blob", resource: LAYER }], 0);
   expect(leases.isHeld("blob", LAYER)).toBe(false);
   expect(leases.sweep()).toBe(1);
+  leases.acquire([{ kind: "layer", resource: "chain" }]);
+  leases.clear();
+  expect(leases.isHeld("layer", "chain")).toBe(false);
 });

@@ -1,7 +1,7 @@
 /**
  * Leases keep blobs and layers that no row names yet (a pull, a load, a build under way) from being
- * swept. A lease ends by `release`, or by its time, so that a killed daemon's leases do not last.
- * Rows survive a restart: work that goes on afterwards (an upload to the registry) stays protected.
+ * swept. A lease ends by `release`, by its time, or by `clear` at the start of the next daemon: the work
+ * that a killed daemon had leases for is gone with it.
  */
 import type { Database, Migration } from "#database/database.ts";
 import { formatInstant, nowNs, randomHex } from "#lib/clock.ts";
@@ -41,6 +41,8 @@ export interface Leases {
   acquire(resources: readonly LeaseResource[], ttlMs?: number): Lease;
   isHeld(kind: LeaseKind, resource: string): boolean;
   release(id: string): void;
+  /** Ends all leases; only before any work has begun. */
+  clear(): void;
   /** Removes expired ones; returns how many resources became free. */
   sweep(): number;
 }
@@ -87,6 +89,7 @@ export const createLeases = (database: Database): Leases => {
         resource,
         formatInstant(nowNs()),
       ) !== undefined,
+    clear: () => void database.run("DELETE FROM leases"),
     sweep: () => database.run("DELETE FROM leases WHERE expires_at <= ?", formatInstant(nowNs())),
   };
 };

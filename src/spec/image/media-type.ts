@@ -31,15 +31,6 @@ export const isConfigType = (type: string): boolean => CONFIGS.includes(type);
 export const isLayerType = (type: string): boolean =>
   LAYER_PREFIXES.some((prefix) => type.startsWith(prefix));
 
-export type Compression = "none" | "gzip" | "zstd";
-
-/** OCI's layer type for a compression. */
-export const layerTypeOf = (compression: Compression): string =>
-  ({ none: OCI_LAYER, gzip: OCI_LAYER_GZIP, zstd: OCI_LAYER_ZSTD })[compression];
-
-/** By the first bytes: gzip RFC 1952 §2.3.1, zstd RFC 8878 §3.1.1. Media types are often wrong, magic is not. */
-export const sniffCompression = (head: Uint8Array): Compression => {
-  if (head[0] === 0x1f && head[1] === 0x8b) return "gzip";
-  if (head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd) return "zstd";
-  return "none";
-};
+/** OCI's layer type for a compression; the spec names none, gzip and zstd, others follow its pattern. */
+export const layerTypeOf = (compression: string): string =>
+  compression === "none" ? OCI_LAYER : `${OCI_LAYER}+${compression}`;
