@@ -66,7 +66,11 @@ const start = async (call: Call): Promise<void> => {
     raw.endOutput();
     return;
   }
-  if (session === undefined) throw new Error("an attached exec has no session");
+  if (session === undefined) {
+    // Nothing was attached at create: there is nothing to say.
+    hijackStdio(call, isTty).endOutput();
+    return;
+  }
   await pumpStdio(rawClient(hijackStdio(call, session.isTty)), session, {
     isMultiplexed: !(session.isTty || ProcessConfig.tty),
     hasStdin: OpenStdin,

@@ -33,12 +33,16 @@ const optionsOf = (call: Call): LogsOptions => {
   };
 };
 
-/** What --timestamps and --details put in front of each line. No attributes are kept with lines. */
+/**
+ * What --timestamps and --details put in front of each line, once for a line that comes in parts. No
+ * attributes are kept with lines.
+ */
 const prefixer = (call: Call): ((line: LogLine) => Uint8Array) => {
   const hasTime = call.query.flag("timestamps");
   const hasDetails = call.query.flag("details");
   if (!hasTime && !hasDetails) return ({ bytes }) => bytes;
-  return ({ timestampNs, bytes }) => {
+  return ({ timestampNs, bytes, isContinuation }) => {
+    if (isContinuation === true) return bytes;
     const parts: Uint8Array[] = [];
     if (hasTime) parts.push(Buffer.from(`${formatInstant(timestampNs)} `));
     if (hasDetails) parts.push(SPACE);

@@ -197,6 +197,10 @@ test("logs: frames, timestamps, details, options", async () => {
   expect(server.backend.calls.at(-1)).toContain("tail: 5");
   expect(server.backend.calls.at(-1)).toContain("since: 1500000000n");
   expect(server.backend.calls.at(-1)).not.toContain("until");
+  server.backend.logLines[1] = { ...line(1, "rest\n"), isContinuation: true };
+  const parts = await call("GET /containers/web/logs?stdout=1&timestamps=1");
+  expect(parts.text).toEndWith(frame(1, "rest\n"));
+  server.backend.logLines = [line(1, "out\n"), line(2, "err\n", 1)];
   const { config } = fakeRecord();
   server.backend.records[0] = fakeRecord({ config: { ...config, Tty: true } });
   const tty = await call("GET /containers/web/logs?stdout=1&tail=all");
