@@ -26,6 +26,9 @@ const run = async (argv: readonly string[]): Promise<number> => {
   return runCli([...argv]);
 };
 
-process.exitCode = await run(process.argv.slice(2));
+// No top-level await: bytecode is made of CommonJS.
+void run(process.argv.slice(2)).then((code) => {
+  process.exitCode = code;
+});
 
 export {};

@@ -68,6 +68,8 @@ export interface LogLine {
   readonly timestampNs: bigint;
   /** With its newline, where it had one. */
   readonly bytes: Uint8Array;
+  /** The rest of a line whose beginning came before. */
+  readonly isContinuation?: boolean;
 }
 
 export type WaitCondition = "not-running" | "next-exit" | "removed";

@@ -1,9 +1,10 @@
 /** POST /containers/create: from a request to a record, its writable layer and its volumes. */
 import { mkdirSync, rmSync } from "node:fs";
 import { now, randomHex } from "#lib/clock.ts";
-import { NaruError } from "#lib/errors.ts";
+import { NaruError, hasCode } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import type { ContainerRecord } from "#container/container.ts";
+import { capabilitiesOf } from "#container/capabilities.ts";
 import type { Engine } from "#container/engine.ts";
 import { validateLogConfig } from "#container/log-config.ts";
 import { checkName, generateName } from "#container/names.ts";
@@ -15,8 +16,7 @@ import { parseSecurityOptions } from "#container/security.ts";
 import type { ImageRecord } from "#image/image.ts";
 import type { CreateRequest, CreateResponse } from "#spec/docker/container.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
-import { parsePlatform } from "#spec/image/platform.ts";
-import { resolveCapabilities } from "#spec/runtime/capabilities.ts";
+import { type Platform, parsePlatform } from "#spec/image/platform.ts";
 import type { RlimitName } from "#kernel/kernel.ts";
 
 const NEVER_STARTED = {
@@ -58,11 +58,7 @@ const buildRecord = (
   validateNetworking(request, hostConfig, config);
   validateLogConfig(hostConfig.LogConfig);
   parseSecurityOptions(hostConfig.SecurityOpt, hostConfig.Privileged);
-  resolveCapabilities({
-    add: hostConfig.CapAdd ?? [],
-    drop: hostConfig.CapDrop ?? [],
-    privileged: hostConfig.Privileged,
-  });
+  capabilitiesOf(engine.deps.facts, hostConfig);
   checkJoined(engine, hostConfig);
   const argv = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {
@@ -86,6 +82,22 @@ const buildRecord = (
   return image.chainId === undefined ? record : { ...record, imageChainId: image.chainId };
 };
 
+/** The image, assembled first where naru has it built in (naru/hello). */
+const imageOf = async (
+  engine: Engine,
+  name: string,
+  platform: Platform | undefined,
+): Promise<ImageRecord> => {
+  try {
+    return engine.deps.images.get(name, platform);
+  } catch (error) {
+    const made = hasCode(error, "not_found") ? engine.deps.images.provide(name) : undefined;
+    if (made === undefined) throw error;
+    await made;
+    return engine.deps.images.get(name, platform);
+  }
+};
+
 export const createContainer = async (
   engine: Engine,
   askedName: string | undefined,
@@ -104,10 +116,8 @@ export const createContainer = async (
       ? generateName((candidate) => engine.states.byName(candidate) === undefined)
       : checkName(askedName);
   using _reservation = engine.states.reserveName(name, id);
-  const image = engine.deps.images.get(
-    request.Image ?? "",
-    platform ? parsePlatform(platform) : undefined,
-  );
+  const wanted = platform ? parsePlatform(platform) : undefined;
+  const image = await imageOf(engine, request.Image ?? "", wanted);
   const record = buildRecord(engine, id, name, request, image);
 
   await using undo = new AsyncDisposableStack();

@@ -53,7 +53,7 @@ export interface ContainerPaths {
 export interface ContainerDependencies {
   readonly rows: ContainerRows;
   readonly events: Events;
-  readonly images: Pick<Images, "get" | "createFromLayer">;
+  readonly images: Pick<Images, "get" | "provide" | "createFromLayer">;
   readonly snapshots: Snapshots;
   readonly archives: ArchivesForContainers;
   readonly volumes: VolumesForContainers;

@@ -1,5 +1,6 @@
 /** The OCI process of an exec: the container's, with what the request says of it. */
 import type { ContainerRecord } from "#container/container.ts";
+import { capabilitiesOf } from "#container/capabilities.ts";
 import type { Engine } from "#container/engine.ts";
 import {
   mergeEnv,
@@ -12,7 +13,6 @@ import { userOf } from "#container/start-config.ts";
 import type { ExecCreateRequest } from "#spec/docker/container.ts";
 import type { RlimitName } from "#kernel/kernel.ts";
 import type { RuntimeProcess } from "#spec/runtime/config.ts";
-import { resolveCapabilities } from "#spec/runtime/capabilities.ts";
 
 export const execProcessOf = (
   engine: Engine,
@@ -24,11 +24,11 @@ export const execProcessOf = (
   const rootfs = engine.deps.snapshots.paths(record.id).merged;
   const user = userOf(engine, record, rootfs, request.User || config.User);
   const isTty = request.Tty ?? false;
-  const capabilities = resolveCapabilities({
-    add: hostConfig.CapAdd ?? [],
-    drop: hostConfig.CapDrop ?? [],
-    privileged: hostConfig.Privileged || request.Privileged === true,
-  });
+  const capabilities = capabilitiesOf(
+    engine.deps.facts,
+    hostConfig,
+    hostConfig.Privileged || request.Privileged === true,
+  );
   const limitOf = (name: string): bigint => engine.deps.kernel.hardLimit(name as RlimitName);
   const { rlimits } = processRlimits(hostConfig.Ulimits ?? [], limitOf);
   const process: RuntimeProcess = {

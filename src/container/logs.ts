@@ -3,7 +3,7 @@ import { NaruError } from "#lib/errors.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { LogLine, LogsOptions } from "#container/containers.ts";
 import type { Engine } from "#container/engine.ts";
-import { logFiles, readLog } from "#log/read.ts";
+import { readLog } from "#log/read.ts";
 
 /** Resolves when the container does not run: nothing more will be written. */
 const writingEnds = async (
@@ -22,7 +22,7 @@ export const readLogs = (
 ): AsyncIterable<LogLine> =>
   readLog({
     ...options,
-    files: logFiles(record.logPath),
+    path: record.logPath,
     closed: writingEnds(engine, record, options.signal),
   });
 

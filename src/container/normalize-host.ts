@@ -4,9 +4,12 @@ import { validateResources } from "#container/validate-resources.ts";
 import { parseDeviceRule } from "#container/runtime-config/resources.ts";
 import { validateUlimits } from "#container/runtime-config/process.ts";
 import { DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS } from "#container/runtime-config/mounts.ts";
+import type { Capability } from "#spec/runtime/capabilities.ts";
 import type { HostConfig, RestartPolicy } from "#spec/docker/host-config.ts";
 
 export interface HostFacts {
+  /** What this daemon can give. */
+  readonly capabilities: readonly Capability[];
   readonly isCgroupV2: boolean;
   readonly cpuCount: number;
   readonly runtimes: readonly string[];

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import { deviceNumberOf, runtimeDevices } from "#container/devices.ts";
+import { capabilitiesOf } from "#container/capabilities.ts";
 import type { Engine } from "#container/engine.ts";
 import { parseNetworkMode } from "#container/network-mode.ts";
 import { buildRuntimeConfig } from "#container/runtime-config/build.ts";
@@ -12,7 +13,6 @@ import { ensureWorkingDirectory } from "#container/working-directory.ts";
 import { containerFiles } from "#container/container-files.ts";
 import type { FileKernel, RlimitName } from "#kernel/kernel.ts";
 import type { RuntimeConfig } from "#spec/runtime/config.ts";
-import { resolveCapabilities } from "#spec/runtime/capabilities.ts";
 
 const USER_FILE_MAX_BYTES = 4 * 1024 * 1024;
 
@@ -100,11 +100,7 @@ export const runtimeConfigOf = async (
 ): Promise<RuntimeConfig> => {
   const { deps } = engine;
   const { hostConfig, config } = record;
-  const capabilities = resolveCapabilities({
-    add: hostConfig.CapAdd ?? [],
-    drop: hostConfig.CapDrop ?? [],
-    privileged: hostConfig.Privileged,
-  });
+  const capabilities = capabilitiesOf(deps.facts, hostConfig);
   const security = parseSecurityOptions(hostConfig.SecurityOpt, hostConfig.Privileged);
   const { devices, rules } = runtimeDevices(hostConfig);
   const user = userOf(engine, record, rootfs, config.User);

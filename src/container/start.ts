@@ -8,6 +8,7 @@ import { NaruError, toNaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
+import { removeRecord } from "#container/remove.ts";
 import { connectNetwork, releaseNetwork } from "#container/start-network.ts";
 import { runtimeConfigOf } from "#container/start-config.ts";
 import { explainStartFailure } from "#container/start-failure.ts";
@@ -63,7 +64,11 @@ const prepareProcess = async (
 };
 
 /** The start failed: the record says why, and the client hears it in the words users know. */
-const recordFailure = (engine: Engine, record: ContainerRecord, thrown: unknown): NaruError => {
+const recordFailure = async (
+  engine: Engine,
+  record: ContainerRecord,
+  thrown: unknown,
+): Promise<NaruError> => {
   const failure = explainStartFailure(toNaruError(thrown), record);
   if (engine.states.find(record.id) !== undefined) {
     const { state } = record;
@@ -80,6 +85,10 @@ const recordFailure = (engine: Engine, record: ContainerRecord, thrown: unknown)
     });
   }
   engine.stdio.abandon(record.id);
+  const failed = engine.states.find(record.id);
+  if (failed?.hostConfig.AutoRemove === true) {
+    await removeRecord(engine, failed, { removesAnonymous: true });
+  }
   return failure.error;
 };
 
@@ -118,7 +127,7 @@ export const startContainer = async (
     });
   } catch (error) {
     await undo.disposeAsync();
-    throw recordFailure(engine, record, error);
+    throw await recordFailure(engine, record, error);
   }
   undo.move();
   failpoint("start.after-row");

@@ -32,7 +32,7 @@ export const dockerBackend = (
 ): DockerBackend => ({
   containers: rooms.containers,
   events: rooms.events,
-  images: { ...rooms.images, ...createHostImages(rooms, context.log) },
+  images: { ...rooms.images, ...createHostImages(rooms.images) },
   networks: {
     list: () => rooms.network.list().map((record) => describeNetwork(rooms, record)),
     get: (nameOrId) => describeNetwork(rooms, rooms.network.get(nameOrId)),

@@ -6,7 +6,10 @@ import type { LogFields, LogLevel, LogSink } from "#lib/log.ts";
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 const STDERR = 2;
 
-const quote = (value: unknown): string => {
+const plain = (value: unknown): unknown => (value instanceof Error ? value.message : value);
+
+const quote = (given: unknown): string => {
+  const value = plain(given);
   const text = typeof value === "string" ? value : JSON.stringify(value);
   return /[\s"=]/.test(text) ? JSON.stringify(text) : text;
 };
@@ -17,7 +20,7 @@ const textLine = (level: LogLevel, message: string, fields: LogFields): string =
 };
 
 const jsonLine = (level: LogLevel, message: string, fields: LogFields): string =>
-  `${JSON.stringify({ time: now(), level, msg: message, ...fields })}\n`;
+  `${JSON.stringify({ time: now(), level, msg: message, ...fields }, (_, value: unknown) => plain(value))}\n`;
 
 export const createStderrSink = (minimum: LogLevel, format: "text" | "json"): LogSink => {
   const line = format === "json" ? jsonLine : textLine;

@@ -1,5 +1,5 @@
 /** The only `new` of services: every room, in the order of the ranks, handed what it declares. */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import type { Logger } from "#lib/log.ts";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
@@ -35,6 +35,7 @@ import type { Runtime } from "#runtime/runtime.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
 import { openSnapshots } from "#snapshot/store.ts";
 import type { Volumes } from "#volume/volume.ts";
+import { type Capability, capabilitiesOfMask } from "#spec/runtime/capabilities.ts";
 import { createVolumes } from "#volume/service.ts";
 
 export interface Rooms {
@@ -105,6 +106,12 @@ const buildRuntimes = ({ config, kernel, tools }: RoomInputs): Map<string, Runti
     ]),
   );
 
+/** The bounding set of this process: what containers can be given at most. */
+const ownCapabilities = (): Capability[] => {
+  const mask = /^CapBnd:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+  return capabilitiesOfMask(mask ?? "0");
+};
+
 export const buildRooms = (inputs: RoomInputs): Rooms => {
   const { config, kernel, tools, log } = inputs;
   const database = openDaemonDatabase(config.dataRoot);
@@ -173,6 +180,7 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     cgroups,
     kernel,
     facts: {
+      capabilities: ownCapabilities(),
       isCgroupV2: cgroups.mode === "v2",
       cpuCount: cpus().length,
       runtimes: [...tools.runtimes.keys()],

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { NaruError } from "#lib/errors.ts";
 import type { SeccompForContainers } from "#container/dependencies.ts";
-import { compileSeccomp } from "#spec/runtime/seccomp-compile.ts";
+import { seccompForCrun } from "#spec/runtime/seccomp-crun.ts";
 import { DEFAULT_SECCOMP_PROFILE } from "#spec/runtime/seccomp-default.ts";
 import { toOciSeccomp } from "#spec/runtime/seccomp-oci.ts";
 import { parseSeccompProfile } from "#spec/runtime/seccomp-parse.ts";
@@ -30,8 +30,8 @@ const makeFilter = (
 ): Filter => {
   const target = targetOf(capabilities);
   if (runtimeName !== "crun") return { seccomp: toOciSeccomp(profile, target) };
-  const program = Buffer.from(compileSeccomp(profile, target)).toString("base64");
-  return { annotations: { "run.oci.seccomp_bpf_data": program } };
+  const { annotations, seccomp } = seccompForCrun(profile, target);
+  return { annotations, seccomp };
 };
 
 /** `defaultProfile`: the daemon's `--seccomp-profile` (a path, "builtin" or "unconfined"). */

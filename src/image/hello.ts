@@ -70,7 +70,9 @@ export const helloLayer = ({ bytes, applets }: Busybox): Uint8Array => {
   return Buffer.concat([
     ...HELLO_DIRECTORIES.map(([path, mode]) => entry("directory", path, mode)),
     ...file("bin/busybox", 0o755, bytes),
-    ...applets.map((path) => entry("symlink", path, 0o777, 0, "/bin/busybox")),
+    ...applets
+      .filter((path) => path !== "bin/busybox")
+      .map((path) => entry("symlink", path, 0o777, 0, "/bin/busybox")),
     ...HELLO_FILES.flatMap(({ path, mode, text }) => file(path, mode, Buffer.from(text))),
     TAR_END,
   ]);

@@ -1,5 +1,5 @@
 /** Starting conmon and hearing from it over its sync pipe (conmon(8), "_OCI_SYNCPIPE"). */
-import { closeSync, mkdirSync, read, writeSync } from "node:fs";
+import { closeSync, read, writeSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import type { PipeEnds, SocketKernel } from "#kernel/kernel.ts";
 
@@ -19,7 +19,7 @@ export interface ConmonRequest {
   readonly isTty: boolean;
   readonly hasStdin: boolean;
   readonly keepsStdinOpen: boolean;
-  /** Directory under the sockets' one that will hold the socket "attach". */
+  /** Name under the sockets' directory; conmon makes it a link to the bundle, where "attach" is. */
   readonly socketName: string;
   /** Path of the OCI process JSON: an exec instead of a create. */
   readonly execProcess?: string;
@@ -92,7 +92,8 @@ const parseSync = (text: string): SyncMessage => {
   try {
     return JSON.parse(text) as SyncMessage;
   } catch {
-    return { data: -1, message: text === "" ? "conmon ended before it answered" : text };
+    // Nothing on the pipe: conmon said what is wrong on stderr.
+    return text === "" ? { data: -1 } : { data: -1, message: text };
   }
 };
 
@@ -115,7 +116,7 @@ const failureOf = async (
   number: number,
   stderr: ReadableStream,
 ): Promise<NaruError> => {
-  const message = answer.message ?? (await new Response(stderr).text());
+  const message = answer.message ?? ((await new Response(stderr).text()) || "conmon ended without a word");
   return new NaruError("failed_precondition", message.trim(), { details: { number } });
 };
 
@@ -155,7 +156,6 @@ export const runConmon = async (
   request: ConmonRequest,
   onAttachable?: () => void,
 ): Promise<ConmonHandle> => {
-  mkdirSync(`${paths.sockets}/${request.socketName}`, { recursive: true, mode: 0o700 });
   await using resources = new AsyncDisposableStack();
   const open = (): PipeEnds => {
     const ends = kernel.pipe();
