@@ -24,6 +24,7 @@ import { monotonicMs } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { TarParser } from "#lib/tar/parser.ts";
 import type { FileKernel, SocketKernel } from "#kernel/kernel.ts";
+import { MAGIC_BYTES, detectCompression } from "#snapshot/compression.ts";
 import { decompress } from "#snapshot/decompress.ts";
 import { readLayerFile } from "#snapshot/layer-file.ts";
 
@@ -39,24 +40,49 @@ const say = (line: WorkerLine): void => {
   for (let at = 0; at < bytes.length;) at += writeSync(STDOUT, bytes, at, bytes.length - at);
 };
 
+/** Blocks until there is something; 0 at the end. */
+const readStdin = (buffer: Uint8Array): number => readSync(STDIN, buffer, 0, buffer.length, null);
+
+/** Enough to tell the compression by, or all there is. */
+const readHead = (): Buffer => {
+  const head = Buffer.alloc(MAGIC_BYTES);
+  let length = 0;
+  while (length < head.length) {
+    const count = readStdin(head.subarray(length));
+    if (count === 0) break;
+    length += count;
+  }
+  return head.subarray(0, length);
+};
+
 /** Fresh buffers: a decompressor may still hold the last one. */
-async function* stdin(): AsyncGenerator<Uint8Array, void> {
+async function* compressedStdin(head: Uint8Array): AsyncGenerator<Uint8Array, void> {
+  yield head;
   for (;;) {
     const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES / 4);
-    const count = readSync(STDIN, buffer, 0, buffer.length, null);
+    const count = readStdin(buffer);
     if (count === 0) return;
     yield buffer.subarray(0, count);
   }
 }
 
-/** Hands over the input without its compression. */
+/** Hands over the input without its compression. A chunk is valid during the call. */
 const readInput = async (
   kernel: WorkerKernel,
   path: string | undefined,
   take: (chunk: Uint8Array) => void,
 ): Promise<void> => {
   if (path !== undefined) return await readLayerFile({ path }, kernel, take);
-  for await (const chunk of decompress(stdin())) take(chunk);
+  const head = readHead();
+  if (detectCompression(head) !== "none") {
+    for await (const chunk of decompress(compressedStdin(head))) take(chunk);
+    return;
+  }
+  if (head.length > 0) take(head);
+  const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  for (let count = readStdin(buffer); count > 0; count = readStdin(buffer)) {
+    take(buffer.subarray(0, count));
+  }
 };
 
 const progressReporter = (): SplitterProgress => {
