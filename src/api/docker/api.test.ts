@@ -83,9 +83,11 @@ test("the router decodes, takes slashes where names have them, and prefers exact
     return match === undefined ? undefined : [match.route.pattern, ...match.parameters];
   };
   expect(at("GET", "/containers/json")).toEqual(["/containers/json"]);
-  expect(at("GET", "/containers/web/json")).toEqual(["/containers/{id}/json", "web"]);
-  expect(at("GET", "/containers/%2Fweb/json")).toEqual(["/containers/{id}/json", "web"]);
-  expect(at("GET", "/containers//web/json")).toEqual(["/containers/{id}/json", "web"]);
+  expect(at("GET", "/containers/web/json")).toEqual(["/containers/{id…}/json", "web"]);
+  expect(at("GET", "/containers/%2Fweb/json")).toEqual(["/containers/{id…}/json", "web"]);
+  expect(at("GET", "/containers//web/json")).toEqual(["/containers/{id…}/json", "web"]);
+  expect(at("GET", "/containers/a/b:c/json")).toEqual(["/containers/{id…}/json", "a/b:c"]);
+  expect(at("GET", "/containers/a/attach/ws")).toEqual(["/containers/{id…}/attach/ws", "a"]);
   expect(at("GET", "/images/a/b:c/json")).toEqual(["/images/{name…}/json", "a/b:c"]);
   expect(at("GET", "/images/h:5000%2Fa%2Fb/history")).toEqual([
     "/images/{name…}/history",

@@ -23,8 +23,8 @@ const compile = (pattern: string): RegExp => {
     .split(/(\{[a-z]+…?\})/)
     .map((part) => {
       if (!part.startsWith("{")) return part.replaceAll(/[.*+?^$()|[\]\\]/g, String.raw`\$&`);
-      // Names may be written with their leading slash.
-      return part.includes("…") ? "(.+)" : "/?([^/]+)";
+      // Names may be written with their leading slash, and images looked for as containers.
+      return part.includes("…") ? "/?(.+)" : "/?([^/]+)";
     })
     .join("");
   return new RegExp(`^${source}$`);

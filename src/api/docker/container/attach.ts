@@ -1,4 +1,4 @@
-/** POST /containers/{id}/attach (the connection is hijacked) and GET /containers/{id}/attach/ws. */
+/** POST /containers/{id…}/attach (the connection is hijacked) and GET /containers/{id…}/attach/ws. */
 import type { Call } from "#api/docker/call.ts";
 import { RAW_STREAM, streamContentType } from "#api/docker/multiplex.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
@@ -63,6 +63,6 @@ const attachWebSocket = async (call: Call): Promise<void> => {
 };
 
 export const attachRoutes: readonly Route[] = [
-  post("/containers/{id}/attach", attach),
-  get("/containers/{id}/attach/ws", attachWebSocket),
+  post("/containers/{id…}/attach", attach),
+  get("/containers/{id…}/attach/ws", attachWebSocket),
 ];

@@ -87,7 +87,7 @@ const resize = async (call: Call): Promise<void> => {
 };
 
 export const execRoutes: readonly Route[] = [
-  post("/containers/{id}/exec", create),
+  post("/containers/{id…}/exec", create),
   post("/exec/{id}/start", start),
   post("/exec/{id}/resize", resize),
   get("/exec/{id}/json", inspect),

@@ -76,9 +76,9 @@ const commit = async (call: Call): Promise<void> => {
 };
 
 export const fileRoutes: readonly Route[] = [
-  head("/containers/{id}/archive", archiveStat),
-  get("/containers/{id}/archive", archiveGet),
-  put("/containers/{id}/archive", archivePut),
-  get("/containers/{id}/export", exportRoot),
+  head("/containers/{id…}/archive", archiveStat),
+  get("/containers/{id…}/archive", archiveGet),
+  put("/containers/{id…}/archive", archivePut),
+  get("/containers/{id…}/export", exportRoot),
   post("/commit", commit),
 ];

@@ -1,4 +1,4 @@
-/** GET /containers/{id}/json. The text is kept beside the record; exec ids are put in each time. */
+/** GET /containers/{id…}/json. The text is kept beside the record; exec ids are put in each time. */
 import type { DockerBackend } from "#api/docker/backend.ts";
 import type { Call } from "#api/docker/call.ts";
 import { get, type Route } from "#api/docker/route.ts";
@@ -136,4 +136,4 @@ const inspect = async (call: Call): Promise<void> => {
   call.jsonText(200, `${text.slice(0, -1)}${more}}`);
 };
 
-export const inspectRoutes: readonly Route[] = [get("/containers/{id}/json", inspect)];
+export const inspectRoutes: readonly Route[] = [get("/containers/{id…}/json", inspect)];

@@ -1,4 +1,4 @@
-/** GET /containers/{id}/logs. */
+/** GET /containers/{id…}/logs. */
 import type { Call } from "#api/docker/call.ts";
 import { multiplexFrame, streamContentType } from "#api/docker/multiplex.ts";
 import { get, type Route } from "#api/docker/route.ts";
@@ -73,4 +73,4 @@ const logs = async (call: Call): Promise<void> => {
   }
 };
 
-export const logRoutes: readonly Route[] = [get("/containers/{id}/logs", logs)];
+export const logRoutes: readonly Route[] = [get("/containers/{id…}/logs", logs)];

@@ -1,5 +1,5 @@
 /**
- * GET /containers/{id}/stats: a sample a second, each with the processor figures of the one before
+ * GET /containers/{id…}/stats: a sample a second, each with the processor figures of the one before
  * it, so that a client can tell a percentage from a single line.
  */
 import type { Call } from "#api/docker/call.ts";
@@ -64,4 +64,4 @@ const stats = async (call: Call): Promise<void> => {
   await (isStream ? endless(call) : single(call, isOneShot));
 };
 
-export const statsRoutes: readonly Route[] = [get("/containers/{id}/stats", stats)];
+export const statsRoutes: readonly Route[] = [get("/containers/{id…}/stats", stats)];

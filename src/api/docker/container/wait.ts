@@ -1,5 +1,5 @@
 /**
- * POST /containers/{id}/wait. The head goes out when the waiter is registered, so that a client may
+ * POST /containers/{id…}/wait. The head goes out when the waiter is registered, so that a client may
  * start the container as soon as it has read it; the body follows with the exit.
  */
 import type { Call } from "#api/docker/call.ts";
@@ -39,4 +39,4 @@ const wait = async (call: Call): Promise<void> => {
   out.end();
 };
 
-export const waitRoutes: readonly Route[] = [post("/containers/{id}/wait", wait)];
+export const waitRoutes: readonly Route[] = [post("/containers/{id…}/wait", wait)];

@@ -51,8 +51,8 @@ export const notSupportedRoutes: readonly Route[] = [
   post("/grpc", missing("BuildKit's gRPC interface is not there yet")),
   post("/auth", registry),
   get("/distribution/{name…}/json", registry),
-  get("/containers/{id}/checkpoints", checkpoints),
-  post("/containers/{id}/checkpoints", checkpoints),
-  del("/containers/{id}/checkpoints/{checkpoint}", checkpoints),
+  get("/containers/{id…}/checkpoints", checkpoints),
+  post("/containers/{id…}/checkpoints", checkpoints),
+  del("/containers/{id…}/checkpoints/{checkpoint}", checkpoints),
   options("/{rest…}", (call) => call.empty(200)),
 ];
