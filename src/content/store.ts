@@ -17,6 +17,7 @@ import { dirname, join } from "node:path";
 import type { BlobInfo, Content, Expected, Ingest, ReadRange } from "#content/content.ts";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
+import { spreadChildren } from "#lib/spread-directory.ts";
 import { type Digest, algorithmOf, hexOf, isDigest, parseDigest } from "#spec/image/digest.ts";
 
 const DOCUMENT_MAX_BYTES = 8 * 1024 * 1024;
@@ -57,7 +58,9 @@ class DirectoryContent implements Content {
     for (const algorithm of ["sha256", "sha512"]) {
       mkdirSync(join(this.blobsDirectory, algorithm), { recursive: true, mode: 0o700 });
     }
-    mkdirSync(this.#ingests, { recursive: true, mode: 0o700 });
+    const isNew = mkdirSync(this.#ingests, { recursive: true, mode: 0o700 }) !== undefined;
+    // Loaded layers are unpacked there before the snapshot store takes them over.
+    if (isNew) spreadChildren(this.#ingests);
   }
 
   path(digest: Digest): string {

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { basename } from "node:path";
 import { toNaruError } from "#lib/errors.ts";
+import { spreadChildren } from "#lib/spread-directory.ts";
 import type { Logger } from "#lib/log.ts";
 import type { MountKernel } from "#kernel/kernel.ts";
 import type { Background } from "#snapshot/background.ts";
@@ -25,11 +26,13 @@ export const currentBootId = (): string =>
 
 export const makeDirectories = (layout: Layout): void => {
   const { layers, active, ingest, views, trash, empty } = layout;
+  const isNew = !existsSync(ingest);
   mkdirSync(layout.root, { recursive: true, mode: 0o711 });
   for (const path of [layers, active, ingest, views, trash]) {
     mkdirSync(path, { recursive: true, mode: 0o711 });
   }
   for (const path of empty) mkdirSync(path, { recursive: true, mode: 0o755 });
+  if (isNew) spreadChildren(ingest, active);
 };
 
 /**
