@@ -1,0 +1,19 @@
+import { AT_LEAST_ONE, defineCommand } from "#cli/framework/command.ts";
+import { text } from "#cli/framework/flags.ts";
+import { inspectObjects } from "#cli/inspect-objects.ts";
+
+export const command = defineCommand({
+  usage: "[OPTIONS] IMAGE [IMAGE...]",
+  flags: {
+    format: text('Format output: "json" or a Go template', "f"),
+    platform: text("Inspect a specific platform of a multi-platform image"),
+  },
+  args: AT_LEAST_ONE,
+  completes: "images",
+  run: async ({ context, flags, args }) => {
+    const client = await context.client();
+    return inspectObjects(context, args, flags.format, (name) =>
+      client.call("imageInspect", { name, query: { platform: flags.platform } }),
+    );
+  },
+});

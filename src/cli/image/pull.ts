@@ -1,0 +1,39 @@
+import { defineCommand, ONE } from "#cli/framework/command.ts";
+import { bool, text } from "#cli/framework/flags.ts";
+import { pullImage } from "#cli/image/pull-image.ts";
+import { registryOf, splitReference } from "#cli/image/names.ts";
+
+/** The full name of what was pulled, for scripts. */
+const fullName = (image: string): string => {
+  const registry = registryOf(image);
+  const path = image.startsWith(`${registry}/`) ? image.slice(registry.length + 1) : image;
+  const isOfficial = registry === "docker.io" && !path.includes("/");
+  const { tag } = splitReference(path);
+  const suffix = tag === undefined && !path.includes("@") ? ":latest" : "";
+  return `${registry}/${isOfficial ? "library/" : ""}${path}${suffix}`;
+};
+
+export const command = defineCommand({
+  usage: "[OPTIONS] NAME[:TAG|@DIGEST]",
+  flags: {
+    "all-tags": bool("Download all tagged images in the repository", "a"),
+    platform: text("Set platform if server is multi-platform capable"),
+    quiet: bool("Suppress verbose output", "q"),
+  },
+  args: ONE,
+  run: async ({ context, flags, args }) => {
+    const [image = ""] = args;
+    const hasTag = splitReference(image).tag !== undefined || image.includes("@");
+    if (!hasTag && !flags["all-tags"] && !flags.quiet) {
+      await context.output.write("stdout", "Using default tag: latest\n");
+    }
+    await pullImage(context, image, {
+      platform: flags.platform ?? context.env["DOCKER_DEFAULT_PLATFORM"],
+      isQuiet: flags.quiet,
+      stream: "stdout",
+      isAllTags: flags["all-tags"],
+    });
+    context.output.line(fullName(image));
+    return 0;
+  },
+});

@@ -1,0 +1,38 @@
+import { defineCommand, ONE } from "#cli/framework/command.ts";
+import { bool, text } from "#cli/framework/flags.ts";
+import { registryAuthHeader } from "#cli/image/credentials.ts";
+import { splitReference } from "#cli/image/names.ts";
+import { showProgress } from "#cli/terminal/progress.ts";
+
+export const command = defineCommand({
+  usage: "[OPTIONS] NAME[:TAG]",
+  flags: {
+    "all-tags": bool("Push all tags of an image to the repository", "a"),
+    platform: text("Push a platform-specific manifest as a single-platform image"),
+    quiet: bool("Suppress verbose output", "q"),
+  },
+  args: ONE,
+  completes: "images",
+  run: async ({ context, flags, args }) => {
+    const [image = ""] = args;
+    const { repository, tag } = splitReference(image);
+    const client = await context.client();
+    const auth = await registryAuthHeader(context, image);
+    const response = await client.call("imagePush", {
+      name: repository,
+      query: {
+        ...(flags["all-tags"] ? {} : { tag: tag ?? "latest" }),
+        platform: flags.platform,
+      },
+      // The engine wants the header even when there is nothing to say.
+      headers: { "X-Registry-Auth": Buffer.from("{}").toString("base64url"), ...auth },
+    });
+    await showProgress(response.body, {
+      output: context.output,
+      stream: "stdout",
+      isQuiet: flags.quiet,
+    });
+    if (flags.quiet) context.output.line(image);
+    return 0;
+  },
+});
