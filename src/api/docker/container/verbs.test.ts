@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 
 import { fakeRecord } from "#api/docker/record.fake.ts";
+import { NaruError } from "#lib/errors.ts";
 import { serve, type TestServer, until } from "#api/docker/server.fake.ts";
 
 let server: TestServer;
@@ -133,6 +134,16 @@ test("create: name, platform, warnings, and what older versions meant", async ()
   expect(await create("", { Healthcheck: { StartInterval: 5 } }, 43)).toMatchObject({
     request: { Healthcheck: {} },
   });
+});
+
+test("create: only a missing image is 404, which clients answer with a pull", async () => {
+  const create = async (message: string) => {
+    server.backend.failure = new NaruError("not_found", message);
+    return (await call("POST /containers/create", { Image: "x" })).status;
+  };
+  expect(await create("No such image: x:latest")).toBe(404);
+  expect(await create("No such container: gone")).toBe(400);
+  expect(await create("network gone not found")).toBe(400);
 });
 
 test("verbs that answer with a status", async () => {

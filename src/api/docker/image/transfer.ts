@@ -150,14 +150,21 @@ const bootstrap = async (call: Call): Promise<void> => {
   );
 };
 
-const missing =
-  (what: string): Handler =>
-  () => {
-    throw new NaruError(
-      "not_implemented",
-      `${what} is not there yet: naru does not talk to registries`,
-    );
-  };
+const noRegistries = (what: string): NaruError =>
+  new NaruError("not_implemented", `${what} is not there yet: naru does not talk to registries`);
+
+const push = (call: Call): void => {
+  const tag = call.query.text("tag");
+  const name = tag === "" ? call.name : `${call.name}:${tag}`;
+  if (call.backend.images.find(name) === undefined) {
+    throw new NaruError("not_found", `An image does not exist locally with the tag: ${call.name}`);
+  }
+  throw noRegistries("pushing images");
+};
+
+const search = (): void => {
+  throw noRegistries("searching for images");
+};
 
 export const transferRoutes: readonly Route[] = [
   post("/images/create", create),
@@ -166,11 +173,11 @@ export const transferRoutes: readonly Route[] = [
     "/images/get",
     save((call) => call.query.all("names").flatMap((text) => text.split(","))),
   ),
-  get("/images/search", missing("searching for images")),
+  get("/images/search", search),
   get(
     "/images/{name…}/get",
     save((call) => [call.name]),
   ),
-  post("/images/{name…}/push", missing("pushing images")),
+  post("/images/{name…}/push", push),
   post("/naru/images/bootstrap", bootstrap),
 ];
