@@ -1,7 +1,9 @@
 /** docker cp, export, diff and sizes: reading and writing a container's tree from outside. */
+import { statSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { Containers } from "#container/containers.ts";
+import { ensureWorkingDirectory } from "#container/working-directory.ts";
 import type { Engine } from "#container/engine.ts";
 import type { ChangeResponse } from "#spec/docker/container.ts";
 
@@ -9,12 +11,33 @@ import type { ChangeResponse } from "#spec/docker/container.ts";
  * Holds the container's root mounted: a running one's is; a stopped one's is mounted for as long as
  * somebody reads. Counted, so that two readers do not unmount each other.
  */
+const O_PATH = 0o10000000;
+
+/** The volumes and host directories of a container that does not run, where it would see them. */
+const bindMounts = (engine: Engine, record: ContainerRecord, rootfs: string): void => {
+  const { kernel } = engine.deps;
+  for (const mount of record.mounts) {
+    if (mount.Type !== "volume" && mount.Type !== "bind") continue;
+    if (statSync(mount.Source, { throwIfNoEntry: false })?.isDirectory() !== true) continue;
+    ensureWorkingDirectory(kernel, rootfs, mount.Destination);
+    const target = kernel.openInRoot(rootfs, mount.Destination, O_PATH);
+    try {
+      kernel.mount(mount.Source, kernel.fdPath(target), "", ["bind", "rec"]);
+    } finally {
+      kernel.close(target);
+    }
+  }
+};
+
 export class MountedRoots {
   readonly #readers = new Map<string, number>();
 
   acquire(engine: Engine, record: ContainerRecord): { readonly path: string } & Disposable {
     const path = engine.deps.snapshots.mount(record.id);
-    this.#readers.set(record.id, (this.#readers.get(record.id) ?? 0) + 1);
+    const readers = (this.#readers.get(record.id) ?? 0) + 1;
+    this.#readers.set(record.id, readers);
+    // Unmounting the root takes these with it.
+    if (readers === 1 && !isLive(record.state)) bindMounts(engine, record, path);
     let isReleased = false;
     return {
       path,
@@ -93,7 +116,7 @@ const assertWritable = (record: ContainerRecord, path: string): void => {
   }
 };
 
-/** A running container's own view, its mounts included; of a stopped one the root alone. */
+/** A running container's own view, its tmpfs included; of a stopped one the mounted root. */
 const located = (record: ContainerRecord, rootfs: string): string =>
   isLive(record.state) ? `/proc/${record.state.process.pid}/root` : rootfs;
 

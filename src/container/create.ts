@@ -1,5 +1,6 @@
 /** POST /containers/create: from a request to a record, its writable layer and its volumes. */
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { now, randomHex } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
@@ -37,14 +38,25 @@ const warningsOf = (engine: Engine, host: HostConfig): string[] => {
   return warnings;
 };
 
-/** Joined namespaces are checked by name now and resolved again at each start. */
-const checkJoined = (engine: Engine, host: HostConfig): void => {
-  for (const mode of [host.NetworkMode, host.PidMode, host.IpcMode]) {
-    if (mode.startsWith("container:")) engine.states.get(mode.slice(10));
-  }
+/** Who shares the host's or another container's names has no hostname of its own. */
+const sharedHostname = (
+  engine: Engine,
+  host: HostConfig,
+  request: CreateRequest,
+): { Hostname?: string; Domainname?: string } => {
   const mode = parseNetworkMode(host.NetworkMode);
-  if (mode.kind === "named") engine.deps.network.get(mode.network);
+  if (mode.kind === "container") {
+    const owner = engine.states.list().find((record) => matchesContainer(record, mode.container));
+    return owner === undefined
+      ? {}
+      : { Hostname: owner.config.Hostname, Domainname: owner.config.Domainname };
+  }
+  const isHosts = mode.kind === "host" || host.UTSMode === "host";
+  return isHosts && !request.Hostname ? { Hostname: hostname() } : {};
 };
+
+const matchesContainer = (record: ContainerRecord, text: string): boolean =>
+  record.name === text || (text.length >= 12 && record.id.startsWith(text));
 
 const buildRecord = (
   engine: Engine,
@@ -53,13 +65,15 @@ const buildRecord = (
   request: CreateRequest,
   image: ImageRecord,
 ): ContainerRecord => {
-  const config = normalizeConfig(request, image.config.config ?? {}, id);
   const hostConfig = normalizeHostConfig(request.HostConfig, engine.deps.facts);
+  const config = {
+    ...normalizeConfig(request, image.config.config ?? {}, id),
+    ...sharedHostname(engine, hostConfig, request),
+  };
   validateNetworking(request, hostConfig, config);
   validateLogConfig(hostConfig.LogConfig);
   parseSecurityOptions(hostConfig.SecurityOpt, hostConfig.Privileged);
   capabilitiesOf(engine.deps.facts, hostConfig);
-  checkJoined(engine, hostConfig);
   const argv = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {
     id,
@@ -122,7 +136,9 @@ export const createContainer = async (
 
   await using undo = new AsyncDisposableStack();
   failpoint("create.before-snapshot");
-  engine.deps.snapshots.prepare(id, image.chainId);
+  const { upper } = engine.deps.snapshots.prepare(id, image.chainId);
+  // Programs look for this file to learn that they run in a container.
+  writeFileSync(`${upper}/.dockerenv`, "", { mode: 0o755 });
   undo.defer(() => engine.deps.snapshots.remove(id));
   failpoint("create.after-snapshot");
   mkdirSync(engine.directoryOf(id), { recursive: true, mode: 0o710 });

@@ -7,6 +7,7 @@ import { ContainerStates } from "#container/state.ts";
 import { MountedRoots } from "#container/archive.ts";
 import { Execs } from "#container/exec.ts";
 import { HealthMonitor } from "#container/health.ts";
+import { LogRotation } from "#container/log-rotation.ts";
 import { StdioSessions } from "#container/stdio-sessions.ts";
 import { Waiters } from "#container/waiters.ts";
 import type { Runtime } from "#runtime/runtime.ts";
@@ -23,6 +24,7 @@ export class Engine {
   readonly roots = new MountedRoots();
   readonly execs = new Execs();
   readonly health = new HealthMonitor();
+  readonly rotation = new LogRotation();
   /** Restarts of a policy that wait for their back-off, or the delay before the present run. */
   readonly restarts = new Map<
     string,

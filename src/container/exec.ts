@@ -111,6 +111,11 @@ export const launchExec = async (
       isTty: exec.isTty,
       hasStdin: exec.request.AttachStdin ?? false,
       isDetached: options.isDetached,
+      explain: (text) => {
+        const cause = new NaruError("failed_precondition", text.trim());
+        const { error, exitCode } = explainExecFailure(cause, exec.request.Cmd?.[0] ?? "");
+        return { message: error.message, exitCode };
+      },
     });
     exec.process = process;
     failpoint("exec.after-start");

@@ -11,7 +11,8 @@ import type { Engine } from "#container/engine.ts";
 import { removeRecord } from "#container/remove.ts";
 import { afterExit } from "#container/restart-policy.ts";
 import { startContainer } from "#container/start.ts";
-import { disconnected, releaseNetwork } from "#container/start-network.ts";
+import { emitVolumes } from "#container/volume-events.ts";
+import { disconnected, emitDisconnected, releaseNetwork } from "#container/start-network.ts";
 import type { ExitNotice } from "#runtime/runtime.ts";
 
 const msBetween = (from: string, to: string): number =>
@@ -100,6 +101,7 @@ export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<vo
     previousDelayMs: engine.restarts.get(record.id)?.delayMs ?? 0,
   });
   engine.health.stop(record.id);
+  engine.rotation.stop(record.id);
   engine.execs.onContainerExit(record.id);
   const { sandbox: _released, ...kept } = record;
   const stopped = engine.replace({
@@ -110,6 +112,8 @@ export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<vo
   failpoint("exit.after-row");
   if (ended.isOomKilled) engine.emit(stopped, "oom");
   engine.emit(stopped, "die", { exitCode: String(notice.exitCode) });
+  emitDisconnected(engine, record);
+  emitVolumes(engine, record, "unmount");
   engine.waiters.onExit(stopped);
   engine.follow(record.id, "release what the process held", () => releaseProcess(engine, record));
   if (next.restarts) {

@@ -89,6 +89,7 @@ const streamVerbs = (engine: Engine) => {
 export const createContainers = (deps: ContainerDependencies): ContainerService => {
   const engine = new Engine(deps);
   engine.whenStarted((record) => engine.health.start(engine, record));
+  engine.whenStarted((record) => engine.rotation.start(engine, record));
   engine.whenStarted((record) => watchMonitor(engine, record));
   for (const runtime of deps.runtimes.values()) {
     runtime.onExit((notice) => {
@@ -121,6 +122,7 @@ export const createContainers = (deps: ContainerDependencies): ContainerService 
     close: async () => {
       engine.closing.abort();
       engine.health.close();
+      engine.rotation.close();
       for (const { abort } of engine.restarts.values()) abort.abort();
       for (const runtime of deps.runtimes.values()) runtime.close();
       await engine.settled();

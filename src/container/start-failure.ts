@@ -16,20 +16,22 @@ const execFailure = (
   name: string,
 ): { message: string; exitCode: number } | undefined => {
   const quoted = JSON.stringify(name);
-  if (/executable file .*not found in \$?PATH|executable file not found/i.test(text)) {
+  const isPath = name.includes("/");
+  if (!isPath && /executable file .*not found in \$?PATH|executable file not found/i.test(text)) {
     return {
       message: `exec: ${quoted}: executable file not found in $PATH: unknown`,
       exitCode: 127,
     };
   }
+  const isMissing = /no such file or directory|executable file .*not found/i.test(text);
   const isExec = /\bexec|open executable|find_executable|executable/i.test(text);
-  if (isExec && /no such file or directory/i.test(text)) {
+  if (isExec && isMissing) {
     return {
       message: `exec: ${quoted}: stat ${name}: no such file or directory: unknown`,
       exitCode: 127,
     };
   }
-  if (isExec && /permission denied/i.test(text)) {
+  if (isExec && /permission denied|operation not permitted/i.test(text)) {
     return { message: `exec: ${quoted}: permission denied: unknown`, exitCode: 126 };
   }
   if (isExec && /is a directory/i.test(text)) {

@@ -62,6 +62,28 @@ export const connectNetwork = async (
   }
 };
 
+const emitNetwork = (
+  engine: Engine,
+  record: ContainerRecord,
+  action: "connect" | "disconnect",
+): void => {
+  for (const [name, endpoint] of Object.entries(record.endpoints)) {
+    if (endpoint.NetworkID === "") continue;
+    const type = engine.deps.network.get(endpoint.NetworkID).driver;
+    engine.deps.events.publish({
+      Type: "network",
+      Action: action,
+      Actor: { ID: endpoint.NetworkID, Attributes: { container: record.id, name, type } },
+    });
+  }
+};
+
+/** Told when the process runs, and when it has ended. */
+export const emitConnected = (engine: Engine, record: ContainerRecord): void =>
+  emitNetwork(engine, record, "connect");
+export const emitDisconnected = (engine: Engine, record: ContainerRecord): void =>
+  emitNetwork(engine, record, "disconnect");
+
 export const releaseNetwork = (engine: Engine, record: ContainerRecord): void => {
   if (record.sandbox === undefined) return;
   engine.deps.network.unpublish(record.id);

@@ -9,7 +9,8 @@ import { failpoint } from "#lib/failpoint.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { removeRecord } from "#container/remove.ts";
-import { connectNetwork, releaseNetwork } from "#container/start-network.ts";
+import { emitVolumes } from "#container/volume-events.ts";
+import { connectNetwork, emitConnected, releaseNetwork } from "#container/start-network.ts";
 import { runtimeConfigOf } from "#container/start-config.ts";
 import { explainStartFailure } from "#container/start-failure.ts";
 import type { CreatedProcess } from "#runtime/runtime.ts";
@@ -131,5 +132,8 @@ export const startContainer = async (
   }
   undo.move();
   failpoint("start.after-row");
-  engine.emit(engine.current(id), "start");
+  const started = engine.current(id);
+  emitConnected(engine, started);
+  emitVolumes(engine, started, "mount");
+  engine.emit(started, "start");
 };

@@ -4,6 +4,7 @@ import { cpus } from "node:os";
 import type { Logger } from "#lib/log.ts";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
 import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
+import { watchKernel } from "#kernel/directory-watch.ts";
 import { setHairpin } from "#kernel/bridge-port.ts";
 import type { Kernel } from "#kernel/kernel.ts";
 import { createLinkKernel } from "#kernel/link.ts";
@@ -97,12 +98,15 @@ const buildRuntimes = ({ config, kernel, tools }: RoomInputs): Map<string, Runti
   new Map(
     [...tools.runtimes].map(([name, path]) => [
       name,
-      createRuntime(kernel, {
-        root: `${config.execRoot}/runtime/${name}`,
-        conmonPath: tools.conmon,
-        runtimePath: path,
-        runtimeName: name,
-      }),
+      createRuntime(
+        { ...kernel, ...watchKernel },
+        {
+          root: `${config.execRoot}/runtime/${name}`,
+          conmonPath: tools.conmon,
+          runtimePath: path,
+          runtimeName: name,
+        },
+      ),
     ]),
   );
 

@@ -9,7 +9,7 @@ import { NaruError } from "#lib/errors.ts";
 export type SqlValue = string | number | bigint | boolean | null | Uint8Array;
 export type Row = Record<string, SqlValue>;
 
-/** One step of the schema. Steps are only ever appended; a released step is never edited. */
+/** One step of the schema. Ids are unique over all rooms; a released step is never edited. */
 export interface Migration {
   readonly id: number;
   readonly sql: string;
@@ -26,20 +26,23 @@ export interface Database {
   close(): void;
 }
 
+/** Rooms add their steps independently: which ones a file has is a set, not a counter. */
 const migrate = (sqlite: SqliteDatabase, migrations: readonly Migration[], path: string): void => {
-  const row = sqlite.query("PRAGMA user_version").get() as { user_version: number };
-  const newest = migrations.at(-1)?.id ?? 0;
-  if (row.user_version > newest) {
+  sqlite.run("CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY)");
+  const rows = sqlite.query("SELECT id FROM migrations").all() as { id: number }[];
+  const applied = new Set(rows.map((row) => row.id));
+  const unknown = [...applied].filter((id) => !migrations.some((step) => step.id === id));
+  if (unknown.length > 0) {
     throw new NaruError(
       "failed_precondition",
-      `database "${path}" has schema ${row.user_version}, this naru knows up to ${newest}: it was written by a newer naru, use that one`,
+      `database "${path}" has schema steps ${unknown.join(", ")} that this naru does not know: it was written by a newer naru, use that one`,
     );
   }
   for (const migration of migrations) {
-    if (migration.id <= row.user_version) continue;
+    if (applied.has(migration.id)) continue;
     sqlite.transaction(() => {
       sqlite.run(migration.sql);
-      sqlite.run(`PRAGMA user_version = ${migration.id}`);
+      sqlite.query("INSERT INTO migrations (id) VALUES (?)").run(migration.id);
     })();
   }
 };

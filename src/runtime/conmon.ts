@@ -116,7 +116,8 @@ const failureOf = async (
   number: number,
   stderr: ReadableStream,
 ): Promise<NaruError> => {
-  const message = answer.message ?? ((await new Response(stderr).text()) || "conmon ended without a word");
+  const message =
+    answer.message ?? ((await new Response(stderr).text()) || "conmon ended without a word");
   return new NaruError("failed_precondition", message.trim(), { details: { number } });
 };
 

@@ -2,7 +2,8 @@
  * Further processes in a running container. Without a terminal and with a client attached the
  * runtime is a direct child (no monitor: fastest); with a terminal, or detached, conmon keeps it.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { sleep } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { SocketKernel } from "#kernel/kernel.ts";
 import { attachStdio } from "#runtime/attach.ts";
@@ -11,10 +12,17 @@ import { writeControl } from "#runtime/control.ts";
 import type { OutputChunk } from "#runtime/output.ts";
 import type { ExecOptions, ExecProcess, Stdio } from "#runtime/runtime.ts";
 
+/**
+ * Both streams as they come. What the runtime itself says before the process runs (`hasStarted`) is
+ * held back: it is no output of the process, but the reason why there is none (`onFailure`).
+ */
 async function* interleave(
   stdout: ReadableStream<Uint8Array>,
   stderr: ReadableStream<Uint8Array>,
+  hasStarted: () => boolean,
+  onFailure: (text: string) => string,
 ): AsyncGenerator<OutputChunk> {
+  const held: Uint8Array[] = [];
   const readers = [
     { stream: 1 as const, reader: stdout.getReader() },
     { stream: 2 as const, reader: stderr.getReader() },
@@ -31,12 +39,23 @@ async function* interleave(
         continue;
       }
       pending.set(index, next(index));
+      if (!hasStarted()) {
+        held.push(result.value);
+        continue;
+      }
+      for (const bytes of held.splice(0)) yield { stream: 2, bytes };
       yield { stream: readers[index]?.stream ?? 1, bytes: result.value };
     }
+    if (held.length === 0) return;
+    if (hasStarted()) yield { stream: 2, bytes: Buffer.concat(held) };
+    else yield { stream: 1, bytes: Buffer.from(onFailure(Buffer.concat(held).toString("utf8"))) };
   } finally {
     for (const { reader } of readers) void reader.cancel().catch(() => undefined);
   }
 }
+
+const FAILURE_READ_MS = 1000;
+const NOT_STARTED_CODE = 126;
 
 const readPid = (path: string): number => {
   try {
@@ -70,9 +89,17 @@ const directExec = (
     stdout: "pipe",
     stderr: "pipe",
   });
+  let failure: { message: string; exitCode: number } | undefined;
+  const failed = Promise.withResolvers<void>();
+  let isStarted = false;
+  const hasStarted = (): boolean => (isStarted ||= existsSync(pidFile));
   const sink = typeof child.stdin === "object" ? child.stdin : undefined;
   const stdio: Stdio = {
-    output: interleave(child.stdout, child.stderr),
+    output: interleave(child.stdout, child.stderr, hasStarted, (text) => {
+      failure = options.explain(text);
+      failed.resolve();
+      return `${failure.message}\r\n`;
+    }),
     write: async (bytes) => {
       void sink?.write(bytes);
       await sink?.flush();
@@ -80,7 +107,14 @@ const directExec = (
     closeStdin: () => void sink?.end(),
     close: () => void sink?.end(),
   };
-  const exited = child.exited.finally(() => rmSync(directory, { recursive: true, force: true }));
+  const exited = child.exited
+    .then(async (code) => {
+      if (hasStarted()) return code;
+      // The reader of the output learns the reason; one that is gone is not waited for.
+      await Promise.race([failed.promise, sleep(FAILURE_READ_MS)]);
+      return failure?.exitCode ?? NOT_STARTED_CODE;
+    })
+    .finally(() => rmSync(directory, { recursive: true, force: true }));
   return { pid: () => readPid(pidFile), stdio, exited, resize: () => undefined };
 };
 

@@ -1,5 +1,6 @@
 /** Exit files: conmon writes `<directory>/<id>` with the exit code; its mtime is the time of the end. */
-import { type FSWatcher, existsSync, readFileSync, statSync, unlinkSync, watch } from "node:fs";
+import { existsSync, readFileSync, statSync, unlinkSync } from "node:fs";
+import type { WatchKernel } from "#kernel/directory-watch.ts";
 import { formatInstant } from "#lib/clock.ts";
 import type { ExitNotice } from "#runtime/runtime.ts";
 
@@ -7,13 +8,13 @@ export class ExitFiles {
   readonly #directory: string;
   readonly #listeners: ((notice: ExitNotice) => void)[] = [];
   readonly #told = new Set<string>();
-  readonly #watcher: FSWatcher;
+  readonly #watch: Disposable;
 
-  constructor(directory: string) {
+  constructor(directory: string, kernel: WatchKernel) {
     this.#directory = directory;
     // conmon writes a temporary name and renames it: the file is whole when it is seen.
-    this.#watcher = watch(directory, (_, name) => {
-      if (typeof name === "string" && !name.includes(".")) this.#tell(name);
+    this.#watch = kernel.watchDirectory(directory, (change, name) => {
+      if (change === "appeared" && !name.includes(".")) this.#tell(name);
     });
   }
 
@@ -41,7 +42,7 @@ export class ExitFiles {
   }
 
   close(): void {
-    this.#watcher.close();
+    this.#watch[Symbol.dispose]();
   }
 
   #tell(id: string): void {

@@ -13,6 +13,7 @@ import {
 import { sleep } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { ProcessKernel, SocketKernel } from "#kernel/kernel.ts";
+import type { WatchKernel } from "#kernel/directory-watch.ts";
 import { attachStdio } from "#runtime/attach.ts";
 import { type ConmonPaths, runConmon } from "#runtime/conmon.ts";
 import { writeControl } from "#runtime/control.ts";
@@ -23,7 +24,7 @@ import type { CreateOptions, CreatedProcess, Runtime, RuntimeOptions } from "#ru
 const START_ATTEMPT_MS = 0.5;
 const START_TIMEOUT_MS = 10_000;
 
-type RuntimeKernel = ProcessKernel & SocketKernel;
+type RuntimeKernel = ProcessKernel & SocketKernel & WatchKernel;
 
 const socketNameOf = (id: string): string => id.slice(0, 32);
 
@@ -85,7 +86,7 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
   for (const directory of [paths.state, paths.exits, paths.sockets, `${options.root}/exec`]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
-  const exits = new ExitFiles(paths.exits);
+  const exits = new ExitFiles(paths.exits, kernel);
 
   const create = async (request: CreateOptions): Promise<CreatedProcess> => {
     exits.forget(request.id);

@@ -61,6 +61,8 @@ export interface ExecOptions {
   readonly isTty: boolean;
   readonly hasStdin: boolean;
   readonly isDetached: boolean;
+  /** What the runtime's words mean when the process could not be started. */
+  readonly explain: (text: string) => { readonly message: string; readonly exitCode: number };
 }
 
 export interface ExecProcess {

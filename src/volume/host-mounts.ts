@@ -57,8 +57,11 @@ export class HostMounts {
     this.#active.set(record.name, users.add(containerId));
   }
 
-  /** Binds `subpath` of `tree` for this container and returns where; links never lead out of the tree. */
-  bindInside(containerId: string, tree: string, subpath: string): string {
+  /**
+   * Binds `subpath` of `tree` for this container and returns where; links never lead out of the tree.
+   * `isFlat`: without what is mounted below (crun binds recursively even when told "bind").
+   */
+  bindInside(containerId: string, tree: string, subpath: string, isFlat = false): string {
     const { root, kernel } = this.#options;
     const fd = this.#open(tree, subpath);
     try {
@@ -68,7 +71,7 @@ export class HostMounts {
       mkdirSync(`${root}/${containerId}`, { recursive: true, mode: 0o700 });
       if (statSync(kernel.fdPath(fd)).isDirectory()) mkdirSync(target);
       else writeFileSync(target, "");
-      kernel.mount(kernel.fdPath(fd), target, "", ["bind", "rec"]);
+      kernel.mount(kernel.fdPath(fd), target, "", isFlat ? ["bind"] : ["bind", "rec"]);
       // What is done to the copy must not happen to the tree it was bound from.
       kernel.mount("", target, "", ["private", "rec"]);
       return target;

@@ -5,7 +5,7 @@ import type { Logger } from "#lib/log.ts";
 import type { VolumeRows } from "#metadata/volumes.ts";
 import type { MountPoint } from "#spec/docker/container.ts";
 import { type Filters, booleanFilter, matchesLabels } from "#spec/docker/filters.ts";
-import type { HostConfig } from "#spec/docker/host-config.ts";
+import type { HostConfig, Mount } from "#spec/docker/host-config.ts";
 import type { VolumeCreateRequest, VolumeResponse } from "#spec/docker/volume.ts";
 import type { RuntimeMount } from "#spec/runtime/config.ts";
 import { diskUsage } from "#volume/disk-usage.ts";
@@ -178,7 +178,7 @@ export class LocalVolumes implements Volumes {
     switch (point.Type) {
       case "bind":
         requireSource(point, spec === undefined || spec.BindOptions?.CreateMountpoint === true);
-        return bindOf(point, spec, point.Source);
+        return bindOf(point, spec, this.#bindSource(containerId, point, spec));
       case "volume":
         return bindOf(
           point,
@@ -196,6 +196,11 @@ export class LocalVolumes implements Volumes {
       case "cluster":
         throw new NaruError("not_implemented", `mounts of type "${point.Type}" are not supported`);
     }
+  }
+
+  #bindSource(containerId: string, point: MountPoint, spec: Mount | undefined): string {
+    if (spec?.BindOptions?.NonRecursive !== true) return point.Source;
+    return this.#hostMounts.bindInside(containerId, point.Source, "", true);
   }
 
   #volumePath(containerId: string, point: MountPoint, subpath: string | undefined): string {

@@ -1,0 +1,37 @@
+/** Rotation of a running container's log: by rename, then conmon opens its path anew. */
+import type { ContainerRecord } from "#container/container.ts";
+import type { Engine } from "#container/engine.ts";
+import { rotationPolicy } from "#log/options.ts";
+import { keepRotated } from "#log/rotate.ts";
+
+export class LogRotation {
+  readonly #running = new Map<string, AbortController>();
+
+  start(engine: Engine, record: ContainerRecord): void {
+    if (record.logPath === "") return;
+    this.stop(record.id);
+    const abort = new AbortController();
+    this.#running.set(record.id, abort);
+    const runtime = engine.runtimeOf(record);
+    const options = {
+      path: record.logPath,
+      policy: rotationPolicy(record.hostConfig.LogConfig.Config),
+      reopen: () => runtime.reopenLog(engine.bundleOf(record.id)),
+    };
+    void keepRotated(options, abort.signal).catch((error: unknown) => {
+      // The process may end between the rename and the reopen: there is no writer then.
+      if (abort.signal.aborted || engine.runtimeOf(record).pastExit(record.id) !== undefined)
+        return;
+      engine.deps.log.warn("log rotation stopped", { container: record.id, error: String(error) });
+    });
+  }
+
+  stop(id: string): void {
+    this.#running.get(id)?.abort();
+    this.#running.delete(id);
+  }
+
+  close(): void {
+    for (const id of this.#running.keys()) this.stop(id);
+  }
+}
