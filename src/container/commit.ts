@@ -7,7 +7,7 @@ import type { ContainerRecord } from "#container/container.ts";
 import type { CommitRequest } from "#container/containers.ts";
 import type { Engine } from "#container/engine.ts";
 import { mergeEnv } from "#container/runtime-config/process.ts";
-import type { NewLayer } from "#image/image.ts";
+import type { LayerTar } from "#image/image.ts";
 import { applyChanges } from "#spec/image/change.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 
@@ -27,21 +27,13 @@ const frozen = async (
   };
 };
 
-const layerOf = async (engine: Engine, record: ContainerRecord): Promise<NewLayer> => {
+/** The changes as a tar, which the image takes over; disposing removes what it did not take. */
+const layerOf = async (engine: Engine, record: ContainerRecord): Promise<LayerTar & Disposable> => {
   const { snapshots, temporary } = engine.deps;
   mkdirSync(temporary, { recursive: true, mode: 0o700 });
-  const file = `${temporary}/commit-${randomHex(8)}.tar`;
-  try {
-    const diff = await snapshots.diffTar(record.id, file, diffOptionsOf(record));
-    const layer = await snapshots.unpack({
-      parent: record.imageChainId,
-      source: { path: file },
-      diffId: diff.diffId,
-    });
-    return { diffId: diff.diffId, chainId: layer.chainId, sizeBytes: layer.sizeBytes };
-  } finally {
-    rmSync(file, { force: true });
-  }
+  const path = `${temporary}/commit-${randomHex(8)}.tar`;
+  const { diffId } = await snapshots.diffTar(record.id, path, diffOptionsOf(record));
+  return { path, diffId, [Symbol.dispose]: () => rmSync(path, { force: true }) };
 };
 
 /** What the request overrides, then the Dockerfile instructions of `changes`. */
@@ -70,7 +62,7 @@ export const commitContainer = (
     const record = engine.current(id);
     const config = configOf(record, request);
     await using _pause = await frozen(engine, record, request.pause);
-    const layer = await layerOf(engine, record);
+    using layer = await layerOf(engine, record);
     failpoint("commit.after-layer");
     failpoint("commit.before-row");
     const image = await engine.deps.images.createFromLayer({

@@ -42,6 +42,7 @@ const stopSignal = (log: Logger): Promise<void> => {
 };
 
 const startRooms = async (rooms: Rooms): Promise<void> => {
+  await rooms.images.restore();
   await rooms.network.start();
   await rooms.volumes.start();
   await rooms.containers.restore();
@@ -75,9 +76,6 @@ const serve = async (config: DaemonConfig, log: Logger): Promise<void> => {
   const stopped = stopSignal(log);
   writeSync(STDOUT, `ready ${listeners.map((listener) => listener.address).join(" ")}\n`);
   notifyReady();
-  void rooms.images.collect().catch((error: unknown) => {
-    log.error("could not collect unused layers", { error: String(error) });
-  });
   await stopped;
   notifyStopping();
 };

@@ -107,22 +107,29 @@ export interface SavedArchive extends Disposable {
   stream(signal: AbortSignal): ReadableStream<Uint8Array>;
 }
 
-/** A layer as it comes out of a commit or a build step. */
+/** A layer that is in the snapshot store already, as a build step leaves it. */
 export interface NewLayer {
   readonly diffId: Digest;
-  /** Already in the snapshot store under the chainID of all layers below it and this one. */
+  /** The chainID of all layers below it and this one. */
   readonly chainId: Digest;
   /** Unpacked bytes. */
   readonly sizeBytes: number;
-  /** The layer's tar as a blob of content; absent when it can be made again from the snapshot. */
+  /** Its tar as a blob of content. Without one the image cannot be saved or pushed. */
   readonly blob?: Descriptor;
+}
+
+/** A layer as a plain tar, as a commit makes it. */
+export interface LayerTar {
+  readonly diffId: Digest;
+  /** On the file system of the content store, which takes it over; the caller's when this fails. */
+  readonly path: string;
 }
 
 export interface CreateFromLayer {
   /** Image below; undefined = from scratch. */
   readonly parent: Digest | undefined;
   /** undefined: only the config changes (an empty layer in the history). */
-  readonly layer: NewLayer | undefined;
+  readonly layer: NewLayer | LayerTar | undefined;
   readonly config: Partial<ContainerConfig>;
   readonly createdBy?: string;
   readonly author?: string;
@@ -131,6 +138,7 @@ export interface CreateFromLayer {
   readonly container?: string;
   readonly reference?: string;
   readonly platform?: Platform;
+  readonly signal?: AbortSignal;
 }
 
 /** An image whose parts are all stored: what pull and build end with. */

@@ -39,7 +39,7 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     load: (source, options) => loadImages(dependencies, source, options),
     save: (names, signal) => saveImages(dependencies, catalog, names, signal),
     import: (source, options) => importImage(dependencies, source, options),
-    createFromLayer: async (request) => createFromLayer(dependencies, catalog, request),
+    createFromLayer: (request) => createFromLayer(dependencies, catalog, request),
     provide: (name) =>
       isHello(name) ? making.run("hello", () => createHello(dependencies)) : undefined,
     bootstrap: (target, options) => bootstrapImage(dependencies, target, options),

@@ -366,6 +366,43 @@ test("import makes an image of one layer", async () => {
   expect(await failureOf(bad)).toContain("RUN is not a valid change command");
 });
 
+test("a container's changes on top of an image", async () => {
+  const base = await fake.add("base", { references: ["base"] });
+  const path = join(fake.root, "content/changes.tar");
+  const changes = layer("changed");
+  await Bun.write(path, changes);
+  const request = {
+    parent: base,
+    config: { Cmd: ["sh"] },
+    message: "why",
+    author: "me",
+    reference: "top:1",
+  };
+  const id = await fake.images.createFromLayer({
+    ...request,
+    layer: { diffId: digestOf(changes), path },
+  });
+  const { config, parent, chainId } = fake.images.get("top:1");
+  expect(parent).toBe(base);
+  expect(chainId).toBe(digestOf(`${digestOf("tar of base")} ${digestOf(changes)}`));
+  expect(config).toMatchObject({ author: "me", comment: "why", config: { Cmd: ["sh"] } });
+  expect(config.history).toHaveLength(2);
+  using saved = await fake.images.save([id], new AbortController().signal);
+  expect(saved.sizeBytes).toBeGreaterThan(changes.length);
+  const wrong = fake.images.createFromLayer({
+    ...request,
+    reference: "x",
+    layer: { diffId: digestOf("x"), path: join(fake.root, "nope") },
+  });
+  expect(await failureOf(wrong)).toContain("ENOENT");
+  const again = await fake.images.createFromLayer({
+    ...request,
+    reference: "config:1",
+    layer: undefined,
+  });
+  expect(fake.images.get(again).chainId).toBe(digestOf("tar of base"));
+});
+
 test("what was saved loads again, byte for byte", async () => {
   const layers = [layer("one"), layer("two")];
   await load(tar(...dockerItems(layers, ["app:1", "reg.io/team/app:2"])));

@@ -28,6 +28,16 @@ const repairImage = async (
   return count;
 };
 
+/** A daemon that cannot clean up can still serve. */
+const tryCollect = async (dependencies: ImageDependencies, catalog: Catalog): Promise<number> => {
+  try {
+    return (await collect(dependencies, catalog)).layers;
+  } catch (error) {
+    dependencies.log.error("could not collect unused layers", { error: String(error) });
+    return 0;
+  }
+};
+
 /** See `Images.restore`. */
 export const restoreImages = async (
   dependencies: ImageDependencies,
@@ -49,8 +59,8 @@ export const restoreImages = async (
       });
     }
   }
-  const { layers } = await collect(dependencies, catalog);
-  const result = { sweptIngests, removedLayers: layers, unpackedLayers, brokenImages };
-  if (sweptIngests + layers + unpackedLayers > 0) log.info("put images right", result);
+  const removedLayers = await tryCollect(dependencies, catalog);
+  const result = { sweptIngests, removedLayers, unpackedLayers, brokenImages };
+  if (sweptIngests + removedLayers + unpackedLayers > 0) log.info("put images right", result);
   return result;
 };
