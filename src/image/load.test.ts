@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { configOf, dockerItems, type Item, layer, source, tar } from "#image/archive.fake.ts";
 import type { LoadEvent } from "#image/image.ts";
 import { loadEventText } from "#image/image.ts";
 import { type FakeImages, createFakeImages, failureOf } from "#image/images.fake.ts";
-import { NO_XATTRS, type TarEntryType } from "#lib/tar/entry.ts";
-import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 import { type Digest, digestOf, hexOf } from "#spec/image/digest.ts";
 import { OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST } from "#spec/image/media-type.ts";
 import { parsePlatform } from "#spec/image/platform.ts";
@@ -15,51 +14,6 @@ beforeEach(() => {
   fake = createFakeImages();
 });
 afterEach(() => fake[Symbol.dispose]());
-
-interface Item {
-  readonly name: string;
-  readonly content?: string | Uint8Array;
-  readonly type?: TarEntryType;
-  readonly link?: string;
-}
-
-const header = (name: string, type: TarEntryType, size: number, linkName = ""): Uint8Array =>
-  tarHeader({
-    type,
-    name,
-    linkName,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    userName: "",
-    groupName: "",
-    size,
-    mtime: { seconds: 0, nanoseconds: 0 },
-    deviceMajor: 0,
-    deviceMinor: 0,
-    xattrs: NO_XATTRS,
-  });
-
-const tar = (...items: Item[]): Uint8Array =>
-  Buffer.concat([
-    ...items.flatMap(({ name, content = "", type = "file", link = "" }) => {
-      const bytes = Buffer.from(content as string);
-      return [header(name, type, bytes.length, link), bytes, tarPadding(bytes.length)];
-    }),
-    TAR_END,
-  ]);
-
-const layer = (text: string): Uint8Array => tar({ name: "file", content: text });
-const configOf = (layers: Uint8Array[], architecture = "amd64"): string =>
-  JSON.stringify({
-    architecture,
-    os: "linux",
-    rootfs: { type: "layers", diff_ids: layers.map((bytes) => digestOf(bytes)) },
-  });
-
-const source = async function* (bytes: Uint8Array, step = 1000): AsyncGenerator<Uint8Array, void> {
-  for (let at = 0; at < bytes.length; at += step) yield bytes.subarray(at, at + step);
-};
 
 const load = async (
   archive: Uint8Array,
@@ -81,21 +35,6 @@ const expectNothingLeft = (): void => {
   expect(fake.dependencies.layers.layers()).toEqual([]);
   expect([...fake.dependencies.rows.list()]).toEqual([]);
 };
-
-const dockerItems = (layers: Uint8Array[], tags: string[] | null = ["app:1"]): Item[] => [
-  ...layers.map((content, index) => ({ name: `layer${index}/layer.tar`, content })),
-  { name: "config.json", content: configOf(layers) },
-  {
-    name: "manifest.json",
-    content: JSON.stringify([
-      {
-        Config: "config.json",
-        RepoTags: tags,
-        Layers: layers.map((_, index) => `layer${index}/layer.tar`),
-      },
-    ]),
-  },
-];
 
 test("a docker archive, plain and compressed", async () => {
   const layers = [layer("one"), layer("two")];
@@ -342,92 +281,4 @@ test("a client that breaks off, nothing left", async () => {
     await failureOf(fake.images.load(broken(), { signal: new AbortController().signal })),
   ).toContain("connection lost");
   expectNothingLeft();
-});
-
-test("import makes an image of one layer", async () => {
-  const bytes = layer("root");
-  const id = await fake.images.import(source(Bun.gzipSync(Buffer.from(bytes))), {
-    signal: new AbortController().signal,
-    reference: "rootfs:1",
-    message: "made by hand",
-    changes: ['CMD ["sh"]', "ENV A=b"],
-    platform: parsePlatform("linux/arm64"),
-  });
-  const record = fake.images.get("rootfs:1");
-  expect(record.id).toBe(id);
-  expect(record.chainId).toBe(digestOf(bytes));
-  expect(record.config.config).toEqual({ Cmd: ["sh"], Env: ["A=b"] });
-  expect(record.platform.architecture).toBe("arm64");
-  expect(record.config.history).toMatchObject([{ comment: "made by hand" }]);
-  const bad = fake.images.import(source(bytes), {
-    signal: new AbortController().signal,
-    changes: ["RUN x"],
-  });
-  expect(await failureOf(bad)).toContain("RUN is not a valid change command");
-});
-
-test("a container's changes on top of an image", async () => {
-  const base = await fake.add("base", { references: ["base"] });
-  const path = join(fake.root, "content/changes.tar");
-  const changes = layer("changed");
-  await Bun.write(path, changes);
-  const request = {
-    parent: base,
-    config: { Cmd: ["sh"] },
-    message: "why",
-    author: "me",
-    reference: "top:1",
-  };
-  const id = await fake.images.createFromLayer({
-    ...request,
-    layer: { diffId: digestOf(changes), path },
-  });
-  const { config, parent, chainId } = fake.images.get("top:1");
-  expect(parent).toBe(base);
-  expect(chainId).toBe(digestOf(`${digestOf("tar of base")} ${digestOf(changes)}`));
-  expect(config).toMatchObject({ author: "me", comment: "why", config: { Cmd: ["sh"] } });
-  expect(config.history).toHaveLength(2);
-  using saved = await fake.images.save([id], new AbortController().signal);
-  expect(saved.sizeBytes).toBeGreaterThan(changes.length);
-  const wrong = fake.images.createFromLayer({
-    ...request,
-    reference: "x",
-    layer: { diffId: digestOf("x"), path: join(fake.root, "nope") },
-  });
-  expect(await failureOf(wrong)).toContain("ENOENT");
-  const again = await fake.images.createFromLayer({
-    ...request,
-    reference: "config:1",
-    layer: undefined,
-  });
-  expect(fake.images.get(again).chainId).toBe(digestOf("tar of base"));
-});
-
-test("what was saved loads again, byte for byte", async () => {
-  const layers = [layer("one"), layer("two")];
-  await load(tar(...dockerItems(layers, ["app:1", "reg.io/team/app:2"])));
-  const signal = new AbortController().signal;
-  const read = async (names: string[]): Promise<Uint8Array> => {
-    using saved = await fake.images.save(names, signal);
-    const bytes = await new Response(saved.stream(signal)).bytes();
-    expect(bytes.length).toBe(saved.sizeBytes);
-    return bytes;
-  };
-  const archive = await read(["app:1", "reg.io/team/app:2"]);
-  const id = fake.images.resolve("app:1");
-  const first = fake;
-  fake = createFakeImages();
-  expect(await load(archive)).toEqual({
-    ids: [id],
-    said: ["Loaded image: app:1\n", "Loaded image: reg.io/team/app:2\n"],
-  });
-  expect(await load(archive, "linux/amd64")).toMatchObject({ ids: [id] });
-  expect(await read(["app:1", "reg.io/team/app:2"])).toEqual(archive);
-  expect(fake.content.readText(digestOf(layers[1]!))).toBe(Buffer.from(layers[1]!).toString());
-  expect(await read(["app"])).toEqual(await read(["app:1"]));
-  expect((await read([id])).length).toBeLessThan(archive.length);
-  expect(await failureOf(fake.images.save(["nope"], signal))).toContain(
-    "No such image: nope:latest",
-  );
-  first[Symbol.dispose]();
 });
