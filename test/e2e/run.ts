@@ -25,7 +25,7 @@ const failures: string[] = [];
 
 const runFile = async (file: string, env: Record<string, string>): Promise<void> => {
   const begin = performance.now();
-  const child = Bun.spawn([process.execPath, "test", `${here}/${file}`], {
+  const child = Bun.spawn([process.execPath, "test", "--no-orphans", `${here}/${file}`], {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",

@@ -1,5 +1,5 @@
 /** The client binary the tests drive: one function chooses it. */
-import { existsSync, mkdtempSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 
 import { engine } from "./current.ts";
 import { run, type Output, type RunOptions } from "./process.ts";
@@ -14,8 +14,9 @@ export const clientBinary = (): string => {
 };
 
 const binary = clientBinary();
-const home = mkdtempSync("/tmp/naru-e2e-client-");
-process.on("exit", () => Bun.spawnSync(["rm", "-rf", home]));
+/** One empty configuration for all test processes; nothing writes to it. */
+const home = "/tmp/naru-e2e-client";
+mkdirSync(home, { recursive: true });
 
 /** The environment of a client: this engine, no contexts or plugins of the user. */
 export const clientEnv: Readonly<Record<string, string | undefined>> = {

@@ -29,6 +29,8 @@ export interface StartedEngine {
   readonly enter: readonly string[];
   readonly dataRoot: string;
   readonly pid: number;
+  /** Milliseconds from its spawn to its first answer. */
+  readonly readyMs: number;
   /** Ends the engine and its world; resolves with what was found left over (empty is good). */
   stop(): Promise<readonly string[]>;
 }

@@ -160,6 +160,7 @@ export const startNaru = async (): Promise<StartedEngine> => {
     enter: world.enter,
     dataRoot: roots.dataRoot,
     pid: daemon.pid,
+    readyMs: daemon.readyMs,
     stop: async () => {
       await stopNaru(daemon);
       const left = await resetNaru(roots, world, before, [...cgroupNames]);

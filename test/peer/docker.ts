@@ -28,6 +28,8 @@ const dockerd = async (
   const socketPath = `${base}/docker.sock`;
   const log = Bun.file(`${base}/dockerd.log`);
   writeFileSync(`${base}/daemon.json`, "{}");
+  const began = performance.now();
+  let readyMs = 0;
   const child = Bun.spawn(
     [
       ...world.enter,
@@ -65,7 +67,9 @@ const dockerd = async (
         return answers(socketPath);
       },
       60_000,
+      5,
     );
+    readyMs = performance.now() - began;
   } catch (error) {
     await stop();
     throw error;
@@ -77,6 +81,7 @@ const dockerd = async (
     enter: world.enter,
     dataRoot: `${base}/data`,
     pid: child.pid,
+    readyMs,
     stop,
   };
 };
