@@ -108,6 +108,8 @@ export interface ProcessKernel {
   startTime(pid: number): bigint | undefined;
   /** Current hard limit of RLIMIT_<name> of this process, "infinity" as 2^64-1. */
   hardLimit(name: RlimitName): bigint;
+  /** Sets the soft limit of this process (and of children to come) to the hard one; returns it. */
+  raiseSoftLimit(name: RlimitName): bigint;
 }
 
 export type RlimitName =
@@ -141,6 +143,11 @@ export interface SocketKernel {
   connectSeqpacket(path: string): number;
   /** shutdown(fd, SHUT_WR). */
   shutdownWrite(fd: number): void;
+  /**
+   * One datagram to the AF_UNIX SOCK_DGRAM socket at `path`; "@name" is in the abstract namespace.
+   * Does not wait: EAGAIN when the receiver's queue is full, ECONNREFUSED when nobody has it open.
+   */
+  sendDatagram(path: string, data: Uint8Array): void;
 }
 
 /**

@@ -35,6 +35,7 @@ const open = () =>
     // Processes and limits.
     kill: { args: ["i32", "i32"], returns: "i32" },
     getrlimit: { args: ["i32", "ptr"], returns: "i32" },
+    setrlimit: { args: ["i32", "ptr"], returns: "i32" },
     // Descriptors and sockets.
     poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
     pipe2: { args: ["ptr", "i32"], returns: "i32" },

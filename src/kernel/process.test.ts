@@ -60,3 +60,12 @@ test("never signals everyone, and reads limits", () => {
   expect(kernel.hardLimit("nofile")).toBeGreaterThan(0n);
   expect(kernel.startTime(process.pid)).toBeGreaterThan(0n);
 });
+
+test("raises a soft limit to the hard one", () => {
+  const softLimit = (): string =>
+    /Max msgqueue size\s+(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? "";
+  Bun.spawnSync(["prlimit", "--pid", String(process.pid), "--msgqueue=1000:"]);
+  expect(softLimit()).toBe("1000");
+  expect(String(kernel.raiseSoftLimit("msgqueue"))).toBe(softLimit());
+  expect(kernel.hardLimit("msgqueue")).toBeGreaterThan(1000n);
+});

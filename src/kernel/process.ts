@@ -1,4 +1,4 @@
-/** kill(2), pidfd_open(2), getrlimit(2) and /proc/PID/stat. */
+/** kill(2), pidfd_open(2), getrlimit(2), setrlimit(2) and /proc/PID/stat. */
 import { readFileSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import { ERRNO, throwErrno } from "#kernel/errno.ts";
@@ -67,13 +67,25 @@ const startTime = (pid: number): bigint | undefined => {
   return field === undefined ? undefined : BigInt(field);
 };
 
+/** struct rlimit: rlim_cur, rlim_max. */
+const limitsOf = (name: RlimitName): BigUint64Array => {
+  const limits = new BigUint64Array(2);
+  checked(libc().getrlimit(RLIMITS[name], limits), "getrlimit", name);
+  return limits;
+};
+
 export const processKernel: ProcessKernel = {
   kill,
   waitForEnd,
   startTime,
-  hardLimit: (name) => {
-    const limits = new BigUint64Array(2); // rlim_cur, rlim_max
-    checked(libc().getrlimit(RLIMITS[name], limits), "getrlimit", name);
-    return limits[1] ?? 0n;
+  hardLimit: (name) => limitsOf(name)[1] ?? 0n,
+  raiseSoftLimit: (name) => {
+    const limits = limitsOf(name);
+    const hard = limits[1] ?? 0n;
+    if (limits[0] !== hard) {
+      limits[0] = hard;
+      checked(libc().setrlimit(RLIMITS[name], limits), "setrlimit", name);
+    }
+    return hard;
   },
 };

@@ -93,7 +93,7 @@ const mountAnswers = (memory: Memory): Pick<Kernel, "mount" | "unmount" | "mount
 
 const processAnswers = (
   memory: Memory,
-): Pick<Kernel, "kill" | "waitForEnd" | "startTime" | "hardLimit"> => ({
+): Pick<Kernel, "kill" | "waitForEnd" | "startTime" | "hardLimit" | "raiseSoftLimit"> => ({
   kill: (pid, signal) => {
     const isRunning = memory.runningPids.has(Math.abs(pid));
     if (signal === 9) endProcess(memory, Math.abs(pid));
@@ -108,6 +108,7 @@ const processAnswers = (
   },
   startTime: (pid) => (memory.runningPids.has(pid) ? BigInt(pid) : undefined),
   hardLimit: () => 2n ** 64n - 1n,
+  raiseSoftLimit: () => 2n ** 64n - 1n,
 });
 
 const answersOf = (memory: Memory): Kernel => {
@@ -144,6 +145,7 @@ const answersOf = (memory: Memory): Kernel => {
     pipe: () => ({ readFd: open(), writeFd: open() }),
     connectSeqpacket: open,
     shutdownWrite: nothing,
+    sendDatagram: nothing,
     createNetns: (path) => {
       if (memory.netnsPaths.has(path)) {
         throw new NaruError("already_exists", `"${path}" exists already`);

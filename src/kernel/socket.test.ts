@@ -9,7 +9,9 @@ import {
   writeSync,
 } from "node:fs";
 import type { NaruError } from "#lib/errors.ts";
+import { libc } from "#kernel/libc.ts";
 import { createKernel } from "#kernel/real.ts";
+import { unixAddress } from "#kernel/socket.ts";
 
 const kernel = createKernel();
 const root = mkdtempSync("/tmp/naru-socket-");
@@ -24,6 +26,27 @@ test("a pipe carries bytes and closes on exec", () => {
     expect(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8")).toMatch(/flags:\s+02\d{6}/);
     closeSync(fd);
   }
+});
+
+test("a datagram reaches the socket of a path and of an abstract name", () => {
+  for (const path of [`${root}/notify`, `@naru-test-${process.pid}`]) {
+    const fd = libc().socket(1, 2 | 0o2000000, 0);
+    const address = unixAddress(path);
+    if (path.startsWith("@")) address[2] = 0;
+    const length = path.startsWith("@") ? address.length - 1 : address.length;
+    try {
+      expect(libc().bind(fd, address, length)).toBe(0);
+      kernel.sendDatagram(path, Buffer.from("READY=1\nSTATUS=up"));
+      const buffer = Buffer.alloc(64);
+      const size = Number(libc().recv(fd, buffer, buffer.length, 0x40));
+      expect(buffer.toString("utf8", 0, size)).toBe("READY=1\nSTATUS=up");
+    } finally {
+      closeSync(fd);
+    }
+  }
+  expect(() => kernel.sendDatagram(`${root}/absent`, Buffer.from("x"))).toThrow(
+    `connect failed for "${root}/absent"`,
+  );
 });
 
 test("connecting names the path, short or longer than an address holds", () => {

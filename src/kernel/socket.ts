@@ -7,12 +7,15 @@ import { checked, lastErrno, libc } from "#kernel/libc.ts";
 import { encodeName } from "#kernel/name-bytes.ts";
 
 const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
 const SOCK_SEQPACKET = 5;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
 const SHUT_WR = 1;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
 
 /** struct sockaddr_un: the family, then up to 107 bytes and a NUL. */
 const MAX_PATH_BYTES = 107;
@@ -63,6 +66,27 @@ const shutdownWrite = (fd: number): void => {
   if (errno !== ERRNO["ENOTCONN"]) throwErrno("shutdown", errno, `descriptor ${fd}`);
 };
 
+/** unix(7): an abstract name follows a NUL byte and ends with the address, not with a NUL. */
+const datagramAddress = (path: string): Uint8Array => {
+  if (!path.startsWith("@")) return unixAddress(path);
+  const address = unixAddress(path).slice(0, -1);
+  address[2] = 0;
+  return address;
+};
+
+const sendDatagram = (path: string, data: Uint8Array): void => {
+  const fd = checked(libc().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket", path);
+  try {
+    withShortPath(path, (shortPath) => {
+      const address = datagramAddress(shortPath);
+      checked(libc().connect(fd, address, address.length), "connect", path);
+    });
+    checked(libc().send(fd, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL), "send", path);
+  } finally {
+    libc().close(fd);
+  }
+};
+
 export const socketKernel: SocketKernel = {
   pipe: () => {
     const fds = new Int32Array(2);
@@ -71,4 +95,5 @@ export const socketKernel: SocketKernel = {
   },
   connectSeqpacket,
   shutdownWrite,
+  sendDatagram,
 };
