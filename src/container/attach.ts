@@ -57,5 +57,5 @@ export const attachContainer = async (
     return session;
   }
   if (!isLive(record.state)) return engine.stdio.open(id, sessionOptions);
-  return engine.stdio.openConnected(engine.runtimeOf(record).attach(id), sessionOptions);
+  return engine.stdio.join(id, engine.runtimeOf(record).attach(id), sessionOptions);
 };

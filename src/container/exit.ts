@@ -15,6 +15,9 @@ import { emitVolumes } from "#container/volume-events.ts";
 import { disconnected, emitDisconnected, releaseNetwork } from "#container/start-network.ts";
 import type { ExitNotice } from "#runtime/runtime.ts";
 
+/** A client that reads slower than this does not hold the exit up. */
+const DRAIN_TIMEOUT_MS = 2000;
+
 const msBetween = (from: string, to: string): number =>
   Number((parseInstant(to) - parseInstant(from)) / 1_000_000n);
 
@@ -91,6 +94,8 @@ const onStartFailure = (engine: Engine, id: string, error: unknown): void => {
 export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<void> => {
   const record = engine.states.find(notice.id);
   if (record === undefined || !isLive(record.state)) return;
+  // Who waits for the exit has seen all output by then (Docker's order).
+  await engine.stdio.drained(record.id, DRAIN_TIMEOUT_MS);
   failpoint("exit.before-row");
   const ended = endedState(engine, record, notice);
   const next = afterExit(record.hostConfig.RestartPolicy, {
@@ -101,7 +106,7 @@ export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<vo
     previousDelayMs: engine.restarts.get(record.id)?.delayMs ?? 0,
   });
   engine.health.stop(record.id);
-  engine.rotation.stop(record.id);
+  engine.rotation.finish(record);
   engine.execs.onContainerExit(record.id);
   const { sandbox: _released, ...kept } = record;
   const stopped = engine.replace({

@@ -2,9 +2,12 @@
 import type { ContainerRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { rotationPolicy } from "#log/options.ts";
+import { trimEnded } from "#log/split.ts";
 import { keepRotated } from "#log/rotate.ts";
 
 export class LogRotation {
+  readonly #followers = new Map<string, number>();
+  readonly #untrimmed = new Map<string, () => void>();
   readonly #running = new Map<string, AbortController>();
 
   start(engine: Engine, record: ContainerRecord): void {
@@ -29,6 +32,30 @@ export class LogRotation {
   stop(id: string): void {
     this.#running.get(id)?.abort();
     this.#running.delete(id);
+  }
+
+  /** The writer has ended: what it wrote since the last look is brought within the policy. */
+  finish(record: ContainerRecord): void {
+    this.stop(record.id);
+    if (record.logPath === "") return;
+    const policy = rotationPolicy(record.hostConfig.LogConfig.Config);
+    const trim = (): void => trimEnded(record.logPath, policy);
+    if ((this.#followers.get(record.id) ?? 0) === 0) trim();
+    else this.#untrimmed.set(record.id, trim);
+  }
+
+  /** Somebody follows the log: it is not cut under their eyes. */
+  follow(id: string): Disposable {
+    this.#followers.set(id, (this.#followers.get(id) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const left = (this.#followers.get(id) ?? 1) - 1;
+        if (left > 0) return void this.#followers.set(id, left);
+        this.#followers.delete(id);
+        this.#untrimmed.get(id)?.();
+        this.#untrimmed.delete(id);
+      },
+    };
   }
 
   close(): void {

@@ -26,6 +26,15 @@ export const readLogs = (
     closed: writingEnds(engine, record, options.signal),
   });
 
+async function* following(
+  engine: Engine,
+  record: ContainerRecord,
+  options: LogsOptions,
+): AsyncGenerator<LogLine> {
+  using _followed = engine.rotation.follow(record.id);
+  yield* readLogs(engine, record, options);
+}
+
 export const logsOf = (
   engine: Engine,
   id: string,
@@ -35,5 +44,5 @@ export const logsOf = (
   if (record.hostConfig.LogConfig.Type === "none") {
     throw new NaruError("not_implemented", "configured logging driver does not support reading");
   }
-  return readLogs(engine, record, options);
+  return options.follow ? following(engine, record, options) : readLogs(engine, record, options);
 };

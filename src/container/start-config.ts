@@ -1,5 +1,5 @@
 /** Looks up what config.json needs (user, files, mounts, joined namespaces) and builds it. */
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import { deviceNumberOf, runtimeDevices } from "#container/devices.ts";
@@ -120,6 +120,7 @@ export const runtimeConfigOf = async (
     userMounts: await deps.volumes.runtimeMounts(record.id, hostConfig, record.mounts),
     files: containerFiles(engine, record),
     shmPath: joinedShm(engine, record),
+    hasHostMqueue: existsSync("/dev/mqueue"),
     initPath: initPathOf(engine, record),
     cgroupsPath: engine.cgroupOf(record),
     isCgroupV2: deps.facts.isCgroupV2,

@@ -35,6 +35,7 @@ export const connectNetwork = async (
     return { endpoints: unnamedEndpoint(engine, "host", record.endpoints["host"]), ports: {} };
   }
   const name = mode.kind === "named" ? mode.network : mode.kind;
+  network.get(name);
   const mac = record.config.MacAddress || record.endpoints[name]?.MacAddress;
   const sandbox: Sandbox = await network.acquire({
     containerId: record.id,

@@ -22,35 +22,34 @@ async function* interleave(
   hasStarted: () => boolean,
   onFailure: (text: string) => string,
 ): AsyncGenerator<OutputChunk> {
-  const held: Uint8Array[] = [];
-  const readers = [
-    { stream: 1 as const, reader: stdout.getReader() },
-    { stream: 2 as const, reader: stderr.getReader() },
-  ];
-  const next = (index: number) =>
-    readers[index]?.reader.read().then((result) => ({ index, result })) ??
-    Promise.reject(new Error("no reader"));
-  const pending = new Map(readers.map((_, index) => [index, next(index)]));
+  const held: OutputChunk[] = [];
+  const readers = [stdout.getReader(), stderr.getReader()] as const;
+  const next = (index: 0 | 1) => readers[index].read().then((result) => ({ index, result }));
+  const pending = new Map([
+    [0, next(0)],
+    [1, next(1)],
+  ]);
   try {
     while (pending.size > 0) {
+      // oxlint-disable-next-line no-await-in-loop -- one chunk after the other
       const { index, result } = await Promise.race(pending.values());
       if (result.done) {
         pending.delete(index);
         continue;
       }
       pending.set(index, next(index));
-      if (!hasStarted()) {
-        held.push(result.value);
-        continue;
-      }
-      for (const bytes of held.splice(0)) yield { stream: 2, bytes };
-      yield { stream: readers[index]?.stream ?? 1, bytes: result.value };
+      held.push({ stream: index === 0 ? 1 : 2, bytes: result.value });
+      if (hasStarted()) yield* held.splice(0);
     }
     if (held.length === 0) return;
-    if (hasStarted()) yield { stream: 2, bytes: Buffer.concat(held) };
-    else yield { stream: 1, bytes: Buffer.from(onFailure(Buffer.concat(held).toString("utf8"))) };
+    if (hasStarted()) {
+      yield* held;
+      return;
+    }
+    const text = Buffer.concat(held.map((chunk) => chunk.bytes)).toString("utf8");
+    yield { stream: 1, bytes: Buffer.from(onFailure(text)) };
   } finally {
-    for (const { reader } of readers) void reader.cancel().catch(() => undefined);
+    for (const reader of readers) void reader.cancel().catch(() => undefined);
   }
 }
 

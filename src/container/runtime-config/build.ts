@@ -36,6 +36,7 @@ export interface BuildInput {
   readonly userMounts: readonly RuntimeMount[];
   readonly files: MountOptions["files"];
   readonly shmPath: string | undefined;
+  readonly hasHostMqueue: boolean;
   readonly initPath: string | undefined;
   readonly cgroupsPath: string;
   readonly isCgroupV2: boolean;
@@ -123,6 +124,7 @@ const mountsOf = (input: BuildInput): RuntimeMount[] => {
     shmSizeBytes: host.ShmSize,
     ipcMode: host.IpcMode,
     shmPath: input.shmPath,
+    hasHostMqueue: input.hasHostMqueue,
     isHostNetwork: input.networkPath === undefined,
     isPrivateCgroupns: host.CgroupnsMode === "private",
     isCgroupV2: input.isCgroupV2,

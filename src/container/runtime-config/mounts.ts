@@ -9,6 +9,7 @@ export interface MountOptions {
   readonly ipcMode: string;
   /** The shm directory of the container whose IPC namespace is joined, or of this one when shareable. */
   readonly shmPath: string | undefined;
+  readonly hasHostMqueue: boolean;
   readonly isHostNetwork: boolean;
   readonly isPrivateCgroupns: boolean;
   readonly isCgroupV2: boolean;
@@ -54,10 +55,6 @@ const shmMount = (options: MountOptions): RuntimeMount[] => {
 
 const kernelMounts = (options: MountOptions): RuntimeMount[] => {
   const access = options.isPrivileged ? "rw" : "ro";
-  const mqueue =
-    options.ipcMode === "host"
-      ? mount("/dev/mqueue", "bind", "/dev/mqueue", "rbind", "nosuid", "noexec", "nodev")
-      : mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev");
   return [
     mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
     mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
@@ -77,7 +74,10 @@ const kernelMounts = (options: MountOptions): RuntimeMount[] => {
       ? mount("/sys", "bind", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro")
       : mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", access),
     mount("/sys/fs/cgroup", "cgroup", "cgroup", access, "nosuid", "noexec", "nodev"),
-    mqueue,
+    // With --ipc host runtimes bind the host's directory, which some hosts do not have.
+    ...(options.ipcMode === "host" && !options.hasHostMqueue
+      ? []
+      : [mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev")]),
   ];
 };
 
