@@ -157,3 +157,14 @@ test("errno survives many failing calls", () => {
     if (seen !== "ENOENT") throw new Error(`round ${round}: ${String(seen)}`);
   }
 });
+
+test("a lock of a file is had once and ends with its descriptor", () => {
+  const path = `${root}/lock`;
+  const [first, second] = [openSync(path, "a+"), openSync(path, "a+")];
+  expect(readFileSync(`/proc/self/fdinfo/${first}`, "utf8")).toMatch(/flags:\s+02\d{6}/);
+  expect(kernel.lockFile(first)).toBe(true);
+  expect(kernel.lockFile(second)).toBe(false);
+  closeSync(first);
+  expect(kernel.lockFile(second)).toBe(true);
+  closeSync(second);
+});

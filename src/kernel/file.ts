@@ -14,6 +14,8 @@ const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
 const RESOLVE_NO_MAGICLINKS = 0x02n;
 const RESOLVE_IN_ROOT = 0x10n;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
 const STATX_BASIC_STATS = 0x7ff;
 
 /** openat2 answers EAGAIN when a rename elsewhere makes ".." uncertain; the next try settles it. */
@@ -186,4 +188,9 @@ export const fileKernel: FileKernel = {
     return names.map((name) => decodeName(name));
   },
   fdPath,
+  lockFile: (fd) => {
+    if (libc().flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
+    const errno = lastErrno();
+    return errno === ERRNO["EAGAIN"] ? false : throwErrno("flock", errno, `descriptor ${fd}`);
+  },
 };

@@ -97,6 +97,11 @@ export interface FileKernel {
   readDir(directoryFd: number): string[];
   /** Path of an open descriptor (/proc/self/fd/N), for handing to a child or to node:fs. */
   fdPath(fd: number): string;
+  /**
+   * flock(2), exclusive, on the file of an open descriptor: false when another process has it. Ends
+   * with the descriptor, so also with this process however it ends.
+   */
+  lockFile(fd: number): boolean;
 }
 
 export interface ProcessKernel {
@@ -135,6 +140,11 @@ export interface PipeEnds {
   readonly writeFd: number;
 }
 
+/** What a socket is bound to. An unnamed unix socket has the path "". */
+export type SocketAddress =
+  | { readonly family: "unix"; readonly path: string }
+  | { readonly family: "inet" | "inet6"; readonly port: number };
+
 /** Descriptors and sockets that Bun's own API cannot make. */
 export interface SocketKernel {
   /** pipe2(O_CLOEXEC). The caller closes both ends. */
@@ -148,6 +158,8 @@ export interface SocketKernel {
    * Does not wait: EAGAIN when the receiver's queue is full, ECONNREFUSED when nobody has it open.
    */
   sendDatagram(path: string, data: Uint8Array): void;
+  /** getsockname(2). Throws when `fd` is no socket (ENOTSOCK, EBADF) or of another family. */
+  localAddress(fd: number): SocketAddress;
 }
 
 /**

@@ -141,11 +141,13 @@ const answersOf = (memory: Memory): Kernel => {
     getXattr: (path, name) => memory.attributes.get(path)?.get(name),
     listXattrs: (path) => [...(memory.attributes.get(path)?.keys() ?? [])],
     readDir: () => [],
+    lockFile: () => true,
     fdPath: (fd) => `/proc/1/fd/${fd}`,
     pipe: () => ({ readFd: open(), writeFd: open() }),
     connectSeqpacket: open,
     shutdownWrite: nothing,
     sendDatagram: nothing,
+    localAddress: () => ({ family: "unix", path: "" }),
     createNetns: (path) => {
       if (memory.netnsPaths.has(path)) {
         throw new NaruError("already_exists", `"${path}" exists already`);

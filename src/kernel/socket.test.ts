@@ -62,3 +62,20 @@ test("connecting names the path, short or longer than an address holds", () => {
     }
   }
 });
+
+test("tells what a socket is bound to", () => {
+  const path = `${root}/named`;
+  const unix = libc().socket(1, 1 | 0o2000000, 0);
+  const inet = libc().socket(2, 1 | 0o2000000, 0);
+  try {
+    expect(kernel.localAddress(unix)).toEqual({ family: "unix", path: "" });
+    const address = unixAddress(path);
+    expect(libc().bind(unix, address, address.length)).toBe(0);
+    expect(kernel.localAddress(unix)).toEqual({ family: "unix", path });
+    expect(kernel.localAddress(inet)).toEqual({ family: "inet", port: 0 });
+    expect(() => kernel.localAddress(0x7fff)).toThrow("EBADF");
+  } finally {
+    closeSync(unix);
+    closeSync(inet);
+  }
+});

@@ -2,7 +2,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { ERRNO, throwErrno, withErrno } from "#kernel/errno.ts";
-import type { SocketKernel } from "#kernel/kernel.ts";
+import type { SocketAddress, SocketKernel } from "#kernel/kernel.ts";
 import { checked, lastErrno, libc } from "#kernel/libc.ts";
 import { encodeName } from "#kernel/name-bytes.ts";
 
@@ -87,6 +87,23 @@ const sendDatagram = (path: string, data: Uint8Array): void => {
   }
 };
 
+const ADDRESS_BYTES = 128; // struct sockaddr_storage
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+const localAddress = (fd: number): SocketAddress => {
+  const subject = `descriptor ${fd}`;
+  const address = Buffer.alloc(ADDRESS_BYTES);
+  const length = new Uint32Array([ADDRESS_BYTES]);
+  checked(libc().getsockname(fd, address, length), "getsockname", subject);
+  const family = address.readUInt16LE(0);
+  if (family === AF_INET) return { family: "inet", port: address.readUInt16BE(2) };
+  if (family === AF_INET6) return { family: "inet6", port: address.readUInt16BE(2) };
+  if (family !== AF_UNIX) return throwErrno("getsockname", ERRNO["EAFNOSUPPORT"] ?? 97, subject);
+  const path = address.toString("utf8", 2, length[0]);
+  return { family: "unix", path: path.replace(/^\0/, "@").replace(/\0.*$/s, "") };
+};
+
 export const socketKernel: SocketKernel = {
   pipe: () => {
     const fds = new Int32Array(2);
@@ -96,4 +113,5 @@ export const socketKernel: SocketKernel = {
   connectSeqpacket,
   shutdownWrite,
   sendDatagram,
+  localAddress,
 };
