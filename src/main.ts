@@ -23,7 +23,8 @@ const run = async (argv: readonly string[]): Promise<number> => {
     return runDoctor(argv.slice(1));
   }
   const { runCli } = await import("#cli/main.ts");
-  return runCli([...argv]);
+  // All is written by then; connections still open must not keep the process.
+  process.exit(await runCli(argv));
 };
 
 // No top-level await: bytecode is made of CommonJS.
