@@ -191,7 +191,9 @@ class DirectoryContent implements Content {
         }
         return this.#publish(file, digest, sizeBytes);
       },
-      [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+      // Processes that were killed a moment ago may still be letting go of it.
+      [Symbol.asyncDispose]: () =>
+        rm(directory, { recursive: true, force: true, maxRetries: 8, retryDelay: 50 }),
     };
   }
 

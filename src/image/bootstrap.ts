@@ -5,7 +5,7 @@
  * The tool runs as root in its own mount and PID namespace: killing the first process ends all of it
  * and takes its mounts along, so nothing is left on the host but the ingest directory, which goes too.
  */
-import { readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { BootstrapOptions } from "#image/image.ts";
@@ -63,25 +63,36 @@ interface Plan {
   readonly command: readonly string[];
 }
 
-const planMmdebstrap = (release: Release, lines: readonly string[]): Plan => ({
-  command: [
+/** Where both distributions install their keys; absent for a foreign distribution without its package. */
+const keyringOf = (release: Release): string | undefined => {
+  const path = `/usr/share/keyrings/${release.distribution}-archive-keyring.gpg`;
+  return existsSync(path) ? path : undefined;
+};
+
+const planMmdebstrap = (release: Release, lines: readonly string[]): Plan => {
+  const keyring = keyringOf(release);
+  const command = [
     ...NAMESPACES,
     "mmdebstrap",
     "--mode=root",
     "--variant=minbase",
     "--format=tar",
     `--architectures=${DEBIAN_ARCHITECTURES[HOST_PLATFORM.architecture] ?? HOST_PLATFORM.architecture}`,
+    ...(keyring === undefined ? [] : [`--keyring=${keyring}`]),
     ...(release.isSlim ? SLIM_OPTIONS : []),
+    // The tool copies the host's, and every container gets its own.
+    '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"',
     release.codename,
     "-",
     ...lines,
-  ],
-});
+  ];
+  return { command };
+};
 
 /** debootstrap fills a directory; its leftovers are removed and the rest becomes the tar. */
 const DEBOOTSTRAP_SCRIPT = `
 set -e
-debootstrap --variant=minbase "$1" "$2/root" "$3" >&2
+debootstrap --variant=minbase "$5" "$1" "$2/root" "$3" >&2
 printf '%s\\n' "$4" > "$2/root/etc/apt/sources.list"
 rm -rf "$2"/root/var/cache/apt/archives/*.deb "$2"/root/var/lib/apt/lists/* "$2"/root/var/log/*.log
 rm -f "$2"/root/etc/resolv.conf "$2"/root/etc/hostname
@@ -90,7 +101,9 @@ exec tar --numeric-owner --xattrs --one-file-system -C "$2/root" -c .
 
 const planDebootstrap = (release: Release, lines: readonly string[], directory: string): Plan => {
   const mirror = lines[0]?.split(" ")[1] ?? "";
-  const values = [release.codename, directory, mirror, lines.join("\n")];
+  const keyring = keyringOf(release);
+  const check = keyring === undefined ? "--force-check-gpg" : `--keyring=${keyring}`;
+  const values = [release.codename, directory, mirror, lines.join("\n"), check];
   return { command: [...NAMESPACES, "sh", "-c", DEBOOTSTRAP_SCRIPT, "sh", ...values] };
 };
 
@@ -130,7 +143,7 @@ const followLines = async (
 
 const explain = (release: Release, lines: string): string =>
   /NO_PUBKEY|not signed|keyring/i.test(lines)
-    ? `the host does not know the keys of ${release.distribution}: install "${release.distribution}-archive-keyring"\n${lines}`
+    ? `the host does not know the keys of ${release.distribution}: install the package with its archive keyring ("${release.distribution}-keyring" or "${release.distribution}-archive-keyring")\n${lines}`
     : lines;
 
 /** See `Images.bootstrap`. */

@@ -3,12 +3,11 @@
  * memory and ranges of blob files, so that nothing is copied before it is sent. The same images give
  * the same bytes.
  */
-import { readSync } from "node:fs";
-import { closeSync, openSync } from "node:fs";
 import type { Catalog } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
 import type { ArchiveSegment, SavedArchive } from "#image/image.ts";
+import { streamSegments } from "#image/segments.ts";
 import { NaruError } from "#lib/errors.ts";
 import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
@@ -230,52 +229,6 @@ const planArchive = (dependencies: ImageDependencies, wanted: readonly Wanted[])
   return plan;
 };
 
-const READ_BYTES = 1024 * 1024;
-
-function* readRange(path: string, start: number, end: number): Generator<Uint8Array, void> {
-  const fd = openSync(path, "r");
-  try {
-    for (let at = start; at < end;) {
-      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - at));
-      const count = readSync(fd, buffer, 0, buffer.length, at);
-      if (count === 0)
-        throw new NaruError("data_loss", `"${path}" is shorter than its ${end} bytes`);
-      at += count;
-      yield buffer.subarray(0, count);
-    }
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function* readSegments(segments: readonly ArchiveSegment[]): Generator<Uint8Array, void> {
-  for (const segment of segments) {
-    if ("bytes" in segment) yield segment.bytes;
-    else yield* readRange(segment.path, segment.start, segment.end);
-  }
-}
-
-const streamOf = (
-  segments: readonly ArchiveSegment[],
-  signal: AbortSignal,
-): ReadableStream<Uint8Array> => {
-  const chunks = readSegments(segments);
-  return new ReadableStream<Uint8Array>({
-    pull: (controller) => {
-      try {
-        signal.throwIfAborted();
-        const next = chunks.next();
-        if (next.done === true) controller.close();
-        else controller.enqueue(next.value);
-      } catch (error) {
-        chunks.return();
-        controller.error(error);
-      }
-    },
-    cancel: () => void chunks.return(),
-  });
-};
-
 /** See `Images.save`. */
 export const saveImages = async (
   dependencies: ImageDependencies,
@@ -299,7 +252,7 @@ export const saveImages = async (
   return {
     sizeBytes: plan.sizeBytes,
     segments: plan.segments,
-    stream: (streamSignal) => streamOf(plan.segments, streamSignal),
+    stream: (streamSignal) => streamSegments(plan.segments, streamSignal),
     [Symbol.dispose]: () => lease[Symbol.dispose](),
   };
 };
