@@ -94,7 +94,10 @@ export const buildNetwork = (inputs: NetworkInputs): NetworkService => {
   });
 };
 
-const buildRuntimes = ({ config, kernel, tools }: RoomInputs): Map<string, Runtime> =>
+const buildRuntimes = (
+  { config, kernel, tools }: RoomInputs,
+  cgroups: CgroupKernel,
+): Map<string, Runtime> =>
   new Map(
     [...tools.runtimes].map(([name, path]) => [
       name,
@@ -105,6 +108,7 @@ const buildRuntimes = ({ config, kernel, tools }: RoomInputs): Map<string, Runti
           conmonPath: tools.conmon,
           runtimePath: path,
           runtimeName: name,
+          removeCgroup: (cgroupPath) => cgroups.remove(cgroupPath),
         },
       ),
     ]),
@@ -179,7 +183,7 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     archives: archivesOf(kernel),
     volumes,
     network,
-    runtimes: buildRuntimes(inputs),
+    runtimes: buildRuntimes(inputs, cgroups),
     seccomp: createSeccomp(config.seccompProfile),
     cgroups,
     kernel,

@@ -35,13 +35,9 @@ const childrenOf = (directory: string): string[] =>
     .filter((entry) => entry.isDirectory())
     .map((entry) => `${directory}/${entry.name}`);
 
-/** False while processes are in it or below it. */
-const removeTree = (directory: string): boolean => {
-  if (!existsSync(directory)) return true;
+/** True when it is gone; false when something is in it or below it. */
+const removeEmpty = (directory: string): boolean => {
   try {
-    // All children are tried, so that what can go goes.
-    const areGone = childrenOf(directory).map(removeTree);
-    if (areGone.includes(false)) return false;
     rmdirSync(directory);
     return true;
   } catch (error) {
@@ -52,6 +48,15 @@ const removeTree = (directory: string): boolean => {
       throw error;
     });
   }
+};
+
+/** False while processes are in it or below it. Most have nothing below: tried first. */
+const removeTree = (directory: string): boolean => {
+  if (removeEmpty(directory)) return true;
+  if (!existsSync(directory)) return true;
+  // All children are tried, so that what can go goes.
+  const areGone = childrenOf(directory).map(removeTree);
+  return !areGone.includes(false) && removeEmpty(directory);
 };
 
 const processesBelow = (directory: string): number[] => {

@@ -16,6 +16,7 @@ import type { ProcessKernel, SocketKernel } from "#kernel/kernel.ts";
 import type { WatchKernel } from "#kernel/directory-watch.ts";
 import { attachStdio } from "#runtime/attach.ts";
 import { type ConmonPaths, runConmon } from "#runtime/conmon.ts";
+import { deleteEnded } from "#runtime/crun-state.ts";
 import { writeControl } from "#runtime/control.ts";
 import { startExec } from "#runtime/exec.ts";
 import { ExitFiles } from "#runtime/exits.ts";
@@ -111,14 +112,22 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
     if (code !== 0) throw new NaruError("failed_precondition", stderr);
   };
 
+  const forget = (id: string): void => {
+    exits.forget(id);
+    rmSync(`${paths.sockets}/${socketNameOf(id)}`, { recursive: true, force: true });
+  };
+
   const remove = async (id: string): Promise<void> => {
+    const isCrun = options.runtimeName === "crun";
+    if (isCrun && (await deleteEnded(kernel, options.removeCgroup, `${paths.state}/${id}`))) {
+      return forget(id);
+    }
     const command = [paths.runtime, `--root=${paths.state}`, "delete", "--force", id];
     const { code, stderr } = await runCommand(command);
     if (code !== 0 && !/does not exist|not found|No such file/i.test(stderr)) {
       throw new NaruError("internal", `could not delete the runtime state of "${id}": ${stderr}`);
     }
-    exits.forget(id);
-    rmSync(`${paths.sockets}/${socketNameOf(id)}`, { recursive: true, force: true });
+    forget(id);
   };
 
   return {

@@ -17,6 +17,8 @@ export interface RuntimeOptions {
   readonly runtimePath: string;
   /** "crun" lets naru start by the exec fifo; others are started by their own command. */
   readonly runtimeName: string;
+  /** Removes a cgroup from all hierarchies; throws while processes are in it. */
+  readonly removeCgroup: (path: string) => Promise<void>;
 }
 
 export interface CreateOptions {

@@ -1,7 +1,9 @@
 /** What nobody waits for: deleting trees and flushing layers to disk, both by child processes. */
 import { renameSync } from "node:fs";
-import { randomHex } from "#lib/clock.ts";
+import { randomHex, sleep } from "#lib/clock.ts";
 import type { Logger } from "#lib/log.ts";
+
+const GATHER_MS = 500;
 
 const run = async (command: string[]): Promise<void> => {
   const child = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
@@ -16,6 +18,8 @@ export class Background {
   #doomed: string[] = [];
   #flushing: Promise<void> | undefined;
   #unflushed: (() => void)[] = [];
+  /** Somebody waits for the deletions: no more gathering. */
+  readonly #hurry = Promise.withResolvers<void>();
 
   constructor(trash: string, log: Logger) {
     this.#trash = trash;
@@ -42,12 +46,15 @@ export class Background {
   }
 
   async idle(): Promise<void> {
+    this.#hurry.resolve();
     while (this.#deleting !== undefined || this.#flushing !== undefined) {
       await Promise.all([this.#deleting, this.#flushing]);
     }
   }
 
   async #deleteAll(): Promise<void> {
+    // A short-lived container's tree should not cost a process: those of half a second share one.
+    await Promise.race([sleep(GATHER_MS), this.#hurry.promise]);
     while (this.#doomed.length > 0) {
       const paths = this.#doomed.splice(0, 64);
       try {
