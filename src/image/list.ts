@@ -72,17 +72,6 @@ const isWithin = (createdNs: bigint, bounds: Bounds): boolean =>
   (bounds.sinceNs === undefined || createdNs > bounds.sinceNs) &&
   (bounds.untilNs === undefined || createdNs <= bounds.untilNs);
 
-/** Filters that `list` knows. */
-export const LIST_FILTERS = [
-  "before",
-  "dangling",
-  "label",
-  "label!",
-  "reference",
-  "since",
-  "until",
-] as const;
-
 export const listImages = (
   parts: Parts,
   catalog: Catalog,

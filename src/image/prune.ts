@@ -11,9 +11,6 @@ import type { DeleteItem } from "#spec/docker/image.ts";
 import { parseTimestamp } from "#spec/docker/timestamp.ts";
 import { hexOf } from "#spec/image/digest.ts";
 
-/** Filters that `prune` knows. */
-export const PRUNE_FILTERS = ["dangling", "label", "label!", "until"] as const;
-
 const OPTIONS = { isForced: false, isParentKept: false } as const;
 
 /** An image in use is passed over: that is what prune is for. */

@@ -5,31 +5,18 @@ export const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
 export const OCI_CONFIG = "application/vnd.oci.image.config.v1+json";
 export const OCI_LAYER = "application/vnd.oci.image.layer.v1.tar";
 export const OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip";
-export const OCI_LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd";
-export const OCI_EMPTY = "application/vnd.oci.empty.v1+json";
 
 export const DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json";
 export const DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
 export const DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json";
-export const DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar";
-export const DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
 const INDEXES: readonly string[] = [OCI_INDEX, DOCKER_MANIFEST_LIST];
 const MANIFESTS: readonly string[] = [OCI_MANIFEST, DOCKER_MANIFEST];
 const CONFIGS: readonly string[] = [OCI_CONFIG, DOCKER_CONFIG];
-const LAYER_PREFIXES: readonly string[] = [
-  OCI_LAYER,
-  DOCKER_LAYER,
-  "application/vnd.oci.image.layer.nondistributable.v1.tar",
-  "application/vnd.docker.image.rootfs.foreign.diff.tar",
-];
 
 export const isIndexType = (type: string): boolean => INDEXES.includes(type);
 export const isManifestType = (type: string): boolean => MANIFESTS.includes(type);
 export const isConfigType = (type: string): boolean => CONFIGS.includes(type);
-/** Any tar layer, whatever its compression. */
-export const isLayerType = (type: string): boolean =>
-  LAYER_PREFIXES.some((prefix) => type.startsWith(prefix));
 
 /** OCI's layer type for a compression; the spec names none, gzip and zstd, others follow its pattern. */
 export const layerTypeOf = (compression: string): string =>

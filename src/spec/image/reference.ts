@@ -28,7 +28,6 @@ const PATH = `${WORD}(?:/${WORD})*`;
 const TAG = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}";
 const DIGEST = "[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}";
 const REFERENCE = new RegExp(`^(${DOMAIN})/(${PATH})(?::(${TAG}))?(?:@(${DIGEST}))?$`);
-const TAG_ONLY = new RegExp(`^${TAG}$`);
 const FULL_ID = /^[a-f0-9]{64}$/;
 
 const refuse = (reason: string): never => {
@@ -111,9 +110,3 @@ export const familiarString = (reference: Reference): string =>
 /** The whole name, defaults written out. */
 export const formatReference = (reference: Reference): string =>
   repositoryOf(reference) + suffixOf(reference);
-
-export const isTag = (text: string): boolean => TAG_ONLY.test(text);
-
-/** "invalid tag format" as Docker says it. */
-export const checkTag = (text: string): string =>
-  isTag(text) ? text : refuse("invalid tag format");
