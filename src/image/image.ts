@@ -234,7 +234,7 @@ export interface Images {
   /** Removes layers and blobs that no image, container or lease needs; for after containers were removed. */
   collect(): Promise<{ layers: number; reclaimedBytes: number }>;
   /**
-   * To be run once at start, before any other call and after the containers are known: removes what a
+   * To be run once at start, before any other call (`isLayerHeld` must answer truly): removes what a
    * killed daemon left half-made, and unpacks again from their blobs layers that a power cut took.
    */
   restore(): Promise<RestoreResult>;
