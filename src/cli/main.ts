@@ -135,8 +135,8 @@ export const runCli = async (argv: readonly string[]): Promise<number> => {
     const globals = readGlobals(argv);
     context = new CliContext(globals.values, process.env);
     if (globals.values.version) {
-      const { NARU_VERSION } = await import("#cli/version.ts");
-      context.output.line(`naru version ${NARU_VERSION}`);
+      const { VERSION } = await import("#lib/version.ts");
+      context.output.line(`naru version ${VERSION}`);
       exitCode = 0;
     } else {
       exitCode = await runWords(context, globals.isHelp ? [] : globals.rest);

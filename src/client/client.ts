@@ -53,8 +53,7 @@ const encodeQuery = (query: Query | undefined): string => {
     if (value === undefined || value === false) continue;
     const values = Array.isArray(value) ? value : [value];
     for (const item of values as readonly unknown[]) {
-      const text =
-        item === true ? "1" : typeof item === "object" ? JSON.stringify(item) : String(item);
+      const text = item === true ? "1" : typeof item === "string" ? item : JSON.stringify(item);
       pairs.push(`${key}=${encodeURIComponent(text)}`);
     }
   }
@@ -116,30 +115,37 @@ export class Client {
     options: CallOptions<N>,
   ): Promise<Upgraded> {
     for (;;) {
+      const version = this.#version;
       const request = this.#request(routes[name], options);
       const body = typeof request.body === "string" ? { body: request.body } : {};
       const answer = await this.http.upgrade({ ...request, body: "", ...body });
       if (isUpgraded(answer)) return answer;
       const text = await answer.text();
-      if (!this.#stepDown(answer.status, text)) throw responseError(answer.status, text);
+      if (!this.#stepDown(version, answer.status, text)) throw responseError(answer.status, text);
     }
   }
 
   async #send(build: () => HttpRequest): Promise<HttpResponse> {
     for (;;) {
+      const version = this.#version;
       const response = await this.http.request(build());
       if (response.status < 300 || response.status === 304) {
         this.#isVersionKnown = true;
         return response;
       }
       const text = await response.text();
-      if (!this.#stepDown(response.status, text)) throw responseError(response.status, text);
+      if (!this.#stepDown(version, response.status, text))
+        throw responseError(response.status, text);
     }
   }
 
-  #stepDown(status: number, text: string): boolean {
-    const older = this.#isVersionKnown ? undefined : olderVersion(status, text);
+  /** True when the request is worth another try with the version that is in use now. */
+  #stepDown(asked: string, status: number, text: string): boolean {
+    const older = olderVersion(status, text);
     if (older === undefined) return false;
+    // Another request at the same time may have learnt it already.
+    if (this.#version !== asked) return true;
+    if (this.#isVersionKnown) return false;
     this.pinVersion(older);
     return true;
   }

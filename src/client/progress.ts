@@ -39,7 +39,7 @@ export async function* progressMessages(
     const text = message.errorDetail?.message ?? message.error;
     if (text !== undefined) {
       throw new NaruError("internal", text, {
-        details: { ...(message.errorDetail?.code ? { code: message.errorDetail.code } : {}) },
+        details: message.errorDetail?.code === undefined ? {} : { code: message.errorDetail.code },
       });
     }
     yield message;

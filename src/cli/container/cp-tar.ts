@@ -37,7 +37,7 @@ export const unpackLocal = async (
   try {
     for await (const chunk of body) {
       sizeBytes += chunk.length;
-      child.stdin.write(chunk);
+      await child.stdin.write(chunk);
       await child.stdin.flush();
     }
   } catch (error) {

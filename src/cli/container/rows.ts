@@ -28,7 +28,7 @@ export const containerHeaders = {
 export const shortId = (id: string): string => id.replace(/^sha256:/, "").slice(0, 12);
 
 export const ellipsis = (text: string, width: number): string => {
-  const letters = [...text];
+  const letters = Array.from(text);
   return letters.length <= width ? text : `${letters.slice(0, width - 1).join("")}…`;
 };
 

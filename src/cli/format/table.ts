@@ -3,7 +3,7 @@
 const MIN_WIDTH = 10;
 const PADDING = 3;
 
-const widthOf = (text: string): number => [...text].length;
+const widthOf = (text: string): number => Array.from(text).length;
 
 /** Cells are separated by tabs; the last cell of a line is not padded. */
 export const alignColumns = (

@@ -5,7 +5,7 @@ import { text } from "#cli/framework/flags.ts";
 import { errorText } from "#cli/report.ts";
 import { evaluate } from "#cli/template/evaluate.ts";
 import { parseTemplate } from "#cli/template/parser.ts";
-import { NARU_VERSION } from "#cli/version.ts";
+import { VERSION } from "#lib/version.ts";
 
 type Pair = readonly [depth: number, label: string, value: string];
 
@@ -123,7 +123,7 @@ export const command = defineCommand({
     } catch (error) {
       failure = error;
     }
-    const own = { Version: NARU_VERSION, Context: (await context.host()).context, Debug: false };
+    const own = { Version: VERSION, Context: (await context.host()).context, Debug: false };
     if (flags.format !== undefined && flags.format !== "") {
       if (info === undefined) throw failure;
       const template = flags.format === "json" ? "{{json .}}" : flags.format;

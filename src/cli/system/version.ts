@@ -4,7 +4,7 @@ import { text } from "#cli/framework/flags.ts";
 import { errorText } from "#cli/report.ts";
 import { evaluate } from "#cli/template/evaluate.ts";
 import { parseTemplate } from "#cli/template/parser.ts";
-import { NARU_VERSION } from "#cli/version.ts";
+import { VERSION } from "#lib/version.ts";
 import { API_VERSION_MAX } from "#spec/docker/api-version.ts";
 
 interface ClientVersion {
@@ -101,7 +101,7 @@ export const command = defineCommand({
       failure = error;
     }
     const own: ClientVersion = {
-      Version: NARU_VERSION,
+      Version: VERSION,
       ApiVersion: client.version,
       DefaultAPIVersion: API_VERSION_MAX,
       Os: "linux",

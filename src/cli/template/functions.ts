@@ -101,7 +101,7 @@ export const functions: Readonly<Record<string, TemplateFunction>> = {
   title,
   pad: (value, before, after) =>
     text(value) === "" ? "" : " ".repeat(number(before)) + text(value) + " ".repeat(number(after)),
-  truncate: (value, length) => [...text(value)].slice(0, number(length)).join(""),
+  truncate: (value, length) => Array.from(text(value)).slice(0, number(length)).join(""),
   print,
   println: (...values) => `${values.map((value) => formatValue(value)).join(" ")}\n`,
   printf: (format, ...values) => formatPrintf(text(format), values),

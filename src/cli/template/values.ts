@@ -70,14 +70,21 @@ const SAFE: Readonly<Record<string, string>> = {
   "\v": "\\v",
 };
 
+/** Outside ASCII: what takes no place on a screen. */
+const isInvisible = (code: number): boolean =>
+  code < 0xa0 ||
+  code === 0xad ||
+  (code >= 0x200b && code <= 0x200f) ||
+  (code >= 0x2028 && code <= 0x202e) ||
+  code === 0xfeff;
+
+const escapeChar = (char: string): string => {
+  const known = SAFE[char];
+  if (known !== undefined) return known;
+  const code = char.codePointAt(0) ?? 0;
+  if (code < 0x80) return `\\x${code.toString(16).padStart(2, "0")}`;
+  return isInvisible(code) ? `\\u${code.toString(16).padStart(4, "0")}` : char;
+};
+
 /** A string in double quotes as Go's strconv.Quote writes it. */
-export const quote = (text: string): string =>
-  `"${text.replaceAll(/["\\]|[^\P{C}\p{Cn}]/gu, (char) => {
-    const code = char.codePointAt(0) ?? 0;
-    const known = SAFE[char];
-    if (known !== undefined) return known;
-    if (code < 0x80) return `\\x${code.toString(16).padStart(2, "0")}`;
-    return code < 0x10000
-      ? `\\u${code.toString(16).padStart(4, "0")}`
-      : `\\U${code.toString(16).padStart(8, "0")}`;
-  })}"`;
+export const quote = (text: string): string => `"${text.replaceAll(/["\\]|[^ -~]/g, escapeChar)}"`;
