@@ -12,12 +12,13 @@ import {
 } from "node:fs";
 import { sleep } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
-import type { ProcessKernel, SocketKernel } from "#kernel/kernel.ts";
+import type { MountKernel, ProcessKernel, SocketKernel } from "#kernel/kernel.ts";
 import type { WatchKernel } from "#kernel/directory-watch.ts";
 import { attachStdio } from "#runtime/attach.ts";
 import { type ConmonPaths, runConmon } from "#runtime/conmon.ts";
 import { deleteEnded } from "#runtime/crun-state.ts";
 import { writeControl } from "#runtime/control.ts";
+import { protectBinary } from "#runtime/protected-binary.ts";
 import { startExec } from "#runtime/exec.ts";
 import { ExitFiles } from "#runtime/exits.ts";
 import type { CreateOptions, CreatedProcess, Runtime, RuntimeOptions } from "#runtime/runtime.ts";
@@ -25,7 +26,7 @@ import type { CreateOptions, CreatedProcess, Runtime, RuntimeOptions } from "#ru
 const START_ATTEMPT_MS = 0.5;
 const START_TIMEOUT_MS = 10_000;
 
-type RuntimeKernel = ProcessKernel & SocketKernel & WatchKernel;
+type RuntimeKernel = MountKernel & ProcessKernel & SocketKernel & WatchKernel;
 
 const socketNameOf = (id: string): string => id.slice(0, 32);
 
@@ -77,9 +78,13 @@ const conmonPidOf = (bundle: string): number =>
   Number(readFileSync(`${bundle}/conmon.pid`, "utf8"));
 
 export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): Runtime => {
+  const own =
+    options.runtimeName === "crun"
+      ? protectBinary(kernel, options.runtimePath, `${options.root}/bin`)
+      : undefined;
   const paths: ConmonPaths = {
     conmon: options.conmonPath,
-    runtime: options.runtimePath,
+    runtime: own?.path ?? options.runtimePath,
     state: `${options.root}/state`,
     exits: `${options.root}/exits`,
     sockets: `${options.root}/sockets`,
@@ -141,6 +146,9 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
     exec: (request) => startExec(kernel, paths, `${options.root}/exec`, request),
     pastExit: (id) => exits.read(id),
     onExit: (listener) => exits.onExit(listener),
-    close: () => exits.close(),
+    close: () => {
+      exits.close();
+      own?.[Symbol.dispose]();
+    },
   };
 };
