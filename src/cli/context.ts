@@ -38,6 +38,11 @@ export class CliContext {
     this.env = env;
   }
 
+  /** Causes of errors are shown. */
+  get isDebug(): boolean {
+    return this.#globals.debug || (this.env["NARU_DEBUG"] ?? "") !== "";
+  }
+
   get configFolder(): string {
     return this.#globals.config ?? this.env["DOCKER_CONFIG"] ?? `${this.env["HOME"] ?? ""}/.docker`;
   }

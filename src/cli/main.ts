@@ -15,13 +15,43 @@ import { globalFlags } from "#cli/globals.ts";
 import type { GlobalFlagValues } from "#cli/globals.ts";
 import { reportError } from "#cli/report.ts";
 
-/** First words of what the entry runs itself, before it calls `runCli`. */
-export const EXTERNAL_COMMANDS: readonly string[] = [
-  "daemon",
-  "registry",
-  "service",
-  "doctor",
-  "system reset",
+export interface ExternalCommand {
+  /** The words that name it. */
+  readonly name: string;
+  readonly usage: string;
+  readonly help: string;
+}
+
+/** What the entry runs itself, before it calls `runCli`; here are only the words for `--help`. */
+export const EXTERNAL_COMMANDS: readonly ExternalCommand[] = [
+  {
+    name: "daemon",
+    usage:
+      "[--host unix://PATH|tcp://ADDRESS:PORT]... [--data-root DIR] [--exec-root DIR] [--config-file FILE]",
+    help:
+      "Runs the engine in the foreground. Writes `ready` and its addresses to standard output when it " +
+      "accepts requests. SIGTERM stops it and leaves containers running.",
+  },
+  {
+    name: "registry",
+    usage: "serve [--addr ADDRESS:PORT] [--data-root DIR]",
+    help: "Runs an image registry in the foreground. Not part of this version yet.",
+  },
+  {
+    name: "service",
+    usage: "install",
+    help: "Installs the engine as a service that starts with this machine.",
+  },
+  {
+    name: "doctor",
+    usage: "",
+    help: "Checks what containers need of this machine, and says how to put right what is missing.",
+  },
+  {
+    name: "system reset",
+    usage: "--data-root DIR [--exec-root DIR] [-f]",
+    help: "Removes every trace of the engine with that data root: containers, images, networks, files.",
+  },
 ];
 
 interface Target {
@@ -85,6 +115,16 @@ const runCommand = async (
   });
 };
 
+const explainExternal = (context: CliContext, target: Target): number => {
+  const found = EXTERNAL_COMMANDS.find(({ name }) => target.path === `naru ${name}`);
+  const usage = `Usage:  ${target.path} ${found?.usage ?? ""}`.trimEnd();
+  if (target.rest.includes("--help") || target.rest.includes("-h")) {
+    context.output.line(`${usage}\n\n${found?.help ?? ""}`);
+    return 0;
+  }
+  throw usageError(`'${target.path}' is not there in this version. ${found?.help ?? ""}`);
+};
+
 const dispatch = async (context: CliContext, target: Target | undefined): Promise<number> => {
   if (target === undefined) {
     const { rootHelp } = await import("#cli/framework/help.ts");
@@ -92,9 +132,7 @@ const dispatch = async (context: CliContext, target: Target | undefined): Promis
     return 0;
   }
   context.commandPath = target.path;
-  if (target.entry.isExternal === true) {
-    throw usageError(`'${target.path}' is not part of this program`);
-  }
+  if (target.entry.isExternal === true) return explainExternal(context, target);
   if (target.entry.load === undefined) {
     const { groupHelp } = await import("#cli/framework/help.ts");
     context.output.print(groupHelp(target.path, target.entry));

@@ -40,7 +40,7 @@ export const reportError = async (
   } else if (text !== "") {
     output.error(text);
   }
-  if (context.env["NARU_DEBUG"]) for (const line of causes(error)) output.error(line);
+  if (context.isDebug) for (const line of causes(error)) output.error(line);
   try {
     await output.flush();
   } catch {

@@ -9,7 +9,7 @@ import type { HttpRequest, HttpResponse, Upgraded } from "#client/http.ts";
 import { isUpgraded } from "#client/hijack.ts";
 import { routes } from "#client/routes.ts";
 import type { Route, RouteName, Routes } from "#client/routes.ts";
-import { API_VERSION_MAX } from "#spec/docker/api-version.ts";
+import { API_VERSION_MAX, compareVersions } from "#spec/docker/api-version.ts";
 
 type Placeholders<P extends string> = P extends `${string}{${infer Name}}${infer Rest}`
   ? Name | Placeholders<Rest>
@@ -72,9 +72,11 @@ export const buildPath = (path: string, options: LooseOptions): string =>
 const isAsyncIterable = (value: unknown): value is AsyncIterable<Uint8Array> =>
   typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 
-const olderVersion = (status: number, text: string): string | undefined => {
-  if (status !== 400 || !text.includes("too new")) return undefined;
-  return /Maximum supported API version is (\d+\.\d+)/.exec(text)?.[1];
+/** The version to step down to. A HEAD's refusal has no text: its header names what is spoken. */
+const olderVersion = (answer: HttpResponse, text: string): string | undefined => {
+  if (answer.status !== 400) return undefined;
+  if (text === "") return answer.headers.get("api-version");
+  return /too new\. Maximum supported API version is (\d+\.\d+)/.exec(text)?.[1];
 };
 
 export class Client {
@@ -121,7 +123,7 @@ export class Client {
       const answer = await this.http.upgrade({ ...request, body: "", ...body });
       if (isUpgraded(answer)) return answer;
       const text = await answer.text();
-      if (!this.#stepDown(version, answer.status, text)) throw responseError(answer.status, text);
+      if (!this.#stepDown(version, answer, text)) throw responseError(answer.status, text);
     }
   }
 
@@ -134,15 +136,14 @@ export class Client {
         return response;
       }
       const text = await response.text();
-      if (!this.#stepDown(version, response.status, text))
-        throw responseError(response.status, text);
+      if (!this.#stepDown(version, response, text)) throw responseError(response.status, text);
     }
   }
 
   /** True when the request is worth another try with the version that is in use now. */
-  #stepDown(asked: string, status: number, text: string): boolean {
-    const older = olderVersion(status, text);
-    if (older === undefined) return false;
+  #stepDown(asked: string, answer: HttpResponse, text: string): boolean {
+    const older = olderVersion(answer, text);
+    if (older === undefined || compareVersions(older, asked) >= 0) return false;
     // Another request at the same time may have learnt it already.
     if (this.#version !== asked) return true;
     if (this.#isVersionKnown) return false;

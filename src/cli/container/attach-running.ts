@@ -66,6 +66,7 @@ export const joinContainer = async (options: JoinOptions): Promise<number> => {
       isTty: config.Tty,
       hasInput,
       detachKeys: keys,
+      isJoinedLate: running,
       resize: (h, w) => client.call("containerResize", { id, query: { h, w } }),
     },
     async (followSize) => {

@@ -51,6 +51,14 @@ const detailsOf = (server: VersionResponse): Record<string, string> => ({
   Experimental: String(server.Experimental === true),
 });
 
+/** "Thu May  7 21:09:36 2026". */
+const formatBuilt = (instant: string): string => {
+  const date = new Date(instant);
+  if (instant === "" || Number.isNaN(date.getTime())) return instant;
+  const [weekday = "", day = "", month = "", year = "", time = ""] = date.toUTCString().split(" ");
+  return `${weekday.slice(0, 3)} ${month} ${String(Number(day)).padStart(2)} ${time} ${year}`;
+};
+
 const serverLines = (server: VersionResponse): string[] => {
   const platform = server.Platform?.Name ?? "";
   const components = server.Components ?? [
@@ -77,7 +85,7 @@ const serverLines = (server: VersionResponse): string[] => {
         ],
         ...(details["GoVersion"] ? ([["Go version", details["GoVersion"]]] as const) : []),
         ["Git commit", details["GitCommit"] ?? ""],
-        ["Built", details["BuildTime"] ?? ""],
+        ["Built", formatBuilt(details["BuildTime"] ?? "")],
         ["OS/Arch", `${details["Os"] ?? ""}/${details["Arch"] ?? ""}`],
         ["Experimental", details["Experimental"] ?? "false"],
       ]),

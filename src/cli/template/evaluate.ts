@@ -210,6 +210,10 @@ class Evaluator {
     const found = fieldOf(owner, name);
     if (found === undefined) {
       if (this.#optional.has(name)) return null;
+      // Labels and the like are maps, whose missing keys Go passes over.
+      if (chain.length > 1 && Object.values(owner).every((item) => typeof item === "string")) {
+        return undefined;
+      }
       throw executionError(where, `map has no entry for key "${name}"`);
     }
     if (typeof found.value === "function") {

@@ -122,11 +122,11 @@ const GOOD: readonly (readonly [string, string])[] = [
   ['{{printf "%s"}}', "%!s(MISSING)"],
   ['{{html "<a>"}}', "&lt;a&gt;"],
   ['{{urlquery "a b&c"}}', "a+b%26c"],
-  ["{{.}}", undefined as unknown as string],
+  ["{{.Config.Labels.none}}", "<no value>"],
 ];
 
 describe("what works in Go works here", () => {
-  for (const [source, expected] of GOOD.filter(([, wanted]) => wanted !== undefined)) {
+  for (const [source, expected] of GOOD) {
     test(JSON.stringify(source), () => expect(run(source)).toBe(expected));
   }
 });

@@ -19,6 +19,8 @@ export interface AttachedOptions {
   readonly detachKeys: string;
   /** Tells the engine the terminal's size. */
   readonly resize: (rows: number, columns: number) => Promise<void>;
+  /** Joined in the middle: programs that draw do it again when the size changes. */
+  readonly isJoinedLate?: boolean;
 }
 
 export type AttachedEnd = "ended" | "detached";
@@ -52,10 +54,13 @@ const copyOutput = async ({ context, stream }: AttachedOptions): Promise<"ended"
 
 /** A process that has ended no longer has a size; nothing is lost then. */
 const followSize = (options: AttachedOptions): (() => void) => {
+  let isFirst = options.isJoinedLate === true;
   const tell = async (): Promise<void> => {
     const size = await terminalSize();
     if (size === undefined) return;
     try {
+      if (isFirst) await options.resize(size.rows + 1, size.columns);
+      isFirst = false;
       await options.resize(size.rows, size.columns);
     } catch (error) {
       if (!hasCode(error, "not_found") && !hasCode(error, "conflict")) {
