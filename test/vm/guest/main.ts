@@ -1,0 +1,69 @@
+/** Runs in the machine: the daemon, the checks, and the host's state before and after. */
+import { check, equal, ok, runChecks } from "./check.ts";
+import { IMAGE, call, idle, naru, startDaemon, until } from "./engine.ts";
+import { hostState, leftovers } from "./host.ts";
+import { limitChecks } from "./limits.ts";
+import { lifeChecks } from "./life.ts";
+import { report } from "./report.ts";
+import { statsChecks } from "./stats.ts";
+import { worldChecks } from "./world.ts";
+
+const before = await hostState();
+let daemon = await startDaemon();
+report({ kind: "note", text: `the daemon was ready after ${daemon.readyMs} ms` });
+
+check("the command line makes naru/hello and runs it", async () => {
+  const began = performance.now();
+  const result = await naru("run", "--rm", "naru/hello", "echo", "ashore");
+  equal([result.code, result.stdout], [0, "ashore\n"], `naru run ${result.stderr}`);
+  const first = performance.now();
+  equal((await naru("run", "--rm", IMAGE, "true")).code, 0, "the second run");
+  return `first ${Math.round(first - began)} ms, second ${Math.round(performance.now() - first)} ms`;
+});
+
+worldChecks();
+limitChecks();
+statsChecks();
+lifeChecks();
+
+check("the daemon is killed: containers run on, are found again and still limited", async () => {
+  const container = await idle({ Memory: 64 * 2 ** 20, PidsLimit: 40 });
+  const frozen = await idle();
+  await call("POST", `/containers/${frozen.name}/pause`);
+  daemon.child.kill("SIGKILL");
+  await daemon.child.exited;
+  daemon = await startDaemon();
+  const list = (await call("GET", "/containers/json")).json<{ Id: string; State: string }[]>();
+  const stateOf = (id: string): string | undefined => list.find((row) => row.Id === id)?.State;
+  equal([stateOf(container.id), stateOf(frozen.id)], ["running", "paused"], "states");
+  await call("POST", `/containers/${container.name}/update`, { PidsLimit: 50 });
+  await call("POST", `/containers/${frozen.name}/unpause`);
+  await call("POST", `/containers/${frozen.name}/stop`);
+  return `ready again after ${daemon.readyMs} ms`;
+});
+
+check("naru system reset leaves the host as it was", async () => {
+  await idle({ Memory: 64 * 2 ** 20, PortBindings: { "80/tcp": [{ HostPort: "8081" }] } });
+  const frozen = await idle();
+  await call("POST", `/containers/${frozen.name}/pause`);
+  await call("POST", "/networks/create", { Name: "vm-net" });
+  await call("POST", "/volumes/create", { Name: "vm-volume" });
+  ok(leftovers(before, await hostState()).length > 4, "a daemon with containers shows on the host");
+  const began = performance.now();
+  const result = await naru("system", "reset", "--force");
+  const ms = Math.round(performance.now() - began);
+  equal(result.code, 0, `naru system reset: ${result.stdout}${result.stderr}`);
+  let left: string[] = [];
+  // Interfaces of network namespaces that went go a moment later.
+  const isClean = async (): Promise<boolean> =>
+    (left = leftovers(before, await hostState())).length === 0;
+  await until("a clean host", isClean, 5000, 100).catch(() => {
+    throw new Error(`left behind:\n${left.join("\n")}`);
+  });
+  return `reset took ${ms} ms`;
+});
+
+await runChecks(new RegExp(await Bun.file("/payload/pattern").text()));
+report({ kind: "end" });
+daemon.child.kill("SIGKILL");
+process.exit(0);
