@@ -1,4 +1,5 @@
 /** What the verbs of this room share: the records, one queue per container, who waits, who watches. */
+import { sleep } from "#lib/clock.ts";
 import { KeyedQueue } from "#lib/keyed-queue.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { ContainerRecord } from "#container/container.ts";
@@ -11,6 +12,8 @@ import { LogRotation } from "#container/log-rotation.ts";
 import { StdioSessions } from "#container/stdio-sessions.ts";
 import { Waiters } from "#container/waiters.ts";
 import type { Runtime } from "#runtime/runtime.ts";
+
+const ANSWER_FIRST_MS = 1;
 
 export class Engine {
   readonly deps: ContainerDependencies;
@@ -119,7 +122,8 @@ export class Engine {
 
   /** Runs `work` after the answer, in order per container; a failure is logged, not lost. */
   follow(id: string, what: string, work: () => Promise<void>): void {
-    const task = (this.#following.get(id) ?? Promise.resolve())
+    // One turn later: the answer that this work follows is written first.
+    const task = (this.#following.get(id) ?? sleep(ANSWER_FIRST_MS))
       .then(work)
       .catch((error: unknown) => {
         this.deps.log.error(`could not ${what}`, { container: id, error: String(error) });
