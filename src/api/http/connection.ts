@@ -7,7 +7,7 @@ import type { Duplex } from "node:stream";
 import { type BodyDecoder, createBodyDecoder } from "#api/http/body-decoder.ts";
 import type { ExchangeHandler } from "#api/http/exchange.ts";
 import { HEAD_LIMIT_BYTES, parseHead, type RequestHead } from "#api/http/head.ts";
-import { HttpExchange } from "#api/http/http-exchange.ts";
+import { closing, HttpExchange } from "#api/http/http-exchange.ts";
 import type { Inbound } from "#api/http/inbound.ts";
 import { Outbound } from "#api/http/outbound.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
@@ -94,6 +94,12 @@ export class Connection {
 
   destroy(): void {
     this.socket.destroy();
+  }
+
+  /** The server closes: idle connections end, answers without an end are told to; the others go on. */
+  windUp(): void {
+    if (this.phase === "idle" || this.phase === "head") this.linger();
+    else if (this.#exchange?.isEndless === true) this.#exchange.abort(closing());
   }
 
   /** Closes our side and throws away what still comes, so that no reset eats the answer. */

@@ -33,7 +33,7 @@ export interface Exchange {
   readonly head: RequestHead;
   /** The answer has begun: its status can no longer be changed. */
   readonly isAnswered: boolean;
-  /** Aborts when the client half-closes or disappears before the answer is complete. */
+  /** Aborts when the client half-closes or disappears before the answer is complete, or the server closes. */
   readonly signal: AbortSignal;
   /** True when a body was announced, whatever its length turns out to be. */
   readonly hasBody: boolean;
@@ -47,6 +47,11 @@ export interface Exchange {
   prepared(answer: PreparedAnswer): void;
   /** Writes the head at once, then the body in pieces. */
   stream(status: number, fields: FieldText): AnswerStream;
+  /**
+   * Says that this answer has no end of its own (a follow, a wait): when the server closes, `signal`
+   * aborts at once instead of after the grace period. A hijacked connection is always one.
+   */
+  endsWithServer(): void;
   /** Writes `headText` (status line and fields, ending in an empty line) and leaves HTTP. */
   hijack(headText: string): RawConnection;
 }

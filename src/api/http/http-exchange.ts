@@ -20,8 +20,9 @@ export class HttpExchange implements Exchange {
   #inbound: Inbound;
   mustClose: boolean;
   isComplete = false;
+  isEndless = false;
   #isAnswered = false;
-  #isAborted = false;
+  #abortReason: NaruError | undefined;
   #controller: AbortController | undefined;
   #isContinuePending: boolean;
 
@@ -56,15 +57,15 @@ export class HttpExchange implements Exchange {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      if (this.#isAborted) this.#controller.abort(gone());
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
     }
     return this.#controller.signal;
   }
 
-  abort(): void {
-    if (this.#isAborted) return;
-    this.#isAborted = true;
-    this.#controller?.abort(gone());
+  abort(reason: NaruError = gone()): void {
+    if (this.#abortReason !== undefined) return;
+    this.#abortReason = reason;
+    this.#controller?.abort(reason);
   }
 
   body(): AsyncIterable<Buffer> {
@@ -157,10 +158,16 @@ export class HttpExchange implements Exchange {
     };
   }
 
+  endsWithServer(): void {
+    this.isEndless = true;
+    if (this.#connection.options.isClosing()) this.abort(closing());
+  }
+
   hijack(headText: string): RawConnection {
     invariant(!this.#isAnswered, "an exchange is answered once");
     this.#isAnswered = true;
     this.isComplete = true;
+    this.endsWithServer();
     this.#isContinuePending = false;
     // A chunked body without an upgrade is the only way left to such a client to send its input.
     const isBodyInput = this.head.contentLength === undefined && this.head.upgrade === undefined;
@@ -210,3 +217,6 @@ export class HttpExchange implements Exchange {
 }
 
 const gone = (): NaruError => new NaruError("canceled", "the client closed its connection");
+
+/** The reason an endless answer is cut short for. */
+export const closing = (): NaruError => new NaruError("canceled", "the server is stopping");

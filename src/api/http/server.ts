@@ -34,7 +34,7 @@ export interface HttpServerOptions {
 export interface HttpServer {
   onConnection(socket: Duplex): void;
   readonly connectionCount: number;
-  /** Idle connections end now, busy ones after their answer, all of them after `graceMs`. */
+  /** Idle connections and endless answers end now, the others after their answer, all after `graceMs`. */
   close(graceMs: number): Promise<void>;
 }
 
@@ -65,7 +65,8 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
       // A slow reader that still takes its last bytes is not idle.
       if (connection.phase === "lingering" && connection.socket.writableLength > 0) continue;
       connection.idleTicks += 1;
-      const patience = PATIENCE[connection.phase];
+      const patience =
+        isClosing && connection.phase === "lingering" ? 1 : PATIENCE[connection.phase];
       if (patience === undefined || connection.idleTicks < patience) continue;
       if (connection.phase === "head") {
         connection.outbound.write(`HTTP/1.1 408 ${reasonOf(408)}\r\nConnection: close\r\n\r\n`);
@@ -105,9 +106,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
     },
     close: async (graceMs) => {
       isClosing = true;
-      for (const connection of connections) {
-        if (connection.phase === "idle" || connection.phase === "head") connection.linger();
-      }
+      for (const connection of connections) connection.windUp();
       if (connections.size === 0) return;
       const { promise, resolve } = Promise.withResolvers<void>();
       onEmpty = resolve;

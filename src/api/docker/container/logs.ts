@@ -56,6 +56,7 @@ const logs = async (call: Call): Promise<void> => {
   const isTty = containers.get(call.name).config.Tty;
   const lines = containers.logs(call.name, options);
   const render = prefixer(call);
+  if (options.follow) call.exchange.endsWithServer();
   const stream = call.stream(streamContentType(isTty, call.minor));
   const out = new Coalescer((bytes) => stream.write(bytes));
   try {

@@ -33,6 +33,7 @@ const single = async (call: Call, isOneShot: boolean): Promise<void> => {
 };
 
 const endless = async (call: Call): Promise<void> => {
+  call.exchange.endsWithServer();
   const { containers } = call.backend;
   // By id from here on: the container may be renamed meanwhile.
   const { id } = containers.get(call.name);

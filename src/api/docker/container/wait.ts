@@ -25,6 +25,7 @@ const wait = async (call: Call): Promise<void> => {
   const { containers } = call.backend;
   // The contract throws at once for unknown containers; look it up for those who reject instead.
   containers.get(call.name);
+  call.exchange.endsWithServer();
   const result = containers.wait(call.name, condition, call.signal);
   if (call.minor < 30) {
     call.exchange.answer(200, "Content-Type: application/json\r\n", responseText(await result));

@@ -27,6 +27,7 @@ const events = async (call: Call): Promise<void> => {
       `\`since\` time (${query.text("since")}) cannot be after \`until\` time (${query.text("until")})`,
     );
   }
+  call.exchange.endsWithServer();
   const isWanted = createEventFilter(query.filters(EVENT_FILTERS));
   const source = call.backend.events.stream({
     ...(sinceNs === undefined ? {} : { sinceNs }),
