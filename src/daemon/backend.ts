@@ -24,7 +24,8 @@ const describeNetwork = (rooms: Rooms, record: NetworkRecord): NetworkResponse =
 export const dockerBackend = (
   rooms: Rooms,
   context: {
-    readonly config: DaemonConfig;
+    /** As it is now: a part of it changes on SIGHUP. */
+    readonly config: () => DaemonConfig;
     readonly tools: Tools;
     readonly instance: string;
     readonly log: Logger;
@@ -44,14 +45,14 @@ export const dockerBackend = (
     facts: () =>
       systemFacts(
         context.instance,
-        context.config,
+        context.config(),
         context.tools,
         rooms.cgroups,
         rooms.events.watcherCount(),
       ),
     buildCache: () => [],
     containerFiles: (record) => {
-      const directory = `${context.config.dataRoot}/containers/${record.id}`;
+      const directory = `${context.config().dataRoot}/containers/${record.id}`;
       return {
         resolvConf: `${directory}/resolv.conf`,
         hostname: `${directory}/hostname`,

@@ -1,21 +1,31 @@
 /** `naru daemon`: construct, restore, serve, shut down. Containers run on when it stops. */
-import { mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { writeFileAtomic } from "#lib/atomic-file.ts";
+import { mkdirSync, writeSync } from "node:fs";
+import { hostname } from "node:os";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { FAILPOINTS, armFailpoint } from "#lib/failpoint.ts";
 import { type Logger, createLogger } from "#lib/log.ts";
+import type { ProcessKernel } from "#kernel/kernel.ts";
 import { createKernel } from "#kernel/real.ts";
 import { createDockerServer } from "#api/docker/api.ts";
 import { dockerBackend } from "#daemon/backend.ts";
-import { type DaemonConfig, environment, parseDaemonConfig } from "#daemon/config.ts";
+import {
+  type DaemonConfig,
+  environment,
+  parseDaemonConfig,
+  takeServiceManager,
+} from "#daemon/config.ts";
 import { daemonHelp } from "#daemon/help.ts";
 import { ensureInstance } from "#daemon/instance.ts";
 import { listenOn } from "#daemon/listen.ts";
-import { createStderrSink } from "#daemon/log-sink.ts";
-import { notifyReady, notifyStopping } from "#daemon/notify.ts";
+import { type StderrLog, createStderrLog } from "#daemon/log-sink.ts";
+import { createNotifier } from "#daemon/notify.ts";
+import { writePidFile } from "#daemon/pid-file.ts";
+import { planReload } from "#daemon/reload.ts";
 import { type Rooms, buildRooms } from "#daemon/rooms.ts";
-import { lockRoot } from "#daemon/root-lock.ts";
+import { claimExecRoot, lockRoot } from "#daemon/root-lock.ts";
+import { watchSignals } from "#daemon/signals.ts";
 import { findTools } from "#daemon/tools.ts";
+import { writeTraces } from "#daemon/traces.ts";
 
 const STDOUT = 1;
 
@@ -28,17 +38,13 @@ const assertRoot = (): void => {
   }
 };
 
-const stopSignal = (log: Logger): Promise<void> => {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  for (const name of ["SIGTERM", "SIGINT"] as const) {
-    process.on(name, () => {
-      log.info("stopping", { signal: name });
-      resolve();
-    });
+/** Many containers mean many descriptors; the soft limit is for programs that use select(2). */
+const raiseDescriptorLimit = (kernel: ProcessKernel, log: Logger): void => {
+  try {
+    kernel.raiseSoftLimit("nofile");
+  } catch (error) {
+    log.warn("could not raise the limit of open files", { error: String(error) });
   }
-  // A terminal that closes must not end the engine with it.
-  process.on("SIGHUP", () => log.info("ignored SIGHUP"));
-  return promise;
 };
 
 const startRooms = async (rooms: Rooms): Promise<void> => {
@@ -48,36 +54,79 @@ const startRooms = async (rooms: Rooms): Promise<void> => {
   await rooms.containers.restore();
 };
 
-const serve = async (config: DaemonConfig, log: Logger): Promise<void> => {
+/** The configuration that is in force, and how it came about. */
+interface Running {
+  readonly argv: readonly string[];
+  config: DaemonConfig;
+  readonly stderr: StderrLog;
+  readonly log: Logger;
+}
+
+/** A configuration that is wrong changes nothing. */
+const reload = (running: Running, rooms: Rooms, instance: string): void => {
+  const { log, stderr } = running;
+  try {
+    const { config, applied, waiting } = planReload(
+      running.config,
+      parseDaemonConfig(running.argv),
+    );
+    running.config = config;
+    stderr.configure(config.logLevel, config.logFormat);
+    log.info("read the configuration again", { applied });
+    if (waiting.length > 0) log.warn("these changes wait for a restart", { waiting });
+    const debug = String(config.logLevel === "debug");
+    const labels = JSON.stringify(config.labels);
+    rooms.events.publish({
+      Type: "daemon",
+      Action: "reload",
+      Actor: { ID: instance, Attributes: { name: hostname(), debug, labels } },
+    });
+  } catch (error) {
+    log.error(`the configuration stays as it was: ${toNaruError(error).message}`);
+  }
+};
+
+const serve = async (running: Running): Promise<void> => {
+  const { config, log } = running;
   await using cleanup = new AsyncDisposableStack();
+  const { notifySocket, passedSocketCount } = takeServiceManager();
   mkdirSync(config.dataRoot, { recursive: true, mode: 0o710 });
   mkdirSync(config.execRoot, { recursive: true, mode: 0o711 });
   const kernel = createKernel();
+  raiseDescriptorLimit(kernel, log);
   cleanup.use(lockRoot(kernel, config.dataRoot));
-  // For `naru system reset`, which is told the data root only.
-  writeFileAtomic(`${config.dataRoot}/exec-root`, `${config.execRoot}\n`);
-  const tools = findTools(config.runtimes, config.defaultRuntime);
   const instance = ensureInstance(config.dataRoot);
+  claimExecRoot(config.execRoot, config.dataRoot, instance);
+  writeTraces(config);
+  const tools = findTools(config.runtimes, config.defaultRuntime);
+  const notifier = createNotifier(kernel, notifySocket, log);
   const rooms = buildRooms({ config, instance, kernel, tools, log });
   cleanup.defer(() => rooms.database.close());
   cleanup.defer(() => rooms.events.flush());
+  const stopped = watchSignals(log, {
+    reload: () => {
+      notifier.reloading();
+      reload(running, rooms, instance);
+      notifier.ready();
+    },
+    shutdownTimeoutSeconds: () => running.config.shutdownTimeoutSeconds,
+  });
   await startRooms(rooms);
   cleanup.defer(() => rooms.network.stop());
   cleanup.defer(() => rooms.containers.close());
-  const server = createDockerServer(dockerBackend(rooms, { config, tools, instance, log }));
-  const listeners = await listenOn(config, (socket) => server.onConnection(socket), log);
-  cleanup.defer(() => server.close(config.shutdownTimeoutSeconds * 1000));
+  const backend = dockerBackend(rooms, { config: () => running.config, tools, instance, log });
+  const server = createDockerServer(backend);
+  const onConnection = (socket: Parameters<typeof server.onConnection>[0]): void =>
+    server.onConnection(socket);
+  const listeners = await listenOn(config, { kernel, passedSocketCount, onConnection, log });
+  cleanup.defer(() => server.close(running.config.shutdownTimeoutSeconds * 1000));
   cleanup.defer(() => listeners.forEach((listener) => listener.close()));
-  if (config.pidFile !== undefined) {
-    const path = config.pidFile;
-    writeFileSync(path, `${process.pid}\n`);
-    cleanup.defer(() => rmSync(path, { force: true }));
-  }
-  const stopped = stopSignal(log);
+  if (config.pidFile !== undefined) cleanup.use(writePidFile(config.pidFile));
   writeSync(STDOUT, `ready ${listeners.map((listener) => listener.address).join(" ")}\n`);
-  notifyReady();
+  notifier.ready();
+  setTimeout(() => rooms.warmUp(), 0);
   await stopped;
-  notifyStopping();
+  notifier.stopping();
 };
 
 const guard = (log: Logger): void => {
@@ -98,15 +147,16 @@ export const runDaemon = async (argv: readonly string[]): Promise<number> => {
     writeSync(STDOUT, `${FAILPOINTS.join("\n")}\n`);
     return 0;
   }
-  let log = createLogger(createStderrSink("info", "text"));
+  const stderr = createStderrLog();
+  const log = createLogger(stderr.sink);
   try {
     const config = parseDaemonConfig(argv);
-    log = createLogger(createStderrSink(config.logLevel, config.logFormat));
+    stderr.configure(config.logLevel, config.logFormat);
     guard(log);
     const failpoint = environment("NARU_FAILPOINT");
     if (failpoint !== undefined && failpoint !== "") armFailpoint(failpoint);
     assertRoot();
-    await serve(config, log);
+    await serve({ argv, config, stderr, log });
     return 0;
   } catch (error) {
     const { message, code, cause } = toNaruError(error);

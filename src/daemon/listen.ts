@@ -1,27 +1,33 @@
-/** The daemon's sockets: unix (0660, group docker where there is one) and TCP with TLS. */
+/** The daemon's sockets: unix (0660, group docker where there is one), TCP with TLS, passed ones. */
 import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { type AddressInfo, type Server, connect, createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { dirname } from "node:path";
-import type { Duplex } from "node:stream";
-import { createServer as createTlsServer } from "node:tls";
 import { NaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
-import type { DaemonConfig, TlsConfig } from "#daemon/config.ts";
+import type { SocketKernel } from "#kernel/kernel.ts";
+import type { DaemonConfig } from "#daemon/config.ts";
+import { listenPassed, passedDescriptors } from "#daemon/listen-passed.ts";
+import { listenTcp } from "#daemon/listen-tcp.ts";
+import { type Listener, type OnConnection, listening } from "#daemon/listener.ts";
 
-export interface Listener {
-  /** "unix:///run/naru/naru.sock" or "tcp://127.0.0.1:2376", with the port really taken. */
-  readonly address: string;
-  close(): void;
-}
+/** struct sockaddr_un holds 107 bytes and a NUL. */
+const MAX_PATH_BYTES = 107;
+const DEFAULT_GROUP = "docker";
 
-type OnConnection = (socket: Duplex) => void;
-
-const groupIdOf = (name: string): number | undefined => {
+/** undefined where the default group does not exist: root alone then. One that was asked for must. */
+const groupIdOf = (asked: string | undefined): number | undefined => {
+  const name = asked ?? DEFAULT_GROUP;
+  if (name === "") return undefined;
   if (/^\d+$/.test(name)) return Number(name);
   const line = readFileSync("/etc/group", "utf8")
     .split("\n")
     .find((entry) => entry.startsWith(`${name}:`));
-  return line === undefined ? undefined : Number(line.split(":")[2]);
+  if (line !== undefined) return Number(line.split(":")[2]);
+  if (asked === undefined) return undefined;
+  throw new NaruError(
+    "failed_precondition",
+    `group "${name}" does not exist: groupadd ${name}, or choose another --group`,
+  );
 };
 
 const isAnswered = (path: string): Promise<boolean> =>
@@ -53,24 +59,20 @@ const clearPath = async (path: string): Promise<void> => {
   rmSync(path);
 };
 
-const listening = (server: Server, what: string, listen: () => void): Promise<void> =>
-  new Promise((resolve, reject) => {
-    server.once("error", (cause) => {
-      reject(
-        new NaruError("failed_precondition", `cannot listen on "${what}": ${cause.message}`, {
-          cause,
-        }),
-      );
-    });
-    server.once("listening", () => resolve());
-    listen();
-  });
-
 const listenUnix = async (
   path: string,
-  group: string,
+  group: string | undefined,
   onConnection: OnConnection,
 ): Promise<Listener> => {
+  if (!path.startsWith("/"))
+    throw new NaruError("invalid_argument", `"unix://${path}" needs an absolute path`);
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
+    throw new NaruError(
+      "invalid_argument",
+      `cannot listen on "${path}": a socket's path has at most ${MAX_PATH_BYTES} bytes`,
+    );
+  }
+  const gid = groupIdOf(group);
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   await clearPath(path);
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, onConnection);
@@ -81,7 +83,6 @@ const listenUnix = async (
   } finally {
     process.umask(mask);
   }
-  const gid = groupIdOf(group);
   if (gid !== undefined) chownSync(path, 0, gid);
   chmodSync(path, 0o660);
   return {
@@ -93,88 +94,46 @@ const listenUnix = async (
   };
 };
 
-const readPem = (path: string, what: string): Buffer => {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new NaruError("invalid_argument", `cannot read ${what} "${path}"`, { cause });
-  }
-};
+export interface ListenContext {
+  readonly kernel: Pick<SocketKernel, "localAddress">;
+  /** See `takeServiceManager`. */
+  readonly passedSocketCount: number;
+  readonly onConnection: OnConnection;
+  readonly log: Logger;
+}
 
-const tlsServer = (tls: TlsConfig, onConnection: OnConnection, log: Logger): Server => {
-  const server = createTlsServer(
-    {
-      cert: readPem(tls.certPath, "--tlscert"),
-      key: readPem(tls.keyPath, "--tlskey"),
-      ...(tls.caPath === undefined ? {} : { ca: readPem(tls.caPath, "--tlscacert") }),
-      requestCert: tls.verifiesClients,
-      rejectUnauthorized: tls.verifiesClients,
-      minVersion: "TLSv1.2",
-      allowHalfOpen: true,
-    },
-    onConnection,
-  );
-  server.on("tlsClientError", (error) =>
-    log.debug("TLS handshake failed", { error: String(error) }),
-  );
-  return server;
-};
-
-const listenTcp = async (
+const listenHost = async (
   host: string,
   config: DaemonConfig,
-  onConnection: OnConnection,
-  log: Logger,
-): Promise<Listener> => {
-  const match = /^tcp:\/\/(\[[^\]]+\]|[^:/]*)(?::(\d+))?\/?$/.exec(host);
-  if (match === null)
-    throw new NaruError("invalid_argument", `"${host}" is not an address: use tcp://ADDRESS:PORT`);
-  const hostname = (match[1] || "127.0.0.1").replace(/^\[|\]$/g, "");
-  if (config.tls === undefined && !config.allowsInsecureTcp) {
-    throw new NaruError(
-      "failed_precondition",
-      `"${host}" without TLS would give this machine to whoever reaches the port: add --tlsverify --tlscacert --tlscert --tlskey, or write out --insecure-tcp`,
+  { kernel, passedSocketCount, onConnection, log }: ListenContext,
+): Promise<Listener[]> => {
+  if (host.startsWith("unix://"))
+    return [await listenUnix(host.slice("unix://".length), config.group, onConnection)];
+  if (host.startsWith("tcp://")) return [await listenTcp(host, config, onConnection, log)];
+  if (host.startsWith("fd://")) {
+    const descriptors = passedDescriptors(host, passedSocketCount);
+    return Promise.all(
+      descriptors.map((fd) => listenPassed(fd, kernel, config, onConnection, log)),
     );
   }
-  if (config.tls === undefined)
-    log.warn("TCP without TLS: whoever reaches this port owns this machine", { host });
-  if (config.tls !== undefined && !config.tls.verifiesClients) {
-    throw new NaruError(
-      "failed_precondition",
-      `"${host}": TLS without --tlsverify lets everybody in: add --tlsverify --tlscacert`,
-    );
-  }
-  const port = Number(match[2] ?? (config.tls === undefined ? 2375 : 2376));
-  const server =
-    config.tls === undefined
-      ? createServer({ allowHalfOpen: true, noDelay: true }, onConnection)
-      : tlsServer(config.tls, onConnection, log);
-  await listening(server, host, () => server.listen(port, hostname));
-  const { port: taken } = server.address() as AddressInfo;
-  const shown = hostname.includes(":") ? `[${hostname}]` : hostname;
-  return { address: `tcp://${shown}:${taken}`, close: () => void server.close() };
+  throw new NaruError(
+    "invalid_argument",
+    `"${host}" is not a host to listen on: use unix://PATH, tcp://ADDRESS:PORT or fd://`,
+  );
 };
 
 /** All of the config's hosts, or none. */
 export const listenOn = async (
   config: DaemonConfig,
-  onConnection: OnConnection,
-  log: Logger,
+  context: ListenContext,
 ): Promise<Listener[]> => {
   await using undo = new AsyncDisposableStack();
   const listeners: Listener[] = [];
   for (const host of config.hosts) {
-    let listener: Listener;
-    if (host.startsWith("unix://"))
-      listener = await listenUnix(host.slice(7), config.group, onConnection);
-    else if (host.startsWith("tcp://")) listener = await listenTcp(host, config, onConnection, log);
-    else
-      throw new NaruError(
-        "invalid_argument",
-        `"${host}" is not a host to listen on: use unix://PATH or tcp://ADDRESS:PORT`,
-      );
-    undo.defer(() => listener.close());
-    listeners.push(listener);
+    for (const listener of await listenHost(host, config, context)) {
+      undo.defer(() => listener.close());
+      listeners.push(listener);
+    }
   }
   undo.move();
   return listeners;

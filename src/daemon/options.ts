@@ -25,7 +25,13 @@ const option = (
   short === undefined ? { key, flag, kind, help } : { key, flag, kind, help, short };
 
 export const OPTIONS: readonly OptionSpec[] = [
-  option("hosts", "list", "Socket to listen on: unix://PATH or tcp://ADDRESS:PORT", "host", "H"),
+  option(
+    "hosts",
+    "list",
+    "Socket to listen on: unix://PATH, tcp://ADDRESS:PORT or fd://",
+    "host",
+    "H",
+  ),
   option("data-root", "string", "Where images, containers and volumes are kept (/var/lib/naru)"),
   option("exec-root", "string", "Where what lives with the processes is kept (/run/naru)"),
   option("config-file", "string", "JSON file with these options (/etc/naru/daemon.json)"),

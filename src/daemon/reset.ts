@@ -1,23 +1,38 @@
 /** `naru system reset`: every trace of one daemon goes: processes, mounts, links, rules, cgroups, files. */
-import { existsSync, readFileSync, readdirSync, rmSync, writeSync } from "node:fs";
+import {
+  existsSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
 import { sleep } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
-import { createLogger } from "#lib/log.ts";
+import { type Logger, createLogger } from "#lib/log.ts";
+import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
 import { createKernel } from "#kernel/real.ts";
 import type { Kernel } from "#kernel/kernel.ts";
+import type { ContainerRecord } from "#container/container.ts";
 import { DEFAULT_DATA_ROOT, DEFAULT_EXEC_ROOT } from "#daemon/config.ts";
-import { findInstance } from "#daemon/instance.ts";
-import { createStderrSink } from "#daemon/log-sink.ts";
+import { createStderrLog } from "#daemon/log-sink.ts";
+import { type ResetTarget, findResetTarget } from "#daemon/reset-target.ts";
+import { lockRoot } from "#daemon/root-lock.ts";
 import { buildNetwork } from "#daemon/rooms.ts";
-import { openDaemonDatabase } from "#daemon/schema.ts";
+import { databasePathOf, openDaemonDatabase } from "#daemon/schema.ts";
+import { stopDaemon } from "#daemon/stop-daemon.ts";
+import type { Database } from "#database/database.ts";
+import { createContainerRows } from "#metadata/containers.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
-const SIGTERM = 15;
 const SIGKILL = 9;
+const KILL_ATTEMPTS = 100;
+const KILL_PAUSE_MS = 20;
 
 const HELP = `Usage:  naru system reset [OPTIONS]
 
@@ -30,64 +45,124 @@ Options:
   -f, --force              Do not ask
 `;
 
-/** The daemon that holds the root, asked to stop and waited for. */
-const stopDaemon = async (kernel: Kernel, dataRoot: string): Promise<void> => {
-  const path = `${dataRoot}/daemon.lock`;
-  if (!existsSync(path)) return;
-  const [pidText = "", ticks = ""] = readFileSync(path, "utf8").trim().split(" ");
-  const pid = Number(pidText);
-  if (String(kernel.startTime(pid) ?? "") !== ticks) return;
-  kernel.kill(pid, SIGTERM);
-  await kernel.waitForEnd(pid, AbortSignal.timeout(30_000)).catch((cause: unknown) => {
-    throw new NaruError(
-      "deadline_exceeded",
-      `the daemon (process ${pid}) did not stop within 30 s`,
-      { cause },
-    );
-  });
+const mountNamespaceOf = (pid: number | "self"): string => {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch {
+    return ""; // ended meanwhile
+  }
 };
 
-/** Processes whose command line names this exec root: conmon and what the runtimes left. */
-const monitorsOf = (execRoot: string): number[] =>
-  readdirSync("/proc").flatMap((name) => {
+/** conmon processes that work for this exec root; one of the same path elsewhere is another one. */
+const monitorsOf = (execRoot: string): number[] => {
+  const here = mountNamespaceOf("self");
+  return readdirSync("/proc").flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
     try {
       const words = readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0");
       const isOurs =
-        /(^|\/)conmon$/.test(words[0] ?? "") && words.some((word) => word.includes(`${execRoot}/`));
+        /(^|\/)conmon$/.test(words[0] ?? "") &&
+        words.some((word) => word.startsWith(`${execRoot}/`)) &&
+        mountNamespaceOf(Number(name)) === here;
       return isOurs ? [Number(name)] : [];
     } catch {
       return []; // ended meanwhile
     }
   });
+};
 
-const killContainers = async (kernel: Kernel, cgroup: string, execRoot: string): Promise<void> => {
-  const cgroups = createCgroupKernel();
-  const processesOf = (): number[] => {
-    try {
-      return cgroups.processes(cgroup);
-    } catch {
-      return []; // no such cgroup: nothing ran
-    }
-  };
-  for (let attempt = 0; attempt < 100; attempt += 1) {
-    const pids = [...processesOf(), ...monitorsOf(execRoot)];
-    if (pids.length === 0) break;
-    await cgroups.thaw(cgroup).catch(() => undefined);
-    for (const pid of pids) kernel.kill(pid, SIGKILL);
-    await sleep(20);
+/** Cgroups that are this daemon's alone: its own, and one a container where parents were chosen. */
+const cgroupsOf = (target: ResetTarget, records: readonly ContainerRecord[]): string[] => [
+  `/naru-${target.instance}`,
+  ...records.flatMap(({ id, hostConfig }) => {
+    const parent = hostConfig.CgroupParent || target.cgroupParent;
+    return parent?.startsWith("/") === true ? [`${parent}/${id}`] : [];
+  }),
+];
+
+const processesIn = (cgroups: CgroupKernel, path: string): number[] => {
+  try {
+    return cgroups.processes(path);
+  } catch {
+    return []; // no such cgroup: nothing ran
   }
-  await cgroups.remove(cgroup);
 };
 
-const unmountUnder = (kernel: Kernel, root: string): void => {
-  for (const target of kernel.mountsUnder(root)) kernel.unmount(target);
+const killContainers = async (
+  kernel: Kernel,
+  paths: readonly string[],
+  execRoot: string | undefined,
+): Promise<void> => {
+  const cgroups = createCgroupKernel();
+  for (let attempt = 0; attempt < KILL_ATTEMPTS; attempt += 1) {
+    const monitors = execRoot === undefined ? [] : monitorsOf(execRoot);
+    const pids = [...monitors, ...paths.flatMap((path) => processesIn(cgroups, path))];
+    if (pids.length === 0) break;
+    for (const pid of pids) kernel.kill(pid, SIGKILL);
+    // A frozen process ends when it thaws.
+    for (const path of paths) await cgroups.thaw(path).catch(() => undefined);
+    await sleep(KILL_PAUSE_MS);
+  }
+  for (const path of paths) await cgroups.remove(path);
 };
 
-const execRootOf = (dataRoot: string, given: string | undefined): string => {
-  if (given !== undefined) return given;
-  const path = `${dataRoot}/exec-root`;
-  return existsSync(path) ? readFileSync(path, "utf8").trim() : DEFAULT_EXEC_ROOT;
+/** A database that cannot be read must not keep its own removal from happening. */
+const openRows = (dataRoot: string, log: Logger): Database => {
+  const path = databasePathOf(dataRoot);
+  try {
+    return openDaemonDatabase(existsSync(path) ? path : ":memory:");
+  } catch (error) {
+    log.warn("goes on without the database", { error: String(error) });
+    return openDaemonDatabase(":memory:");
+  }
+};
+
+const removeRuntimeState = async (
+  kernel: Kernel,
+  target: ResetTarget,
+  instance: string,
+): Promise<void> => {
+  const stderr = createStderrLog();
+  stderr.configure("warn", "text");
+  const log = createLogger(stderr.sink);
+  const database = openRows(target.dataRoot, log);
+  try {
+    const rows = createContainerRows(database).all();
+    const records = rows.map((row) => JSON.parse(row.record) as ContainerRecord);
+    await killContainers(kernel, cgroupsOf(target, records), target.execRoot);
+    // Without one there are no namespace files either: a place where nothing is.
+    const execRoot = target.execRoot ?? `${target.dataRoot}/no-exec-root`;
+    await buildNetwork({ instance, execRoot, kernel, log, database }).reset();
+  } finally {
+    database.close();
+  }
+};
+
+/** A root that is a file system of its own is emptied and stays mounted. */
+const removeRoot = (kernel: Kernel, root: string): void => {
+  const mounts = kernel.mountsUnder(root);
+  for (const mount of mounts) if (mount !== root) kernel.unmount(mount);
+  if (!mounts.includes(root)) {
+    rmSync(root, { recursive: true, force: true });
+    return;
+  }
+  for (const name of readdirSync(root)) rmSync(`${root}/${name}`, { recursive: true, force: true });
+};
+
+const removeSocket = (path: string): void => {
+  if (statSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path, { force: true });
+};
+
+const reset = async (target: ResetTarget): Promise<void> => {
+  const kernel = createKernel();
+  const { dataRoot, execRoot, instance } = target;
+  await stopDaemon(kernel, dataRoot);
+  using lock = existsSync(dataRoot) ? lockRoot(kernel, dataRoot) : undefined;
+  void lock;
+  if (instance !== undefined) await removeRuntimeState(kernel, target, instance);
+  for (const path of target.sockets) removeSocket(path);
+  if (execRoot !== undefined) removeRoot(kernel, execRoot);
+  if (existsSync(dataRoot)) removeRoot(kernel, dataRoot);
 };
 
 const confirm = async (dataRoot: string): Promise<boolean> => {
@@ -105,26 +180,6 @@ const confirm = async (dataRoot: string): Promise<boolean> => {
   return /^y(es)?$/i.test(answer.trim());
 };
 
-const reset = async (dataRoot: string, execRoot: string): Promise<void> => {
-  const kernel = createKernel();
-  await stopDaemon(kernel, dataRoot);
-  const instance = findInstance(dataRoot);
-  if (instance !== undefined) {
-    await killContainers(kernel, `/naru-${instance}`, execRoot);
-    const log = createLogger(createStderrSink("warn", "text"));
-    const database = openDaemonDatabase(dataRoot);
-    try {
-      await buildNetwork({ instance, execRoot, kernel, log, database }).reset();
-    } finally {
-      database.close();
-    }
-  }
-  for (const root of [execRoot, dataRoot]) {
-    unmountUnder(kernel, root);
-    rmSync(root, { recursive: true, force: true });
-  }
-};
-
 export const runReset = async (argv: readonly string[]): Promise<number> => {
   try {
     const { values } = parseArgs({
@@ -140,10 +195,10 @@ export const runReset = async (argv: readonly string[]): Promise<number> => {
       writeSync(STDOUT, HELP);
       return 0;
     }
-    const dataRoot = values["data-root"] ?? DEFAULT_DATA_ROOT;
-    if (values.force !== true && !(await confirm(dataRoot))) return 1;
-    await reset(dataRoot, execRootOf(dataRoot, values["exec-root"]));
-    writeSync(STDOUT, `removed every trace of the daemon at ${dataRoot}\n`);
+    const target = findResetTarget(values["data-root"] ?? DEFAULT_DATA_ROOT, values["exec-root"]);
+    if (values.force !== true && !(await confirm(target.dataRoot))) return 1;
+    await reset(target);
+    writeSync(STDOUT, `removed every trace of the daemon at ${target.dataRoot}\n`);
     return 0;
   } catch (error) {
     writeSync(STDERR, `naru: ${toNaruError(error).message}\n`);

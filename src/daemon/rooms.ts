@@ -17,7 +17,7 @@ import { isLive } from "#container/container.ts";
 import { type ContainerService, createContainers } from "#container/service.ts";
 import { archivesOf } from "#daemon/archives.ts";
 import type { DaemonConfig } from "#daemon/config.ts";
-import { openDaemonDatabase } from "#daemon/schema.ts";
+import { databasePathOf, openDaemonDatabase } from "#daemon/schema.ts";
 import { createSeccomp } from "#daemon/seccomp.ts";
 import type { Tools } from "#daemon/tools.ts";
 import type { Database } from "#database/database.ts";
@@ -36,7 +36,11 @@ import type { Runtime } from "#runtime/runtime.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
 import { openSnapshots } from "#snapshot/store.ts";
 import type { Volumes } from "#volume/volume.ts";
-import { type Capability, capabilitiesOfMask } from "#spec/runtime/capabilities.ts";
+import {
+  type Capability,
+  capabilitiesOfMask,
+  resolveCapabilities,
+} from "#spec/runtime/capabilities.ts";
 import { createVolumes } from "#volume/service.ts";
 
 export interface Rooms {
@@ -48,6 +52,8 @@ export interface Rooms {
   readonly network: NetworkService;
   readonly volumes: Volumes;
   readonly containers: ContainerService;
+  /** What the first start would otherwise do on its way: some ten milliseconds, once. */
+  warmUp(): void;
 }
 
 export interface RoomInputs {
@@ -122,7 +128,7 @@ const ownCapabilities = (): Capability[] => {
 
 export const buildRooms = (inputs: RoomInputs): Rooms => {
   const { config, kernel, tools, log } = inputs;
-  const database = openDaemonDatabase(config.dataRoot);
+  const database = openDaemonDatabase(databasePathOf(config.dataRoot));
   const events = createEvents(createEventRows(database), log);
   const cgroups = createCgroupKernel();
   for (const controller of cgroups.ensureUsable())
@@ -175,6 +181,8 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
   };
   for (const directory of Object.values(paths))
     mkdirSync(directory, { recursive: true, mode: 0o710 });
+  const capabilities = ownCapabilities();
+  const seccomp = createSeccomp(config.seccompProfile);
   containers = createContainers({
     rows: createContainerRows(database),
     events,
@@ -184,11 +192,11 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     volumes,
     network,
     runtimes: buildRuntimes(inputs, cgroups),
-    seccomp: createSeccomp(config.seccompProfile),
+    seccomp,
     cgroups,
     kernel,
     facts: {
-      capabilities: ownCapabilities(),
+      capabilities,
       isCgroupV2: cgroups.mode === "v2",
       cpuCount: cpus().length,
       runtimes: [...tools.runtimes.keys()],
@@ -204,5 +212,9 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     initPath: tools.init,
     log: log.with({ room: "container" }),
   });
-  return { database, events, cgroups, snapshots, images, network, volumes, containers };
+  const warmUp = (): void => {
+    const given = { add: [], drop: [], privileged: false, available: capabilities };
+    seccomp.forContainer(tools.defaultRuntime, undefined, resolveCapabilities(given));
+  };
+  return { database, events, cgroups, snapshots, images, network, volumes, containers, warmUp };
 };

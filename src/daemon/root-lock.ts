@@ -1,37 +1,83 @@
-/** One daemon per data root: a lock file with the holder's pid and start time. */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+/**
+ * One daemon per data root and per exec root. The lock is the kernel's (flock), so it ends with the
+ * daemon however that ends; the file says for people and for `naru system reset` who holds it.
+ */
+import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { writeFileAtomic } from "#lib/atomic-file.ts";
 import { NaruError } from "#lib/errors.ts";
-import type { ProcessKernel } from "#kernel/kernel.ts";
+import type { Kernel } from "#kernel/kernel.ts";
 
-const holderOf = (path: string): { pid: number; ticks: string } | undefined => {
+export const lockPathOf = (root: string): string => `${root}/daemon.lock`;
+
+/** Process id of the daemon that holds the root; undefined when none does. */
+export const lockHolder = (
+  kernel: Pick<Kernel, "lockFile" | "startTime">,
+  root: string,
+): number | undefined => {
+  const path = lockPathOf(root);
+  if (!existsSync(path)) return undefined;
+  const fd = openSync(path, "r");
   try {
-    const [pid = "", ticks = ""] = readFileSync(path, "utf8").trim().split(" ");
-    return { pid: Number(pid), ticks };
-  } catch {
-    return undefined;
+    if (kernel.lockFile(fd)) return undefined;
+    const pid = Number(readFileSync(path, "utf8"));
+    return pid > 0 && kernel.startTime(pid) !== undefined ? pid : undefined;
+  } finally {
+    closeSync(fd);
   }
 };
 
-/** Throws failed_precondition naming the daemon that runs. A dead holder's lock is taken over. */
-export const lockRoot = (kernel: ProcessKernel, root: string): Disposable => {
-  const path = `${root}/daemon.lock`;
-  const mine = `${process.pid} ${kernel.startTime(process.pid) ?? 0n}\n`;
-  for (;;) {
-    try {
-      writeFileSync(path, mine, { flag: "wx", mode: 0o600 });
-      return { [Symbol.dispose]: () => rmSync(path, { force: true }) };
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-    const holder = holderOf(path);
-    const isAlive =
-      holder !== undefined && String(kernel.startTime(holder.pid) ?? "") === holder.ticks;
-    if (isAlive && holder.pid !== process.pid) {
-      throw new NaruError(
-        "failed_precondition",
-        `another naru daemon (process ${holder.pid}) uses "${root}": stop it, or give this one a --data-root and --exec-root of its own`,
-      );
-    }
-    rmSync(path, { force: true });
+/** Throws failed_precondition naming the daemon that runs. The root must exist. */
+export const lockRoot = (
+  kernel: Pick<Kernel, "lockFile" | "startTime">,
+  root: string,
+): Disposable => {
+  const path = lockPathOf(root);
+  const fd = openSync(path, "a+", 0o600);
+  if (!kernel.lockFile(fd)) {
+    closeSync(fd);
+    const pid = lockHolder(kernel, root);
+    throw new NaruError(
+      "failed_precondition",
+      `another naru daemon${pid === undefined ? "" : ` (process ${pid})`} uses "${root}": stop it, or give this one a --data-root and --exec-root of its own`,
+    );
   }
+  ftruncateSync(fd);
+  writeSync(fd, `${process.pid}\n`);
+  // The file stays: who removed it could take the name from under the next daemon's lock.
+  return { [Symbol.dispose]: () => closeSync(fd) };
+};
+
+const ownerPathOf = (execRoot: string): string => `${execRoot}/instance`;
+
+export interface ExecRootOwner {
+  readonly instance: string;
+  readonly dataRoot: string;
+}
+
+/** Whose containers live in this exec root; undefined when nobody's ever did. */
+export const execRootOwner = (execRoot: string): ExecRootOwner | undefined => {
+  const path = ownerPathOf(execRoot);
+  if (!existsSync(path)) return undefined;
+  const [, instance = "", dataRoot = ""] = /^(\S+) (.*)\n?$/.exec(readFileSync(path, "utf8")) ?? [];
+  return { instance, dataRoot };
+};
+
+/**
+ * An exec root holds the sockets and bundles of running containers: a daemon of another data root
+ * would sweep them away as orphans. Throws failed_precondition when another instance has it.
+ */
+export const claimExecRoot = (execRoot: string, dataRoot: string, instance: string): void => {
+  const owner = execRootOwner(execRoot);
+  if (owner?.instance === instance && owner.dataRoot === dataRoot) return;
+  if (owner !== undefined && owner.instance !== instance) {
+    const remedy =
+      owner.dataRoot === dataRoot
+        ? `its data is gone; 'naru system reset --data-root ${dataRoot} --exec-root ${execRoot}' removes what is left of it`
+        : "give this one an --exec-root of its own";
+    throw new NaruError(
+      "failed_precondition",
+      `exec root "${execRoot}" belongs to the daemon of "${owner.dataRoot}" (instance ${owner.instance}): ${remedy}`,
+    );
+  }
+  writeFileAtomic(ownerPathOf(execRoot), `${instance} ${dataRoot}\n`, { isDurable: false });
 };

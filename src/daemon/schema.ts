@@ -6,7 +6,10 @@ import { LEASE_MIGRATIONS } from "#metadata/leases.ts";
 import { NETWORK_MIGRATIONS } from "#metadata/networks.ts";
 import { VOLUME_MIGRATIONS } from "#metadata/volumes.ts";
 
-export const openDaemonDatabase = (dataRoot: string): Database => {
+export const databasePathOf = (dataRoot: string): string => `${dataRoot}/naru.db`;
+
+/** `path` may be ":memory:". */
+export const openDaemonDatabase = (path: string): Database => {
   const migrations = [
     ...CONTAINER_MIGRATIONS,
     ...IMAGE_MIGRATIONS,
@@ -14,5 +17,5 @@ export const openDaemonDatabase = (dataRoot: string): Database => {
     ...NETWORK_MIGRATIONS,
     ...VOLUME_MIGRATIONS,
   ].toSorted((a, b) => a.id - b.id);
-  return openDatabase(`${dataRoot}/naru.db`, migrations);
+  return openDatabase(path, migrations);
 };

@@ -1,7 +1,10 @@
 /** `naru service install|uninstall|status`: the engine as a systemd unit with its socket. */
-import { existsSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { realpathSync } from "node:fs";
+import { realpathSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { NaruError, toNaruError } from "#lib/errors.ts";
+import { createKernel } from "#kernel/real.ts";
+import { DEFAULT_DATA_ROOT } from "#daemon/config.ts";
+import { stopDaemon } from "#daemon/stop-daemon.ts";
+import { SERVICE_UNIT, SOCKET_UNIT, systemctl } from "#daemon/systemd.ts";
 
 const UNIT_DIRECTORY = "/etc/systemd/system";
 const STDOUT = 1;
@@ -17,19 +20,24 @@ Commands:
   status      Show the service's state
 `;
 
-/** Pure: the units' texts. KillMode=process: stopping the engine leaves the containers running. */
+/**
+ * Pure. KillMode=process: stopping the engine leaves the containers running. The socket is systemd's
+ * own, so clients wait rather than fail while the engine restarts.
+ */
 export const serviceUnit = (binary: string): string => `[Unit]
 Description=naru container engine
-Documentation=man:systemd.service(5)
-After=network-online.target nftables.service
+After=network-online.target nftables.service ${SOCKET_UNIT}
 Wants=network-online.target
-Requires=naru.socket
+Requires=${SOCKET_UNIT}
+StartLimitIntervalSec=60
+StartLimitBurst=3
 
 [Service]
 Type=notify
-NotifyAccess=all
-ExecStart=${binary} daemon
+NotifyAccess=main
+ExecStart=${quoteWord(binary)} daemon --host fd://
 ExecReload=/bin/kill -s HUP $MAINPID
+TimeoutStartSec=infinity
 KillMode=process
 Delegate=yes
 Restart=always
@@ -38,12 +46,17 @@ LimitNOFILE=1048576
 LimitNPROC=infinity
 LimitCORE=infinity
 TasksMax=infinity
-OOMScoreAdjust=-500
 
 [Install]
 WantedBy=multi-user.target
-Also=naru.socket
+Also=${SOCKET_UNIT}
 `;
+
+/** systemd.syntax(7): quoted where it has blanks; "%" and "$" stand for themselves doubled. */
+const quoteWord = (word: string): string => {
+  const plain = word.replaceAll("%", "%%").replaceAll("$", "$$$$");
+  return /^[\w./%$+@:-]+$/.test(plain) ? plain : `"${plain.replace(/["\\]/g, "\\$&")}"`;
+};
 
 export const socketUnit = (): string => `[Unit]
 Description=naru container engine, API socket
@@ -59,52 +72,53 @@ RemoveOnStop=no
 WantedBy=sockets.target
 `;
 
-const systemctl = (...args: string[]): void => {
-  if (!existsSync("/run/systemd/system")) {
-    throw new NaruError(
-      "failed_precondition",
-      "this machine does not run systemd: start 'naru daemon' with your own service manager",
-    );
-  }
-  const { exitCode, stderr } = Bun.spawnSync(["systemctl", ...args]);
-  if (exitCode !== 0)
-    throw new NaruError("internal", `systemctl ${args.join(" ")}: ${stderr.toString().trim()}`);
-};
-
 const ensureGroup = (): void => {
   const { exitCode, stderr } = Bun.spawnSync(["groupadd", "--system", "--force", "docker"]);
   if (exitCode !== 0) throw new NaruError("internal", `groupadd: ${stderr.toString().trim()}`);
 };
 
-const install = (): string => {
+/** The program systemd is to start. Run from source there is none. */
+const ownBinary = (): string => {
+  if (Bun.main.startsWith("/$bunfs/")) return realpathSync(process.execPath);
+  throw new NaruError(
+    "failed_precondition",
+    "run from source there is no program to install: build it (npm run build) and use dist/naru",
+  );
+};
+
+const install = async (): Promise<string> => {
   systemctl("--version");
+  const binary = ownBinary();
   ensureGroup();
-  writeFileSync(`${UNIT_DIRECTORY}/naru.service`, serviceUnit(realpathSync(process.execPath)));
-  writeFileSync(`${UNIT_DIRECTORY}/naru.socket`, socketUnit());
+  // One that was started by hand has the socket and the data root; containers run on.
+  await stopDaemon(createKernel(), DEFAULT_DATA_ROOT);
+  writeFileSync(`${UNIT_DIRECTORY}/${SERVICE_UNIT}`, serviceUnit(binary));
+  writeFileSync(`${UNIT_DIRECTORY}/${SOCKET_UNIT}`, socketUnit());
   systemctl("daemon-reload");
-  systemctl("enable", "--now", "naru.socket", "naru.service");
-  return "naru.service is installed and runs\n";
+  systemctl("enable", "--now", SOCKET_UNIT, SERVICE_UNIT);
+  return `${SERVICE_UNIT} is installed and runs\n`;
 };
 
 const uninstall = (): string => {
-  systemctl("disable", "--now", "naru.service", "naru.socket");
-  for (const name of ["naru.service", "naru.socket"])
+  systemctl("disable", "--now", SERVICE_UNIT, SOCKET_UNIT);
+  for (const name of [SERVICE_UNIT, SOCKET_UNIT])
     rmSync(`${UNIT_DIRECTORY}/${name}`, { force: true });
   systemctl("daemon-reload");
-  return "naru.service is removed; containers run on, data stays\n";
+  return `${SERVICE_UNIT} is removed; containers run on, data stays\n`;
 };
 
 export const runService = async (argv: readonly string[]): Promise<number> => {
   try {
     switch (argv[0]) {
       case "install":
-        writeSync(STDOUT, install());
+        writeSync(STDOUT, await install());
         return 0;
       case "uninstall":
         writeSync(STDOUT, uninstall());
         return 0;
       case "status":
-        return Bun.spawnSync(["systemctl", "status", "naru.service"], {
+        systemctl("--version");
+        return Bun.spawnSync(["systemctl", "status", SERVICE_UNIT], {
           stdio: ["inherit", "inherit", "inherit"],
         }).exitCode;
       default:
