@@ -1,7 +1,8 @@
 /** The engines of a benchmark run, with a fast client and the words rows are written in. */
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import http from "node:http";
 
+import { clientBinary } from "../test/harness/client-binary.ts";
 import type { StartedEngine } from "../test/harness/engine.ts";
 import { loadFixtures } from "../test/harness/fixtures.ts";
 import { naruBinary, startNaru } from "../test/harness/naru.ts";
@@ -28,11 +29,7 @@ export interface Subject {
 }
 
 /** One client binary for all engines: packagings of the same client differ in start cost. */
-export const dockerClient = (): string => {
-  const found = ["/usr/local/bin/docker", "/usr/bin/docker"].find((path) => existsSync(path));
-  if (found === undefined) throw new Error("no docker client on this machine");
-  return found;
-};
+export const dockerClient = clientBinary;
 
 const clientFor = (socketPath: string): Subject["call"] => {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });

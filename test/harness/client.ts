@@ -1,17 +1,9 @@
 /** The client binary the tests drive: one function chooses it. */
-import { existsSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 
+import { clientBinary } from "./client-binary.ts";
 import { engine } from "./current.ts";
 import { run, type Output, type RunOptions } from "./process.ts";
-
-/** `E2E_CLIENT`, else the upstream client, else the distribution's. */
-export const clientBinary = (): string => {
-  const given = process.env["E2E_CLIENT"];
-  if (given !== undefined) return given;
-  const found = ["/usr/local/bin/docker", "/usr/bin/docker"].find((path) => existsSync(path));
-  if (found === undefined) throw new Error("no docker client: apt-get install docker.io");
-  return found;
-};
 
 const binary = clientBinary();
 /** One empty configuration for all test processes; nothing writes to it. */

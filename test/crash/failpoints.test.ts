@@ -1,0 +1,240 @@
+/**
+ * The daemon kills itself at every named point; after a restart it converges: what was asked for
+ * is done or not done, never half, everything works, and a reset leaves nothing.
+ */
+import { expect, test } from "bun:test";
+
+import { BUSYBOX_CONFIG, busyboxRoot, dockerArchive } from "../harness/images.ts";
+import { naruBinary } from "../harness/naru.ts";
+import { writeTar } from "../harness/tar.ts";
+import { ended, IMAGE, isAlive, withWorld, type CrashWorld } from "./world.ts";
+
+interface Scenario {
+  /** Made before the daemon that will die. */
+  prepare?(w: CrashWorld): Promise<void>;
+  /** What reaches the failpoint. */
+  trigger(w: CrashWorld): Promise<unknown>;
+  /** What must hold after the restart; makes its own clean-up. */
+  verify(w: CrashWorld): Promise<void>;
+}
+
+const gone = async (w: CrashWorld, name: string): Promise<void> => {
+  const reply = await w.api("DELETE", `/containers/${name}?force=1&v=1`);
+  expect([204, 404]).toContain(reply.status);
+  expect(await w.state(name)).toBeUndefined();
+};
+
+/** The container is running with its process, or can be started; both ends in a running one. */
+const startable = async (w: CrashWorld, name: string): Promise<void> => {
+  const state = await w.state(name);
+  expect(state).toBeDefined();
+  if (state?.Running === true) expect(isAlive(state.Pid)).toBe(true);
+  else expect((await w.api("POST", `/containers/${name}/start`)).status).toBe(204);
+  const out = await w.cli("exec", name, "echo", "inside");
+  expect(out.stdout).toBe("inside\n");
+};
+
+const archive = async (tag: string): Promise<Buffer> =>
+  dockerArchive(
+    [tag],
+    [writeTar(await busyboxRoot()), writeTar([{ name: "loaded", body: Buffer.alloc(4 << 20, 1) }])],
+    BUSYBOX_CONFIG,
+  );
+
+const CREATE: Scenario = {
+  trigger: (w) =>
+    w.attempt("POST", "/containers/create?name=made", {
+      body: {
+        Image: IMAGE,
+        Cmd: ["sleep", "600"],
+        Volumes: { "/anonymous": {} },
+        HostConfig: { Binds: ["named:/named"] },
+      },
+    }),
+  verify: async (w) => {
+    if ((await w.state("made")) === undefined) await w.create("made", "sleep", "600");
+    await startable(w, "made");
+    await gone(w, "made");
+  },
+};
+
+const START: Scenario = {
+  prepare: (w) => w.create("box", "sh", "-c", "echo started; exec sleep 600"),
+  trigger: (w) => w.attempt("POST", "/containers/box/start"),
+  verify: async (w) => {
+    await startable(w, "box");
+    const { Pid } = (await w.state("box"))!;
+    await gone(w, "box");
+    expect(isAlive(Pid)).toBe(false);
+  },
+};
+
+const STOP: Scenario = {
+  prepare: async (w) => {
+    await w.up("box", "sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.1; done");
+    await Bun.sleep(300);
+  },
+  trigger: (w) => w.attempt("POST", "/containers/box/stop?t=10"),
+  verify: async (w) => {
+    expect((await ended(w, "box")).ExitCode).toBe(5);
+    await startable(w, "box");
+    await gone(w, "box");
+  },
+};
+
+const EXIT: Scenario = {
+  prepare: (w) => w.create("box", "sh", "-c", "sleep 0.5; exit 9"),
+  trigger: (w) => w.attempt("POST", "/containers/box/start"),
+  verify: async (w) => {
+    const state = await ended(w, "box");
+    expect(state.ExitCode).toBe(9);
+    const took = Date.parse(state.FinishedAt) - Date.parse(state.StartedAt);
+    expect(took).toBeGreaterThan(400);
+    expect(took).toBeLessThan(3_000);
+    await gone(w, "box");
+  },
+};
+
+const EXEC: Scenario = {
+  prepare: async (w) => void (await w.up("box", "sleep", "600")),
+  trigger: async (w) => {
+    const made = await w.api("POST", "/containers/box/exec", { body: { Cmd: ["sleep", "300"] } });
+    const { Id } = made.json<{ Id: string }>();
+    await w.attempt("POST", `/exec/${Id}/start`, { body: { Detach: true } });
+  },
+  verify: async (w) => {
+    await startable(w, "box");
+    await gone(w, "box");
+  },
+};
+
+const usableImage = async (w: CrashWorld, tag: string): Promise<boolean> => {
+  if ((await w.api("GET", `/images/${tag}/json`)).status === 404) return false;
+  const out = await w.cli("run", "--rm", tag, "echo", "from it");
+  expect([out.code, out.stdout]).toEqual([0, "from it\n"]);
+  return true;
+};
+
+const COMMIT: Scenario = {
+  prepare: async (w) => {
+    await w.up("box", "sh", "-c", "echo data > /data");
+    await ended(w, "box");
+  },
+  trigger: (w) => w.attempt("POST", "/commit?container=box&repo=committed&tag=1"),
+  verify: async (w) => {
+    await usableImage(w, "committed:1");
+    const again = await w.api("POST", "/commit?container=box&repo=committed&tag=1");
+    expect(again.status).toBe(201);
+    expect((await w.cli("run", "--rm", "committed:1", "cat", "/data")).stdout).toBe("data\n");
+    await gone(w, "box");
+    expect((await w.api("DELETE", "/images/committed:1")).status).toBe(200);
+  },
+};
+
+const REMOVE: Scenario = {
+  prepare: async (w) => void (await w.up("box", "sleep", "600")),
+  trigger: (w) => w.attempt("DELETE", "/containers/box?force=1&v=1"),
+  verify: async (w) => {
+    await gone(w, "box");
+    await w.up("box", "sleep", "600");
+    await startable(w, "box");
+    await gone(w, "box");
+  },
+};
+
+const RENAME: Scenario = {
+  prepare: async (w) => void (await w.up("old", "sleep", "600")),
+  trigger: (w) => w.attempt("POST", "/containers/old/rename?name=new"),
+  verify: async (w) => {
+    const [old, other] = [await w.state("old"), await w.state("new")];
+    expect([old, other].filter((state) => state !== undefined).length).toBe(1);
+    await startable(w, old === undefined ? "new" : "old");
+    await w.create(old === undefined ? "old" : "new", "true");
+    await gone(w, "old");
+    await gone(w, "new");
+  },
+};
+
+const LOAD: Scenario = {
+  trigger: async (w) =>
+    w.attempt("POST", "/images/load?quiet=1", { raw: await archive("loaded:1") }),
+  verify: async (w) => {
+    await usableImage(w, "loaded:1");
+    const reply = await w.api("POST", "/images/load?quiet=1", { raw: await archive("loaded:1") });
+    expect(reply.status).toBe(200);
+    expect(await usableImage(w, "loaded:1")).toBe(true);
+    expect((await w.api("DELETE", "/images/loaded:1")).status).toBe(200);
+  },
+};
+
+const VOLUME: Scenario = {
+  trigger: (w) => w.attempt("POST", "/volumes/create", { body: { Name: "vol" } }),
+  verify: async (w) => {
+    const made = await w.api("POST", "/volumes/create", { body: { Name: "vol" } });
+    expect(made.status).toBe(201);
+    const out = await w.cli(
+      "run",
+      "--rm",
+      "-v",
+      "vol:/v",
+      IMAGE,
+      "sh",
+      "-c",
+      "touch /v/f && ls /v",
+    );
+    expect(out.stdout).toBe("f\n");
+    expect((await w.api("DELETE", "/volumes/vol")).status).toBe(204);
+  },
+};
+
+const IMAGE_REMOVE: Scenario = {
+  prepare: async (w) => {
+    await w.api("POST", "/images/load?quiet=1", { raw: await archive("doomed:1") });
+  },
+  trigger: (w) => w.attempt("DELETE", "/images/doomed:1"),
+  verify: async (w) => {
+    await usableImage(w, "doomed:1");
+    await w.api("POST", "/images/load?quiet=1", { raw: await archive("doomed:1") });
+    expect(await usableImage(w, "doomed:1")).toBe(true);
+    expect((await w.api("DELETE", "/images/doomed:1")).status).toBe(200);
+  },
+};
+
+/** By the word before the dot. */
+const SCENARIOS: Record<string, Scenario> = {
+  create: CREATE,
+  start: START,
+  stop: STOP,
+  exit: EXIT,
+  exec: EXEC,
+  commit: COMMIT,
+  remove: REMOVE,
+  rename: RENAME,
+  load: LOAD,
+  volume: VOLUME,
+  "image-remove": IMAGE_REMOVE,
+};
+
+const listed = Bun.spawnSync([naruBinary(), "daemon", "--list-failpoints"]).stdout.toString();
+const names = listed.split("\n").filter((line) => line.trim() !== "");
+
+test("the daemon names its failpoints, and each has a scenario", () => {
+  expect(names.length).toBeGreaterThan(0);
+  expect(names.filter((name) => SCENARIOS[name.split(".")[0] ?? ""] === undefined)).toEqual([]);
+});
+
+for (const name of names) {
+  const scenario = SCENARIOS[name.split(".")[0] ?? ""];
+  if (scenario === undefined) continue;
+  test(`killed at ${name}`, async () => {
+    await withWorld(async (w) => {
+      await scenario.prepare?.(w);
+      await w.stop();
+      await w.start(name);
+      await scenario.trigger(w);
+      await w.died();
+      await w.start();
+      await scenario.verify(w);
+    });
+  }, 90_000);
+}
