@@ -59,9 +59,9 @@ const assertFixed = (values: OptionValues): void => {
     invalid('"live-restore" cannot be switched off: naru\'s containers always outlive the daemon');
   if (values.get("userland-proxy") === true)
     invalid('"userland-proxy" cannot be switched on: naru publishes ports in the kernel');
-  const driver = values.get("storage-driver");
+  const driver = values.get("storage-driver") as string | undefined;
   if (driver !== undefined && driver !== "overlay2")
-    invalid(`storage driver "${String(driver)}" is not supported: use "overlay2"`);
+    invalid(`storage driver "${driver}" is not supported: use "overlay2"`);
 };
 
 const tlsOf = (values: OptionValues): TlsConfig | undefined => {

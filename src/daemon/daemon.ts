@@ -164,7 +164,7 @@ export const runDaemon = async (argv: readonly string[]): Promise<number> => {
       code,
       ...(cause === undefined
         ? {}
-        : { cause: cause instanceof Error ? (cause.stack ?? "") : String(cause) }),
+        : { cause: cause instanceof Error ? (cause.stack ?? "") : JSON.stringify(cause) }),
     });
     return 1;
   }

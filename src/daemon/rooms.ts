@@ -14,6 +14,8 @@ import { readSysctl, writeSysctl } from "#kernel/sysctl.ts";
 import { openContent } from "#content/store.ts";
 import { createEvents } from "#container/events.ts";
 import { isLive } from "#container/container.ts";
+import type { ContainerPaths } from "#container/dependencies.ts";
+import type { HostFacts } from "#container/normalize-host.ts";
 import { type ContainerService, createContainers } from "#container/service.ts";
 import { archivesOf } from "#daemon/archives.ts";
 import type { DaemonConfig } from "#daemon/config.ts";
@@ -126,6 +128,50 @@ const ownCapabilities = (): Capability[] => {
   return capabilitiesOfMask(mask ?? "0");
 };
 
+/** Who holds an image or a layer. The containers come later than the images that they are made of. */
+const usersOfImages = (
+  snapshots: Snapshots,
+  containers: () => ReturnType<ContainerService["list"]>,
+): Parameters<typeof createImages>[0]["users"] => ({
+  containersOf: (imageId) =>
+    containers()
+      .filter((record) => record.imageId === imageId)
+      .map((record) => ({ id: record.id, isRunning: isLive(record.state) })),
+  isLayerHeld: (chainId) =>
+    snapshots
+      .actives()
+      .some(
+        (active) =>
+          active.parent !== undefined &&
+          snapshots.chain(active.parent).some((layer) => layer.chainId === chainId),
+      ),
+});
+
+const hostFacts = (
+  { config, tools }: RoomInputs,
+  cgroups: CgroupKernel,
+  capabilities: readonly Capability[],
+): HostFacts => ({
+  capabilities,
+  isCgroupV2: cgroups.mode === "v2",
+  cpuCount: cpus().length,
+  runtimes: [...tools.runtimes.keys()],
+  defaultRuntime: tools.defaultRuntime,
+  logDriver: config.logDriver,
+  logOptions: config.logOptions,
+  shmSizeBytes: config.shmSizeBytes,
+  hasInit: config.hasInit,
+});
+
+const makePaths = (config: DaemonConfig): ContainerPaths => {
+  const paths = {
+    containers: `${config.dataRoot}/containers`,
+    bundles: `${config.execRoot}/bundles`,
+  };
+  for (const path of Object.values(paths)) mkdirSync(path, { recursive: true, mode: 0o710 });
+  return paths;
+};
+
 export const buildRooms = (inputs: RoomInputs): Rooms => {
   const { config, kernel, tools, log } = inputs;
   const database = openDaemonDatabase(databasePathOf(config.dataRoot));
@@ -140,26 +186,12 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     workerCommand: [...workerCommand(), "snapshot"],
     log: log.with({ room: "snapshot" }),
   });
-  let containers: ContainerService | undefined;
   const images = createImages({
     rows: createImageRows(database),
     leases: createLeases(database),
     content,
     layers: snapshots,
-    users: {
-      containersOf: (imageId) =>
-        (containers?.list() ?? [])
-          .filter((record) => record.imageId === imageId)
-          .map((record) => ({ id: record.id, isRunning: isLive(record.state) })),
-      isLayerHeld: (chainId) =>
-        snapshots
-          .actives()
-          .some(
-            (active) =>
-              active.parent !== undefined &&
-              snapshots.chain(active.parent).some((layer) => layer.chainId === chainId),
-          ),
-    },
+    users: usersOfImages(snapshots, () => containers.list()),
     publish: (event) => events.publish(event),
     log: log.with({ room: "image" }),
     workerCommand: [...workerCommand(), "image"],
@@ -175,15 +207,9 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     publish: (event) => events.publish(event),
     logger: log.with({ room: "volume" }),
   });
-  const paths = {
-    containers: `${config.dataRoot}/containers`,
-    bundles: `${config.execRoot}/bundles`,
-  };
-  for (const directory of Object.values(paths))
-    mkdirSync(directory, { recursive: true, mode: 0o710 });
   const capabilities = ownCapabilities();
   const seccomp = createSeccomp(config.seccompProfile);
-  containers = createContainers({
+  const containers: ContainerService = createContainers({
     rows: createContainerRows(database),
     events,
     images,
@@ -195,18 +221,8 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     seccomp,
     cgroups,
     kernel,
-    facts: {
-      capabilities,
-      isCgroupV2: cgroups.mode === "v2",
-      cpuCount: cpus().length,
-      runtimes: [...tools.runtimes.keys()],
-      defaultRuntime: tools.defaultRuntime,
-      logDriver: config.logDriver,
-      logOptions: config.logOptions,
-      shmSizeBytes: config.shmSizeBytes,
-      hasInit: config.hasInit,
-    },
-    paths,
+    facts: hostFacts(inputs, cgroups, capabilities),
+    paths: makePaths(config),
     temporary: `${config.dataRoot}/tmp`,
     cgroupParent: config.cgroupParent ?? `/naru-${inputs.instance}`,
     initPath: tools.init,

@@ -109,7 +109,8 @@ const uninstall = (): string => {
 
 export const runService = async (argv: readonly string[]): Promise<number> => {
   try {
-    switch (argv[0]) {
+    const [command = "--help"] = argv;
+    switch (command) {
       case "install":
         writeSync(STDOUT, await install());
         return 0;
@@ -122,8 +123,8 @@ export const runService = async (argv: readonly string[]): Promise<number> => {
           stdio: ["inherit", "inherit", "inherit"],
         }).exitCode;
       default:
-        writeSync(argv[0] === undefined || argv[0] === "--help" ? STDOUT : STDERR, HELP);
-        return argv[0] === "--help" ? 0 : 1;
+        writeSync(command === "--help" ? STDOUT : STDERR, HELP);
+        return command === "--help" ? 0 : 1;
     }
   } catch (error) {
     writeSync(STDERR, `naru: ${toNaruError(error).message}\n`);

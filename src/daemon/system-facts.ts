@@ -73,6 +73,21 @@ const limits = (cgroups: CgroupKernel) => {
   };
 };
 
+const PLUGINS: SystemFacts["Plugins"] = {
+  Volume: ["local"],
+  Network: ["bridge", "host", "null"],
+  Authorization: null,
+  Log: ["json-file", "local", "none"],
+};
+
+const REGISTRIES: SystemFacts["RegistryConfig"] = {
+  IndexConfigs: {
+    "docker.io": { Name: "docker.io", Mirrors: [], Secure: true, Official: true },
+  },
+  InsecureRegistryCIDRs: ["127.0.0.0/8"],
+  Mirrors: [],
+};
+
 export const systemFacts = (
   id: string,
   config: DaemonConfig,
@@ -90,12 +105,7 @@ export const systemFacts = (
       ["Supports d_type", "true"],
       ["Native Overlay Diff", "true"],
     ],
-    Plugins: {
-      Volume: ["local"],
-      Network: ["bridge", "host", "null"],
-      Authorization: null,
-      Log: ["json-file", "local", "none"],
-    },
+    Plugins: PLUGINS,
     ...limits(cgroups),
     IPv4Forwarding: readSysctl("net.ipv4.ip_forward") === "1",
     Debug: config.logLevel === "debug",
@@ -111,13 +121,7 @@ export const systemFacts = (
     OSType: "linux",
     Architecture: MACHINE[arch()] ?? arch(),
     IndexServerAddress: "https://index.docker.io/v1/",
-    RegistryConfig: {
-      IndexConfigs: {
-        "docker.io": { Name: "docker.io", Mirrors: [], Secure: true, Official: true },
-      },
-      InsecureRegistryCIDRs: ["127.0.0.0/8"],
-      Mirrors: [],
-    },
+    RegistryConfig: REGISTRIES,
     NCPU: cpus().length,
     MemTotal: totalmem(),
     GenericResources: null,
