@@ -42,8 +42,9 @@ test("SIGTERM: the same, and no restart is counted", async () => {
 test("a container that ends while the daemon is dead: its true code and time", async () => {
   await withWorld(async (w) => {
     await w.up("box", "sh", "-c", "sleep 1; exit 42");
-    await w.up("killed", "sh", "-c", "sleep 1; kill -KILL $$");
+    const { Pid } = await w.up("killed", "sleep", "600");
     await w.kill();
+    process.kill(Pid, "SIGKILL");
     const endedAbout = Date.now() + 1_000;
     await Bun.sleep(3_000);
     await w.start();
