@@ -1,24 +1,35 @@
-/** `npm run check`: types, lint, format, dead code and unit tests, side by side; prints what fails. */
+/**
+ * `npm run check`: types, lint, format, dead code and the quick unit tests, side by side; prints what
+ * fails. Tests named `*.host.test.ts` act on the real kernel or take seconds: `npm test` has them.
+ */
+import { Glob } from "bun";
+import { resolve } from "node:path";
 
 interface Check {
   readonly name: string;
-  readonly command: string[];
+  readonly command: readonly string[];
 }
 
-const CHECKS: readonly Check[] = [
-  { name: "types", command: ["tsc"] },
-  { name: "lint", command: ["oxlint"] },
-  { name: "format", command: ["oxfmt", "--check", "src", "scripts", "test", "bench"] },
-  { name: "dead code", command: ["knip"] },
-  { name: "unit tests", command: [process.execPath, "test", "./src"] },
-];
+const root = resolve(import.meta.dir, "..");
 
-const bin = `${import.meta.dir}/../node_modules/.bin`;
+const quickTests = (): string[] =>
+  [...new Glob("src/**/*.test.ts").scanSync(root)]
+    .filter((path) => !path.endsWith(".host.test.ts"))
+    .map((path) => `./${path}`);
+
+const STATIC: readonly Check[] = [
+  { name: "types", command: ["tsc"] },
+  { name: "lint", command: ["oxlint", "--quiet"] },
+  { name: "format", command: ["oxfmt", "--check", "src", "scripts", "test", "bench"] },
+  { name: "dead code", command: ["knip", "--no-config-hints"] },
+];
 
 const run = async (check: Check): Promise<boolean> => {
   const began = performance.now();
-  const child = Bun.spawn(check.command, {
-    env: { ...process.env, PATH: `${bin}:${process.env["PATH"]}` },
+  const child = Bun.spawn([...check.command], {
+    cwd: root,
+    env: { ...process.env, PATH: `${root}/node_modules/.bin:${process.env["PATH"]}` },
+    stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
   });
@@ -33,5 +44,17 @@ const run = async (check: Check): Promise<boolean> => {
   return code === 0;
 };
 
-const results = await Promise.all(CHECKS.map(run));
+const checks = process.argv.includes("--static")
+  ? STATIC
+  : [
+      ...STATIC,
+      {
+        name: "unit tests",
+        command: [process.execPath, "test", "--only-failures", ...quickTests()],
+      },
+    ];
+const results = await Promise.all(checks.map(run));
+console.log(
+  `${results.filter(Boolean).length} passed, ${results.filter((ok) => !ok).length} failed`,
+);
 process.exit(results.every(Boolean) ? 0 : 1);

@@ -52,7 +52,9 @@ const connectError = (address: Address, cause: unknown): NaruError => {
           : cause instanceof Error
             ? cause.message
             : String(cause);
-  return new NaruError(code, `cannot connect to the engine at "${where}": ${reason}`, {
+  const isAway = errno === "ENOENT" || errno === "ECONNREFUSED";
+  const remedy = isAway ? "; is the engine running? Start it with 'naru daemon' (as root)" : "";
+  return new NaruError(code, `cannot connect to the engine at "${where}": ${reason}${remedy}`, {
     cause,
     details: { errno, address: where },
   });

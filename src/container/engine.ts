@@ -9,6 +9,7 @@ import { MountedRoots } from "#container/archive.ts";
 import { Execs } from "#container/exec.ts";
 import { HealthMonitor } from "#container/health.ts";
 import { LogRotation } from "#container/log-rotation.ts";
+import { OomWatch } from "#container/oom.ts";
 import { StdioSessions } from "#container/stdio-sessions.ts";
 import { Waiters } from "#container/waiters.ts";
 import type { Runtime } from "#runtime/runtime.ts";
@@ -28,6 +29,7 @@ export class Engine {
   readonly execs = new Execs();
   readonly health = new HealthMonitor();
   readonly rotation = new LogRotation();
+  readonly oom = new OomWatch();
   /** Restarts of a policy that wait for their back-off, or the delay before the present run. */
   readonly restarts = new Map<
     string,
@@ -63,7 +65,7 @@ export class Engine {
     return put;
   }
 
-  /** What begins when a process runs: health checks, log rotation, the watch over its monitor. */
+  /** What begins when a process runs: health checks, log rotation, the watches over memory and monitor. */
   onStarted(id: string): void {
     const record = this.states.find(id);
     if (record === undefined) return;

@@ -8,6 +8,7 @@ import { toNaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
+import { countOomKills } from "#container/oom.ts";
 import { removeRecord } from "#container/remove.ts";
 import { afterExit } from "#container/restart-policy.ts";
 import { startContainer } from "#container/start.ts";
@@ -21,17 +22,6 @@ const DRAIN_TIMEOUT_MS = 2000;
 const msBetween = (from: string, to: string): number =>
   Number((parseInstant(to) - parseInstant(from)) / 1_000_000n);
 
-const oomKilled = (engine: Engine, record: ContainerRecord): boolean => {
-  if (record.hostConfig.Memory === 0) return false;
-  try {
-    return engine.deps.cgroups.oomKills(engine.cgroupOf(record)) > 0;
-  } catch (error) {
-    // The cgroup may be gone with a host that was rebooted: then nothing is known of an OOM.
-    engine.deps.log.debug("no OOM count", { container: record.id, error: String(error) });
-    return false;
-  }
-};
-
 /** Mounts, bundle, runtime state and network of a process that has ended. Safe to run twice. */
 export const releaseProcess = async (engine: Engine, record: ContainerRecord): Promise<void> => {
   const { deps } = engine;
@@ -43,11 +33,11 @@ export const releaseProcess = async (engine: Engine, record: ContainerRecord): P
   rmSync(engine.bundleOf(record.id), { recursive: true, force: true });
 };
 
-const endedState = (engine: Engine, record: ContainerRecord, notice: ExitNotice) => ({
+const endedState = (record: ContainerRecord, notice: ExitNotice, oomKills: number) => ({
   exitCode: notice.exitCode,
   startedAt: record.state.startedAt,
   finishedAt: notice.finishedAt,
-  isOomKilled: oomKilled(engine, record),
+  isOomKilled: oomKills > 0,
   error: "",
   ...("health" in record.state && record.state.health !== undefined
     ? { health: { ...record.state.health, Status: "unhealthy" as const } }
@@ -97,7 +87,9 @@ export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<vo
   // Who waits for the exit has seen all output by then (Docker's order).
   await engine.stdio.drained(record.id, DRAIN_TIMEOUT_MS);
   failpoint("exit.before-row");
-  const ended = endedState(engine, record, notice);
+  const oomKills = countOomKills(engine, record);
+  const oomKillsTold = engine.oom.finish(record.id);
+  const ended = endedState(record, notice, oomKills);
   const next = afterExit(record.hostConfig.RestartPolicy, {
     exitCode: notice.exitCode,
     ranMs: msBetween(record.state.startedAt, notice.finishedAt),
@@ -115,7 +107,7 @@ export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<vo
     state: next.restarts ? { status: "restarting", ...ended } : { status: "exited", ...ended },
   });
   failpoint("exit.after-row");
-  if (ended.isOomKilled) engine.emit(stopped, "oom");
+  if (oomKills > oomKillsTold) engine.emit(stopped, "oom");
   engine.emit(stopped, "die", { exitCode: String(notice.exitCode) });
   emitDisconnected(engine, record);
   emitVolumes(engine, record, "unmount");

@@ -18,6 +18,7 @@ export const removeRecord = async (
   failpoint("remove.after-row");
   engine.stdio.abandon(record.id);
   engine.health.stop(record.id);
+  engine.oom.finish(record.id);
   engine.execs.forget(record.id);
   engine.restarts.delete(record.id);
   await deps.volumes.forget(record.id, record.mounts, options.removesAnonymous);

@@ -91,6 +91,7 @@ export const createContainers = (deps: ContainerDependencies): ContainerService 
   engine.whenStarted((record) => engine.health.start(engine, record));
   engine.whenStarted((record) => engine.rotation.start(engine, record));
   engine.whenStarted((record) => watchMonitor(engine, record));
+  engine.whenStarted((record) => engine.oom.start(engine, record));
   for (const runtime of deps.runtimes.values()) {
     runtime.onExit((notice) => {
       void engine.actors
@@ -123,6 +124,7 @@ export const createContainers = (deps: ContainerDependencies): ContainerService 
       engine.closing.abort();
       engine.health.close();
       engine.rotation.close();
+      engine.oom.close();
       for (const { abort } of engine.restarts.values()) abort.abort();
       for (const runtime of deps.runtimes.values()) runtime.close();
       await engine.settled();

@@ -41,12 +41,13 @@ const UPDATABLE = [
   "PidsLimit",
 ] as const satisfies readonly (keyof HostConfig)[];
 
-/** Zero and empty mean "as it is" (Docker's rule), so does anything absent. */
+/** Zero and empty mean "as it is" (Docker's rule), so does anything absent. Zero PidsLimit lifts it. */
 const merge = (host: HostConfig, request: UpdateRequest): HostConfig => {
   const merged: HostConfig = { ...host };
   for (const key of UPDATABLE) {
     const value = request[key];
-    if (value === undefined || value === null || value === 0 || value === "") continue;
+    const isKept = value === 0 && key !== "PidsLimit";
+    if (value === undefined || value === null || isKept || value === "") continue;
     Object.assign(merged, { [key]: value });
   }
   // --cpus and period/quota exclude each other: the newer word wins.

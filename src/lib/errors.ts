@@ -40,10 +40,6 @@ export class NaruError extends Error {
   }
 }
 
-export const fail = (code: ErrorCode, message: string, options?: ErrorOptions): never => {
-  throw new NaruError(code, message, options);
-};
-
 /** `SuppressedError` (an undo failed too) hides the real error in `suppressed`: look inside. */
 const unwrapSuppressed = (error: unknown): unknown =>
   error instanceof SuppressedError ? unwrapSuppressed(error.suppressed) : error;

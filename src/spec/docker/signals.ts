@@ -55,10 +55,3 @@ export const signalNumber = (text: string): number => {
   }
   throw new NaruError("invalid_argument", `invalid signal: ${text}`);
 };
-
-/** 15 → "SIGTERM"; numbers without a name print as they are. */
-export const signalName = (number: number): string => {
-  const name = NAMES[number - 1];
-  if (name !== undefined) return `SIG${name}`;
-  return number === RTMIN ? "SIGRTMIN" : `SIGRTMIN+${number - RTMIN}`;
-};
