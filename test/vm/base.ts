@@ -190,7 +190,13 @@ const makeBase = async (target: string): Promise<void> => {
     rmSync(`${root}/boot`, { recursive: true });
     await must([
       programPath("mke2fs"),
-      ...["-q", "-t", "ext4", "-L", "naru-vm", "-d", root],
+      "-q",
+      "-t",
+      "ext4",
+      "-L",
+      "naru-vm",
+      "-d",
+      root,
       `${parts}/root.ext4`,
       DISK_SIZE,
     ]);

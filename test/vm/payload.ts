@@ -47,7 +47,17 @@ export const makePayload = async (
   const sizeMib = Math.ceil((statSync(binary).size / MIB) * 1.1) + 16;
   await must([
     programPath("mke2fs"),
-    ...["-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", tree, disk, `${sizeMib}M`],
+    "-q",
+    "-t",
+    "ext4",
+    "-O",
+    "^has_journal",
+    "-m",
+    "0",
+    "-d",
+    tree,
+    disk,
+    `${sizeMib}M`,
   ]);
   return disk;
 };

@@ -146,7 +146,7 @@ export const buildRuntimeConfig = (input: BuildInput): RuntimeConfig => {
     linux: {
       namespaces: namespacesOf(input),
       devices: [...input.devices],
-      resources: runtimeResources(host, input.deviceRules, input.deviceNumberOf),
+      resources: runtimeResources(host, input.deviceRules, input.deviceNumberOf, input.isCgroupV2),
       cgroupsPath: input.cgroupsPath,
       rootfsPropagation: rootPropagation(input.userMounts),
     },

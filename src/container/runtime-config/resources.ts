@@ -1,5 +1,6 @@
 /** The `linux.resources` of config.json from a HostConfig's limits (cgroups by the OCI runtime). */
 import type { CgroupLimits } from "#kernel/cgroup-kernel.ts";
+import { weightOfShares } from "#kernel/cgroup-update.ts";
 import type { HostConfig, Resources, ThrottleDevice } from "#spec/docker/host-config.ts";
 import type { RuntimeDeviceRule, RuntimeResources, RuntimeThrottle } from "#spec/runtime/config.ts";
 
@@ -109,11 +110,15 @@ export const deviceRules = (
   return [...DEFAULT_RULES, ...mapped, ...own];
 };
 
-/** `mapped`: rules for the devices of `--device`. */
+/**
+ * `mapped`: rules for the devices of `--device`. On v2 the weight of the shares is named as well: older
+ * runtimes use a line on which twice the default shares weigh less than no shares at all.
+ */
 export const runtimeResources = (
   host: HostConfig,
   mapped: readonly RuntimeDeviceRule[],
   numberOf: DeviceNumberOf,
+  isCgroupV2: boolean,
 ): RuntimeResources => {
   const resources: RuntimeResources = { devices: deviceRules(host, mapped) };
   const memory = memoryOf(host);
@@ -123,6 +128,9 @@ export const runtimeResources = (
   if (cpu !== undefined) resources.cpu = cpu;
   if (host.PidsLimit !== null && host.PidsLimit > 0) resources.pids = { limit: host.PidsLimit };
   if (blockIO !== undefined) resources.blockIO = blockIO;
+  if (isCgroupV2 && host.CpuShares > 0) {
+    resources.unified = { "cpu.weight": `${weightOfShares(host.CpuShares)}` };
+  }
   return resources;
 };
 

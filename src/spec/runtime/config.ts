@@ -84,6 +84,8 @@ export interface RuntimeResources {
     mems?: string;
   };
   pids?: { limit: number };
+  /** Files of cgroup v2 by name, written after all else. */
+  unified?: Record<string, string>;
   blockIO?: {
     weight?: number;
     weightDevice?: { major: number; minor: number; weight: number }[];

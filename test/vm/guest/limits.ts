@@ -1,6 +1,8 @@
 /** Limits: written where the kernel reads them, and kept by it. */
+import { api } from "../../harness/http.ts";
 import { check, between, equal, ok } from "./check.ts";
 import {
+  SOCKET,
   call,
   cgroupCount,
   cgroupFile,
@@ -24,7 +26,7 @@ const visibleChecks = (): void => {
       MemorySwap: 96 * MIB,
       MemoryReservation: 32 * MIB,
       NanoCpus: 500_000_000,
-      CpuShares: 2048,
+      CpuShares: 512,
       CpusetCpus: "1",
       PidsLimit: 25,
     });
@@ -33,6 +35,7 @@ const visibleChecks = (): void => {
       "memory.swap.max": `${32 * MIB}`,
       "memory.low": `${32 * MIB}`,
       "cpu.max": "50000 100000",
+      "cpu.weight": "59",
       "cpuset.cpus": "1",
       "pids.max": "25",
     };
@@ -46,7 +49,13 @@ const visibleChecks = (): void => {
     equal(inside.split("\n"), Object.values(expected), "in the container");
     const allowed = await exec(container.name, "grep Cpus_allowed_list /proc/1/status");
     equal(allowed.split(/\s+/)[1], "1", "Cpus_allowed_list");
-    return `cpu.weight ${cgroupFile(container, "cpu.weight")} for 2048 shares`;
+  });
+
+  check("the default of shares weighs as none, more weighs more", async () => {
+    const weight = async (CpuShares: number): Promise<number> =>
+      Number(cgroupFile(await idle({ CpuShares }), "cpu.weight"));
+    equal([await weight(0), await weight(1024)], [100, 100], "cpu.weight");
+    ok((await weight(2048)) > 100, "2048 shares weigh no more than the default");
   });
 
   check("without limits there are none", async () => {
@@ -121,8 +130,7 @@ const updateChecks = (): void => {
     });
     equal(read(), [`${128 * MIB}`, `${32 * MIB}`, "50", "150000 100000"], "raised");
     equal(cgroupFile(container, "cpuset.cpus"), "0", "cpuset.cpus");
-    const weight = Number(cgroupFile(container, "cpu.weight"));
-    ok(weight < 100, `cpu.weight ${weight} for 512 shares`);
+    equal(cgroupFile(container, "cpu.weight"), "59", "cpu.weight of 512 shares");
     await call("POST", `/containers/${container.name}/update`, {
       Memory: 48 * MIB,
       MemorySwap: -1,
@@ -131,7 +139,6 @@ const updateChecks = (): void => {
     equal(read(), [`${48 * MIB}`, "max", "max", "150000 100000"], "lowered and lifted");
     const { HostConfig } = await inspect(container.name);
     equal([HostConfig["Memory"], HostConfig["MemorySwap"]], [48 * MIB, -1], "inspect");
-    return `cpu.weight ${weight} for 512 shares`;
   });
 
   check("update is felt at once: cpu", async () => {
@@ -153,10 +160,10 @@ const updateChecks = (): void => {
   check("update of memory and swap in the wrong order is refused and changes nothing", async () => {
     const container = await idle({ Memory: 64 * MIB, MemorySwap: 64 * MIB });
     const before = cgroupFile(container, "memory.max");
-    const refusal = await call("POST", `/containers/${container.name}/update`, {
-      Memory: 128 * MIB,
-    }).catch(String);
-    ok(String(refusal).includes("memoryswap"), `it answered ${String(refusal)}`);
+    const body = { Memory: 128 * MIB };
+    const refusal = await api(SOCKET, "POST", `/containers/${container.name}/update`, { body });
+    equal(refusal.status, 409, "the answer");
+    ok(refusal.text.includes("memoryswap"), refusal.text);
     equal(cgroupFile(container, "memory.max"), before, "memory.max");
   });
 
