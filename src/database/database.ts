@@ -5,6 +5,7 @@
  */
 import { Database as SqliteDatabase } from "bun:sqlite";
 import { NaruError } from "#lib/errors.ts";
+import { Reserve } from "#database/reserve.ts";
 
 export type SqlValue = string | number | bigint | boolean | null | Uint8Array;
 export type Row = Record<string, SqlValue>;
@@ -21,7 +22,10 @@ export interface Database {
   get<R = Row>(sql: string, ...values: SqlValue[]): R | undefined;
   /** Returns the number of changed rows. */
   run(sql: string, ...values: SqlValue[]): number;
-  /** Runs `work` (synchronous) in one transaction; a throw rolls back. Nested calls join the outer one. */
+  /**
+   * Runs `work` (synchronous) in one transaction; a throw rolls back. Nested calls join the
+   * outer one. `work` may run twice: it must do nothing but read and write rows.
+   */
   transaction<T>(work: () => T): T;
   close(): void;
 }
@@ -47,29 +51,55 @@ const migrate = (sqlite: SqliteDatabase, migrations: readonly Migration[], path:
   }
 };
 
-/** Opens (and creates, mode 0600) the database at `path`, brought to the newest schema. ":memory:" for tests. */
-export const openDatabase = (path: string, migrations: readonly Migration[]): Database => {
-  const sqlite = new SqliteDatabase(path, { create: true, strict: true });
+const isFull = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && error.code === "SQLITE_FULL";
+
+/** Tries once more with the reserve's space when the disk is full. */
+const withReserve = <T>(reserve: Reserve | undefined, work: () => T): T => {
+  try {
+    const result = work();
+    reserve?.refill();
+    return result;
+  } catch (error) {
+    if (!isFull(error)) throw error;
+    if (reserve?.release() === true) return work();
+    const message = "the disk is full: free some space (naru system prune) and try again";
+    throw new NaruError("resource_exhausted", message, { cause: error });
+  }
+};
+
+const configure = (sqlite: SqliteDatabase): void => {
   sqlite.run("PRAGMA journal_mode = WAL");
   sqlite.run("PRAGMA synchronous = NORMAL");
   sqlite.run("PRAGMA foreign_keys = ON");
   sqlite.run("PRAGMA busy_timeout = 5000");
-  migrate(sqlite, migrations, path);
+};
+
+/** Opens (and creates, mode 0600) the database at `path`, brought to the newest schema. ":memory:" for tests. */
+export const openDatabase = (path: string, migrations: readonly Migration[]): Database => {
+  const reserve = path === ":memory:" ? undefined : new Reserve(`${path}.reserve`);
+  const sqlite = new SqliteDatabase(path, { create: true, strict: true });
+  withReserve(reserve, () => configure(sqlite));
+  withReserve(reserve, () => migrate(sqlite, migrations, path));
   let depth = 0;
+  const outermost = <T>(work: () => T): T => {
+    depth += 1;
+    try {
+      return sqlite.transaction(work).immediate();
+    } finally {
+      depth -= 1;
+    }
+  };
   return {
     all: <R>(sql: string, ...values: SqlValue[]) => sqlite.query(sql).all(...values) as R[],
     get: <R>(sql: string, ...values: SqlValue[]) =>
       (sqlite.query(sql).get(...values) as R | null) ?? undefined,
-    run: (sql, ...values) => sqlite.query(sql).run(...values).changes,
-    transaction: (work) => {
-      if (depth > 0) return work();
-      depth += 1;
-      try {
-        return sqlite.transaction(work).immediate();
-      } finally {
-        depth -= 1;
-      }
+    run: (sql, ...values) => {
+      const change = (): number => sqlite.query(sql).run(...values).changes;
+      // Inside a transaction the whole of it is tried again, not one step.
+      return depth > 0 ? change() : withReserve(reserve, change);
     },
+    transaction: (work) => (depth > 0 ? work() : withReserve(reserve, () => outermost(work))),
     close: () => sqlite.close(),
   };
 };

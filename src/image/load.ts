@@ -12,6 +12,7 @@ import { registerImages } from "#image/register.ts";
 import { type LayerToUnpack, unpackLayers } from "#image/unpack.ts";
 import { runWorker } from "#image/worker-client.ts";
 import type { Ingest } from "#content/content.ts";
+import { failpoint } from "#lib/failpoint.ts";
 import { NaruError } from "#lib/errors.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import { parseImageConfig } from "#spec/image/config.ts";
@@ -118,6 +119,7 @@ export const loadImages = async (
 ): Promise<Digest[]> => {
   await using ingest = dependencies.content.openIngest();
   const contents = await readContents(dependencies, ingest, source, options);
+  failpoint("load.mid-layer");
   const images = readArchive(contents, HOST_PLATFORM, options.platform);
   for (const image of images) parseImageConfig(image.configText);
   await using undo = new AsyncDisposableStack();
@@ -133,6 +135,7 @@ export const loadImages = async (
     references: image.references,
   }));
   const renames = images.flatMap((image) => findRenames(dependencies, image));
+  failpoint("load.before-reference");
   const ids = registerImages(dependencies, registrations);
   undo.move();
   for (const event of renames) options.onEvent?.(event);

@@ -1,4 +1,5 @@
 /** `rmi`: takes names away, and the image with the last of them. */
+import { failpoint } from "#lib/failpoint.ts";
 import { type Catalog, familiarRow, isIdPrefix } from "#image/catalog.ts";
 import { deleteFiles } from "#image/collect.ts";
 import { ALL, type Conflict, HARD, findConflict } from "#image/conflict.ts";
@@ -57,6 +58,7 @@ const deleteImage = async (removal: Removal, id: Digest, isQuiet: boolean): Prom
   for (const name of rows.references(id)) untag(removal, name);
   publishImageEvent(dependencies, "delete", id);
   rows.delete(id);
+  failpoint("image-remove.after-row");
   items.push({ Deleted: id });
   for (const chainId of await deleteFiles(dependencies, catalog, row)) {
     items.push({ Deleted: chainId });

@@ -73,7 +73,8 @@ export class HostMounts {
       else writeFileSync(target, "");
       kernel.mount(kernel.fdPath(fd), target, "", isFlat ? ["bind"] : ["bind", "rec"]);
       // What is done to the copy must not happen to the tree it was bound from.
-      kernel.mount("", target, "", ["private", "rec"]);
+      // A flat bind stays in its source's peer group: the container's propagation is of that.
+      if (!isFlat) kernel.mount("", target, "", ["private", "rec"]);
       return target;
     } finally {
       kernel.close(fd);
