@@ -37,8 +37,10 @@ const option = (name: string): string | undefined => {
   return at < 0 ? undefined : process.argv[at + 1];
 };
 
-const number = (value: number): string =>
-  Number.isNaN(value) ? "-" : value.toPrecision(value >= 1000 ? 5 : 3).replace(/e\+\d+$/, "");
+const number = (value: number): string => {
+  if (Number.isNaN(value)) return "-";
+  return value >= 100 ? String(Math.round(value)) : value.toPrecision(3);
+};
 
 const goalText = ({ goal }: Verdict): string =>
   `${goal.atMost === undefined ? `≥${goal.atLeast}` : `≤${goal.atMost}`} ${goal.over}`;
@@ -84,6 +86,11 @@ if (unknown.length > 0) {
 const best = STARTERS["docker28"]?.isThere() ? "docker28" : "docker20";
 const wanted = option("subjects")?.split(",") ?? ["naru", best];
 const subjects = await startSubjects(wanted);
+const versionOf = new Map<string, string>();
+for (const subject of subjects) {
+  const body = JSON.parse((await subject.ok("GET", "/version")).toString()) as { Version: string };
+  versionOf.set(subject.name, body.Version);
+}
 const options: RowOptions = { subjects, isQuick: flag("quick") };
 const results: RowResult[] = [];
 const broken: string[] = [];
@@ -121,6 +128,7 @@ try {
 }
 
 const versions: Record<string, string> = {};
+for (const subject of subjects) versions[subject.name] = versionOf.get(subject.name) ?? "";
 versions["client"] = Bun.spawnSync([dockerClient(), "--version"]).stdout.toString().trim();
 mkdirSync(`${import.meta.dir}/results`, { recursive: true });
 const file = `${import.meta.dir}/results/${new Date().toISOString().replaceAll(":", "-")}.json`;

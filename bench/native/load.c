@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BUFFER (1 << 20)
+#define BUFFER (8 << 20)
 #define SAMPLES (1 << 22)
 
 struct connection {

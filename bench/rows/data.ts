@@ -1,13 +1,11 @@
 /** Rows 12, 16, 17 and 19: images in and out, published ports, and much output. */
-import { createHash } from "node:crypto";
-import { createReadStream, rmSync, statSync, writeFileSync } from "node:fs";
+import { rmSync, statSync, writeFileSync } from "node:fs";
 
 import { interleave, timed, type Measure } from "../figures.ts";
 import { load } from "../load.ts";
 import {
   create,
   dockerClient,
-  enginePids,
   IMAGE,
   inspected,
   removed,
@@ -170,7 +168,7 @@ export const portsRow = async ({ subjects, isQuick }: RowOptions): Promise<Measu
       HostConfig: { PortBindings: bindings },
     });
     (removals[subject.name] ??= []).push(Math.max(full.rm - plain.rm, 0.1));
-    (processes[subject.name] ??= []).push(subject.name === "naru" ? full.proxies : full.proxies);
+    (processes[subject.name] ??= []).push(full.proxies);
     return Math.max(full.start - plain.start, 0.1);
   };
   const starts = await interleave(stepsOf(subjects, step), rounds, 0);
@@ -202,16 +200,5 @@ export const stdoutRow = async ({ subjects, isQuick }: RowOptions): Promise<Meas
   };
   const pipe = (): Promise<number> => timed(() => run(["sh", "-c", `${script} | cat > /dev/null`]));
   const samples = await interleave({ ...stepsOf(subjects, step), floor: pipe }, isQuick ? 2 : 5, 1);
-  for (const subject of subjects) enginePids(subject);
   return [{ id: "stdout.cli", title: `${megabytes} MB of stdout`, unit: "ms", samples }];
 };
-
-/** The digest of a file; for rows that compare what came through. */
-export const digestOf = (file: string): Promise<string> =>
-  new Promise((resolve, reject) => {
-    const hash = createHash("sha256");
-    createReadStream(file)
-      .on("data", (chunk) => hash.update(chunk))
-      .on("error", reject)
-      .on("end", () => resolve(hash.digest("hex")));
-  });

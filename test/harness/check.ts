@@ -11,7 +11,7 @@ import { BUSYBOX } from "./fixtures.ts";
 export { docker, dockerOk } from "./client.ts";
 export { engine } from "./current.ts";
 export { BUSYBOX, FULL } from "./fixtures.ts";
-export { must, run, sleep, until } from "./process.ts";
+export { run, sleep, until } from "./process.ts";
 
 const JOBS = Number(process.env["E2E_JOBS"] ?? 6);
 const waiting: (() => void)[] = [];
@@ -186,10 +186,6 @@ export const enterNet = engine.enter.filter((word) => word !== "-m");
 
 /** Runs a program of this machine on the engine's host's network. */
 export const onNet = (...argv: string[]): Promise<string> => hostCommand([...enterNet, ...argv]);
-
-/** A file of a process as the engine's host sees it. */
-export const procFile = (pid: number, file: string): string =>
-  readFileSync(`/proc/${pid}/${file}`, "utf8");
 
 /** CAP_SYS_RESOURCE is bit 24; some machines are without it. */
 const hasSysResource =
