@@ -161,12 +161,23 @@ const volume: readonly Entry[] = [
 ];
 
 const network: readonly Entry[] = [
+  entry("connect", "Connect a container to a network", () => import("#cli/network/connect.ts")),
+  entry("create", "Create a network", () => import("#cli/network/create.ts")),
+  entry(
+    "disconnect",
+    "Disconnect a container from a network",
+    () => import("#cli/network/disconnect.ts"),
+  ),
   entry(
     "inspect",
     "Show everything about one or more networks",
     () => import("#cli/network/inspect.ts"),
   ),
   entry("ls", "List networks", () => import("#cli/network/ls.ts"), { aliases: ["list"] }),
+  entry("prune", "Remove all unused networks", () => import("#cli/network/prune.ts")),
+  entry("rm", "Remove one or more networks", () => import("#cli/network/rm.ts"), {
+    aliases: ["remove"],
+  }),
 ];
 
 const system: readonly Entry[] = [

@@ -9,7 +9,8 @@ import { commandTree, findEntry } from "#cli/commands.ts";
 import type { Entry } from "#cli/commands.ts";
 import { CliContext } from "#cli/context.ts";
 import { exitCodeOf, isUsageError, usageError } from "#cli/framework/errors.ts";
-import type { Command } from "#cli/framework/command.ts";
+import type { Flags } from "#cli/framework/flags.ts";
+import type { Parsed } from "#cli/framework/parse.ts";
 import { checkArguments, parseFlags } from "#cli/framework/parse.ts";
 import { globalFlags } from "#cli/globals.ts";
 import type { GlobalFlagValues } from "#cli/globals.ts";
@@ -95,26 +96,6 @@ const findTarget = async (
   return undefined;
 };
 
-const runCommand = async (
-  context: CliContext,
-  target: Target,
-  command: Command,
-): Promise<number> => {
-  const parsed = parseFlags(command.flags, target.rest, command.isInterspersed ?? true);
-  if (parsed.isHelp) {
-    const { commandHelp } = await import("#cli/framework/help.ts");
-    context.output.print(commandHelp(target.path, target.entry, command));
-    return 0;
-  }
-  checkArguments(target.path, command.args, parsed.args.length);
-  return command.run({
-    context,
-    flags: parsed.values,
-    args: parsed.args,
-    changed: parsed.changed,
-  });
-};
-
 const explainExternal = (context: CliContext, target: Target): number => {
   const found = EXTERNAL_COMMANDS.find(({ name }) => target.path === `naru ${name}`);
   const usage = `Usage:  ${target.path} ${found?.usage ?? ""}`.trimEnd();
@@ -139,12 +120,22 @@ const dispatch = async (context: CliContext, target: Target | undefined): Promis
     return 0;
   }
   const { command } = await target.entry.load();
+  const usage = `${target.path} ${command.usage}`.trimEnd();
+  let parsed: Parsed<Flags>;
   try {
-    return await runCommand(context, target, command);
+    parsed = parseFlags(command.flags, target.rest, command.isInterspersed ?? true);
+    if (!parsed.isHelp) checkArguments(target.path, command.args, parsed.args.length);
   } catch (error) {
-    await reportError(context, error, `${target.path} ${command.usage}`.trimEnd());
-    return exitCodeOf(error) ?? (isUsageError(error) ? usageExitCode(error) : 1);
+    await reportError(context, error, usage);
+    return isUsageError(error) ? usageExitCode(error) : 1;
   }
+  if (parsed.isHelp) {
+    const { commandHelp } = await import("#cli/framework/help.ts");
+    context.output.print(commandHelp(target.path, target.entry, command));
+    return 0;
+  }
+  const { values: flags, args, changed } = parsed;
+  return command.run({ context, flags, args, changed });
 };
 
 /** As docker: 125 for a bad flag, 1 for a wrong number of arguments or an unknown command. */
@@ -169,8 +160,10 @@ const runWords = async (context: CliContext, words: readonly string[]): Promise<
 export const runCli = async (argv: readonly string[]): Promise<number> => {
   let context = new CliContext(parseFlags(globalFlags, []).values, process.env);
   let exitCode: number;
+  let isGlobalMistake = true;
   try {
     const globals = readGlobals(argv);
+    isGlobalMistake = false;
     context = new CliContext(globals.values, process.env);
     if (globals.values.version) {
       const { VERSION } = await import("#lib/version.ts");
@@ -181,7 +174,7 @@ export const runCli = async (argv: readonly string[]): Promise<number> => {
     }
     await context.output.flush();
   } catch (error) {
-    exitCode = exitCodeOf(error) ?? (isUsageError(error) ? usageExitCode(error) : 1);
+    exitCode = exitCodeOf(error) ?? (isGlobalMistake ? 125 : 1);
     await reportError(context, error, undefined);
   }
   return exitCode;

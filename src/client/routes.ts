@@ -23,7 +23,7 @@ import type {
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { Resources, RestartPolicy } from "#spec/docker/host-config.ts";
 import type { DeleteItem, HistoryItem, ImageInspect, ImageSummary } from "#spec/docker/image.ts";
-import type { NetworkResponse } from "#spec/docker/network.ts";
+import type { EndpointSettings, NetworkResponse } from "#spec/docker/network.ts";
 import type { VolumeCreateRequest, VolumeResponse } from "#spec/docker/volume.ts";
 
 /** json: parsed; none: nothing; stream: the open response for the caller to read. */
@@ -64,6 +64,10 @@ const stream =
   });
 
 export type Upload = AsyncIterable<Uint8Array>;
+type NetworkCreateRequest = Partial<Omit<NetworkResponse, "Scope">> & {
+  Name: string;
+  Scope?: string;
+};
 type UpdateBody = Partial<Resources> & { RestartPolicy?: RestartPolicy };
 
 export const routes = {
@@ -136,6 +140,18 @@ export const routes = {
 
   networkList: json<NetworkResponse[]>()("GET", "/networks"),
   networkInspect: json<NetworkResponse>()("GET", "/networks/{id}"),
+  networkCreate: json<{ Id: string; Warning?: string }, NetworkCreateRequest>()(
+    "POST",
+    "/networks/create",
+  ),
+  networkConnect: none<{ Container: string; EndpointConfig?: Partial<EndpointSettings> }>()(
+    "POST",
+    "/networks/{id}/connect",
+  ),
+  networkDisconnect: none<{ Container: string; Force: boolean }>()(
+    "POST",
+    "/networks/{id}/disconnect",
+  ),
   networkRemove: none()("DELETE", "/networks/{id}"),
   networkPrune: json<PruneResponse>()("POST", "/networks/prune"),
 

@@ -18,14 +18,14 @@ export const command = defineCommand({
     const container = await client.call("containerInspect", { id });
     const { Running, Paused, Restarting } = container.State;
     if (!Running) {
-      throw new NaruError("conflict", "cannot attach to a stopped container, start it first");
+      throw new NaruError("conflict", "You cannot attach to a stopped container, start it first");
     }
     if (Paused)
-      throw new NaruError("conflict", "cannot attach to a paused container, unpause it first");
+      throw new NaruError("conflict", "You cannot attach to a paused container, unpause it first");
     if (Restarting) {
       throw new NaruError(
         "conflict",
-        "cannot attach to a restarting container, wait until it is running",
+        "You cannot attach to a restarting container, wait until it is running",
       );
     }
     return joinContainer({

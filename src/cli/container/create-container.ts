@@ -2,9 +2,10 @@
 import type { Client } from "#client/client.ts";
 import { describeAddress } from "#client/connection.ts";
 import type { CliContext } from "#cli/context.ts";
-import { exitError, isUsageError } from "#cli/framework/errors.ts";
+import { exitError } from "#cli/framework/errors.ts";
 import type { Invocation } from "#cli/framework/command.ts";
 import { errorText } from "#cli/report.ts";
+import { isAnswer } from "#client/errors.ts";
 import { buildCreateRequest } from "#cli/run-options/request.ts";
 import type { containerFlags } from "#cli/run-options/flags.ts";
 import { pullImage } from "#cli/image/pull-image.ts";
@@ -25,10 +26,10 @@ const exitCodeFor = (text: string): number => {
 
 /** Prefixed, with the way to help, and an exit code of 125, 126 or 127. */
 export const runFailure = (command: "run" | "create", error: unknown): Error => {
-  if (isUsageError(error)) return error instanceof Error ? error : new Error(String(error));
   const text = errorText(error);
   return exitError(
-    exitCodeFor(text),
+    // What fails on this side has nothing to do with the program in the container.
+    isAnswer(error) ? exitCodeFor(text) : FAILED_EXIT_CODE,
     `naru: ${text}\n\nRun 'naru ${command} --help' for more information`,
   );
 };

@@ -19,7 +19,7 @@ export const command = defineCommand({
       const key = wanted.includes("/") ? wanted : `${wanted}/tcp`;
       const bindings = ports[key] ?? [];
       if (bindings.length === 0) {
-        throw new NaruError("not_found", `Error: No public port '${key}' published for ${id}`);
+        throw new NaruError("not_found", `Error: No public port '${wanted}' published for ${id}`);
       }
       for (const binding of bindings) context.output.line(address(binding));
       return 0;

@@ -1,5 +1,6 @@
 import { defineCommand, TWO } from "#cli/framework/command.ts";
-import { usageError } from "#cli/framework/errors.ts";
+import { exitError, usageError } from "#cli/framework/errors.ts";
+import { errorText } from "#cli/report.ts";
 
 export const command = defineCommand({
   usage: "CONTAINER NEW_NAME",
@@ -12,7 +13,12 @@ export const command = defineCommand({
       throw usageError("neither the old nor the new name of the container may be empty");
     }
     const client = await context.client();
-    await client.call("containerRename", { id, query: { name } });
+    try {
+      await client.call("containerRename", { id, query: { name } });
+    } catch (error) {
+      context.output.error(errorText(error));
+      throw exitError(1, `Error: failed to rename container named ${id}`);
+    }
     return 0;
   },
 });

@@ -5,12 +5,7 @@ import type { CliContext } from "#cli/context.ts";
 import { AT_LEAST_ONE, defineCommand } from "#cli/framework/command.ts";
 import { exitError } from "#cli/framework/errors.ts";
 import { bool, enabled, text } from "#cli/framework/flags.ts";
-import {
-  createContainer,
-  FAILED_EXIT_CODE,
-  prepareRequest,
-  runFailure,
-} from "#cli/container/create-container.ts";
+import { createContainer, prepareRequest, runFailure } from "#cli/container/create-container.ts";
 import { containerFlags } from "#cli/run-options/flags.ts";
 import { joinStreams } from "#cli/terminal/attached.ts";
 import { parseDetachKeys } from "#cli/terminal/detach-keys.ts";
@@ -121,10 +116,7 @@ export const command = defineCommand({
       throw runFailure("run", error);
     }
     if (flags.detach && flags.attach.length > 0) {
-      throw exitError(
-        FAILED_EXIT_CODE,
-        "conflicting options: cannot specify both --attach and --detach",
-      );
+      throw exitError(1, "conflicting options: cannot specify both --attach and --detach");
     }
     if (!flags.detach) await checkTerminal(request);
     else

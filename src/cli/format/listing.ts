@@ -45,7 +45,9 @@ const asListingError = (error: unknown): unknown => {
   const phase = error.message.includes("executing") ? "execute" : "parse";
   return new NaruError(
     "invalid_argument",
-    error.message.replace("template parsing error", `failed to ${phase} template`),
+    error.message
+      .replace("template parsing error", `failed to ${phase} template`)
+      .replace(/map has no entry for key "(\w+)"$/, "can't evaluate field $1 of this list"),
     { cause: error },
   );
 };

@@ -31,10 +31,10 @@ export const parseMoment = (text: string): string => {
     if (iso !== undefined) return asSeconds(parseInstant(iso));
     return asSeconds(BigInt(Date.now()) * 1_000_000n - BigInt(parseDuration(text)));
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
     throw usageError(
-      `invalid value ${JSON.stringify(text)} for a time: ${reason}; ` +
+      `failed to parse value as time or duration: ${JSON.stringify(text)}; ` +
         'give an instant ("2026-01-02T15:04:05Z") or a time ago ("10m")',
+      cause,
     );
   }
 };

@@ -1,8 +1,8 @@
 /** Mistakes in the command line itself, as NaruErrors that remember it. */
 import { NaruError } from "#lib/errors.ts";
 
-export const usageError = (message: string): NaruError =>
-  new NaruError("invalid_argument", message, { details: { isUsage: true } });
+export const usageError = (message: string, cause?: unknown): NaruError =>
+  new NaruError("invalid_argument", message, { cause, details: { isUsage: true } });
 
 export const isUsageError = (error: unknown): boolean =>
   error instanceof NaruError && error.details["isUsage"] === true;

@@ -116,7 +116,7 @@ export const filter = (
     {},
     (given, previous) => {
       const at = given.indexOf("=");
-      if (at < 0) throw new Error("invalid filter: bad format of filter (expected name=value)");
+      if (at < 0) throw new Error("bad format of filter (expected name=value)");
       const name = given.slice(0, at).trim().toLowerCase();
       const wanted = given.slice(at + 1).trim();
       const before = previous[name] ?? [];

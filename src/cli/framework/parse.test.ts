@@ -83,7 +83,7 @@ const MISTAKES: readonly (readonly [string, string])[] = [
   ["-e", "flag needs an argument: 'e' in -e"],
   ["--all=maybe", 'invalid argument "maybe" for "-a, --all" flag'],
   ["-n x", 'invalid argument "x" for "-n, --last" flag'],
-  ["-f x", 'invalid argument "x" for "-f, --filter" flag: invalid filter'],
+  ["-f x", 'invalid argument "x" for "-f, --filter" flag: bad format of filter'],
 ];
 
 describe("mistakes are named", () => {

@@ -81,6 +81,6 @@ export const imageRow = (line: ImageLine, isTruncated: boolean): Row => {
     Containers: () => (image.Containers < 0 ? "N/A" : String(image.Containers)),
     SharedSize: () => sizeOrUnknown(image.SharedSize),
     UniqueSize: () => (image.SharedSize < 0 ? "N/A" : humanSize(image.Size - image.SharedSize, 3)),
-    VirtualSize: () => humanSize(image.Size, 3),
+    VirtualSize: () => humanSize(image.VirtualSize ?? image.Size),
   };
 };

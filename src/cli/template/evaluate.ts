@@ -209,7 +209,7 @@ class Evaluator {
     }
     const found = fieldOf(owner, name);
     if (found === undefined) {
-      if (this.#optional.has(name)) return null;
+      if (this.#optional.has(name) && chain.at(-1) === name) return null;
       // Labels and the like are maps, whose missing keys Go passes over.
       if (chain.length > 1 && Object.values(owner).every((item) => typeof item === "string")) {
         return undefined;

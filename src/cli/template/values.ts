@@ -2,7 +2,25 @@
 
 /** Fields of Go pointers: unset they print as <nil>; other nulls are empty slices or maps. */
 const POINTERS = new Set(["Init", "OomKillDisable", "MemorySwappiness", "PidsLimit", "IPAMConfig"]);
-const MAPS = new Set(["Labels", "Volumes", "Options", "DriverOpts", "Data", "Sysctls", "Tmpfs"]);
+/** Fields of Go maps; other objects are structs, whose names are not printed. */
+const MAPS = new Set([
+  "Annotations",
+  "Attributes",
+  "Containers",
+  "Data",
+  "DriverOpts",
+  "ExposedPorts",
+  "Labels",
+  "Networks",
+  "Options",
+  "PortBindings",
+  "Ports",
+  "Runtimes",
+  "StorageOpt",
+  "Sysctls",
+  "Tmpfs",
+  "Volumes",
+]);
 
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
@@ -36,6 +54,11 @@ export const formatValue = (value: unknown, key?: string): string => {
   if (typeof value === "string") return value;
   if (Array.isArray(value)) return `[${value.map((item) => formatValue(item)).join(" ")}]`;
   if (isRecord(value)) {
+    if (key === undefined || !MAPS.has(key)) {
+      return `{${Object.entries(value)
+        .map(([name, item]) => formatValue(item, name))
+        .join(" ")}}`;
+    }
     const pairs = Object.keys(value)
       .toSorted()
       .map((name) => `${name}:${formatValue(value[name], name)}`);
