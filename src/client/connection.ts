@@ -74,12 +74,12 @@ export class Connection {
   /** Throws `unavailable` (details.errno) when nobody listens, `permission_denied` on EACCES. */
   static async open(address: Address): Promise<Connection> {
     const connection = new Connection();
-    const socket = connection.#handlers();
     const place =
       address.kind === "unix"
         ? { unix: address.path }
         : { hostname: address.hostname, port: address.port };
     const tls = address.kind === "tcp" ? address.tls : undefined;
+    const socket = connection.#handlers(tls?.isVerified !== false);
     try {
       connection.#socket = await Bun.connect({
         ...place,
@@ -93,7 +93,7 @@ export class Connection {
     return connection;
   }
 
-  #handlers(): Bun.SocketHandler<undefined> {
+  #handlers(isVerified: boolean): Bun.SocketHandler<undefined> {
     return {
       data: (_socket, data) => this.#received(data),
       end: () => this.#ended(),
@@ -102,7 +102,7 @@ export class Connection {
       error: (_socket, error) => this.#fail(error),
       connectError: () => undefined,
       handshake: (_socket, _isAuthorized, error) => {
-        if (error !== null) this.#fail(error);
+        if (error !== null && isVerified) this.#fail(error);
       },
     };
   }
