@@ -30,32 +30,42 @@ const assertStartable = (record: ContainerRecord): void => {
   }
 };
 
+/** Root, network and config.json: all that the runtime needs. Adds what the network gave to `networked`. */
+const prepareConfig = async (
+  engine: Engine,
+  record: ContainerRecord,
+  undo: AsyncDisposableStack,
+  networked: Partial<ContainerRecord>,
+): Promise<string> => {
+  const { deps } = engine;
+  const { id } = record;
+  failpoint("start.before-mount");
+  const rootfs = deps.snapshots.mount(id);
+  undo.defer(() => deps.snapshots.unmount(id));
+  failpoint("start.after-mount");
+  Object.assign(networked, await connectNetwork(engine, record));
+  undo.defer(() => releaseNetwork(engine, { ...record, ...networked }));
+  failpoint("start.after-network");
+  undo.defer(() => deps.volumes.releaseMounts(id));
+  const config = await runtimeConfigOf(engine, { ...record, ...networked }, rootfs);
+  undo.defer(() => engine.runtimeOf(record).delete(id));
+  return JSON.stringify(config);
+};
+
 /** Everything up to a process that waits to be let go. */
 const prepareProcess = async (
   engine: Engine,
   record: ContainerRecord,
   undo: AsyncDisposableStack,
 ): Promise<{ process: CreatedProcess; networked: Partial<ContainerRecord> }> => {
-  const { deps } = engine;
-  const { id } = record;
-  const runtime = engine.runtimeOf(record);
-  failpoint("start.before-mount");
-  const rootfs = deps.snapshots.mount(id);
-  undo.defer(() => deps.snapshots.unmount(id));
-  failpoint("start.after-mount");
-  const networked = await connectNetwork(engine, record);
-  undo.defer(() => releaseNetwork(engine, { ...record, ...networked }));
-  failpoint("start.after-network");
-  const bundle = engine.bundleOf(id);
+  const bundle = engine.bundleOf(record.id);
   mkdirSync(bundle, { recursive: true, mode: 0o700 });
   undo.defer(() => rmSync(bundle, { recursive: true, force: true }));
-  undo.defer(() => deps.volumes.releaseMounts(id));
-  const config = await runtimeConfigOf(engine, { ...record, ...networked }, rootfs);
-  undo.defer(() => runtime.delete(id));
-  const process = await runtime.create({
-    id,
+  const networked: Partial<ContainerRecord> = {};
+  const process = await engine.runtimeOf(record).create({
+    id: record.id,
     bundle,
-    config: JSON.stringify(config),
+    config: () => prepareConfig(engine, record, undo, networked),
     logPath: record.logPath === "" ? undefined : record.logPath,
     isTty: record.config.Tty,
     hasStdin: record.config.OpenStdin,

@@ -127,11 +127,14 @@ const spawnConmon = (paths: ConmonPaths, request: ConmonRequest, pipes: Pipes) =
   const extra: number[] = [pipes.sync.writeFd];
   if (request.execProcess !== undefined)
     cmd.push("--exec", "--exec-process-spec", request.execProcess);
-  if (pipes.start !== undefined && pipes.attach !== undefined) {
-    cmd.push("--exec-attach");
+  if (pipes.start !== undefined) {
     env["_OCI_STARTPIPE"] = "4";
+    extra.push(pipes.start.readFd);
+  }
+  if (pipes.attach !== undefined) {
+    cmd.push("--exec-attach");
     env["_OCI_ATTACHPIPE"] = "5";
-    extra.push(pipes.start.readFd, pipes.attach.writeFd);
+    extra.push(pipes.attach.writeFd);
   }
   try {
     return Bun.spawn({
@@ -146,16 +149,23 @@ const spawnConmon = (paths: ConmonPaths, request: ConmonRequest, pipes: Pipes) =
   }
 };
 
+export interface ConmonHooks {
+  /** What the runtime will need; done while conmon loads, which waits for it (its start pipe). */
+  readonly prepare?: () => Promise<void>;
+  /** Execs: called when the attach socket is there and the process waits for it. */
+  readonly onAttachable?: () => void;
+}
+
 /**
  * Runs conmon until it has told the pid. A negative number means that the runtime failed: its
  * message is thrown as failed_precondition with `details.number` (the runtime's exit status, negated).
- * `onAttachable` (execs): called when the attach socket is there and the process waits for it.
+ * What `prepare` throws passes through; conmon is gone then.
  */
 export const runConmon = async (
   kernel: SocketKernel,
   paths: ConmonPaths,
   request: ConmonRequest,
-  onAttachable?: () => void,
+  hooks: ConmonHooks = {},
 ): Promise<ConmonHandle> => {
   await using resources = new AsyncDisposableStack();
   const open = (): PipeEnds => {
@@ -170,21 +180,29 @@ export const runConmon = async (
     closed.add(fd);
     closeSync(fd);
   };
-  const isAttached = onAttachable !== undefined;
+  const isAttached = hooks.onAttachable !== undefined;
   const pipes: Pipes = {
     sync: open(),
-    start: isAttached ? open() : undefined,
+    start: isAttached || hooks.prepare !== undefined ? open() : undefined,
     attach: isAttached ? open() : undefined,
   };
   const child = spawnConmon(paths, request, pipes);
   closeOnce(pipes.sync.writeFd);
-  if (pipes.start !== undefined && pipes.attach !== undefined) {
+  if (pipes.start !== undefined) {
     closeOnce(pipes.start.readFd);
-    closeOnce(pipes.attach.writeFd);
-    writeSync(pipes.start.writeFd, "1"); // conmon may leave naru's cgroup: it does not have to
-    await readMessage(pipes.attach.readFd);
-    onAttachable?.();
+    try {
+      await hooks.prepare?.();
+    } catch (error) {
+      child.kill("SIGKILL"); // it has not forked yet: nothing else of it is there
+      throw error;
+    }
     writeSync(pipes.start.writeFd, "1");
+    if (pipes.attach !== undefined) {
+      closeOnce(pipes.attach.writeFd);
+      await readMessage(pipes.attach.readFd);
+      hooks.onAttachable?.();
+      writeSync(pipes.start.writeFd, "1");
+    }
   }
   const answer = parseSync(await readMessage(pipes.sync.readFd));
   const number = answer.data ?? answer.pid ?? -1;

@@ -148,7 +148,7 @@ const monitoredExec = async (
       kernel,
       paths,
       request,
-      options.isDetached ? undefined : onAttachable,
+      options.isDetached ? {} : { onAttachable },
     );
     return {
       pid: () => handle.number,

@@ -96,11 +96,11 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
 
   const create = async (request: CreateOptions): Promise<CreatedProcess> => {
     exits.forget(request.id);
-    writeFileSync(`${request.bundle}/config.json`, request.config, { mode: 0o600 });
-    const handle = await runConmon(kernel, paths, {
-      ...request,
-      socketName: socketNameOf(request.id),
-    });
+    const path = `${request.bundle}/config.json`;
+    const prepare = async (): Promise<void> =>
+      writeFileSync(path, await request.config(), { mode: 0o600 });
+    const conmon = { ...request, socketName: socketNameOf(request.id) };
+    const handle = await runConmon(kernel, paths, conmon, { prepare });
     return { pid: handle.number, conmonPid: conmonPidOf(request.bundle) };
   };
 

@@ -25,7 +25,8 @@ export interface CreateOptions {
   readonly id: string;
   /** Directory; config.json is written into it here. */
   readonly bundle: string;
-  readonly config: string;
+  /** Text of config.json. Called while conmon loads; what it throws fails the create. */
+  readonly config: () => Promise<string>;
   /** undefined = no log. */
   readonly logPath: string | undefined;
   readonly isTty: boolean;
