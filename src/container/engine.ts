@@ -24,6 +24,8 @@ export class Engine {
   readonly waiters = new Waiters();
   /** Aborted when the daemon stops. */
   readonly closing = new AbortController();
+  /** Containers that are being restarted: `--rm` does not remove them when they end. */
+  readonly kept = new Set<string>();
   readonly stdio = new StdioSessions();
   readonly roots = new MountedRoots();
   readonly execs = new Execs();

@@ -115,7 +115,7 @@ export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<vo
   engine.follow(record.id, "release what the process held", () => releaseProcess(engine, record));
   if (next.restarts) {
     scheduleRestart(engine, record.id, next.delayMs);
-  } else if (record.hostConfig.AutoRemove) {
+  } else if (record.hostConfig.AutoRemove && !engine.kept.has(record.id)) {
     await removeRecord(engine, stopped, { removesAnonymous: true });
   }
 };

@@ -52,7 +52,13 @@ const lifecycleVerbs = (engine: Engine) => {
     },
     restart: async (container: string, options: StopOptions) => {
       const id = idOf(container);
-      await stopContainer(engine, id, options);
+      // A restart is no end: --rm does not hold for it.
+      engine.kept.add(id);
+      try {
+        await stopContainer(engine, id, options);
+      } finally {
+        engine.kept.delete(id);
+      }
       await start(id);
       engine.emit(engine.current(id), "restart");
     },

@@ -1,5 +1,5 @@
 /** What /version and /info say of this machine and this engine. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { arch, cpus, hostname, release, totalmem } from "node:os";
 import { REVISION, VERSION } from "#lib/version.ts";
 import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
@@ -59,6 +59,21 @@ export const versionResponse = (tools: Tools): VersionResponse => ({
   BuildTime: "",
 });
 
+/** statfs(2) f_type, in Docker's names. */
+const FILE_SYSTEMS: Readonly<Record<number, string>> = {
+  0xef53: "extfs",
+  0x58465342: "xfs",
+  0x9123683e: "btrfs",
+  0x01021994: "tmpfs",
+  0x2fc12fc1: "zfs",
+  0xf2f52010: "f2fs",
+};
+
+const backingFileSystem = (path: string): string => {
+  const { type } = statfsSync(path);
+  return FILE_SYSTEMS[type] ?? `0x${type.toString(16)}`;
+};
+
 const limits = (cgroups: CgroupKernel) => {
   const has = (controller: string): boolean => cgroups.controllers.has(controller);
   return {
@@ -101,7 +116,7 @@ export const systemFacts = (
     ID: id,
     Driver: "overlay2",
     DriverStatus: [
-      ["Backing Filesystem", "extfs"],
+      ["Backing Filesystem", backingFileSystem(config.dataRoot)],
       ["Supports d_type", "true"],
       ["Native Overlay Diff", "true"],
     ],
