@@ -98,7 +98,10 @@ export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<vo
     previousDelayMs: engine.restarts.get(record.id)?.delayMs ?? 0,
   });
   engine.health.stop(record.id);
-  engine.rotation.finish(record);
+  engine.rotation.stop(record.id);
+  engine.follow(record.id, "bring the log within its bounds", async () =>
+    engine.rotation.trim(record),
+  );
   engine.execs.onContainerExit(record.id);
   const { sandbox: _released, ...kept } = record;
   const stopped = engine.replace({

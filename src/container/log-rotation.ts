@@ -35,8 +35,7 @@ export class LogRotation {
   }
 
   /** The writer has ended: what it wrote since the last look is brought within the policy. */
-  finish(record: ContainerRecord): void {
-    this.stop(record.id);
+  trim(record: ContainerRecord): void {
     if (record.logPath === "") return;
     const policy = rotationPolicy(record.hostConfig.LogConfig.Config);
     const trim = (): void => trimEnded(record.logPath, policy);

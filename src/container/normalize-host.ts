@@ -158,6 +158,8 @@ const validateModes = (host: HostConfig): void => {
   if (host.OomScoreAdj < -1000 || host.OomScoreAdj > 1000) {
     invalid(`Invalid value ${host.OomScoreAdj}, range for oom score adj is [-1000, 1000]`);
   }
+  if (host.CgroupParent.split("/").includes(".."))
+    invalid(`invalid cgroup parent "${host.CgroupParent}": it must not hold ".."`);
   if (host.ShmSize < 0) invalid("SHM size can not be less than 0");
   if (host.AutoRemove && !["", "no"].includes(host.RestartPolicy.Name)) {
     invalid("can't create 'AutoRemove' container with restart policy");
@@ -176,8 +178,10 @@ const fillDerived = (host: HostConfig, facts: HostFacts): void => {
   if (facts.hasInit) host.Init ??= true;
   if (host.RestartPolicy.Name === "") host.RestartPolicy = { ...host.RestartPolicy, Name: "no" };
   if (host.IpcMode === "") host.IpcMode = "private";
-  if (host.CgroupnsMode === "")
-    host.CgroupnsMode = host.Privileged || !facts.isCgroupV2 ? "host" : "private";
+  if (host.CgroupnsMode === "") host.CgroupnsMode = facts.isCgroupV2 ? "private" : "host";
+  // A path below the root of every hierarchy, with or without its slash.
+  if (host.CgroupParent !== "" && !host.CgroupParent.startsWith("/"))
+    host.CgroupParent = `/${host.CgroupParent}`;
   if (host.ShmSize === 0) host.ShmSize = facts.shmSizeBytes;
   if (host.Runtime === "") host.Runtime = facts.defaultRuntime;
   if (host.LogConfig.Type === "") host.LogConfig = { ...host.LogConfig, Type: facts.logDriver };
