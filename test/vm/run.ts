@@ -10,7 +10,7 @@ import { missingRequirements } from "./requirements.ts";
 const CACHE = process.env["NARU_VM_CACHE"] ?? "/var/tmp/naru-vm";
 /** Software emulation unless told otherwise: it runs everywhere, also inside virtual machines. */
 const ACCELERATOR = process.env["NARU_VM_ACCEL"] ?? "tcg";
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 600_000;
 const CONSOLE_LINES = 60;
 
 const say = (line: string): void => console.log(`# ${line}`);

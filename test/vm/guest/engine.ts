@@ -10,8 +10,12 @@ export const CGROUPS = "/sys/fs/cgroup";
 export const NARU = "/payload/naru";
 export const IMAGE = "naru/hello:latest";
 
-/** Without it the binary is naru, with it Bun. */
-const ENVIRONMENT = { BUN_BE_BUN: undefined, NARU_HOST: `unix://${SOCKET}` };
+/** What init.sh set for the checks alone: with BUN_BE_BUN the binary is Bun, without it naru. */
+const ENVIRONMENT = {
+  BUN_BE_BUN: undefined,
+  BUN_JSC_useJIT: undefined,
+  NARU_HOST: `unix://${SOCKET}`,
+};
 
 /** Containers that the present check made. */
 export const NAMES: string[] = [];
@@ -28,7 +32,7 @@ export const startDaemon = async (): Promise<Daemon> => {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "inherit",
-    env: { ...process.env, BUN_BE_BUN: undefined },
+    env: { ...process.env, ...ENVIRONMENT },
   });
   const reader = child.stdout.getReader();
   const { value, done } = await reader.read();

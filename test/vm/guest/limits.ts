@@ -73,7 +73,7 @@ const effectiveChecks = (): void => {
     await Bun.sleep(300);
     const usage = (): number => cgroupCount(container, "cpu.stat", "usage_usec");
     const [began, first] = [performance.now(), usage()];
-    await Bun.sleep(2000);
+    await Bun.sleep(1500);
     const share = (usage() - first) / 1000 / (performance.now() - began);
     between(share, 0.1, 0.25, "share of a processor");
     const throttled = cgroupCount(container, "cpu.stat", "nr_throttled");

@@ -1,7 +1,9 @@
 /** Runs in the machine: the daemon, the checks, and the host's state before and after. */
 import { check, equal, ok, runChecks } from "./check.ts";
+import { readFileSync, rmdirSync } from "node:fs";
+
 import { api } from "../../harness/http.ts";
-import { IMAGE, SOCKET, call, idle, naru, startDaemon, until } from "./engine.ts";
+import { CGROUPS, IMAGE, NAMES, SOCKET, call, idle, naru, startDaemon, until } from "./engine.ts";
 import { hostState, leftovers } from "./host.ts";
 import { limitChecks } from "./limits.ts";
 import { lifeChecks } from "./life.ts";
@@ -9,9 +11,13 @@ import { report } from "./report.ts";
 import { statsChecks } from "./stats.ts";
 import { worldChecks } from "./world.ts";
 
+const [bootSeconds] = readFileSync("/proc/uptime", "utf8").split(" ");
 const before = await hostState();
 let daemon = await startDaemon();
-report({ kind: "note", text: `the daemon was ready after ${daemon.readyMs} ms` });
+report({
+  kind: "note",
+  text: `booted in ${bootSeconds} s, the daemon was ready after ${daemon.readyMs} ms`,
+});
 
 check("the command line makes naru/hello and runs it", async () => {
   const began = performance.now();
@@ -45,16 +51,18 @@ check("the daemon is killed: containers run on, are found again and still limite
 
 check("naru system reset leaves the host as it was", async () => {
   await idle({ Memory: 64 * 2 ** 20, PortBindings: { "80/tcp": [{ HostPort: "8081" }] } });
-  const frozen = await idle();
+  const frozen = await idle({ CgroupParent: "/vm-reset" });
   await call("POST", `/containers/${frozen.name}/pause`);
   const network = await api(SOCKET, "POST", "/networks/create", { body: { Name: "vm-net" } });
   ok([201, 501].includes(network.status), `a network: ${network.text}`);
   await call("POST", "/volumes/create", { Name: "vm-volume" });
   ok(leftovers(before, await hostState()).length > 4, "a daemon with containers shows on the host");
+  NAMES.length = 0;
   const began = performance.now();
   const result = await naru("system", "reset", "--force");
   const ms = Math.round(performance.now() - began);
   equal(result.code, 0, `naru system reset: ${result.stdout}${result.stderr}`);
+  rmdirSync(`${CGROUPS}/vm-reset`);
   let left: string[] = [];
   // Interfaces of network namespaces that went go a moment later.
   const isClean = async (): Promise<boolean> =>

@@ -1,8 +1,21 @@
 /** The host is what it should be, and containers see of it what they should. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, rmdirSync, statSync } from "node:fs";
 
 import { check, equal, ok } from "./check.ts";
-import { CGROUPS, call, exec, idle, instance, output, until, up } from "./engine.ts";
+import { api } from "../../harness/http.ts";
+import {
+  CGROUPS,
+  IMAGE,
+  SOCKET,
+  call,
+  exec,
+  idle,
+  inspect,
+  instance,
+  output,
+  until,
+  up,
+} from "./engine.ts";
 
 interface Info {
   readonly CgroupVersion: string;
@@ -69,14 +82,28 @@ const namespaceChecks = (): void => {
     );
   });
 
-  check("a container cannot write its cgroup; a privileged one can", async () => {
+  check("a container cannot write its cgroup; a privileged one can, and share it out", async () => {
     const script = "mkdir /sys/fs/cgroup/mine && echo made; rmdir /sys/fs/cgroup/mine; true";
     equal(await output(script), "", "an ordinary container's mkdir");
-    equal(
-      await output(script, { Privileged: true, CgroupnsMode: "private" }),
-      "made",
-      "a privileged container's mkdir",
+    equal(await output(script, { Privileged: true }), "made", "a privileged container's mkdir");
+    // What engines inside of containers do: leave the root of the namespace, then delegate.
+    const container = await up(
+      "cd /sys/fs/cgroup && mkdir init && echo 1 > init/cgroup.procs && " +
+        "echo '+memory +pids' > cgroup.subtree_control && mkdir work && touch /done; sleep 60",
+      { Privileged: true },
     );
+    const directory = `${container.cgroup}/work`;
+    await until("the inner cgroup", () => existsSync(`${directory}/memory.max`));
+    const answer = await exec(
+      container.name,
+      "echo $$ > /sys/fs/cgroup/work/cgroup.procs && echo in",
+    );
+    equal(answer, "in", "an exec into a container that delegates");
+    await call("POST", `/containers/${container.name}/pause`);
+    equal((await inspect(container.name)).State.Paused, true, "Paused");
+    await call("POST", `/containers/${container.name}/unpause`);
+    await call("DELETE", `/containers/${container.name}?force=1`);
+    await until("the end of all its cgroups", () => !existsSync(container.cgroup), 5000);
   });
 
   check("devices are fenced off by the cgroup's program, and opened one by one", async () => {
@@ -94,9 +121,17 @@ const namespaceChecks = (): void => {
   });
 
   check("--cgroup-parent is made with its controllers", async () => {
-    const container = await idle({ CgroupParent: "/vm-parent/inner", Memory: 32 * 2 ** 20 });
+    const container = await idle({ CgroupParent: "vm-parent/inner", Memory: 32 * 2 ** 20 });
     const directory = `${CGROUPS}/vm-parent/inner/${container.id}`;
     equal(readFileSync(`${directory}/memory.max`, "utf8").trim(), `${32 * 2 ** 20}`, "memory.max");
+    await call("DELETE", `/containers/${container.name}?force=1`);
+    await until("its cgroup's end", () => !existsSync(directory), 5000);
+    const refused = await api(SOCKET, "POST", "/containers/create", {
+      body: { Image: IMAGE, HostConfig: { CgroupParent: "/vm-parent/../../x" } },
+    });
+    equal(refused.status, 400, "a parent that leads elsewhere");
+    // Whoever names a parent keeps it.
+    for (const path of ["vm-parent/inner", "vm-parent"]) rmdirSync(`${CGROUPS}/${path}`);
   });
 
   check("a published port answers", async () => {
