@@ -9,7 +9,7 @@ const host = process.env["NARU_CLI_TEST_HOST"];
 const image = process.env["NARU_CLI_TEST_IMAGE"] ?? "naru/hello";
 const prefix = `naru-cli-test-${String(process.pid)}`;
 const entry = new URL("main.ts", import.meta.url).pathname;
-const folder = mkdtempSync("/tmp/naru-cli-live-");
+const folder = host === undefined ? "/tmp" : mkdtempSync("/tmp/naru-cli-live-");
 
 interface Outcome {
   readonly code: number;
