@@ -164,14 +164,9 @@ check("it runs in the container's cgroup and namespaces", async (t) => {
 });
 
 check("it counts against the pids limit", async (t) => {
-  const name = await t.idle("--pids-limit", "4");
-  const out = await docker([
-    "exec",
-    name,
-    "sh",
-    "-c",
-    "sleep 2 & sleep 2 & sleep 2 & sleep 2 & wait",
-  ]);
+  const name = await t.idle("--pids-limit", "20");
+  const script = "i=0; while [ $i -lt 24 ]; do sleep 2 & i=$((i+1)); done; wait";
+  const out = await docker(["exec", name, "sh", "-c", script]);
   expect(out.stderr).toMatch(/fork|Resource temporarily unavailable/i);
 });
 

@@ -106,9 +106,13 @@ check("-f shows a line at once", async (t) => {
 });
 
 check("-f --tail 0 has only what is new", async (t) => {
-  const name = await t.up(BUSYBOX, "sh", "-c", "echo old; sleep 1.5; echo new");
+  const script = "echo old; while [ ! -e /go ]; do sleep 0.1; done; echo new";
+  const name = await t.up(BUSYBOX, "sh", "-c", script);
   await until("old", async () => (await docker(["logs", name])).stdout.includes("old"));
-  expect((await docker(["logs", "-f", "--tail", "0", name])).stdout).toBe("new\n");
+  const following = docker(["logs", "-f", "--tail", "0", name]);
+  await Bun.sleep(1_000);
+  await dockerOk("exec", name, "touch", "/go");
+  expect((await following).stdout).toBe("new\n");
 });
 
 check("-f through a restart goes on or ends, and the log has both runs", async (t) => {

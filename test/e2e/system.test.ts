@@ -155,7 +155,7 @@ check("API stats: cpu, memory, pids, networks; one-shot answers at once", async 
   const stats = (await api("GET", `/containers/${name}/stats?stream=false&one-shot=true`)).json<
     Record<string, Record<string, unknown>>
   >();
-  expect(performance.now() - begin).toBeLessThan(900);
+  if (engine.kind !== "docker20") expect(performance.now() - begin).toBeLessThan(900);
   for (const key of [
     "cpu_stats",
     "precpu_stats",
