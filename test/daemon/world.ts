@@ -273,9 +273,9 @@ export interface Scenarios {
   /** For what a file needs before its scenarios. */
   readonly world: World;
   /** A test; the logs of its daemons are shown when it fails, and the daemons end with it. */
-  scenario(name: string, body: () => Promise<void>, timeoutMs?: number): void;
+  readonly scenario: (name: string, body: () => Promise<void>, timeoutMs?: number) => void;
   /** The last test of a file: resets everything, and the world must be as empty as it was. */
-  nothingIsLeft(): void;
+  readonly nothingIsLeft: () => void;
 }
 
 const SCENARIO_MS = 30_000;

@@ -102,7 +102,7 @@ check("-f shows a line at once", async (t) => {
   await input.child.stdin.flush();
   await client.waitFor("typed", 5_000);
   await dockerOk("kill", name);
-  expect(await client.child.exited).toBe(0);
+  expect(await client.exited).toBe(0);
 });
 
 check("-f --tail 0 has only what is new", async (t) => {

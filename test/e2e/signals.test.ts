@@ -294,5 +294,5 @@ check("a client waiting in run sees the kill as 137", async (t) => {
   );
   await client.waitFor("up");
   await dockerOk("kill", name);
-  expect(await client.child.exited).toBe(137);
+  expect(await client.exited).toBe(137);
 });

@@ -219,7 +219,7 @@ check("attach gives the output from now on and the exit code", async (t) => {
   void client.child.stdin.write("word\n");
   await client.child.stdin.flush();
   await client.waitFor("got word");
-  expect(await client.child.exited).toBe(4);
+  expect(await client.exited).toBe(4);
 });
 
 check("two clients attached both see the output", async (t) => {
@@ -228,7 +228,7 @@ check("two clients attached both see the output", async (t) => {
   const [one, two] = [dockerBackground("attach", name), dockerBackground("attach", name)];
   await Promise.all([one.waitFor("tick"), two.waitFor("tick")]);
   await dockerOk("kill", name);
-  expect(await Promise.all([one.child.exited, two.child.exited])).toEqual([137, 137]);
+  expect(await Promise.all([one.exited, two.exited])).toEqual([137, 137]);
 });
 
 check("attach, detach, attach again to one shell", async (t) => {
@@ -261,7 +261,7 @@ check("attach --no-stdin does not take the input", async (t) => {
   const client = dockerBackground("attach", "--no-stdin", name);
   await client.waitFor("tick");
   await dockerOk("kill", name);
-  expect(await client.child.exited).toBe(137);
+  expect(await client.exited).toBe(137);
 });
 
 check("--sig-proxy: a signal to the client reaches the process", async (t) => {
@@ -271,7 +271,7 @@ check("--sig-proxy: a signal to the client reaches the process", async (t) => {
   const client = dockerBackground("run", "--name", name, BUSYBOX, "sh", "-c", script);
   await client.waitFor("ready");
   client.child.kill("SIGTERM");
-  expect(await client.child.exited).toBe(6);
+  expect(await client.exited).toBe(6);
   expect(client.text()).toContain("term");
 });
 
@@ -291,7 +291,7 @@ check("--sig-proxy=false: the client ends alone", async (t) => {
   );
   await client.waitFor("ready");
   client.child.kill("SIGHUP");
-  await client.child.exited;
+  await client.exited;
   expect(await dockerOk("inspect", "--format", "{{.State.Running}}", name)).toBe("true");
 });
 
@@ -302,7 +302,7 @@ check("a client that dies does not take the container along", async (t) => {
   const client = dockerBackground("run", "--name", name, BUSYBOX, "sh", "-c", script);
   await client.waitFor("3");
   client.child.kill("SIGKILL");
-  await client.child.exited;
+  await client.exited;
   const before = (await dockerOk("logs", name)).length;
   await Bun.sleep(600);
   expect((await dockerOk("logs", name)).length).toBeGreaterThan(before);

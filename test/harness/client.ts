@@ -94,7 +94,11 @@ export const dockerPty = (...args: string[]): Terminal => {
     resize: (cols, rows) => {
       terminal.resize(cols, rows);
     },
-    exited: child.exited,
+    // The terminal's last words may come after the end of the process.
+    exited: child.exited.then(async (code) => {
+      await Bun.sleep(100);
+      return code;
+    }),
     kill: () => {
       child.kill("SIGKILL");
     },
@@ -107,7 +111,8 @@ export const dockerBackground = (
 ): {
   readonly child: Bun.Subprocess<"pipe", "pipe", "pipe">;
   text(): string;
-  errorText(): string;
+  /** Its exit code, once all output is collected. */
+  readonly exited: Promise<number>;
   waitFor(part: string | RegExp, timeoutMs?: number): Promise<void>;
 } => {
   const child = owned(
@@ -127,12 +132,11 @@ export const dockerBackground = (
       seen[key] += Buffer.from(value).toString("utf8");
     }
   };
-  void collect(child.stdout, "out");
-  void collect(child.stderr, "err");
+  const streams = Promise.all([collect(child.stdout, "out"), collect(child.stderr, "err")]);
   return {
     child,
     text: () => seen.out,
-    errorText: () => seen.err,
+    exited: streams.then(() => child.exited),
     waitFor: async (part, timeoutMs = 20_000) => {
       const end = performance.now() + timeoutMs;
       while (typeof part === "string" ? !seen.out.includes(part) : !part.test(seen.out)) {
