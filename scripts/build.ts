@@ -16,6 +16,9 @@ const result = await Bun.build({
   compile: { outfile: temporary, autoloadDotenv: false, autoloadBunfig: false },
   target: "bun",
   bytecode: true,
+  // Each command is a chunk of its own: a client loads neither the daemon nor the other commands.
+  format: "esm",
+  splitting: true,
   minify: true,
   sourcemap: "none",
   define: {

@@ -27,9 +27,6 @@ const run = async (argv: readonly string[]): Promise<number> => {
   process.exit(await runCli(argv));
 };
 
-// No top-level await: bytecode is made of CommonJS.
-void run(process.argv.slice(2)).then((code) => {
-  process.exitCode = code;
-});
+process.exitCode = await run(process.argv.slice(2));
 
 export {};

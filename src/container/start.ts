@@ -69,7 +69,8 @@ const prepareProcess = async (
     logPath: record.logPath === "" ? undefined : record.logPath,
     isTty: record.config.Tty,
     hasStdin: record.config.OpenStdin,
-    keepsStdinOpen: !record.config.StdinOnce,
+    // A terminal survives its client: whoever attaches next types on.
+    keepsStdinOpen: !record.config.StdinOnce || record.config.Tty,
   });
   return { process, networked };
 };
