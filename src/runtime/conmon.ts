@@ -207,7 +207,11 @@ export const runConmon = async (
   const answer = parseSync(await readMessage(pipes.sync.readFd));
   const number = answer.data ?? answer.pid ?? -1;
   if (number < 0) throw await failureOf(answer, number, child.stderr);
-  if (request.execProcess === undefined) return { number, exited: Promise.resolve(0) };
+  if (request.execProcess === undefined) {
+    // The process we started writes its child's pid file and ends, most often long before this.
+    await child.exited;
+    return { number, exited: Promise.resolve(0) };
+  }
   const kept = resources.move();
   const exited = readMessage(pipes.sync.readFd)
     .then((text) => parseSync(text).data ?? -1)
