@@ -52,8 +52,21 @@ const makeCertificates = async (folder: string, address: string): Promise<void> 
     );
     writeFileSync(`${folder}/${name}.ext`, `extendedKeyUsage=${usage}\nsubjectAltName=${san}\n`);
     await openssl(
-      ...["x509", "-req", "-in", `${name}.csr`, "-CA", `${ca}.pem`, "-CAkey", `${ca}.key`],
-      ...["-CAcreateserial", "-extfile", `${name}.ext`, "-out", `${name}.pem`, "-days", "2"],
+      "x509",
+      "-req",
+      "-in",
+      `${name}.csr`,
+      "-CA",
+      `${ca}.pem`,
+      "-CAkey",
+      `${ca}.key`,
+      "-CAcreateserial",
+      "-extfile",
+      `${name}.ext`,
+      "-out",
+      `${name}.pem`,
+      "-days",
+      "2",
     );
   };
   await issue("server", "ca", "serverAuth", `IP:${address}`);
@@ -71,7 +84,11 @@ const tlsClient = (
   run(
     [
       clientBinary(),
-      ...["-H", host, "--tlsverify", "--tlscacert", `${folder}/ca.pem`],
+      "-H",
+      host,
+      "--tlsverify",
+      "--tlscacert",
+      `${folder}/ca.pem`,
       ...(name === ""
         ? ["--tlscert", "", "--tlskey", ""]
         : ["--tlscert", `${folder}/${name}.pem`, "--tlskey", `${folder}/${name}.key`]),
@@ -104,8 +121,13 @@ scenario("mutual TLS lets those in who have a certificate of the CA, and nobody 
   const daemon = await world.start(roots, {
     hosts: [`tcp://${hostIp}:0`, `unix://${roots.socketPath}`],
     flags: [
-      ...["--tlsverify", "--tlscacert", `${folder}/ca.pem`],
-      ...["--tlscert", `${folder}/server.pem`, "--tlskey", `${folder}/server.key`],
+      "--tlsverify",
+      "--tlscacert",
+      `${folder}/ca.pem`,
+      "--tlscert",
+      `${folder}/server.pem`,
+      "--tlskey",
+      `${folder}/server.key`,
     ],
   });
   const host = daemon.addresses[0] ?? "";

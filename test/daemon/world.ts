@@ -239,7 +239,11 @@ const worldOf = (isolation: Isolation, base: string, all: Roots[], daemons: Daem
   reset: async (roots) => {
     const result = await isolation.exec([
       ...naru,
-      ...["system", "reset", "--force", "--data-root", roots.dataRoot],
+      "system",
+      "reset",
+      "--force",
+      "--data-root",
+      roots.dataRoot,
     ]);
     expect([result.code, result.stderr]).toEqual([0, ""]);
   },
