@@ -1,4 +1,5 @@
 /** naru inside of the machine: the daemon, requests on its socket, and its command line. */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { readFileSync } from "node:fs";
 
 import { api, hijack, streamText, type Reply } from "../../harness/http.ts";
@@ -17,8 +18,8 @@ const ENVIRONMENT = {
   NARU_HOST: `unix://${SOCKET}`,
 };
 
-/** Containers that the present check made. */
-export const NAMES: string[] = [];
+/** Names of containers that the present check made: checks run side by side. */
+export const madeByCheck = new AsyncLocalStorage<string[]>();
 
 export interface Daemon {
   readonly readyMs: number;
@@ -98,7 +99,7 @@ export const up = async (
 ): Promise<Container> => {
   counter += 1;
   const name = `vm-${counter}`;
-  NAMES.push(name);
+  madeByCheck.getStore()?.push(name);
   const created = await call("POST", `/containers/create?name=${name}`, {
     Image: IMAGE,
     Cmd: ["sh", "-c", script],

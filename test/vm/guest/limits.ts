@@ -1,6 +1,6 @@
 /** Limits: written where the kernel reads them, and kept by it. */
 import { api } from "../../harness/http.ts";
-import { check, between, equal, ok } from "./check.ts";
+import { alone, check, between, equal, ok } from "./check.ts";
 import {
   SOCKET,
   call,
@@ -68,7 +68,7 @@ const visibleChecks = (): void => {
 };
 
 const effectiveChecks = (): void => {
-  check("--cpus holds: a fifth of a processor", async () => {
+  alone("--cpus holds: a fifth of a processor", async () => {
     const container = await up(SPIN, { NanoCpus: 200_000_000 });
     await Bun.sleep(300);
     const usage = (): number => cgroupCount(container, "cpu.stat", "usage_usec");
@@ -141,7 +141,7 @@ const updateChecks = (): void => {
     equal([HostConfig["Memory"], HostConfig["MemorySwap"]], [48 * MIB, -1], "inspect");
   });
 
-  check("update is felt at once: cpu", async () => {
+  alone("update is felt at once: cpu", async () => {
     const container = await up(SPIN, { NanoCpus: 1_000_000_000 });
     const share = async (): Promise<number> => {
       const usage = (): number => cgroupCount(container, "cpu.stat", "usage_usec");

@@ -1,9 +1,19 @@
 /** Runs in the machine: the daemon, the checks, and the host's state before and after. */
-import { check, equal, ok, runChecks } from "./check.ts";
+import { alone, equal, ok, runChecks } from "./check.ts";
 import { readFileSync, rmdirSync } from "node:fs";
 
 import { api } from "../../harness/http.ts";
-import { CGROUPS, IMAGE, NAMES, SOCKET, call, idle, naru, startDaemon, until } from "./engine.ts";
+import {
+  CGROUPS,
+  IMAGE,
+  SOCKET,
+  call,
+  idle,
+  madeByCheck,
+  naru,
+  startDaemon,
+  until,
+} from "./engine.ts";
 import { hostState, leftovers } from "./host.ts";
 import { limitChecks } from "./limits.ts";
 import { lifeChecks } from "./life.ts";
@@ -19,7 +29,7 @@ report({
   text: `booted in ${bootSeconds} s, the daemon was ready after ${daemon.readyMs} ms`,
 });
 
-check("the command line makes naru/hello and runs it", async () => {
+alone("the command line makes naru/hello and runs it", async () => {
   const began = performance.now();
   const result = await naru("run", "--rm", "naru/hello", "echo", "ashore");
   equal([result.code, result.stdout], [0, "ashore\n"], `naru run ${result.stderr}`);
@@ -33,7 +43,7 @@ limitChecks();
 statsChecks();
 lifeChecks();
 
-check("the daemon is killed: containers run on, are found again and still limited", async () => {
+alone("the daemon is killed: containers run on, are found again and still limited", async () => {
   const container = await idle({ Memory: 64 * 2 ** 20, PidsLimit: 40 });
   const frozen = await idle();
   await call("POST", `/containers/${frozen.name}/pause`);
@@ -49,7 +59,7 @@ check("the daemon is killed: containers run on, are found again and still limite
   return `ready again after ${daemon.readyMs} ms`;
 });
 
-check("naru system reset leaves the host as it was", async () => {
+alone("naru system reset leaves the host as it was", async () => {
   await idle({ Memory: 64 * 2 ** 20, PortBindings: { "80/tcp": [{ HostPort: "8081" }] } });
   const frozen = await idle({ CgroupParent: "/vm-reset" });
   await call("POST", `/containers/${frozen.name}/pause`);
@@ -57,7 +67,7 @@ check("naru system reset leaves the host as it was", async () => {
   ok([201, 501].includes(network.status), `a network: ${network.text}`);
   await call("POST", "/volumes/create", { Name: "vm-volume" });
   ok(leftovers(before, await hostState()).length > 4, "a daemon with containers shows on the host");
-  NAMES.length = 0;
+  madeByCheck.getStore()?.splice(0);
   const began = performance.now();
   const result = await naru("system", "reset", "--force");
   const ms = Math.round(performance.now() - began);

@@ -1,5 +1,5 @@
 /** GET /containers/{id}/stats: the numbers of cgroup v2 in the form clients reckon with. */
-import { check, between, equal, ok } from "./check.ts";
+import { alone, check, between, equal, ok } from "./check.ts";
 import { call, cgroupCount, cgroupFile, exec, idle, naru, SOCKET, until, up } from "./engine.ts";
 import { ndjson, open } from "../../harness/http.ts";
 
@@ -72,7 +72,7 @@ export const statsChecks = (): void => {
     equal((await statsOf(container.name)).memory_stats.limit, MemTotal, "limit");
   });
 
-  check("stats: the processor's share, by client's arithmetic", async () => {
+  alone("stats: the processor's share, by client's arithmetic", async () => {
     const container = await up("while :; do :; done", { NanoCpus: 300_000_000 });
     const stats = await statsOf(container.name, "stream=0");
     const { cpu_stats: cpu } = stats;
