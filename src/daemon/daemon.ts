@@ -157,7 +157,8 @@ export const runDaemon = async (argv: readonly string[]): Promise<number> => {
     if (failpoint !== undefined && failpoint !== "") armFailpoint(failpoint);
     assertRoot();
     await serve({ argv, config, stderr, log });
-    return 0;
+    // Timers of requests that were cut short (a stop's grace of ten minutes) must not keep the process.
+    return process.exit(0);
   } catch (error) {
     const { message, code, cause } = toNaruError(error);
     log.error(message, {
