@@ -27,7 +27,7 @@ export interface Verdict {
 }
 
 export const median = (values: readonly number[]): number => {
-  const sorted = values.toSorted((a, b) => a - b);
+  const sorted = values.filter((value) => !Number.isNaN(value)).toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
   if (sorted.length === 0) return Number.NaN;
   return sorted.length % 2 === 1
@@ -48,7 +48,8 @@ export const peerOf = (measure: Measure): string | undefined =>
 
 const figure = (measure: Measure, subject: string | undefined): number | undefined => {
   const samples = subject === undefined ? undefined : measure.samples[subject];
-  return samples === undefined || samples.length === 0 ? undefined : median(samples);
+  const sound = samples?.filter((value) => !Number.isNaN(value)) ?? [];
+  return sound.length === 0 ? undefined : median(sound);
 };
 
 export const judge = (measure: Measure, goal: Goal, subject = "naru"): Verdict => {

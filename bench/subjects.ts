@@ -137,6 +137,7 @@ export const removed = async (subject: Subject, id: string): Promise<void> => {
 export interface Inspected {
   readonly State: { readonly Status: string; readonly Pid: number; readonly ExitCode: number };
   readonly NetworkSettings: {
+    readonly Ports: Readonly<Record<string, readonly unknown[] | null>>;
     readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>>;
   };
 }

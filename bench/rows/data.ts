@@ -156,6 +156,10 @@ export const portsRow = async ({ subjects, isQuick }: RowOptions): Promise<Measu
     const before = await proxies();
     const start = await timed(() => subject.ok("POST", `/containers/${id}/start`));
     const after = await proxies();
+    const { NetworkSettings } = await inspected(subject, id);
+    const wanted = Object.keys(body.ExposedPorts ?? {}).length;
+    const bound = Object.values(NetworkSettings.Ports).filter((list) => list !== null).length;
+    if (bound !== wanted) throw new Error(`${subject.name}: ${bound} of ${wanted} ports`);
     const rm = await timed(() => removed(subject, id));
     return { start, rm, proxies: after - before };
   };
