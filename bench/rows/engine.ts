@@ -18,6 +18,8 @@ import { writeTar } from "../../test/harness/tar.ts";
 import { burst, removeAll, stepsOf, type RowOptions } from "./start.ts";
 
 const availableKiB = (): number => {
+  // Written pages first: dropping takes clean ones only.
+  Bun.spawnSync(["sync"]);
   writeFileSync("/proc/sys/vm/drop_caches", "3");
   return Number(/MemAvailable:\s+(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0);
 };
