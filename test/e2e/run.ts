@@ -4,7 +4,7 @@
  * Starts the engine (`E2E_ENGINE`) once, runs the files in two test processes beside each other
  * (`E2E_WORKERS`), stops it, looks at what was left over, and says it all in one closing line.
  */
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 
 import { startKeeper } from "../harness/keeper-client.ts";
 
@@ -14,7 +14,7 @@ const wanted = process.argv.slice(2);
 const SLOW = ["logs", "health", "ports", "security", "ps", "volumes", "mounts", "files", "exec"];
 
 const files = readdirSync(here)
-  .filter((file) => file.endsWith(".test.ts") && !file.startsWith("zz-"))
+  .filter((file) => file.endsWith(".test.ts"))
   .filter((file) => wanted.length === 0 || wanted.some((word) => file.includes(word)))
   .map((file) => ({ file, rank: SLOW.indexOf(file.replace(".test.ts", "")) }))
   .toSorted((a, b) => (a.rank < 0 ? 99 : a.rank) - (b.rank < 0 ? 99 : b.rank))
@@ -73,6 +73,7 @@ try {
   await Promise.all(Array.from({ length: workers }, worker));
 } finally {
   const left = (await keeper?.stop()) ?? [];
+  rmSync(`/tmp/naru-e2e-facts-${process.pid}.json`, { force: true });
   for (const thing of left) console.log(`left over: ${thing}`);
   counts.fail += left.length > 0 ? 1 : 0;
 }

@@ -52,6 +52,3 @@ export const engine: Engine = {
   dataRoot: facts?.dataRoot,
   pid: facts?.pid,
 };
-
-/** Stops the engine if this process has it; gives what was left over. */
-export const stopEngine = async (): Promise<readonly string[]> => (await keeper?.stop()) ?? [];

@@ -59,7 +59,20 @@ const setup = (options: IsolationOptions): string => {
 export const isolate = async (options: IsolationOptions = {}): Promise<Isolation> => {
   for (const path of options.binds ?? []) mkdirSync(path, { recursive: true });
   const holder = Bun.spawn(
-    ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", setup(options)],
+    // It must not outlive a killed test process.
+    [
+      "setpriv",
+      "--pdeathsig",
+      "KILL",
+      "unshare",
+      "--mount",
+      "--net",
+      "--propagation",
+      "private",
+      "sh",
+      "-c",
+      setup(options),
+    ],
     { stdin: "ignore", stdout: "pipe", stderr: "inherit" },
   );
   const reader = holder.stdout.getReader();

@@ -51,4 +51,5 @@ try {
   throw error;
 }
 console.log(JSON.stringify(left));
+for (const thing of left) console.error(`left over: ${thing}`);
 process.exit(left.length === 0 ? 0 : 3);
