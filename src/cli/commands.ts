@@ -227,6 +227,18 @@ const COMMON = new Set([
   "rm",
 ]);
 
+/** Commands of docker that later versions bring: answered by name until then. */
+export const PLANNED = [
+  "build",
+  "builder",
+  "buildx",
+  "compose",
+  "login",
+  "logout",
+  "manifest",
+  "search",
+] as const;
+
 const topLevel: readonly Entry[] = [
   ...container
     .filter(({ name }) => name !== "ls" && name !== "prune" && name !== "inspect")
@@ -264,6 +276,7 @@ const topLevel: readonly Entry[] = [
   group("context", "Manage which engine is spoken to", context),
   { name: "daemon", summary: "Run the engine in the foreground", isExternal: true },
   { name: "registry", summary: "Run an image registry", isExternal: true },
+  ...PLANNED.map((name) => ({ name, summary: "Not there yet", isExternal: true, isHidden: true })),
   { name: "service", summary: "Install the engine as a service of this machine", isExternal: true },
   { name: "doctor", summary: "Check whether this machine can run containers", isExternal: true },
 ];

@@ -5,7 +5,7 @@
  *
  * The commands in EXTERNAL_COMMANDS are shown in help but carried out by the program's entry.
  */
-import { commandTree, findEntry } from "#cli/commands.ts";
+import { PLANNED, commandTree, findEntry } from "#cli/commands.ts";
 import type { Entry } from "#cli/commands.ts";
 import { CliContext } from "#cli/context.ts";
 import { exitCodeOf, isUsageError, usageError } from "#cli/framework/errors.ts";
@@ -38,6 +38,7 @@ export const EXTERNAL_COMMANDS: readonly ExternalCommand[] = [
     usage: "serve [--addr ADDRESS:PORT] [--data-root DIR]",
     help: "Runs an image registry in the foreground. Not part of this version yet.",
   },
+  ...PLANNED.map((name) => ({ name, usage: "", help: "It comes with a later one." })),
   {
     name: "service",
     usage: "install",

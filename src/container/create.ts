@@ -13,7 +13,7 @@ import { initialEndpoints, parseNetworkMode, validateNetworking } from "#contain
 import { normalizeConfig } from "#container/normalize-config.ts";
 import { normalizeHostConfig } from "#container/normalize-host.ts";
 import { processRlimits } from "#container/runtime-config/process.ts";
-import { parseSecurityOptions } from "#container/security.ts";
+import { checkApparmor, parseSecurityOptions } from "#container/security.ts";
 import type { ImageRecord } from "#image/image.ts";
 import type { CreateRequest, CreateResponse } from "#spec/docker/container.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
@@ -72,7 +72,8 @@ const buildRecord = (
   };
   validateNetworking(request, hostConfig, config);
   validateLogConfig(hostConfig.LogConfig);
-  parseSecurityOptions(hostConfig.SecurityOpt, hostConfig.Privileged);
+  const security = parseSecurityOptions(hostConfig.SecurityOpt, hostConfig.Privileged);
+  checkApparmor(security, engine.deps.facts.hasApparmor);
   capabilitiesOf(engine.deps.facts, hostConfig);
   const argv = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {

@@ -8,6 +8,7 @@ import type { Capability } from "#spec/runtime/capabilities.ts";
 import type { HostConfig, RestartPolicy } from "#spec/docker/host-config.ts";
 
 export interface HostFacts {
+  readonly hasApparmor: boolean;
   /** What this daemon can give. */
   readonly capabilities: readonly Capability[];
   readonly isCgroupV2: boolean;

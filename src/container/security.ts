@@ -71,3 +71,13 @@ export const parseSecurityOptions = (
   }
   return { isNoNewPrivileges, seccomp, apparmor, isSystemPathsUnconfined };
 };
+
+/** A profile this host cannot enforce is refused rather than ignored. */
+export const checkApparmor = (options: SecurityOptions, hasApparmor: boolean): void => {
+  const profile = options.apparmor ?? "unconfined";
+  if (hasApparmor || profile === "unconfined" || profile === "") return;
+  throw new NaruError(
+    "failed_precondition",
+    `AppArmor profile "${profile}" cannot be used: AppArmor is not enabled on this host`,
+  );
+};

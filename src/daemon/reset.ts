@@ -71,6 +71,19 @@ const monitorsOf = (execRoot: string): number[] => {
   });
 };
 
+const directoriesIn = (path: string): string[] =>
+  existsSync(path)
+    ? readdirSync(path, { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => entry.name)
+    : [];
+
+/** The cgroups below `parent`, whichever hierarchies they are in; a freezer acts on its own alone. */
+const cgroupsBelow = (cgroups: CgroupKernel, parent: string): string[] => {
+  const names = [...cgroups.pathsOf(parent).values()].flatMap(directoriesIn);
+  return [...new Set(names)].map((name) => `${parent}/${name}`);
+};
+
 /** Cgroups that are this daemon's alone: its own, and one a container where parents were chosen. */
 const cgroupsOf = (target: ResetTarget, records: readonly ContainerRecord[]): string[] => [
   `/naru-${target.instance}`,
@@ -100,7 +113,8 @@ const killContainers = async (
     if (pids.length === 0) break;
     for (const pid of pids) kernel.kill(pid, SIGKILL);
     // A frozen process ends when it thaws.
-    for (const path of paths) await cgroups.thaw(path).catch(() => undefined);
+    for (const path of paths.flatMap((parent) => [parent, ...cgroupsBelow(cgroups, parent)]))
+      await cgroups.thaw(path).catch(() => undefined);
     await sleep(KILL_PAUSE_MS);
   }
   for (const path of paths) await cgroups.remove(path);

@@ -1,5 +1,5 @@
 /** The only `new` of services: every room, in the order of the ranks, handed what it declares. */
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import type { Logger } from "#lib/log.ts";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
@@ -147,12 +147,18 @@ const usersOfImages = (
       ),
 });
 
+const hasApparmor = (): boolean => {
+  const path = "/sys/module/apparmor/parameters/enabled";
+  return existsSync(path) && readFileSync(path, "utf8").startsWith("Y");
+};
+
 const hostFacts = (
   { config, tools }: RoomInputs,
   cgroups: CgroupKernel,
   capabilities: readonly Capability[],
 ): HostFacts => ({
   capabilities,
+  hasApparmor: hasApparmor(),
   isCgroupV2: cgroups.mode === "v2",
   cpuCount: cpus().length,
   runtimes: [...tools.runtimes.keys()],
@@ -172,13 +178,24 @@ const makePaths = (config: DaemonConfig): ContainerPaths => {
   return paths;
 };
 
+/** Only crun minds a v2 hierarchy that owns a controller beside v1 ones. */
+const prepareCgroups = (cgroups: CgroupKernel, tools: Tools, log: Logger): void => {
+  try {
+    for (const controller of cgroups.ensureUsable()) {
+      log.info("mounted a cgroup hierarchy", { controller });
+    }
+  } catch (error) {
+    if (tools.defaultRuntime === "crun") throw error;
+    log.warn("crun will not run on these cgroups", { error: String(error) });
+  }
+};
+
 export const buildRooms = (inputs: RoomInputs): Rooms => {
   const { config, kernel, tools, log } = inputs;
   const database = openDaemonDatabase(databasePathOf(config.dataRoot));
   const events = createEvents(createEventRows(database), log);
   const cgroups = createCgroupKernel();
-  for (const controller of cgroups.ensureUsable())
-    log.info("mounted a cgroup hierarchy", { controller });
+  prepareCgroups(cgroups, tools, log);
   const content = openContent(`${config.dataRoot}/content`);
   const snapshots = openSnapshots({
     root: `${config.dataRoot}/snapshots`,

@@ -87,6 +87,10 @@ const processOf = (input: BuildInput): RuntimeProcess => {
     noNewPrivileges: input.security.isNoNewPrivileges,
   };
   if (rlimits.length > 0) process.rlimits = rlimits;
+  const { apparmor } = input.security;
+  if (apparmor !== undefined && apparmor !== "" && apparmor !== "unconfined") {
+    process.apparmorProfile = apparmor;
+  }
   if (hostConfig.OomScoreAdj !== 0) process.oomScoreAdj = hostConfig.OomScoreAdj;
   const [height, width] = input.consoleSize;
   if (config.Tty && height > 0 && width > 0) process.consoleSize = { height, width };
