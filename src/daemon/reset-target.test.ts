@@ -36,7 +36,7 @@ const two = daemonOf("two", "222222");
 test("the data root alone says where the rest is", () => {
   const whole = {
     ...one,
-    instance: "111111",
+    instances: ["111111"],
     sockets: [`${base}/one.sock`],
     cgroupParent: "/p",
   };
@@ -62,11 +62,11 @@ test("a directory that no daemon made is refused, an absent or early one is fine
   );
   expect(findResetTarget(`${base}/absent`)).toMatchObject({
     execRoot: undefined,
-    instance: undefined,
+    instances: [],
   });
   mkdirSync(`${base}/early`);
   writeFileSync(`${base}/early/daemon.log`, "could not start");
-  expect(findResetTarget(`${base}/early`).instance).toBeUndefined();
+  expect(findResetTarget(`${base}/early`).instances).toEqual([]);
 });
 
 test("data that is gone or torn: the exec root remembers whose it was", () => {
@@ -74,10 +74,14 @@ test("data that is gone or torn: the exec root remembers whose it was", () => {
   writeFileSync(`${lost.dataRoot}/instance`, "");
   writeFileSync(`${lost.dataRoot}/traces.json`, "{");
   expect(readTraces(lost.dataRoot)).toBeUndefined();
-  expect(findResetTarget(lost.dataRoot, lost.execRoot)).toMatchObject({ instance: "333333" });
+  expect(findResetTarget(lost.dataRoot, lost.execRoot)).toMatchObject({ instances: ["333333"] });
   rmSync(lost.dataRoot, { recursive: true });
   expect(findResetTarget(lost.dataRoot, lost.execRoot)).toMatchObject({
-    instance: "333333",
+    instances: ["333333"],
     sockets: [],
   });
+  mkdirSync(lost.dataRoot);
+  writeFileSync(`${lost.dataRoot}/instance`, "444444\n");
+  const { instances } = findResetTarget(lost.dataRoot, lost.execRoot);
+  expect(instances).toEqual(["444444", "333333"]);
 });

@@ -11,8 +11,8 @@ export interface ResetTarget {
   readonly dataRoot: string;
   /** undefined: there is none, or it is another daemon's. */
   readonly execRoot: string | undefined;
-  /** undefined: no daemon ever got far enough to have one. */
-  readonly instance: string | undefined;
+  /** None: no daemon ever got far enough. Two: the data root was wiped and used again. */
+  readonly instances: readonly string[];
   readonly sockets: readonly string[];
   readonly cgroupParent: string | undefined;
 }
@@ -71,5 +71,6 @@ export const findResetTarget = (dataRootGiven: string, execRootGiven?: string): 
   const execRoot = execRootOf(dataRoot, asked, known);
   const owner = execRoot === undefined ? undefined : execRootOwner(execRoot);
   const { sockets = [], cgroupParent } = readTraces(dataRoot) ?? {};
-  return { dataRoot, execRoot, instance: known ?? owner?.instance, sockets, cgroupParent };
+  const instances = [known, owner?.instance].filter((id) => id !== undefined);
+  return { dataRoot, execRoot, instances: [...new Set(instances)], sockets, cgroupParent };
 };

@@ -86,7 +86,7 @@ const cgroupsBelow = (cgroups: CgroupKernel, parent: string): string[] => {
 
 /** Cgroups that are this daemon's alone: its own, and one a container where parents were chosen. */
 const cgroupsOf = (target: ResetTarget, records: readonly ContainerRecord[]): string[] => [
-  `/naru-${target.instance}`,
+  ...target.instances.map((instance) => `/naru-${instance}`),
   ...records.flatMap(({ id, hostConfig }) => {
     const parent = hostConfig.CgroupParent || target.cgroupParent;
     return parent?.startsWith("/") === true ? [`${parent}/${id}`] : [];
@@ -131,11 +131,7 @@ const openRows = (dataRoot: string, log: Logger): Database => {
   }
 };
 
-const removeRuntimeState = async (
-  kernel: Kernel,
-  target: ResetTarget,
-  instance: string,
-): Promise<void> => {
+const removeRuntimeState = async (kernel: Kernel, target: ResetTarget): Promise<void> => {
   const stderr = createStderrLog();
   stderr.configure("warn", "text");
   const log = createLogger(stderr.sink);
@@ -146,7 +142,8 @@ const removeRuntimeState = async (
     await killContainers(kernel, cgroupsOf(target, records), target.execRoot);
     // Without one there are no namespace files either: a place where nothing is.
     const execRoot = target.execRoot ?? `${target.dataRoot}/no-exec-root`;
-    await buildNetwork({ instance, execRoot, kernel, log, database }).reset();
+    for (const instance of target.instances)
+      await buildNetwork({ instance, execRoot, kernel, log, database }).reset();
   } finally {
     database.close();
   }
@@ -169,11 +166,11 @@ const removeSocket = (path: string): void => {
 
 const reset = async (target: ResetTarget): Promise<void> => {
   const kernel = createKernel();
-  const { dataRoot, execRoot, instance } = target;
+  const { dataRoot, execRoot } = target;
   await stopDaemon(kernel, dataRoot);
   using lock = existsSync(dataRoot) ? lockRoot(kernel, dataRoot) : undefined;
   void lock;
-  if (instance !== undefined) await removeRuntimeState(kernel, target, instance);
+  if (target.instances.length > 0) await removeRuntimeState(kernel, target);
   for (const path of target.sockets) removeSocket(path);
   if (execRoot !== undefined) removeRoot(kernel, execRoot);
   if (existsSync(dataRoot)) removeRoot(kernel, dataRoot);

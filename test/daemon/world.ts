@@ -296,10 +296,13 @@ export const openWorld = async (): Promise<Scenarios> => {
     for (const daemon of daemons.splice(0)) await daemon.end("SIGKILL");
   };
   afterAll(async () => {
-    await endDaemons();
-    await sweep(world, before, all);
-    await isolation.stop();
-    await run(["rm", "-rf", base]);
+    try {
+      await endDaemons();
+      await sweep(world, before, all);
+    } finally {
+      await isolation.stop();
+      await run(["rm", "-rf", base]);
+    }
   });
   return {
     world,
