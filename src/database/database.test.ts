@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { openDatabase } from "#database/database.ts";
 
 const MIGRATIONS = [
@@ -32,4 +32,19 @@ test("a throw rolls the whole transaction back, nested work included", () => {
     }),
   ).toThrow("no");
   expect(db.all("SELECT * FROM t")).toEqual([]);
+});
+
+test("its files are the owner's alone", () => {
+  const root = mkdtempSync("/tmp/naru-db-");
+  try {
+    const db = openDatabase(`${root}/a.db`, MIGRATIONS);
+    db.run("INSERT INTO t (k) VALUES ('a')");
+    const names = readdirSync(root);
+    expect(names).toContain("a.db-wal");
+    const open = names.filter((name) => (statSync(`${root}/${name}`).mode & 0o077) !== 0);
+    expect(open).toEqual([]);
+    db.close();
+  } finally {
+    rmSync(root, { recursive: true });
+  }
 });

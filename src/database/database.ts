@@ -4,6 +4,7 @@
  * but never corrupts the file (sqlite.org/wal.html).
  */
 import { Database as SqliteDatabase } from "bun:sqlite";
+import { chmodSync, closeSync, openSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import { Reserve } from "#database/reserve.ts";
 
@@ -75,9 +76,16 @@ const configure = (sqlite: SqliteDatabase): void => {
   sqlite.run("PRAGMA busy_timeout = 5000");
 };
 
+/** Rows hold containers' environments. The files that SQLite puts beside it get the same mode. */
+const makePrivate = (path: string): void => {
+  closeSync(openSync(path, "a", 0o600));
+  chmodSync(path, 0o600);
+};
+
 /** Opens (and creates, mode 0600) the database at `path`, brought to the newest schema. ":memory:" for tests. */
 export const openDatabase = (path: string, migrations: readonly Migration[]): Database => {
   const reserve = path === ":memory:" ? undefined : new Reserve(`${path}.reserve`);
+  if (path !== ":memory:") makePrivate(path);
   const sqlite = new SqliteDatabase(path, { create: true, strict: true });
   withReserve(reserve, () => configure(sqlite));
   withReserve(reserve, () => migrate(sqlite, migrations, path));
