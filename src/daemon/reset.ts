@@ -117,7 +117,9 @@ const killContainers = async (
       await cgroups.thaw(path).catch(() => undefined);
     await sleep(KILL_PAUSE_MS);
   }
-  for (const path of paths) await cgroups.remove(path);
+  // One that cannot go must not keep the others.
+  const removals = await Promise.allSettled(paths.map((path) => cgroups.remove(path)));
+  for (const removal of removals) if (removal.status === "rejected") throw removal.reason;
 };
 
 /** A database that cannot be read must not keep its own removal from happening. */

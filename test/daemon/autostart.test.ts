@@ -92,7 +92,12 @@ scenario("one that cannot start says why", async () => {
   const failed = await world.cli(["ps"]);
   expect(failed.code).not.toBe(0);
   expect(failed.stderr).toContain("a file that is no socket stands there");
-  await must([...world.isolation.enter, "rm", "-rf", "/run/naru", "/var/lib/naru"]);
+  await must([...world.isolation.enter, "rm", "/run/naru/naru.sock"]);
+  await resetDefault();
+});
+
+scenario("and the world gets its own folders back", async () => {
+  await must([...world.isolation.enter, "umount", "/var/lib"]);
 });
 
 nothingIsLeft();
