@@ -6,6 +6,7 @@ import {
   mergeEnv,
   processCapabilities,
   processEnv,
+  processOomScoreAdj,
   processRlimits,
 } from "#container/runtime-config/process.ts";
 import { parseSecurityOptions } from "#container/security.ts";
@@ -47,6 +48,8 @@ export const execProcessOf = (
       .isNoNewPrivileges,
   };
   if (rlimits.length > 0) process.rlimits = rlimits;
+  const oomScoreAdj = processOomScoreAdj(hostConfig.OomScoreAdj, engine.deps.facts.oomScoreAdj);
+  if (oomScoreAdj !== undefined) process.oomScoreAdj = oomScoreAdj;
   const [height, width] = consoleSize ?? request.ConsoleSize ?? [0, 0];
   if (isTty && height > 0 && width > 0) process.consoleSize = { height, width };
   return process;

@@ -18,6 +18,8 @@ export interface HostFacts {
   readonly logDriver: string;
   readonly logOptions: Readonly<Record<string, string>>;
   readonly shmSizeBytes: number;
+  /** The daemon's own /proc/self/oom_score_adj, which containers inherit where nothing is said. */
+  readonly oomScoreAdj: number;
   /** dockerd's `--init`: what holds for containers that say nothing. */
   readonly hasInit: boolean;
 }

@@ -129,6 +129,7 @@ export const runtimeConfigOf = async (
       ...(pid === undefined ? {} : { pid: `/proc/${pid}/ns/pid` }),
       ...(ipc === undefined ? {} : { ipc: `/proc/${ipc}/ns/ipc` }),
     },
+    inheritedOomScoreAdj: deps.facts.oomScoreAdj,
     hardLimit: (name) => deps.kernel.hardLimit(name as RlimitName),
     consoleSize: hostConfig.ConsoleSize,
   });

@@ -166,6 +166,7 @@ const hostFacts = (
   logDriver: config.logDriver,
   logOptions: config.logOptions,
   shmSizeBytes: config.shmSizeBytes,
+  oomScoreAdj: Number(readFileSync("/proc/self/oom_score_adj", "utf8")),
   hasInit: config.hasInit,
 });
 

@@ -46,6 +46,7 @@ LimitNOFILE=1048576
 LimitNPROC=infinity
 LimitCORE=infinity
 TasksMax=infinity
+OOMScoreAdjust=-500
 
 [Install]
 WantedBy=multi-user.target

@@ -9,6 +9,7 @@ import { type MountOptions, runtimeMounts } from "#container/runtime-config/moun
 import {
   processCapabilities,
   processEnv,
+  processOomScoreAdj,
   processRlimits,
 } from "#container/runtime-config/process.ts";
 import { type DeviceNumberOf, runtimeResources } from "#container/runtime-config/resources.ts";
@@ -45,6 +46,8 @@ export interface BuildInput {
   /** Namespaces of other containers, by "pid" and "ipc". */
   readonly joined: { readonly pid?: string; readonly ipc?: string };
   readonly hardLimit: (name: string) => bigint;
+  /** The daemon's own. */
+  readonly inheritedOomScoreAdj: number;
   readonly consoleSize: readonly [number, number];
 }
 
@@ -91,7 +94,8 @@ const processOf = (input: BuildInput): RuntimeProcess => {
   if (apparmor !== undefined && apparmor !== "" && apparmor !== "unconfined") {
     process.apparmorProfile = apparmor;
   }
-  if (hostConfig.OomScoreAdj !== 0) process.oomScoreAdj = hostConfig.OomScoreAdj;
+  const oomScoreAdj = processOomScoreAdj(hostConfig.OomScoreAdj, input.inheritedOomScoreAdj);
+  if (oomScoreAdj !== undefined) process.oomScoreAdj = oomScoreAdj;
   const [height, width] = input.consoleSize;
   if (config.Tty && height > 0 && width > 0) process.consoleSize = { height, width };
   return process;

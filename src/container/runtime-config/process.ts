@@ -104,3 +104,11 @@ export const validateUlimits = (ulimits: readonly Ulimit[]): void => {
     }
   }
 };
+
+/**
+ * What a container's processes need to be told; undefined where they inherit the right value. Raising
+ * is always allowed; lowering takes CAP_SYS_RESOURCE, so it is tried only where it was asked for
+ * (proc_pid_oom_score_adj(5)).
+ */
+export const processOomScoreAdj = (wanted: number, inherited: number): number | undefined =>
+  wanted === inherited || (wanted === 0 && inherited > 0) ? undefined : wanted;
