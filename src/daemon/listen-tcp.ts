@@ -42,9 +42,11 @@ const tlsServer = (tls: TlsConfig, onConnection: OnConnection, log: Logger): Ser
       },
       onSecure,
     );
-    server.on("tlsClientError", (error) =>
-      log.debug("TLS handshake failed", { error: String(error) }),
-    );
+    server.on("tlsClientError", (error, socket) => {
+      log.debug("TLS handshake failed", { error: String(error) });
+      // One that timed out would stay open for as long as its client likes.
+      socket.destroy();
+    });
     return server;
   } catch (cause) {
     throw new NaruError(
