@@ -7,6 +7,7 @@ import { type Logger, createLogger } from "#lib/log.ts";
 import type { ProcessKernel } from "#kernel/kernel.ts";
 import { createKernel } from "#kernel/real.ts";
 import { createDockerServer } from "#api/docker/api.ts";
+import type { HttpServer } from "#api/http/server.ts";
 import { dockerBackend } from "#daemon/backend.ts";
 import {
   type DaemonConfig,
@@ -17,6 +18,7 @@ import {
 import { daemonHelp } from "#daemon/help.ts";
 import { ensureInstance } from "#daemon/instance.ts";
 import { listenOn } from "#daemon/listen.ts";
+import type { OnConnection } from "#daemon/listener.ts";
 import { type StderrLog, createStderrLog } from "#daemon/log-sink.ts";
 import { createNotifier } from "#daemon/notify.ts";
 import { writePidFile } from "#daemon/pid-file.ts";
@@ -52,6 +54,18 @@ const startRooms = async (rooms: Rooms): Promise<void> => {
   await rooms.network.start();
   await rooms.volumes.start();
   await rooms.containers.restore();
+};
+
+/** Half of the descriptors stay for containers; who comes beyond the other half is hung up on. */
+const acceptUpTo = (limit: number, server: HttpServer, log: Logger): OnConnection => {
+  let isFull = false;
+  return (socket) => {
+    const hasRoom = server.connectionCount < limit;
+    if (!hasRoom && !isFull) log.warn("too many connections: refusing further ones", { limit });
+    isFull = !hasRoom;
+    if (hasRoom) server.onConnection(socket);
+    else socket.destroy();
+  };
 };
 
 /** The configuration that is in force, and how it came about. */
@@ -116,8 +130,7 @@ const serve = async (running: Running): Promise<void> => {
   cleanup.defer(() => rooms.containers.close());
   const backend = dockerBackend(rooms, { config: () => running.config, tools, instance, log });
   const server = createDockerServer(backend);
-  const onConnection = (socket: Parameters<typeof server.onConnection>[0]): void =>
-    server.onConnection(socket);
+  const onConnection = acceptUpTo(Number(kernel.hardLimit("nofile")) / 2, server, log);
   const listeners = await listenOn(config, { kernel, passedSocketCount, onConnection, log });
   cleanup.defer(() => server.close(running.config.shutdownTimeoutSeconds * 1000));
   cleanup.defer(() => listeners.forEach((listener) => listener.close()));
