@@ -36,13 +36,16 @@ export const watchMonitor = (engine: Engine, record: ContainerRecord): void => {
   const check = async (): Promise<void> => {
     await engine.deps.kernel.waitForEnd(conmonPid, engine.closing.signal);
     if (engine.closing.signal.aborted) return;
-    if (engine.runtimeOf(record).pastExit(record.id) !== undefined) return;
-    await sleep(GRACE_MS, engine.closing.signal);
+    if (engine.runtimeOf(record).pastExit(record.id) === undefined) {
+      await sleep(GRACE_MS, engine.closing.signal);
+    }
     await engine.actors.run(record.id, async () => {
       const current = engine.states.find(record.id);
-      if (current === undefined || !isLive(current.state) || current.state.process.pid !== pid)
-        return;
-      if (engine.runtimeOf(record).pastExit(record.id) !== undefined) return;
+      if (current === undefined || !isLive(current.state)) return;
+      if (current.state.process.pid !== pid) return;
+      const past = engine.runtimeOf(record).pastExit(record.id);
+      // Most often the exit was told long ago; this is the second way for it to be heard.
+      if (past !== undefined) return handleExit(engine, past);
       engine.deps.log.warn("conmon was killed", { container: record.id, conmonPid });
       await endLost(engine, current);
     });

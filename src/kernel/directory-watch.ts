@@ -7,6 +7,7 @@
  * first watch and idle when there is none.
  */
 import { readSync } from "node:fs";
+import { sleep } from "#lib/clock.ts";
 import { checked, lastErrno, libc } from "#kernel/libc.ts";
 import { ERRNO, throwErrno } from "#kernel/errno.ts";
 import { cString } from "#kernel/name-bytes.ts";
@@ -51,7 +52,14 @@ const tell = (descriptor: number, mask: number, name: string): void => {
     (mask & IN_Q_OVERFLOW) === 0
       ? watchers.get(descriptor)
       : new Set([...watchers.values()].flatMap((set) => [...set]));
-  for (const listener of listeners ?? []) listener(changeOf(mask), name);
+  for (const listener of listeners ?? []) {
+    try {
+      listener(changeOf(mask), name);
+    } catch (error) {
+      // One listener's mistake is told as an unhandled rejection and must not cost others their news.
+      void Promise.reject(error);
+    }
+  }
   if ((mask & IN_IGNORED) !== 0) watchers.delete(descriptor);
 };
 
@@ -69,16 +77,28 @@ const readEvents = (): void => {
   }
 };
 
+/** Where waiting for the descriptor fails (no descriptors left), looking now and then must do. */
+const FALLBACK_MS = 50;
+
+const isNothingThere = (error: unknown): boolean =>
+  (error as NodeJS.ErrnoException).code === "EAGAIN";
+
+/** Must not end before it is told to: a watch that died in silence would be waited on for ever. */
 const run = async (signal: AbortSignal): Promise<void> => {
   while (!signal.aborted) {
     try {
       // oxlint-disable-next-line no-await-in-loop -- one wait after the other
       await untilReadable(instance, signal);
-    } catch (error) {
+    } catch {
       if (signal.aborted) return;
-      throw error;
+      // oxlint-disable-next-line no-await-in-loop -- the pause between two looks
+      await sleep(FALLBACK_MS);
     }
-    readEvents();
+    try {
+      readEvents();
+    } catch (error) {
+      if (!isNothingThere(error)) throw error;
+    }
   }
 };
 
