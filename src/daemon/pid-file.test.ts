@@ -15,7 +15,11 @@ test("holds this process's id and goes with it", () => {
 
 test("a daemon that runs keeps its file; ids of the dead and of other programs do not count", async () => {
   const path = `${base}/other`;
-  const daemon = Bun.spawn(["sh", "-c", "sleep 60; true", "daemon"]);
+  // Waits on its stdin: it ends with this test and leaves no child behind.
+  const daemon = Bun.spawn(["sh", "-c", "read line", "daemon"], { stdin: "pipe" });
+  const arguments_ = `/proc/${daemon.pid}/cmdline`;
+  // The kernel shows the arguments of a new program a moment after the spawn has returned.
+  while (!readFileSync(arguments_, "utf8").includes("daemon")) await Bun.sleep(1);
   writeFileSync(path, `${daemon.pid}\n`);
   expect(() => writePidFile(path)).toThrow(
     `pid file "${path}" names a daemon that runs (process ${daemon.pid})`,
