@@ -7,7 +7,7 @@ import { failpoint } from "#lib/failpoint.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import { capabilitiesOf } from "#container/capabilities.ts";
 import type { Engine } from "#container/engine.ts";
-import { validateLogConfig } from "#container/log-config.ts";
+import { logConfigWarnings, validateLogConfig } from "#container/log-config.ts";
 import { checkName, generateName } from "#container/names.ts";
 import { initialEndpoints, parseNetworkMode, validateNetworking } from "#container/network-mode.ts";
 import { normalizeConfig } from "#container/normalize-config.ts";
@@ -31,6 +31,7 @@ const NEVER_STARTED = {
 const warningsOf = (engine: Engine, host: HostConfig): string[] => {
   const limitOf = (name: string): bigint => engine.deps.kernel.hardLimit(name as RlimitName);
   const { warnings } = processRlimits(host.Ulimits ?? [], limitOf);
+  warnings.push(...logConfigWarnings(host.LogConfig));
   const mode = parseNetworkMode(host.NetworkMode);
   if (mode.kind === "host" && Object.keys(host.PortBindings).length > 0) {
     warnings.push("Published ports are discarded when using host network mode");

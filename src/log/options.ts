@@ -99,3 +99,12 @@ export const rotationPolicy = (options: Readonly<Record<string, string>>): Rotat
 /** Whether `docker logs` can answer. */
 export const isReadableDriver = (driver: string): boolean =>
   READABLE.has(driver || DEFAULT_LOG_DRIVER);
+
+/** Accepted options that change nothing yet; whoever takes them must say so. */
+export const ineffectiveLogOptions = (options: Readonly<Record<string, string>>): string[] =>
+  Object.entries(options).flatMap(([key, value]) => {
+    const isDefault =
+      (key === "mode" && (value === "" || value === "blocking")) ||
+      (key === "compress" && /^(false|0|f)$/i.test(value));
+    return isDefault || key === "max-size" || key === "max-file" ? [] : [key];
+  });

@@ -128,14 +128,11 @@ const mountsOf = (input: BuildInput): RuntimeMount[] => {
   const host = input.container.hostConfig;
   return runtimeMounts({
     isPrivileged: host.Privileged,
-    isReadonlyRootfs: host.ReadonlyRootfs,
     shmSizeBytes: host.ShmSize,
     ipcMode: host.IpcMode,
     shmPath: input.shmPath,
     hasHostMqueue: input.hasHostMqueue,
     isHostNetwork: input.networkPath === undefined,
-    isPrivateCgroupns: host.CgroupnsMode === "private",
-    isCgroupV2: input.isCgroupV2,
     files: input.files,
     user: input.userMounts,
     initPath: input.initPath,

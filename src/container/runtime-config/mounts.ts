@@ -3,7 +3,6 @@ import type { RuntimeMount } from "#spec/runtime/config.ts";
 
 export interface MountOptions {
   readonly isPrivileged: boolean;
-  readonly isReadonlyRootfs: boolean;
   readonly shmSizeBytes: number;
   /** "private", "shareable", "none", "host", "container:ID". */
   readonly ipcMode: string;
@@ -11,8 +10,6 @@ export interface MountOptions {
   readonly shmPath: string | undefined;
   readonly hasHostMqueue: boolean;
   readonly isHostNetwork: boolean;
-  readonly isPrivateCgroupns: boolean;
-  readonly isCgroupV2: boolean;
   /** Host paths of hosts, resolv.conf and hostname, bound writable as Docker does. */
   readonly files: readonly { readonly destination: string; readonly source: string }[];
   /** By destination: bind, volume, tmpfs and image mounts, parents before children. */
