@@ -25,7 +25,7 @@ const msBetween = (from: string, to: string): number =>
 /** Mounts, bundle, runtime state and network of a process that has ended. Safe to run twice. */
 export const releaseProcess = async (engine: Engine, record: ContainerRecord): Promise<void> => {
   const { deps } = engine;
-  releaseNetwork(engine, record);
+  await releaseNetwork(engine, record);
   await engine.runtimeOf(record).delete(record.id);
   deps.snapshots.unmount(record.id);
   deps.volumes.releaseMounts(record.id);
@@ -86,6 +86,8 @@ export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<vo
   if (record === undefined || !isLive(record.state)) return;
   // Who waits for the exit has seen all output by then (Docker's order).
   await engine.stdio.drained(record.id, DRAIN_TIMEOUT_MS);
+  // Nor is anybody led to an address that the next container may get.
+  await engine.deps.network.unpublish(record.id);
   failpoint("exit.before-row");
   const oomKills = countOomKills(engine, record);
   const oomKillsTold = engine.oom.finish(record.id);

@@ -85,9 +85,9 @@ export const emitConnected = (engine: Engine, record: ContainerRecord): void =>
 export const emitDisconnected = (engine: Engine, record: ContainerRecord): void =>
   emitNetwork(engine, record, "disconnect");
 
-export const releaseNetwork = (engine: Engine, record: ContainerRecord): void => {
+export const releaseNetwork = async (engine: Engine, record: ContainerRecord): Promise<void> => {
   if (record.sandbox === undefined) return;
-  engine.deps.network.unpublish(record.id);
+  await engine.deps.network.unpublish(record.id);
   engine.deps.network.release(record.sandbox);
 };
 

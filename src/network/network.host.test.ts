@@ -164,8 +164,7 @@ test("published ports answer on loopback, the host's address, and from container
   // What is published on loopback alone stays there.
   expect(await getInside(b, `http://${gateway}:${local!.HostPort}/`)).toBe("failed");
 
-  service.unpublish("a");
-  await service.settled();
+  await service.unpublish("a");
   expect(get(`http://127.0.0.1:${any!.HostPort}/`)).rejects.toThrow();
 }, 30_000);
 
@@ -320,16 +319,11 @@ test("a hundred ports are published and withdrawn in one step each", async () =>
   const before = performance.now();
   await service.publish(order("a", a, ports));
   const published = performance.now();
-  service.unpublish("a");
-  const answered = performance.now();
-  await service.settled();
+  await service.unpublish("a");
   const withdrawn = performance.now();
   expect(service.info().publishedPorts).toBe(0);
   expect(published - before).toBeLessThan(500);
-  expect(answered - published).toBeLessThan(100);
-  process.stderr.write(
-    `100 ports: ${(published - before).toFixed(1)} ms, answer ${(answered - published).toFixed(1)} ms, firewall ${(withdrawn - answered).toFixed(1)} ms\n`,
-  );
+  expect(withdrawn - published).toBeLessThan(500);
 });
 
 test("nothing is left after reset", async () => {

@@ -136,8 +136,11 @@ export interface NetworkService {
    * addresses) when connections reach the sandbox. Publishing twice for one container replaces.
    */
   publish(order: PublishOrder): Promise<PortMap>;
-  /** The host's ports are free at once; the firewall follows. Idempotent. */
-  unpublish(containerId: string): void;
+  /**
+   * The host's ports are free at once; resolves when no connection is led to the sandbox any more.
+   * Never rejects (a refusal is logged). Idempotent.
+   */
+  unpublish(containerId: string): Promise<void>;
   /** Resolves when everything asked of the firewall so far has been done. */
   settled(): Promise<void>;
   list(): readonly NetworkRecord[];

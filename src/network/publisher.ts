@@ -19,7 +19,7 @@ export interface PublisherOptions {
   readonly reservations: PortReservations;
   /** Where a port goes whose binding names no host address (dockerd's `--ip`). */
   readonly defaultHostIp: string;
-  /** Told when the firewall refuses to forget a port; nobody waits for that answer. */
+  /** Told when the firewall refuses to forget a port: an end is not held up by it. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -36,7 +36,7 @@ export class Publisher {
   }
 
   async publish(order: PublishOrder): Promise<PortMap> {
-    this.unpublish(order.containerId);
+    void this.unpublish(order.containerId);
     const publication = this.#reserve(order);
     if (publication.held.length === 0) return publication.realized;
     this.#publications.set(order.containerId, publication);
@@ -52,15 +52,16 @@ export class Publisher {
     return publication.realized;
   }
 
-  unpublish(containerId: string): void {
+  /** Never rejects: a refusal is told to `onError`. */
+  async unpublish(containerId: string): Promise<void> {
     const publication = this.#publications.get(containerId);
     if (publication === undefined) return;
     this.#publications.delete(containerId);
+    this.#giveBack(publication);
     // The element goes before a later one of the same port comes: the writer keeps the order.
-    this.#options.firewall
+    await this.#options.firewall
       .write(renderDelete(this.#options.table, publication.forwards))
       .catch(this.#options.onError);
-    this.#giveBack(publication);
   }
 
   /** Holds the ports of all orders and makes them the only published ones, in one transaction. */

@@ -151,8 +151,8 @@ export class LinuxNetworkService implements NetworkService {
     return order.sandbox.mode === "none" ? {} : await this.#publisher.publish(order);
   }
 
-  unpublish(containerId: string): void {
-    this.#publisher.unpublish(containerId);
+  async unpublish(containerId: string): Promise<void> {
+    await this.#publisher.unpublish(containerId);
   }
 
   async settled(): Promise<void> {
