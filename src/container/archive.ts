@@ -2,15 +2,12 @@
 import { statSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
+import { holdDirectory, liveRootOf } from "#container/root.ts";
 import type { Containers } from "#container/containers.ts";
 import { ensureWorkingDirectory } from "#container/working-directory.ts";
 import type { Engine } from "#container/engine.ts";
 import type { ChangeResponse } from "#spec/docker/container.ts";
 
-/**
- * Holds the container's root mounted: a running one's is; a stopped one's is mounted for as long as
- * somebody reads. Counted, so that two readers do not unmount each other.
- */
 const O_PATH = 0o10000000;
 
 /** The volumes and host directories of a container that does not run, where it would see them. */
@@ -29,15 +26,22 @@ const bindMounts = (engine: Engine, record: ContainerRecord, rootfs: string): vo
   }
 };
 
+/**
+ * Gives a container's root: of a running one the mount it runs on; a stopped one's is mounted for as
+ * long as somebody reads. Counted, so that two readers do not unmount each other.
+ */
 export class MountedRoots {
   readonly #readers = new Map<string, number>();
 
   acquire(engine: Engine, record: ContainerRecord): { readonly path: string } & Disposable {
+    const live = liveRootOf(engine, record);
+    // The container may end while its tree is read: the descriptor keeps the mount.
+    if (live !== undefined) return holdDirectory(live);
     const path = engine.deps.snapshots.mount(record.id);
     const readers = (this.#readers.get(record.id) ?? 0) + 1;
     this.#readers.set(record.id, readers);
     // Unmounting the root takes these with it.
-    if (readers === 1 && !isLive(record.state)) bindMounts(engine, record, path);
+    if (readers === 1) bindMounts(engine, record, path);
     let isReleased = false;
     return {
       path,
@@ -47,8 +51,7 @@ export class MountedRoots {
         const left = (this.#readers.get(record.id) ?? 1) - 1;
         if (left > 0) return void this.#readers.set(record.id, left);
         this.#readers.delete(record.id);
-        const now = engine.states.find(record.id);
-        if (now === undefined || !isLive(now.state)) engine.deps.snapshots.unmount(record.id);
+        engine.deps.snapshots.unmount(record.id);
       },
     };
   }

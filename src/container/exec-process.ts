@@ -9,6 +9,7 @@ import {
   processOomScoreAdj,
   processRlimits,
 } from "#container/runtime-config/process.ts";
+import { liveRootOf } from "#container/root.ts";
 import { parseSecurityOptions } from "#container/security.ts";
 import { userOf } from "#container/start-config.ts";
 import type { ExecCreateRequest } from "#spec/docker/container.ts";
@@ -22,7 +23,7 @@ export const execProcessOf = (
   consoleSize: [number, number] | undefined,
 ): RuntimeProcess => {
   const { config, hostConfig } = record;
-  const rootfs = engine.deps.snapshots.paths(record.id).merged;
+  const rootfs = liveRootOf(engine, record) ?? engine.deps.snapshots.paths(record.id).merged;
   const user = userOf(engine, record, rootfs, request.User || config.User);
   const isTty = request.Tty ?? false;
   const capabilities = capabilitiesOf(

@@ -12,7 +12,7 @@ import { type ResolvedUser, resolveUser } from "#container/user.ts";
 import { ensureWorkingDirectory } from "#container/working-directory.ts";
 import { containerFiles } from "#container/container-files.ts";
 import type { FileKernel, RlimitName } from "#kernel/kernel.ts";
-import type { RuntimeConfig } from "#spec/runtime/config.ts";
+import type { RuntimeConfig, RuntimeMount } from "#spec/runtime/config.ts";
 
 const USER_FILE_MAX_BYTES = 4 * 1024 * 1024;
 
@@ -55,7 +55,7 @@ const joinedPid = (engine: Engine, mode: string, what: string): number | undefin
 };
 
 /** `--ipc container:X` shares X's /dev/shm, which X must have been made shareable for. */
-const joinedShm = (engine: Engine, record: ContainerRecord): string | undefined => {
+export const sharedShm = (engine: Engine, record: ContainerRecord): string | undefined => {
   const { IpcMode } = record.hostConfig;
   if (IpcMode === "shareable") {
     const path = `${engine.bundleOf(record.id)}/shm`;
@@ -93,18 +93,28 @@ const initPathOf = (engine: Engine, record: ContainerRecord): string | undefined
   );
 };
 
-export const runtimeConfigOf = async (
+/** What was mounted for the container before its process. */
+export interface StartMounts {
+  /** As the runtime names the root. */
+  readonly rootfs: string;
+  /** The same tree as this process reaches it. */
+  readonly rootPath: string;
+  readonly userMounts: readonly RuntimeMount[];
+  readonly shmPath: string | undefined;
+}
+
+export const runtimeConfigOf = (
   engine: Engine,
   record: ContainerRecord,
-  rootfs: string,
-): Promise<RuntimeConfig> => {
+  { rootfs, rootPath, userMounts, shmPath }: StartMounts,
+): RuntimeConfig => {
   const { deps } = engine;
   const { hostConfig, config } = record;
   const capabilities = capabilitiesOf(deps.facts, hostConfig);
   const security = parseSecurityOptions(hostConfig.SecurityOpt, hostConfig.Privileged);
   const { devices, rules } = runtimeDevices(hostConfig);
-  const user = userOf(engine, record, rootfs, config.User);
-  ensureWorkingDirectory(deps.kernel, rootfs, config.WorkingDir);
+  const user = userOf(engine, record, rootPath, config.User);
+  ensureWorkingDirectory(deps.kernel, rootPath, config.WorkingDir);
   const pid = joinedPid(engine, hostConfig.PidMode, "PID");
   const ipc = joinedPid(engine, hostConfig.IpcMode, "IPC");
   return buildRuntimeConfig({
@@ -117,9 +127,9 @@ export const runtimeConfigOf = async (
     devices,
     deviceRules: rules,
     deviceNumberOf,
-    userMounts: await deps.volumes.runtimeMounts(record.id, hostConfig, record.mounts),
+    userMounts,
     files: containerFiles(engine, record),
-    shmPath: joinedShm(engine, record),
+    shmPath,
     hasHostMqueue: existsSync("/dev/mqueue"),
     initPath: initPathOf(engine, record),
     cgroupsPath: engine.cgroupOf(record),

@@ -4,14 +4,15 @@
  */
 import { mkdirSync, rmSync } from "node:fs";
 import { now } from "#lib/clock.ts";
-import { NaruError, toNaruError } from "#lib/errors.ts";
+import { NaruError, invariant, toNaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { removeRecord } from "#container/remove.ts";
 import { emitVolumes } from "#container/volume-events.ts";
 import { connectNetwork, emitConnected, releaseNetwork } from "#container/start-network.ts";
-import { runtimeConfigOf } from "#container/start-config.ts";
+import { type StartRoot, mountAround } from "#container/root.ts";
+import { type StartMounts, runtimeConfigOf, sharedShm } from "#container/start-config.ts";
 import { explainStartFailure } from "#container/start-failure.ts";
 import type { CreatedProcess } from "#runtime/runtime.ts";
 
@@ -30,25 +31,19 @@ const assertStartable = (record: ContainerRecord): void => {
   }
 };
 
-/** Root, network and config.json: all that the runtime needs. Adds what the network gave to `networked`. */
+/** Network and config.json: what is still missing once the root is there. Adds what the network gave to `networked`. */
 const prepareConfig = async (
   engine: Engine,
   record: ContainerRecord,
+  mounts: StartMounts,
   undo: AsyncDisposableStack,
   networked: Partial<ContainerRecord>,
 ): Promise<string> => {
-  const { deps } = engine;
-  const { id } = record;
-  failpoint("start.before-mount");
-  const rootfs = deps.snapshots.mount(id);
-  undo.defer(() => deps.snapshots.unmount(id));
-  failpoint("start.after-mount");
   Object.assign(networked, await connectNetwork(engine, record));
   undo.defer(() => releaseNetwork(engine, { ...record, ...networked }));
   failpoint("start.after-network");
-  undo.defer(() => deps.volumes.releaseMounts(id));
-  const config = await runtimeConfigOf(engine, { ...record, ...networked }, rootfs);
-  undo.defer(() => engine.runtimeOf(record).delete(id));
+  const config = runtimeConfigOf(engine, { ...record, ...networked }, mounts);
+  undo.defer(() => engine.runtimeOf(record).delete(record.id));
   return JSON.stringify(config);
 };
 
@@ -58,21 +53,45 @@ const prepareProcess = async (
   record: ContainerRecord,
   undo: AsyncDisposableStack,
 ): Promise<{ process: CreatedProcess; networked: Partial<ContainerRecord> }> => {
-  const bundle = engine.bundleOf(record.id);
+  const { kernel, snapshots, volumes } = engine.deps;
+  const { id } = record;
+  const bundle = engine.bundleOf(id);
   mkdirSync(bundle, { recursive: true, mode: 0o700 });
   undo.defer(() => rmSync(bundle, { recursive: true, force: true }));
+  // The host's mounts first: the namespace that the root is mounted in is a copy of the host's.
+  undo.defer(() => volumes.releaseMounts(id));
+  const userMounts = await volumes.runtimeMounts(id, record.hostConfig, record.mounts);
+  undo.defer(() => kernel.unmount(`${bundle}/shm`));
+  const shmPath = sharedShm(engine, record);
   const networked: Partial<ContainerRecord> = {};
-  const process = await engine.runtimeOf(record).create({
-    id: record.id,
-    bundle,
-    config: () => prepareConfig(engine, record, undo, networked),
-    logPath: record.logPath === "" ? undefined : record.logPath,
-    isTty: record.config.Tty,
-    hasStdin: record.config.OpenStdin,
-    // A terminal survives its client: whoever attaches next types on.
-    keepsStdinOpen: !record.config.StdinOnce || record.config.Tty,
-  });
-  return { process, networked };
+  let root: StartRoot | undefined;
+  failpoint("start.before-mount");
+  undo.defer(() => snapshots.unmount(id));
+  try {
+    const process = await engine.runtimeOf(record).create({
+      id,
+      bundle,
+      around: (spawn) => {
+        const mounted = mountAround(engine, record, userMounts, spawn);
+        root = mounted.root;
+        return mounted.spawned;
+      },
+      config: () => {
+        failpoint("start.after-mount");
+        invariant(root !== undefined, "the root is mounted before the process is started");
+        const mounts = { rootfs: root.rootfs, rootPath: root.path, userMounts, shmPath };
+        return prepareConfig(engine, record, mounts, undo, networked);
+      },
+      logPath: record.logPath === "" ? undefined : record.logPath,
+      isTty: record.config.Tty,
+      hasStdin: record.config.OpenStdin,
+      // A terminal survives its client: whoever attaches next types on.
+      keepsStdinOpen: !record.config.StdinOnce || record.config.Tty,
+    });
+    return { process, networked };
+  } finally {
+    root?.close();
+  }
 };
 
 /** The start failed: the record says why, and the client hears it in the words users know. */

@@ -1,13 +1,5 @@
 /** `naru system reset`: every trace of one daemon goes: processes, mounts, links, rules, cgroups, files. */
-import {
-  existsSync,
-  readFileSync,
-  readdirSync,
-  readlinkSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
 import { sleep } from "#lib/clock.ts";
@@ -45,17 +37,15 @@ Options:
   -f, --force              Do not ask
 `;
 
-const mountNamespaceOf = (pid: number | "self"): string => {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/mnt`);
-  } catch {
-    return ""; // ended meanwhile
-  }
+/** Which directory a path is for a process: each conmon has a mount namespace of its own. */
+const directoryFor = (pid: number | "self", path: string): string => {
+  const file = statSync(`/proc/${pid}/root${path}`, { throwIfNoEntry: false });
+  return file === undefined ? "" : `${file.dev}:${file.ino}`;
 };
 
 /** conmon processes that work for this exec root; one of the same path elsewhere is another one. */
 const monitorsOf = (execRoot: string): number[] => {
-  const here = mountNamespaceOf("self");
+  const here = directoryFor("self", execRoot);
   return readdirSync("/proc").flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
     try {
@@ -63,7 +53,7 @@ const monitorsOf = (execRoot: string): number[] => {
       const isOurs =
         /(^|\/)conmon$/.test(words[0] ?? "") &&
         words.some((word) => word.startsWith(`${execRoot}/`)) &&
-        mountNamespaceOf(Number(name)) === here;
+        directoryFor(Number(name), execRoot) === here;
       return isOurs ? [Number(name)] : [];
     } catch {
       return []; // ended meanwhile

@@ -163,8 +163,8 @@ export interface SocketKernel {
 }
 
 /**
- * Network namespaces. Entering and leaving happens inside one synchronous call: unshare/setns act
- * on the calling thread only, so no await may come between.
+ * Network and mount namespaces. Entering and leaving happens inside one synchronous call:
+ * unshare/setns act on the calling thread only, so no await may come between.
  */
 export interface NamespaceKernel {
   /** A new network namespace held by a bind mount on the file `path` (created), with `lo` up. */
@@ -173,6 +173,12 @@ export interface NamespaceKernel {
   removeNetns(path: string): void;
   /** Runs `work` (synchronous!) with this thread inside the namespace at `path`. */
   inNetns<T>(path: string, work: () => T): T;
+  /**
+   * Runs `work` (synchronous!) with this thread in a new mount namespace: a copy of the present one
+   * that goes on receiving its mounts, while what `work` mounts is seen in the copy alone. The copy
+   * lives as long as a process that `work` started, or a descriptor into it that `work` opened.
+   */
+  inNewMountNamespace<T>(work: () => T): T;
 }
 
 export interface Kernel

@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readlinkSync, readFileSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createKernel } from "#kernel/real.ts";
 
 const kernel = createKernel();
@@ -59,4 +67,29 @@ test("the thread comes back after an error, a wrong file and asynchronous work",
   expect(() => kernel.inNetns(`${root}/absent`, () => 1)).toThrow("ENOENT");
   expect(own()).toBe(home);
   kernel.removeNetns(path);
+});
+
+test("what is mounted in a new mount namespace is seen there alone", () => {
+  const point = `${root}/point`;
+  mkdirSync(point);
+  const before = readlinkSync("/proc/thread-self/ns/mnt");
+  const child = kernel.inNewMountNamespace(() => {
+    kernel.mount("naru-test", point, "tmpfs", []);
+    writeFileSync(`${point}/inside`, "");
+    return Bun.spawn(["sleep", "60"]);
+  });
+  try {
+    expect(readlinkSync("/proc/thread-self/ns/mnt")).toBe(before);
+    expect(existsSync(`${point}/inside`)).toBe(false);
+    expect(kernel.mountsUnder(point)).toEqual([]);
+    expect(existsSync(`/proc/${child.pid}/root${point}/inside`)).toBe(true);
+  } finally {
+    child.kill("SIGKILL");
+  }
+  const fail = (): never => {
+    throw new Error("inside");
+  };
+  expect(() => kernel.inNewMountNamespace(fail)).toThrow("inside");
+  expect(() => kernel.inNewMountNamespace(() => Promise.resolve())).toThrow("must not wait");
+  expect(readlinkSync("/proc/thread-self/ns/mnt")).toBe(before);
 });

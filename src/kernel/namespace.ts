@@ -1,4 +1,4 @@
-/** unshare(2), setns(2) and bind mounts of /proc/thread-self/ns/net. */
+/** unshare(2), setns(2) and bind mounts of /proc/thread-self/ns/net (namespaces(7), mount_namespaces(7)). */
 import { closeSync, openSync, rmSync } from "node:fs";
 import { invariant } from "#lib/errors.ts";
 import { withErrno } from "#kernel/errno.ts";
@@ -8,7 +8,10 @@ import { mountKernel } from "#kernel/mount.ts";
 import { encodeName } from "#kernel/name-bytes.ts";
 
 const CLONE_NEWNET = 0x40000000;
+const CLONE_NEWNS = 0x00020000;
+const CLONE_FS = 0x00000200;
 const OWN_NETNS = "/proc/thread-self/ns/net";
+const OWN_MNTNS = "/proc/thread-self/ns/mnt";
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
@@ -76,4 +79,32 @@ const inNetns = <T>(path: string, work: () => T): T => {
   }
 };
 
-export const namespaceKernel: NamespaceKernel = { createNetns, removeNetns, inNetns };
+/** Its working directory and root are shared with the threads it makes: setns(2) wants them for itself. */
+const returnTo = (home: number): void => {
+  checked(libc().unshare(CLONE_FS), "unshare", "the file system's attributes");
+  checked(libc().setns(home, CLONE_NEWNS), "setns", "the mount namespace to return to");
+};
+
+const inNewMountNamespace = <T>(work: () => T): T => {
+  const home = withErrno("open", OWN_MNTNS, () => openSync(OWN_MNTNS, "r"));
+  try {
+    checked(libc().unshare(CLONE_NEWNS), "unshare", "a new mount namespace");
+    try {
+      mountKernel.mount("", "/", "", ["rec", "slave"]);
+      const result = work();
+      invariant(!(result instanceof Promise), "work inside a mount namespace must not wait");
+      return result;
+    } finally {
+      returnTo(home);
+    }
+  } finally {
+    closeSync(home);
+  }
+};
+
+export const namespaceKernel: NamespaceKernel = {
+  createNetns,
+  removeNetns,
+  inNetns,
+  inNewMountNamespace,
+};

@@ -159,6 +159,7 @@ const answersOf = (memory: Memory): Kernel => {
       if (!memory.netnsPaths.has(path)) throw missing(path);
       return work();
     },
+    inNewMountNamespace: (work) => work(),
   };
 };
 

@@ -150,6 +150,8 @@ const spawnConmon = (paths: ConmonPaths, request: ConmonRequest, pipes: Pipes) =
 };
 
 export interface ConmonHooks {
+  /** Starts the process in surroundings of the caller's, such as a mount namespace. */
+  readonly around?: (<T>(spawn: () => T) => T) | undefined;
   /** What the runtime will need; done while conmon loads, which waits for it (its start pipe). */
   readonly prepare?: () => Promise<void>;
   /** Execs: called when the attach socket is there and the process waits for it. */
@@ -186,7 +188,8 @@ export const runConmon = async (
     start: isAttached || hooks.prepare !== undefined ? open() : undefined,
     attach: isAttached ? open() : undefined,
   };
-  const child = spawnConmon(paths, request, pipes);
+  const spawn = (): ReturnType<typeof spawnConmon> => spawnConmon(paths, request, pipes);
+  const child = hooks.around === undefined ? spawn() : hooks.around(spawn);
   closeOnce(pipes.sync.writeFd);
   if (pipes.start !== undefined) {
     closeOnce(pipes.start.readFd);

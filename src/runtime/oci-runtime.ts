@@ -100,7 +100,7 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
     const prepare = async (): Promise<void> =>
       writeFileSync(path, await request.config(), { mode: 0o600 });
     const conmon = { ...request, socketName: socketNameOf(request.id) };
-    const handle = await runConmon(kernel, paths, conmon, { prepare });
+    const handle = await runConmon(kernel, paths, conmon, { prepare, around: request.around });
     return { pid: handle.number, conmonPid: conmonPidOf(request.bundle) };
   };
 

@@ -27,6 +27,8 @@ export interface CreateOptions {
   readonly bundle: string;
   /** Text of config.json. Called while conmon loads; what it throws fails the create. */
   readonly config: () => Promise<string>;
+  /** Calls `spawn` once, before `config`: the process is started as the caller's thread stands then. */
+  readonly around?: <T>(spawn: () => T) => T;
   /** undefined = no log. */
   readonly logPath: string | undefined;
   readonly isTty: boolean;

@@ -101,6 +101,12 @@ export class Actives {
     return merged;
   }
 
+  mountInNamespace(id: string): string {
+    const { upper, work, merged, lowers } = this.paths(id);
+    mountOverlay(this.#kernel, { target: merged, lowers, writable: { upper, work } });
+    return merged;
+  }
+
   unmount(id: string): void {
     if (!this.#mounted.has(id)) return;
     this.#kernel.unmount(`${this.#directory(id)}/merged`);

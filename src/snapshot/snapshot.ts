@@ -152,6 +152,11 @@ export interface Snapshots {
   paths(id: string): SnapshotPaths;
   /** Returns the merged tree's path. Mounted already is no error. */
   mount(id: string): string;
+  /**
+   * Mounts for the mount namespace that this thread is in just now, which keeps the mount and ends it;
+   * `unmount` knows nothing of it. Returns the merged tree's path there.
+   */
+  mountInNamespace(id: string): string;
   /** Not mounted, or no such snapshot, is no error. */
   unmount(id: string): void;
   /** Unmounted and out of sight at once, deleted in the background. Unknown is no error. */

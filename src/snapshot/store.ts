@@ -128,6 +128,10 @@ class SnapshotStore implements Snapshots {
     return this.#actives.mount(id);
   }
 
+  mountInNamespace(id: string): string {
+    return this.#actives.mountInNamespace(id);
+  }
+
   unmount(id: string): void {
     this.#actives.unmount(id);
   }

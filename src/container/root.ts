@@ -1,0 +1,60 @@
+/**
+ * Where a container's root is. A running one's is mounted in the mount namespace of its conmon and
+ * nowhere else: it goes with the container, whatever becomes of the daemon, and a thousand running
+ * containers add nothing to the host's table of mounts, which each new container copies.
+ */
+import { closeSync, constants, openSync } from "node:fs";
+import { type ContainerRecord, isLive } from "#container/container.ts";
+import type { Engine } from "#container/engine.ts";
+import type { RuntimeMount } from "#spec/runtime/config.ts";
+
+const O_PATH = 0o10000000;
+
+/** A mount that hands on to the host what is mounted inside: then it must be of the host's own. */
+const isSharedWithHost = (mounts: readonly RuntimeMount[]): boolean =>
+  mounts.some(({ options }) => options.includes("shared") || options.includes("rshared"));
+
+export interface StartRoot {
+  /** As the runtime names it, in its own mount namespace. */
+  readonly rootfs: string;
+  /** The same tree as this process reaches it, until `close`. */
+  readonly path: string;
+  close(): void;
+}
+
+/** Mounts the root and calls `spawn` where the mount can be seen. */
+export const mountAround = <T>(
+  engine: Engine,
+  record: ContainerRecord,
+  userMounts: readonly RuntimeMount[],
+  spawn: () => T,
+): { readonly root: StartRoot; readonly spawned: T } => {
+  const { kernel, snapshots } = engine.deps;
+  if (isSharedWithHost(userMounts)) {
+    const rootfs = snapshots.mount(record.id);
+    return { root: { rootfs, path: rootfs, close: () => undefined }, spawned: spawn() };
+  }
+  return kernel.inNewMountNamespace(() => {
+    const rootfs = snapshots.mountInNamespace(record.id);
+    const fd = openSync(rootfs, O_PATH | constants.O_DIRECTORY);
+    try {
+      const root = { rootfs, path: kernel.fdPath(fd), close: () => closeSync(fd) };
+      return { root, spawned: spawn() };
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  });
+};
+
+/** A live container's root as its image and it left it: without what is mounted inside. */
+export const liveRootOf = (engine: Engine, record: ContainerRecord): string | undefined =>
+  isLive(record.state)
+    ? `/proc/${record.state.process.conmonPid}/root${engine.deps.snapshots.paths(record.id).merged}`
+    : undefined;
+
+/** A path to `directory` that outlives its last mount, for this process and its children. */
+export const holdDirectory = (directory: string): { readonly path: string } & Disposable => {
+  const fd = openSync(directory, O_PATH | constants.O_DIRECTORY);
+  return { path: `/proc/${process.pid}/fd/${fd}`, [Symbol.dispose]: () => closeSync(fd) };
+};
