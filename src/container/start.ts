@@ -140,6 +140,8 @@ export const startContainer = async (
     const runtime = engine.runtimeOf(record);
     engine.stdio.connect(id, () => runtime.attach(id));
     const startTicks = engine.deps.kernel.startTime(process.pid);
+    const { sandbox } = networked;
+    if (sandbox !== undefined) engine.deps.kernel.handNetnsOver(sandbox.netnsPath, process.pid);
     await runtime.start(id, process);
     failpoint("start.after-runtime-start");
     engine.transition(id, {

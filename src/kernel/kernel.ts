@@ -167,9 +167,14 @@ export interface SocketKernel {
  * unshare/setns act on the calling thread only, so no await may come between.
  */
 export interface NamespaceKernel {
-  /** A new network namespace held by a bind mount on the file `path` (created), with `lo` up. */
+  /**
+   * A new network namespace with `lo` up, which `path` (a symbolic link, made here) leads to. This
+   * process keeps it: until `removeNetns`, `handNetnsOver`, or its own end.
+   */
   createNetns(path: string): void;
-  /** Unmounts and removes the file; the kernel drops the namespace when its last process is gone. */
+  /** From now on the process `pid`, which lives in the namespace, keeps it; `path` leads there. */
+  handNetnsOver(path: string, pid: number): void;
+  /** Removes the path; the kernel drops the namespace when its last process is gone. Idempotent. */
   removeNetns(path: string): void;
   /** Runs `work` (synchronous!) with this thread inside the namespace at `path`. */
   inNetns<T>(path: string, work: () => T): T;

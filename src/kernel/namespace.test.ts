@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   readlinkSync,
   rmSync,
   writeFileSync,
@@ -92,4 +93,17 @@ test("what is mounted in a new mount namespace is seen there alone", () => {
   expect(() => kernel.inNewMountNamespace(fail)).toThrow("inside");
   expect(() => kernel.inNewMountNamespace(() => Promise.resolve())).toThrow("must not wait");
   expect(readlinkSync("/proc/thread-self/ns/mnt")).toBe(before);
+});
+
+test("a process takes a namespace over: the path leads there still, and no longer than it lives", async () => {
+  const path = `${root}/d`;
+  kernel.createNetns(path);
+  const [name, child] = kernel.inNetns(path, () => [own(), Bun.spawn(["sleep", "60"])]);
+  kernel.handNetnsOver(path, child.pid);
+  expect(kernel.inNetns(path, own)).toBe(name);
+  child.kill("SIGKILL");
+  await child.exited;
+  expect(existsSync(path)).toBe(false);
+  kernel.removeNetns(path);
+  expect(readdirSync(root)).not.toContain("d");
 });

@@ -1,5 +1,5 @@
-/** unshare(2), setns(2) and bind mounts of /proc/thread-self/ns/net (namespaces(7), mount_namespaces(7)). */
-import { closeSync, openSync, rmSync } from "node:fs";
+/** unshare(2), setns(2) and links to namespaces in /proc (namespaces(7), mount_namespaces(7)). */
+import { closeSync, openSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { invariant } from "#lib/errors.ts";
 import { withErrno } from "#kernel/errno.ts";
 import type { NamespaceKernel } from "#kernel/kernel.ts";
@@ -46,22 +46,43 @@ const raiseLoopback = (): void => {
   }
 };
 
+/** Namespaces that only this process keeps: path to descriptor. */
+const held = new Map<string, number>();
+
 const createNetns = (path: string): void => {
-  withErrno("open", path, () => closeSync(openSync(path, "wx", 0o444)));
+  const fd = andReturn(() => {
+    checked(libc().unshare(CLONE_NEWNET), "unshare", path);
+    raiseLoopback();
+    return withErrno("open", OWN_NETNS, () => openSync(OWN_NETNS, "r"));
+  });
   try {
-    andReturn(() => {
-      checked(libc().unshare(CLONE_NEWNET), "unshare", path);
-      raiseLoopback();
-      mountKernel.mount(OWN_NETNS, path, "", ["bind"]);
-    });
+    // A link, not a bind mount: what is mounted here, every container would copy at its start.
+    withErrno("symlink", path, () => symlinkSync(`/proc/${process.pid}/fd/${fd}`, path));
   } catch (error) {
-    removeNetns(path);
+    closeSync(fd);
     throw error;
   }
+  held.set(path, fd);
+};
+
+const letGo = (path: string): void => {
+  const fd = held.get(path);
+  if (fd === undefined) return;
+  held.delete(path);
+  closeSync(fd);
+};
+
+const handNetnsOver = (path: string, pid: number): void => {
+  const next = `${path}.next`;
+  withErrno("rename", path, () => {
+    symlinkSync(`/proc/${pid}/ns/net`, next);
+    renameSync(next, path);
+  });
+  letGo(path);
 };
 
 const removeNetns = (path: string): void => {
-  mountKernel.unmount(path);
+  letGo(path);
   withErrno("unlink", path, () => rmSync(path, { force: true }));
 };
 
@@ -104,6 +125,7 @@ const inNewMountNamespace = <T>(work: () => T): T => {
 
 export const namespaceKernel: NamespaceKernel = {
   createNetns,
+  handNetnsOver,
   removeNetns,
   inNetns,
   inNewMountNamespace,

@@ -154,6 +154,7 @@ const answersOf = (memory: Memory): Kernel => {
       }
       memory.netnsPaths.add(path);
     },
+    handNetnsOver: nothing,
     removeNetns: (path) => void memory.netnsPaths.delete(path),
     inNetns: (path, work) => {
       if (!memory.netnsPaths.has(path)) throw missing(path);

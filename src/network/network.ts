@@ -53,7 +53,7 @@ export interface Sandbox {
   readonly endpointId: string;
   readonly networkId: string;
   readonly mode: SandboxMode;
-  /** A bind-mounted namespace file: what the OCI config names. */
+  /** Leads to the namespace: what the OCI config names. */
   readonly netnsPath: string;
   /** Name of the host's end of the cable; "" in mode none, as are the addresses. */
   readonly linkName: string;
