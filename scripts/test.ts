@@ -24,6 +24,7 @@ const STAGES: readonly Stage[] = [
   { name: "unit tests", command: [bun, "test", "--only-failures", "./src"] },
   { name: "end to end, with the real docker client", command: [bun, "test/e2e/run.ts"] },
   { name: "the daemon", command: [bun, "test", "--only-failures", "./test/daemon"] },
+  { name: "the registry", command: [bun, "test", "--only-failures", "./test/registry"] },
   { name: "crashes", command: [bun, "test", "--only-failures", "./test/crash"] },
 ];
 

@@ -18,6 +18,10 @@ const run = async (argv: readonly string[]): Promise<number> => {
     const { runService } = await import("#daemon/service-unit.ts");
     return runService(argv.slice(1));
   }
+  if (first === "registry") {
+    const { runRegistry } = await import("#daemon/registry/serve.ts");
+    return runRegistry(argv.slice(1));
+  }
   if (first === "doctor") {
     const { runDoctor } = await import("#daemon/doctor.ts");
     return runDoctor(argv.slice(1));

@@ -69,9 +69,9 @@ const withReserve = <T>(reserve: Reserve | undefined, work: () => T): T => {
   }
 };
 
-const configure = (sqlite: SqliteDatabase): void => {
+const configure = (sqlite: SqliteDatabase, isPowerSafe: boolean): void => {
   sqlite.run("PRAGMA journal_mode = WAL");
-  sqlite.run("PRAGMA synchronous = NORMAL");
+  sqlite.run(`PRAGMA synchronous = ${isPowerSafe ? "FULL" : "NORMAL"}`);
   sqlite.run("PRAGMA foreign_keys = ON");
   sqlite.run("PRAGMA busy_timeout = 5000");
 };
@@ -82,12 +82,21 @@ const makePrivate = (path: string): void => {
   chmodSync(path, 0o600);
 };
 
+export interface DatabaseOptions {
+  /** Commits survive a power cut as well (synchronous=FULL): one fdatasync each. */
+  readonly isPowerSafe?: boolean;
+}
+
 /** Opens (and creates, mode 0600) the database at `path`, brought to the newest schema. ":memory:" for tests. */
-export const openDatabase = (path: string, migrations: readonly Migration[]): Database => {
+export const openDatabase = (
+  path: string,
+  migrations: readonly Migration[],
+  options: DatabaseOptions = {},
+): Database => {
   const reserve = path === ":memory:" ? undefined : new Reserve(`${path}.reserve`);
   if (path !== ":memory:") makePrivate(path);
   const sqlite = new SqliteDatabase(path, { create: true, strict: true });
-  withReserve(reserve, () => configure(sqlite));
+  withReserve(reserve, () => configure(sqlite, options.isPowerSafe ?? false));
   withReserve(reserve, () => migrate(sqlite, migrations, path));
   let depth = 0;
   const outermost = <T>(work: () => T): T => {

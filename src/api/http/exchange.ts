@@ -35,6 +35,8 @@ export interface Exchange {
   readonly isAnswered: boolean;
   /** Aborts when the client half-closes or disappears before the answer is complete, or the server closes. */
   readonly signal: AbortSignal;
+  /** The other side of a TCP connection: "192.0.2.1"; "" for a unix socket. */
+  readonly remoteAddress: string;
   /** True when a body was announced, whatever its length turns out to be. */
   readonly hasBody: boolean;
   /** The body, once, with back-pressure. Throws invalid_argument on framing errors, canceled when cut short. */
@@ -45,8 +47,11 @@ export interface Exchange {
   answer(status: number, fields: FieldText, body?: string | Uint8Array): void;
   /** As `answer`, for one made beforehand. */
   prepared(answer: PreparedAnswer): void;
-  /** Writes the head at once, then the body in pieces. */
-  stream(status: number, fields: FieldText): AnswerStream;
+  /**
+   * Writes the head at once, then the body in pieces. With `sizeBytes` the body is counted instead of chunked, and
+   * exactly so many bytes must be written.
+   */
+  stream(status: number, fields: FieldText, sizeBytes?: number): AnswerStream;
   /**
    * Says that this answer has no end of its own (a follow, a wait): when the server closes, `signal`
    * aborts at once instead of after the grace period. A hijacked connection is always one.

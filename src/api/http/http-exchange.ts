@@ -50,6 +50,13 @@ export class HttpExchange implements Exchange {
     return this.#isAnswered;
   }
 
+  get remoteAddress(): string {
+    const { socket } = this.#connection;
+    return "remoteAddress" in socket && typeof socket.remoteAddress === "string"
+      ? socket.remoteAddress
+      : "";
+  }
+
   get hasBody(): boolean {
     return this.head.contentLength !== 0;
   }
@@ -134,15 +141,18 @@ export class HttpExchange implements Exchange {
     outbound.write(answer.bytes(options.fields));
   }
 
-  stream(status: number, fields: string): AnswerStream {
+  stream(status: number, fields: string, sizeBytes?: number): AnswerStream {
     const { outbound } = this.#connection;
+    const length = sizeBytes === undefined ? "" : `Content-Length: ${sizeBytes}\r\n`;
     if (this.head.method === "HEAD" || isBodiless(status)) {
-      outbound.write(this.#headText(status, fields));
+      outbound.write(this.#headText(status, `${fields}${length}`));
       const end = (): void => {
         this.isComplete = true;
       };
       return { write: () => Promise.resolve(), end };
     }
+    if (sizeBytes !== undefined)
+      return this.#countedStream(status, `${fields}${length}`, sizeBytes);
     const isChunked = this.head.minorVersion === 1;
     if (!isChunked) this.mustClose = true;
     outbound.write(
@@ -154,6 +164,23 @@ export class HttpExchange implements Exchange {
         if (this.isComplete) return;
         if (isChunked) outbound.write("0\r\n\r\n");
         this.isComplete = true;
+      },
+    };
+  }
+
+  /** A body that ends short of its announced length is left incomplete: the connection is cut. */
+  #countedStream(status: number, fields: string, sizeBytes: number): AnswerStream {
+    const { outbound } = this.#connection;
+    outbound.write(this.#headText(status, fields));
+    let left = sizeBytes;
+    return {
+      write: (data) => {
+        left -= typeof data === "string" ? Buffer.byteLength(data) : data.length;
+        invariant(left >= 0, "a counted body is not longer than announced");
+        return outbound.send(data);
+      },
+      end: () => {
+        if (left === 0) this.isComplete = true;
       },
     };
   }

@@ -5,6 +5,7 @@ const REASONS: Readonly<Record<number, string>> = {
   201: "Created",
   202: "Accepted",
   204: "No Content",
+  206: "Partial Content",
   301: "Moved Permanently",
   304: "Not Modified",
   307: "Temporary Redirect",

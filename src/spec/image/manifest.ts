@@ -26,7 +26,24 @@ export interface ImageIndex {
   readonly mediaType: string;
   readonly manifests: readonly Descriptor[];
   readonly annotations: Readonly<Record<string, string>>;
+  readonly artifactType?: string;
+  readonly subject?: Descriptor;
 }
+
+/** What images and indexes share: their kind as an artifact, and the manifest that they speak of. */
+const decodeReferrer = (
+  object: JsonObject,
+  what: string,
+): Pick<ImageManifest, "artifactType" | "subject"> => {
+  const artifactType = asOptionalString(object["artifactType"], `${what}.artifactType`);
+  const subject = object["subject"];
+  return {
+    ...(artifactType === undefined ? {} : { artifactType }),
+    ...(subject === undefined || subject === null
+      ? {}
+      : { subject: decodeDescriptor(subject, `${what}.subject`) }),
+  };
+};
 
 const decodeIndex = (object: JsonObject, mediaType: string): ImageIndex => ({
   kind: "index",
@@ -35,25 +52,19 @@ const decodeIndex = (object: JsonObject, mediaType: string): ImageIndex => ({
     decodeDescriptor(item, `index.manifests[${index}]`),
   ),
   annotations: asStringMap(object["annotations"], "index.annotations"),
+  ...decodeReferrer(object, "index"),
 });
 
-const decodeManifest = (object: JsonObject, mediaType: string): ImageManifest => {
-  const artifactType = asOptionalString(object["artifactType"], "manifest.artifactType");
-  const subject = object["subject"];
-  return {
-    kind: "manifest",
-    mediaType,
-    config: decodeDescriptor(object["config"], "manifest.config"),
-    layers: asArray(object["layers"], "manifest.layers").map((item, index) =>
-      decodeDescriptor(item, `manifest.layers[${index}]`),
-    ),
-    annotations: asStringMap(object["annotations"], "manifest.annotations"),
-    ...(artifactType === undefined ? {} : { artifactType }),
-    ...(subject === undefined || subject === null
-      ? {}
-      : { subject: decodeDescriptor(subject, "manifest.subject") }),
-  };
-};
+const decodeManifest = (object: JsonObject, mediaType: string): ImageManifest => ({
+  kind: "manifest",
+  mediaType,
+  config: decodeDescriptor(object["config"], "manifest.config"),
+  layers: asArray(object["layers"], "manifest.layers").map((item, index) =>
+    decodeDescriptor(item, `manifest.layers[${index}]`),
+  ),
+  annotations: asStringMap(object["annotations"], "manifest.annotations"),
+  ...decodeReferrer(object, "manifest"),
+});
 
 /**
  * Either kind. `mediaType` (of the descriptor or the Content-Type) decides where the document itself

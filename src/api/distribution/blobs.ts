@@ -1,0 +1,66 @@
+/** GET, HEAD and DELETE of blobs, ranges included (end-2, end-10). */
+import { closeSync, openSync } from "node:fs";
+import type { Call } from "#api/distribution/call.ts";
+import { sendFile } from "#api/distribution/file-sender.ts";
+import type { Blob } from "#registry/registry.ts";
+import { parseRange } from "#spec/distribution/byte-range.ts";
+import { distributionError } from "#spec/distribution/errors.ts";
+import { parseDigestParameter } from "#spec/distribution/name.ts";
+
+const fieldsOf = ({ digest }: Blob): string =>
+  "Content-Type: application/octet-stream\r\nAccept-Ranges: bytes\r\n" +
+  `Docker-Content-Digest: ${digest}\r\nEtag: "${digest}"\r\nCache-Control: max-age=31536000\r\n`;
+
+/** A range of a version that is not this one is no range (RFC 9110 §13.1.5). */
+const rangeField = (call: Call, { digest }: Blob): string | undefined => {
+  const condition = call.field("if-range");
+  return condition === undefined || condition === `"${digest}"` ? call.field("range") : undefined;
+};
+
+const unsatisfiable = (blob: Blob) =>
+  distributionError("SIZE_INVALID", `the blob has ${blob.sizeBytes} bytes: no such range`, {
+    status: 416,
+    details: { fields: `Content-Range: bytes */${blob.sizeBytes}\r\n` },
+  });
+
+const send = async (call: Call, blob: Blob): Promise<void> => {
+  const { exchange, backend } = call;
+  const { sizeBytes } = blob;
+  if (call.field("if-none-match") === `"${blob.digest}"`) {
+    exchange.answer(304, fieldsOf(blob));
+    return;
+  }
+  const range = parseRange(rangeField(call, blob), sizeBytes);
+  if (range === "unsatisfiable") throw unsatisfiable(blob);
+  const first = range?.first ?? 0;
+  const length = range === undefined ? sizeBytes : range.last - first + 1;
+  const fields =
+    range === undefined
+      ? fieldsOf(blob)
+      : `${fieldsOf(blob)}Content-Range: bytes ${first}-${range.last}/${sizeBytes}\r\n`;
+  const status = range === undefined ? 200 : 206;
+  if (exchange.head.method === "HEAD" || length === 0) {
+    exchange.stream(status, fields, length).end();
+    return;
+  }
+  const fd = openSync(blob.path, "r");
+  try {
+    const stream = exchange.stream(status, fields, length);
+    await sendFile(fd, { first, sizeBytes: length }, stream, backend.patience);
+  } finally {
+    closeSync(fd);
+  }
+  call.happened({ action: "pull", kind: "blob", digest: blob.digest, sizeBytes: length });
+};
+
+export const getBlob = (call: Call): Promise<void> => {
+  const blob = call.registry.blob(call.repository, call.argument);
+  return blob instanceof Promise ? blob.then((found) => send(call, found)) : send(call, blob);
+};
+
+export const deleteBlob = (call: Call): void => {
+  const digest = parseDigestParameter(call.argument);
+  call.registry.deleteBlob(call.repository, digest);
+  call.exchange.answer(202, "");
+  call.happened({ action: "delete", kind: "blob", digest });
+};

@@ -1,0 +1,160 @@
+/**
+ * The configuration of `naru registry serve`: flags, and a JSON file whose every key is known or refused. A flag
+ * wins over the file. registry.md in docs/ lists the keys for people.
+ */
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { NaruError } from "#lib/errors.ts";
+import { DEFAULT_LIMITS, type RegistryLimits } from "#registry/limits.ts";
+import type { RulesConfig } from "#registry/rules.ts";
+import { DEFAULT_PATIENCE, type Patience } from "#api/distribution/patience.ts";
+import { Fields, asWrong } from "#daemon/registry/fields.ts";
+
+export interface RegistryConfig {
+  readonly addr: string;
+  readonly dataRoot: string;
+  readonly tls: { readonly certPath: string; readonly keyPath: string } | undefined;
+  readonly htpasswdPath: string | undefined;
+  readonly limits: RegistryLimits;
+  readonly patience: Patience;
+  readonly maxConnections: number;
+  readonly rules: RulesConfig;
+}
+
+const DEFAULT_ADDR = "127.0.0.1:5000";
+const DEFAULT_DATA_ROOT = "/var/lib/naru-registry";
+const DEFAULT_MAX_CONNECTIONS = 4096;
+const SECOND_MS = 1000;
+const HOUR_MS = 3_600_000;
+
+const FLAGS = {
+  addr: { type: "string" },
+  "data-root": { type: "string" },
+  htpasswd: { type: "string" },
+  "tls-cert": { type: "string" },
+  "tls-key": { type: "string" },
+  "config-file": { type: "string" },
+} as const;
+
+const limitsOf = (fields: Fields): RegistryLimits => {
+  const d = DEFAULT_LIMITS;
+  const limits: RegistryLimits = {
+    maxUploads: fields.count("max-uploads") ?? d.maxUploads,
+    maxBlobBytes: fields.bytes("max-blob-size") ?? d.maxBlobBytes,
+    maxManifestBytes: d.maxManifestBytes,
+    uploadExpiryMs: (fields.number("upload-expiry-hours") ?? d.uploadExpiryMs / HOUR_MS) * HOUR_MS,
+    maxPage: fields.count("max-page") ?? d.maxPage,
+    cacheBytes: fields.bytes("manifest-cache-size") ?? d.cacheBytes,
+    graceMs: (fields.number("gc-grace-seconds") ?? d.graceMs / SECOND_MS) * SECOND_MS,
+  };
+  return limits;
+};
+
+const patienceOf = (fields: Fields): Patience => ({
+  idleMs:
+    (fields.number("idle-timeout-seconds") ?? DEFAULT_PATIENCE.idleMs / SECOND_MS) * SECOND_MS,
+  windowMs: DEFAULT_PATIENCE.windowMs,
+  minBytesPerSecond: fields.count("min-bytes-per-second") ?? DEFAULT_PATIENCE.minBytesPerSecond,
+});
+
+/** Whole subtrees alone, so that what counts is told by a prefix. */
+const quotaPattern = (fields: Fields): string => {
+  const pattern = fields.need("repositories");
+  if (pattern === "**" || pattern.endsWith("/**") || !/[*?]/.test(pattern)) return pattern;
+  throw asWrong(
+    fields.where,
+    `"repositories" must be a name, "PREFIX/**" or "**", not "${pattern}"`,
+  );
+};
+
+const rulesOf = (fields: Fields): RulesConfig => ({
+  allowsSparse: fields.flag("allow-sparse-manifests") ?? false,
+  immutable: fields.list("immutable-tags").map((rule) => ({
+    repositories: rule.string("repositories") ?? "**",
+    tags: rule.string("tags") ?? "*",
+    ...rule.done(),
+  })),
+  quotas: fields.list("quotas").map((rule) => {
+    const maxBytes = rule.bytes("max-size");
+    if (maxBytes === undefined) throw asWrong(rule.where, '"max-size" is missing');
+    return { repositories: quotaPattern(rule), maxBytes, ...rule.done() };
+  }),
+  retention: fields.list("retention").map((rule) => {
+    const keepLast = rule.count("keep-last");
+    const keepDays = rule.number("keep-days");
+    const keepTags = rule.strings("keep-tags");
+    if (keepLast === undefined && keepDays === undefined && keepTags === undefined) {
+      throw asWrong(
+        rule.where,
+        'says nothing to keep: give "keep-last", "keep-days" or "keep-tags"',
+      );
+    }
+    return {
+      repositories: rule.string("repositories") ?? "**",
+      tags: rule.string("tags") ?? "*",
+      ...(keepLast === undefined ? {} : { keepLast }),
+      ...(keepDays === undefined ? {} : { keepDays }),
+      ...(keepTags === undefined ? {} : { keepTags }),
+      ...rule.done(),
+    };
+  }),
+});
+
+const readConfigFile = (path: string): Fields => {
+  try {
+    return new Fields(JSON.parse(readFileSync(path, "utf8")), `config file "${path}"`);
+  } catch (cause) {
+    if (cause instanceof NaruError) throw cause;
+    throw new NaruError("invalid_argument", `cannot read config file "${path}": ${String(cause)}`, {
+      cause,
+    });
+  }
+};
+
+const tlsOf = (
+  certPath: string | undefined,
+  keyPath: string | undefined,
+): RegistryConfig["tls"] => {
+  if (certPath === undefined && keyPath === undefined) return undefined;
+  if (certPath !== undefined && keyPath !== undefined) return { certPath, keyPath };
+  throw new NaruError("invalid_argument", "--tls-cert and --tls-key belong together: give both");
+};
+
+/** Throws invalid_argument for flags and keys that are unknown or wrong. */
+export const parseRegistryConfig = (argv: readonly string[]): RegistryConfig => {
+  let flags;
+  try {
+    flags = parseArgs({
+      args: [...argv],
+      options: FLAGS,
+      strict: true,
+      allowPositionals: false,
+    }).values;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new NaruError(
+      "invalid_argument",
+      `${reason}\nRun 'naru registry serve --help' for the options`,
+      {
+        cause,
+      },
+    );
+  }
+  const path = flags["config-file"];
+  const fields = path === undefined ? new Fields({}, "flags") : readConfigFile(path);
+  const config: RegistryConfig = {
+    addr: flags.addr ?? fields.string("addr") ?? DEFAULT_ADDR,
+    dataRoot: flags["data-root"] ?? fields.string("data-root") ?? DEFAULT_DATA_ROOT,
+    tls: tlsOf(
+      flags["tls-cert"] ?? fields.string("tls-cert"),
+      flags["tls-key"] ?? fields.string("tls-key"),
+    ),
+    htpasswdPath: flags.htpasswd ?? fields.string("htpasswd"),
+    maxConnections: fields.count("max-connections") ?? DEFAULT_MAX_CONNECTIONS,
+    limits: limitsOf(fields),
+    patience: patienceOf(fields),
+    rules: rulesOf(fields),
+  };
+  fields.done();
+  return config;
+};

@@ -1,0 +1,194 @@
+/** The registry over its own store. See registry.ts for what each method promises. */
+import type { Content } from "#content/content.ts";
+import { now } from "#lib/clock.ts";
+import type { Logger } from "#lib/log.ts";
+import type { RegistryRows } from "#metadata/registry/rows.ts";
+import { type CollectOptions, collect } from "#registry/collect.ts";
+import type { RegistryLimits } from "#registry/limits.ts";
+import { ManifestCache } from "#registry/manifest-cache.ts";
+import { deleteManifest, putManifest, readManifest, unknownName } from "#registry/manifests.ts";
+import { checkQuota } from "#registry/quota.ts";
+import type {
+  Blob,
+  MountSource,
+  NewManifest,
+  Page,
+  PageQuery,
+  ReferrersQuery,
+  Registry,
+} from "#registry/registry.ts";
+import { retain } from "#registry/retention-run.ts";
+import type { Rules } from "#registry/rules.ts";
+import { Sightings } from "#registry/sightings.ts";
+import { UploadSessions } from "#registry/uploads.ts";
+import { distributionError } from "#spec/distribution/errors.ts";
+import { parseDigestParameter, parseRepositoryName } from "#spec/distribution/name.ts";
+import type { Digest } from "#spec/image/digest.ts";
+
+export interface LocalInputs {
+  /** Absolute; uploads are kept in it, on the same file system as `content`. */
+  readonly root: string;
+  readonly content: Content;
+  readonly rows: RegistryRows;
+  readonly rules: Rules;
+  readonly limits: RegistryLimits;
+  readonly log: Logger;
+}
+
+export interface LocalDependencies extends LocalInputs {
+  readonly cache: ManifestCache;
+  readonly sightings: Sightings;
+}
+
+/** Repositories that are looked at for a blob that is to be mounted from anywhere. */
+const HOLDERS_LIMIT = 100;
+const EXPIRE_EVERY_MS = 60_000;
+
+const unknownBlob = (repository: string, digest: string) =>
+  distributionError("BLOB_UNKNOWN", `"${repository}" has no blob ${digest}`, {
+    detail: { name: repository, digest },
+  });
+
+/** One row more than the page is asked for, to know whether there is another page. */
+const pageOf = <T>(
+  query: PageQuery,
+  maxPage: number,
+  read: (last: string, limit: number) => T[],
+  keyOf: (item: T) => string,
+): Page<T> => {
+  const limit = Math.min(query.limit ?? maxPage, maxPage);
+  if (limit === 0) return { items: [], next: undefined };
+  const rows = read(query.last ?? "", limit + 1);
+  const items = rows.slice(0, limit);
+  const last = items.at(-1);
+  return { items, next: rows.length > limit && last !== undefined ? keyOf(last) : undefined };
+};
+
+const createBlobs = (deps: LocalDependencies) => {
+  const { rows, content, sightings } = deps;
+  const find = (repository: string, digest: Digest): Blob | undefined => {
+    const repositoryId = rows.repositories.idOf(repository);
+    if (repositoryId === undefined) return undefined;
+    const sizeBytes = rows.blobs.sizeOf(repositoryId, digest);
+    if (sizeBytes === undefined) return undefined;
+    // Whoever was told that it is here need not push it again: collection waits.
+    sightings.see(repositoryId, digest);
+    return { digest, sizeBytes, path: content.path(digest) };
+  };
+
+  const link = (repository: string, blob: Blob): void => {
+    checkQuota(deps, repository, blob.sizeBytes);
+    rows.transaction(() => {
+      const repositoryId = rows.repositories.ensure(repository);
+      rows.blobs.link(repositoryId, blob.digest, blob.sizeBytes, now());
+      sightings.see(repositoryId, blob.digest);
+    });
+  };
+
+  return {
+    find,
+    get: (repository: string, digest: string): Blob => {
+      parseRepositoryName(repository);
+      const blob = find(repository, parseDigestParameter(digest));
+      if (blob === undefined) throw unknownBlob(repository, digest);
+      return blob;
+    },
+    mount: (repository: string, source: MountSource): Blob | undefined => {
+      parseRepositoryName(repository);
+      const digest = parseDigestParameter(source.digest);
+      const from =
+        source.from === undefined ? rows.blobs.holders(digest, HOLDERS_LIMIT) : [source.from];
+      for (const name of from) {
+        const blob = source.mayRead(name) ? find(name, digest) : undefined;
+        if (blob === undefined) continue;
+        link(repository, blob);
+        return blob;
+      }
+      return undefined;
+    },
+    delete: (repository: string, digest: string): void => {
+      parseRepositoryName(repository);
+      const wanted = parseDigestParameter(digest);
+      const repositoryId = rows.repositories.idOf(repository);
+      if (repositoryId === undefined || !rows.blobs.unlink(repositoryId, wanted)) {
+        throw unknownBlob(repository, digest);
+      }
+      if (!rows.blobs.isHeld(wanted)) content.delete(wanted);
+    },
+  };
+};
+
+const createReferrers =
+  ({ rows, limits }: LocalDependencies) =>
+  (repository: string, digest: string, query: ReferrersQuery) => {
+    parseRepositoryName(repository);
+    const subject = parseDigestParameter(digest);
+    const repositoryId = rows.repositories.idOf(repository);
+    return pageOf(
+      query,
+      limits.maxPage,
+      (last, limit) =>
+        repositoryId === undefined
+          ? []
+          : rows.manifests.referrers(repositoryId, subject, query.artifactType ?? "", last, limit),
+      (row) => row.digest,
+    );
+  };
+
+/** Opens the store: uploads that were left are taken up again. Owned by the caller; `close` it. */
+export const createLocalRegistry = (inputs: LocalInputs): Registry => {
+  const deps: LocalDependencies = {
+    ...inputs,
+    cache: new ManifestCache(inputs.limits.cacheBytes),
+    sightings: new Sightings(inputs.limits.graceMs),
+  };
+  const { rows, limits, log } = deps;
+  const blobs = createBlobs(deps);
+  const uploads = new UploadSessions({
+    ...inputs,
+    checkQuota: (repository, added) => checkQuota(deps, repository, added),
+  });
+  const timer = setInterval(() => {
+    const count = uploads.expire();
+    if (count > 0) log.info("removed uploads that nobody went on with", { count });
+    deps.sightings.forget();
+  }, EXPIRE_EVERY_MS).unref();
+
+  const tags = (repository: string, query: PageQuery): Page<string> => {
+    const id = rows.repositories.idOf(parseRepositoryName(repository));
+    if (id === undefined) throw unknownName(repository);
+    const read = (last: string, limit: number) => rows.tags.list(id, last, limit);
+    return pageOf(query, limits.maxPage, read, (name) => name);
+  };
+
+  return {
+    uploads,
+    repositories: (query) =>
+      pageOf(query, limits.maxPage, (last, limit) => rows.repositories.list(last, limit), String),
+    tags,
+    manifest: (repository, reference) =>
+      readManifest(rows, deps.cache, parseRepositoryName(repository), reference),
+    blob: blobs.get,
+    referrers: createReferrers(deps),
+    putManifest: (repository: string, manifest: NewManifest) =>
+      putManifest(deps, parseRepositoryName(repository), manifest),
+    mount: blobs.mount,
+    deleteManifest: (repository, reference) =>
+      deleteManifest(deps, parseRepositoryName(repository), reference),
+    deleteBlob: blobs.delete,
+    totals: () => {
+      const { count, sizeBytes } = rows.blobs.totals();
+      return {
+        repositories: rows.repositories.count(),
+        manifests: rows.manifests.count(),
+        tags: rows.tags.count(),
+        blobs: count,
+        blobBytes: sizeBytes,
+        uploads: uploads.count,
+      };
+    },
+    collect: (options: CollectOptions) => collect(deps, options),
+    retain: (options) => retain(deps, options),
+    close: () => Promise.resolve(clearInterval(timer)),
+  };
+};
