@@ -120,8 +120,8 @@ export interface FromInstruction extends Common {
 }
 
 export interface ArgDefinition {
-  /** Both expand. */
   readonly key: Word;
+  /** Expands. */
   readonly value: Word | undefined;
 }
 

@@ -74,6 +74,16 @@ export class Complaint extends Error {
   }
 }
 
+/** Runs `doing`; a complaint becomes a DockerfileError at its own place, or else at `range`. */
+export const placed = <T>(text: string, range: SourceRange, doing: () => T): T => {
+  try {
+    return doing();
+  } catch (error) {
+    if (!(error instanceof Complaint)) throw error;
+    throw new DockerfileError(error.message, text, error.range ?? range, error);
+  }
+};
+
 /** Number of single-character edits from `a` to `b`. */
 const editDistance = (a: string, b: string): number => {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);

@@ -8,7 +8,7 @@ import type {
   SourceRange,
   StageInstruction,
 } from "#spec/dockerfile/dockerfile.ts";
-import { Complaint, DockerfileError } from "#spec/dockerfile/error.ts";
+import { Complaint, DockerfileError, placed } from "#spec/dockerfile/error.ts";
 import { heredocsOnLine } from "#spec/dockerfile/heredoc.ts";
 import { readHead, readInstruction, takesHeredocs } from "#spec/dockerfile/instruction/read.ts";
 import { LineReader, type LogicalLine } from "#spec/dockerfile/lines.ts";
@@ -115,6 +115,43 @@ class Parser {
     };
   }
 }
+
+/** One ONBUILD trigger out of an image's config. */
+const parseTrigger = (text: string): StageInstruction => {
+  const directives = new DirectiveReader();
+  const lines = new LineReader(text, directives);
+  const line = lines.next();
+  if (line === undefined) throw new Complaint("it is empty");
+  const head = readHead(line.text, directives.escape);
+  const starts = takesHeredocs(head) ? heredocsOnLine(line.text.text) : [];
+  const heredocs = starts.map((start) => lines.heredoc(start));
+  const instruction = readInstruction(head, heredocs, line.comments);
+  if (lines.next() !== undefined) throw new Complaint("it has more than one instruction");
+  if (instruction.name === "FROM") throw new Complaint("FROM isn't allowed as an ONBUILD trigger");
+  return instruction;
+};
+
+/**
+ * ONBUILD triggers as an image's config has them. Ranges in them count within the trigger; what is wrong
+ * is told at `range` of `text`, the FROM that brought them.
+ */
+export const parseTriggers = (
+  triggers: readonly string[],
+  text: string,
+  range: SourceRange,
+): StageInstruction[] =>
+  triggers.map((trigger) =>
+    placed(text, range, () => {
+      try {
+        return parseTrigger(trigger);
+      } catch (error) {
+        if (!(error instanceof Complaint)) throw error;
+        throw new Complaint(
+          `ONBUILD trigger ${JSON.stringify(trigger)} of the base: ${error.message}`,
+        );
+      }
+    }),
+  );
 
 /** Throws DockerfileError at the first thing that is wrong. */
 export const parseDockerfile = (text: string): Dockerfile => new Parser(text).parse();

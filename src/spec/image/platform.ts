@@ -49,6 +49,11 @@ export const normalizePlatform = (platform: Platform): Platform => {
   };
 };
 
+const KNOWN_ARCHITECTURES: readonly string[] =
+  "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x wasm".split(
+    " ",
+  );
+
 const PART = /^[A-Za-z0-9_.-]+$/;
 const OSES: readonly string[] = ["linux", "windows", "darwin", "freebsd"];
 
@@ -63,9 +68,15 @@ export const parsePlatform = (text: string): Platform => {
   }
   const [first = "", second, third] = parts;
   if (second === undefined) {
-    return OSES.includes(first.toLowerCase())
-      ? normalizePlatform({ os: first, architecture: HOST_PLATFORM.architecture })
-      : normalizePlatform({ os: "linux", architecture: first });
+    if (OSES.includes(first.toLowerCase())) {
+      return normalizePlatform({ os: first, architecture: HOST_PLATFORM.architecture });
+    }
+    const platform = normalizePlatform({ os: "linux", architecture: first });
+    if (KNOWN_ARCHITECTURES.includes(platform.architecture)) return platform;
+    throw new NaruError(
+      "invalid_argument",
+      `"${first}": unknown operating system or architecture: expected os/architecture[/variant], such as linux/arm64/v8`,
+    );
   }
   return normalizePlatform({
     os: first,
