@@ -232,7 +232,6 @@ export const PLANNED = [
   "build",
   "builder",
   "buildx",
-  "compose",
   "login",
   "logout",
   "manifest",
@@ -262,6 +261,9 @@ const topLevel: readonly Entry[] = [
     "Say why a container exited, fails or cannot be reached",
     () => import("#cli/why/why.ts"),
   ),
+  entry("compose", "Run applications of many containers", () => import("#cli/compose/compose.ts"), {
+    isCommon: true,
+  }),
   entry(
     "completion",
     "Write a completion script for a shell",

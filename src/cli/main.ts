@@ -8,10 +8,9 @@
 import { PLANNED, commandTree, findEntry } from "#cli/commands.ts";
 import type { Entry } from "#cli/commands.ts";
 import { CliContext } from "#cli/context.ts";
-import { exitCodeOf, isUsageError, usageError } from "#cli/framework/errors.ts";
-import type { Flags } from "#cli/framework/flags.ts";
-import type { Parsed } from "#cli/framework/parse.ts";
-import { checkArguments, parseFlags } from "#cli/framework/parse.ts";
+import { runEntry } from "#cli/framework/dispatch.ts";
+import { exitCodeOf, usageError } from "#cli/framework/errors.ts";
+import { parseFlags } from "#cli/framework/parse.ts";
 import { globalFlags } from "#cli/globals.ts";
 import type { GlobalFlagValues } from "#cli/globals.ts";
 import { reportError } from "#cli/report.ts";
@@ -120,28 +119,8 @@ const dispatch = async (context: CliContext, target: Target | undefined): Promis
     context.output.print(groupHelp(target.path, target.entry));
     return 0;
   }
-  const { command } = await target.entry.load();
-  const usage = `${target.path} ${command.usage}`.trimEnd();
-  let parsed: Parsed<Flags>;
-  try {
-    parsed = parseFlags(command.flags, target.rest, command.isInterspersed ?? true);
-    if (!parsed.isHelp) checkArguments(target.path, command.args, parsed.args.length);
-  } catch (error) {
-    await reportError(context, error, usage);
-    return isUsageError(error) ? usageExitCode(error) : 1;
-  }
-  if (parsed.isHelp) {
-    const { commandHelp } = await import("#cli/framework/help.ts");
-    context.output.print(commandHelp(target.path, target.entry, command));
-    return 0;
-  }
-  const { values: flags, args, changed } = parsed;
-  return command.run({ context, flags, args, changed });
+  return runEntry(context, target.path, target.entry, target.rest);
 };
-
-/** As docker: 125 for a bad flag, 1 for a wrong number of arguments or an unknown command. */
-const usageExitCode = (error: unknown): number =>
-  error instanceof Error && /^('naru|unknown command)/.test(error.message) ? 1 : 125;
 
 const readGlobals = (
   argv: readonly string[],
