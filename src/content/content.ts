@@ -72,6 +72,15 @@ export interface Content {
   delete(digest: Digest): void;
   walk(): Generator<BlobInfo, void>;
   openIngest(): Ingest;
+  /**
+   * Where a blob that arrives over the network grows: `partial/<algorithm>-<hex>`. It survives the daemon, so
+   * that the next try goes on where this one stopped. One writer at a time; nobody may trust its bytes.
+   */
+  partialPath(digest: Digest): string;
+  /** Makes the finished, hashed and synced partial a blob; data_loss when its size is not `sizeBytes`. */
+  commitPartial(digest: Digest, sizeBytes: number): BlobInfo;
+  /** Removes partials that nobody wrote to for `ageMs`. Returns how many. */
+  sweepPartials(ageMs: number): number;
   /** Removes what a killed daemon left half-made. Returns how many ingests there were. */
   sweepIngests(): number;
 }

@@ -15,7 +15,7 @@ import {
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { BlobInfo, Content, Expected, Ingest, ReadRange } from "#content/content.ts";
-import { randomHex } from "#lib/clock.ts";
+import { nowNs, randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import { spreadChildren } from "#lib/spread-directory.ts";
 import { type Digest, algorithmOf, hexOf, isDigest, parseDigest } from "#spec/image/digest.ts";
@@ -51,10 +51,13 @@ const checkExpected = (expected: Expected, digest: Digest, sizeBytes: number): v
 class DirectoryContent implements Content {
   readonly blobsDirectory: string;
   readonly #ingests: string;
+  readonly #partials: string;
 
   constructor(root: string) {
     this.blobsDirectory = join(root, "blobs");
     this.#ingests = join(root, "ingest");
+    this.#partials = join(root, "partial");
+    mkdirSync(this.#partials, { recursive: true, mode: 0o700 });
     for (const algorithm of ["sha256", "sha512"]) {
       mkdirSync(join(this.blobsDirectory, algorithm), { recursive: true, mode: 0o700 });
     }
@@ -181,20 +184,39 @@ class DirectoryContent implements Content {
     mkdirSync(directory, { mode: 0o700 });
     return {
       directory,
-      commit: (file, digest, sizeBytes) => {
-        const found = statSync(file).size;
-        if (found !== sizeBytes) {
-          throw new NaruError(
-            "data_loss",
-            `ingest of "${digest}" has ${found} bytes, not ${sizeBytes}`,
-          );
-        }
-        return this.#publish(file, digest, sizeBytes);
-      },
+      commit: (file, digest, sizeBytes) => this.#commit(file, digest, sizeBytes),
       // Processes that were killed a moment ago may still be letting go of it.
       [Symbol.asyncDispose]: () =>
         rm(directory, { recursive: true, force: true, maxRetries: 8, retryDelay: 50 }),
     };
+  }
+
+  partialPath(digest: Digest): string {
+    return join(this.#partials, `${algorithmOf(digest)}-${hexOf(digest)}`);
+  }
+
+  commitPartial(digest: Digest, sizeBytes: number): BlobInfo {
+    return this.#commit(this.partialPath(digest), digest, sizeBytes);
+  }
+
+  sweepPartials(ageMs: number): number {
+    const oldest = Number(nowNs() / 1_000_000n) - ageMs;
+    const old = readdirSync(this.#partials)
+      .map((name) => join(this.#partials, name))
+      .filter((path) => (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < oldest);
+    for (const path of old) rmSync(path, { force: true });
+    return old.length;
+  }
+
+  #commit(file: string, digest: Digest, sizeBytes: number): BlobInfo {
+    const found = statSync(file).size;
+    if (found !== sizeBytes) {
+      throw new NaruError(
+        "data_loss",
+        `ingest of "${digest}" has ${found} bytes, not ${sizeBytes}`,
+      );
+    }
+    return this.#publish(file, digest, sizeBytes);
   }
 
   /** An existing blob stays: same digest, same bytes. */

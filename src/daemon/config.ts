@@ -9,6 +9,8 @@ import {
   readFileValues,
   readFlagValues,
 } from "#daemon/option-values.ts";
+import { registryOptionsOf } from "#daemon/registry-config.ts";
+import type { RegistryOptions } from "#image/dependencies.ts";
 import { validateLogOptions } from "#log/options.ts";
 import { parseBytes } from "#spec/docker/bytes.ts";
 
@@ -47,6 +49,7 @@ export interface DaemonConfig {
   readonly hasInit: boolean;
   readonly shutdownTimeoutSeconds: number;
   readonly configFile: string | undefined;
+  readonly registries: RegistryOptions;
 }
 
 export const DEFAULT_DATA_ROOT = "/var/lib/naru";
@@ -169,6 +172,7 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
     hasInit: values.get("init") === true,
     shutdownTimeoutSeconds: (values.get("shutdown-timeout") as number | undefined) ?? 15,
     configFile: existsSync(configFile) ? configFile : undefined,
+    registries: registryOptionsOf(values, process.env),
   });
 };
 

@@ -22,6 +22,7 @@ import type { DaemonConfig } from "#daemon/config.ts";
 import { databasePathOf, openDaemonDatabase } from "#daemon/schema.ts";
 import { createSeccomp } from "#daemon/seccomp.ts";
 import type { Tools } from "#daemon/tools.ts";
+import { workerCommand } from "#daemon/worker-command.ts";
 import type { Database } from "#database/database.ts";
 import type { Images } from "#image/image.ts";
 import { createImages } from "#image/images.ts";
@@ -65,12 +66,6 @@ export interface RoomInputs {
   readonly tools: Tools;
   readonly log: Logger;
 }
-
-/** argv of this very program, for children that do bulk work. Run from source, bun needs the script. */
-export const workerCommand = (): string[] =>
-  Bun.main.startsWith("/$bunfs/")
-    ? [process.execPath, "_worker"]
-    : [process.execPath, Bun.main, "_worker"];
 
 export interface NetworkInputs {
   readonly instance: string;
@@ -213,6 +208,7 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     publish: (event) => events.publish(event),
     log: log.with({ room: "image" }),
     workerCommand: [...workerCommand(), "image"],
+    registries: config.registries,
   });
   const { instance } = inputs;
   const network = buildNetwork({ instance, ...config, kernel, log, database });

@@ -95,13 +95,27 @@ const PLUGINS: SystemFacts["Plugins"] = {
   Log: ["json-file", "local", "none"],
 };
 
-const REGISTRIES: SystemFacts["RegistryConfig"] = {
-  IndexConfigs: {
-    "docker.io": { Name: "docker.io", Mirrors: [], Secure: true, Official: true },
-  },
-  InsecureRegistryCIDRs: ["127.0.0.0/8"],
-  Mirrors: [],
+const registriesOf = ({ remote }: DaemonConfig["registries"]): SystemFacts["RegistryConfig"] => {
+  const mirrors = remote.mirrors.map((mirror) => `${mirror.replace(/\/+$/, "")}/`);
+  const hosts = remote.insecure.filter((entry) => !entry.includes("/"));
+  return {
+    IndexConfigs: {
+      "docker.io": { Name: "docker.io", Mirrors: mirrors, Secure: true, Official: true },
+      ...Object.fromEntries(
+        hosts.map((Name) => [Name, { Name, Mirrors: [], Secure: false, Official: false }]),
+      ),
+    },
+    InsecureRegistryCIDRs: [
+      "::1/128",
+      "127.0.0.0/8",
+      ...remote.insecure.filter((entry) => entry.includes("/")),
+    ],
+    Mirrors: mirrors,
+  };
 };
+
+/** Name and password of a proxy are nobody's business. */
+const withoutLogin = (proxy: string): string => proxy.replace(/\/\/[^/@]*@/, "//xxxxx:xxxxx@");
 
 export const systemFacts = (
   id: string,
@@ -136,14 +150,14 @@ export const systemFacts = (
     OSType: "linux",
     Architecture: MACHINE[arch()] ?? arch(),
     IndexServerAddress: "https://index.docker.io/v1/",
-    RegistryConfig: REGISTRIES,
+    RegistryConfig: registriesOf(config.registries),
     NCPU: cpus().length,
     MemTotal: totalmem(),
     GenericResources: null,
     DockerRootDir: config.dataRoot,
-    HttpProxy: "",
-    HttpsProxy: "",
-    NoProxy: "",
+    HttpProxy: withoutLogin(config.registries.remote.proxy.http),
+    HttpsProxy: withoutLogin(config.registries.remote.proxy.https),
+    NoProxy: config.registries.remote.proxy.none,
     Name: hostname(),
     Labels: [...config.labels],
     ExperimentalBuild: false,

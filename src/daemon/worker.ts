@@ -9,7 +9,8 @@ export const runWorker = async (argv: readonly string[]): Promise<number> => {
   if (room === "image") {
     const { runImageWorker } = await import("#image/worker.ts");
     const { createKernel } = await import("#kernel/real.ts");
-    return runImageWorker(rest, createKernel());
+    const { workerCommand } = await import("#daemon/worker-command.ts");
+    return runImageWorker(rest, createKernel(), [...workerCommand(), "image"]);
   }
   throw new RangeError(`no worker "${room}"`);
 };

@@ -2,6 +2,7 @@
 import type { Content } from "#content/content.ts";
 import type { ImageEvent, ImageUsers } from "#image/image.ts";
 import type { Logger } from "#lib/log.ts";
+import type { RemoteConfig } from "#remote/remote.ts";
 import type { ImageRows } from "#metadata/images.ts";
 import type { Leases } from "#metadata/leases.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
@@ -10,6 +11,12 @@ export type LayerStore = Pick<
   Snapshots,
   "layer" | "layers" | "layerPath" | "unpack" | "adopt" | "removeLayer" | "idle"
 >;
+
+export interface RegistryOptions {
+  readonly remote: RemoteConfig;
+  readonly maxDownloads: number;
+  readonly maxUploads: number;
+}
 
 export interface ImageDependencies {
   readonly rows: ImageRows;
@@ -22,4 +29,5 @@ export interface ImageDependencies {
   readonly log: Logger;
   /** argv that starts `runImageWorker`, such as [naru, "_worker", "image"]; the verb and its arguments follow. */
   readonly workerCommand: readonly string[];
+  readonly registries: RegistryOptions;
 }

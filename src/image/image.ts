@@ -13,8 +13,16 @@
  */
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { EventMessage } from "#spec/docker/event.ts";
+import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type { Filters } from "#spec/docker/filters.ts";
-import type { DeleteItem, HistoryItem, ImageInspect, ImageSummary } from "#spec/docker/image.ts";
+import type {
+  DeleteItem,
+  DistributionInspect,
+  HistoryItem,
+  ImageInspect,
+  ImageSummary,
+  SearchItem,
+} from "#spec/docker/image.ts";
 import type { ImageConfig } from "#spec/image/config.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import type { Digest } from "#spec/image/digest.ts";
@@ -219,6 +227,32 @@ export interface Images {
   /** Whole or not at all: a refused archive (invalid_argument) leaves nothing. Resolves to the ids. */
   load(source: ArchiveSource, options: LoadOptions): Promise<Digest[]>;
   save(names: readonly string[], signal: AbortSignal): Promise<SavedArchive>;
+  /**
+   * Fetches `reference` from its registry (or a mirror), layers side by side, and names it. Nothing is visible
+   * until all of it is here; what was fetched of a failed pull is kept for the next one. Pulls that want the
+   * same layer at the same time share it. Errors are the registry's, in Docker's words.
+   */
+  pull(reference: string, options: PullOptions): Promise<void>;
+  /**
+   * Sends `reference` to its registry: layers it has not, the config, the manifest under the tag. What came
+   * from a registry is sent byte for byte; other layers are compressed on the way. not_found without such a
+   * name here.
+   */
+  push(reference: string, options: PushOptions): Promise<void>;
+  /** unauthenticated when the registry does not take the credentials. */
+  login(credentials: AuthConfig, signal: AbortSignal): Promise<{ readonly identityToken: string }>;
+  /** What a registry has under a name, without fetching it. */
+  distribution(
+    name: string,
+    credentials: AuthConfig,
+    signal: AbortSignal,
+  ): Promise<DistributionInspect>;
+  search(
+    term: string,
+    limit: number,
+    credentials: AuthConfig,
+    signal: AbortSignal,
+  ): Promise<SearchItem[]>;
   /** One layer from a root file system's tar. Resolves to the id. */
   import(source: ArchiveSource, options: ImportOptions): Promise<Digest>;
   createFromLayer(request: CreateFromLayer): Promise<Digest>;
@@ -238,6 +272,37 @@ export interface Images {
    * killed daemon left half-made, and unpacks again from their blobs layers that a power cut took.
    */
   restore(): Promise<RestoreResult>;
+}
+
+/** One line of a pull or push, in Docker's words ("Downloading", "Pull complete"). */
+export interface TransferEvent {
+  readonly status: string;
+  /** Short digest of the layer, or the tag. */
+  readonly id?: string;
+  readonly current?: number;
+  readonly total?: number;
+  /** Facts for programs: what was pushed. */
+  readonly aux?: unknown;
+}
+
+export interface TransferOptions {
+  readonly credentials: AuthConfig;
+  readonly onEvent: (event: TransferEvent) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface PullOptions extends TransferOptions {
+  /** Of an index; the host's when absent. A single image for another one is then refused (not_found). */
+  readonly platform?: Platform;
+  /** Every tag of the repository. */
+  readonly isAllTags: boolean;
+}
+
+export interface PushOptions extends TransferOptions {
+  /** not_found when the image is for another one. */
+  readonly platform?: Platform;
+  /** Every tag that the repository has here. */
+  readonly isAllTags: boolean;
 }
 
 export interface BootstrapOptions {

@@ -10,6 +10,7 @@ import type { ImageEvent, Images } from "#image/image.ts";
 import { createImages } from "#image/images.ts";
 import { NaruError } from "#lib/errors.ts";
 import { silentLogger } from "#lib/log.ts";
+import { TEST_CONFIG } from "#remote/registry.fake.ts";
 import { IMAGE_MIGRATIONS, createImageRows } from "#metadata/images.ts";
 import { LEASE_MIGRATIONS, createLeases } from "#metadata/leases.ts";
 import type { Layer } from "#snapshot/snapshot.ts";
@@ -97,6 +98,7 @@ export const createFakeImages = (
     publish: (event) => events.push(event),
     log: silentLogger,
     workerCommand,
+    registries: { maxDownloads: 3, maxUploads: 3, remote: TEST_CONFIG },
   };
   const images = createImages(dependencies);
   const add = async (name: string, options: AddOptions = {}): Promise<Digest> => {

@@ -14,6 +14,7 @@ import { registerImage, setReference } from "#image/register.ts";
 import { restoreImages } from "#image/restore.ts";
 import { removeImage } from "#image/remove.ts";
 import { saveImages } from "#image/save.ts";
+import type { Transfers } from "#image/transfers.ts";
 import { SingleFlight } from "#lib/single-flight.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import { familiarString } from "#spec/image/reference.ts";
@@ -21,6 +22,12 @@ import { familiarString } from "#spec/image/reference.ts";
 export const createImages = (dependencies: ImageDependencies): Images => {
   const catalog = createCatalog(dependencies);
   const making = new SingleFlight<Digest>();
+  let transfers: Promise<Transfers> | undefined;
+  // Loaded when somebody first speaks to a registry: a start pays nothing for it.
+  const registries = (): Promise<Transfers> =>
+    (transfers ??= import("#image/transfers.ts").then((module) =>
+      module.createTransfers(dependencies, catalog),
+    ));
   return {
     resolve: (name) => catalog.resolve(name),
     find: (name) => catalog.find(name),
@@ -38,6 +45,13 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     usage: () => imageUsage(dependencies, catalog),
     load: (source, options) => loadImages(dependencies, source, options),
     save: (names, signal) => saveImages(dependencies, catalog, names, signal),
+    pull: async (name, options) => (await registries()).pull(name, options),
+    push: async (name, options) => (await registries()).push(name, options),
+    login: async (credentials, signal) => (await registries()).login(credentials, signal),
+    distribution: async (name, credentials, signal) =>
+      (await registries()).distribution(name, credentials, signal),
+    search: async (term, limit, credentials, signal) =>
+      (await registries()).search(term, limit, credentials, signal),
     import: (source, options) => importImage(dependencies, source, options),
     createFromLayer: (request) => createFromLayer(dependencies, catalog, request),
     provide: (name) =>

@@ -76,9 +76,14 @@ const writeImage = ({ rows }: Parts, image: StoredImage): Digest => {
 
 /**
  * Writes the rows of stored images and their names in one transaction. Checks that the layers are
- * there (failed_precondition), so that a row never names what is missing.
+ * there (failed_precondition), so that a row never names what is missing. `events`: names that appear are
+ * told as tags, or by the caller.
  */
-export const registerImages = (parts: Parts, registrations: readonly Registration[]): Digest[] => {
+export const registerImages = (
+  parts: Parts,
+  registrations: readonly Registration[],
+  events: "tag" | "silent" = "tag",
+): Digest[] => {
   const ready = registrations.map(({ image, references }) => {
     checkLayers(parts, image);
     return { image, targets: references.map(targetOf) };
@@ -92,7 +97,7 @@ export const registerImages = (parts: Parts, registrations: readonly Registratio
   );
   ready.forEach(({ targets }, index) => {
     const id = ids[index];
-    if (id === undefined) return;
+    if (id === undefined || events === "silent") return;
     for (const target of targets) publishImageEvent(parts, "tag", id, familiarString(target));
   });
   return ids;

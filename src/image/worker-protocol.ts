@@ -3,9 +3,12 @@ import type { ArchiveFile } from "#image/archive-contents.ts";
 import type { WrittenBlob } from "#image/blob-file.ts";
 import type { StageResult } from "#image/layer-stage.ts";
 import type { ErrorCode } from "#lib/errors.ts";
+import type { Digest } from "#spec/image/digest.ts";
 
 /** The verb of the second process, see hash-follower.ts. */
 export const FOLLOW = "follow";
+/** The verb of fetch-worker.ts. */
+export const FETCH = "fetch";
 
 interface Input {
   /** A file to read; absent: stdin. */
@@ -23,9 +26,15 @@ export interface SplitTask extends Input {
 /** Stores a layer tar without its compression as one blob and unpacks it on the way. */
 export type ReceiveTask = Input;
 
+/** Unpacks the plain layer tar on stdin into `directory`, which it makes, and hashes it. */
+export interface StageTask {
+  readonly directory: string;
+}
+
 export interface WorkerTasks {
   readonly split: SplitTask;
   readonly receive: ReceiveTask;
+  readonly stage: StageTask;
 }
 
 export interface SplitResult {
@@ -37,9 +46,15 @@ export interface ReceiveResult {
   readonly staged: StageResult;
 }
 
+export interface UnpackResult {
+  readonly staged: StageResult;
+  readonly diffId: Digest;
+}
+
 export interface WorkerResults {
   readonly split: SplitResult;
   readonly receive: ReceiveResult;
+  readonly stage: UnpackResult;
 }
 
 export type WorkerVerb = keyof WorkerTasks;

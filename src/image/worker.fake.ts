@@ -2,4 +2,5 @@
 import { runImageWorker } from "#image/worker.ts";
 import { createKernel } from "#kernel/real.ts";
 
-process.exit(await runImageWorker(process.argv.slice(2), createKernel()));
+const command = [process.execPath, import.meta.path];
+process.exit(await runImageWorker(process.argv.slice(2), createKernel(), command));

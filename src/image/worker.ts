@@ -9,12 +9,14 @@ import { ArchiveSplitter } from "#image/archive-splitter.ts";
 import { BlobFiles } from "#image/blob-file.ts";
 import { runHashFollower } from "#image/hash-follower.ts";
 import { LayerStage } from "#image/layer-stage.ts";
-import { FOLLOW } from "#image/worker-protocol.ts";
+import { FETCH, FOLLOW } from "#image/worker-protocol.ts";
 import type {
   ReceiveResult,
   ReceiveTask,
   SplitResult,
   SplitTask,
+  StageTask,
+  UnpackResult,
   WorkerLine,
   WorkerResults,
   WorkerTasks,
@@ -27,6 +29,7 @@ import type { FileKernel, SocketKernel } from "#kernel/kernel.ts";
 import { MAGIC_BYTES, detectCompression } from "#snapshot/compression.ts";
 import { decompress } from "#snapshot/decompress.ts";
 import { readLayerFile } from "#snapshot/layer-file.ts";
+import { sha256Digest } from "#spec/image/digest.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
 const PROGRESS_EVERY_MS = 100;
@@ -127,13 +130,25 @@ const receive = async (kernel: WorkerKernel, task: ReceiveTask): Promise<Receive
   return { blob: written(), staged };
 };
 
+const stage = async (kernel: WorkerKernel, task: StageTask): Promise<UnpackResult> => {
+  using layer = new LayerStage(task.directory, kernel);
+  const hasher = new Bun.CryptoHasher("sha256");
+  const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  for (let count = readStdin(buffer); count > 0; count = readStdin(buffer)) {
+    const chunk = buffer.subarray(0, count);
+    hasher.update(chunk);
+    layer.push(chunk);
+  }
+  return { staged: layer.finish(), diffId: sha256Digest(hasher.digest("hex")) };
+};
+
 type Verbs = {
   readonly [V in WorkerVerb]: (
     kernel: WorkerKernel,
     task: WorkerTasks[V],
   ) => Promise<WorkerResults[V]>;
 };
-const VERBS: Verbs = { split, receive };
+const VERBS: Verbs = { split, receive, stage };
 
 const isVerb = (verb: string): verb is WorkerVerb => verb in VERBS;
 
@@ -143,12 +158,20 @@ const runVerb = <V extends WorkerVerb>(
   task: string,
 ): Promise<WorkerResults[V]> => VERBS[verb](kernel, JSON.parse(task) as WorkerTasks[V]);
 
-/** `argv`: the verb and its task as JSON. Resolves to the process's exit code. */
+/**
+ * `argv`: the verb and its task as JSON. `command` starts this program again. Resolves to the process's exit
+ * code.
+ */
 export const runImageWorker = async (
   argv: readonly string[],
   kernel: WorkerKernel,
+  command: readonly string[],
 ): Promise<number> => {
   const [verb = "", task = "{}"] = argv;
+  if (verb === FETCH) {
+    const { runFetchWorker } = await import("#image/fetch-worker.ts");
+    return await runFetchWorker({ kernel, command });
+  }
   // Modes are set as archives say; nothing else runs in this process.
   process.umask(0);
   try {

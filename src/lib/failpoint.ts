@@ -25,6 +25,8 @@ export const FAILPOINTS = [
   "rename.before-row",
   "load.mid-layer",
   "load.before-reference",
+  "pull.mid-layer",
+  "pull.before-reference",
   "volume.after-directory",
   "image-remove.after-row",
 ] as const;

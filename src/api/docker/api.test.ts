@@ -221,18 +221,13 @@ test("what naru does not do is refused by name", async () => {
     ]);
   }
   expect(await status("POST /swarm/init")).toBe(503);
-  expect(await status("POST /images/nope/push")).toBe(404);
   expect((await server.call("GET /plugins")).json).toEqual([]);
   for (const request of [
     "POST /build",
     "POST /session",
     "POST /grpc",
-    "POST /auth",
-    "GET /distribution/a/b/json",
     "POST /plugins/pull",
     "GET /containers/web/checkpoints",
-    "GET /images/search?term=x",
-    "POST /images/naru/hello/push",
     "POST /networks/create",
   ]) {
     expect(await status(request)).toBe(501);

@@ -34,6 +34,11 @@ export type ImageBackend = Pick<
   | "load"
   | "save"
   | "import"
+  | "pull"
+  | "push"
+  | "login"
+  | "distribution"
+  | "search"
 > & {
   /**
    * Makes the built-in image `naru/hello` when it is missing. Yields pull-like progress; throws what

@@ -89,6 +89,32 @@ export const createFakeImages = (state: FakeState): ImageBackend => ({
     state.note("import", size, { reference, message, changes });
     return digest("ab");
   },
+  pull: async (reference, { onEvent, credentials, isAllTags, platform }) => {
+    state.note("pull", reference, { credentials, isAllTags, platform });
+    if (reference.startsWith("nobody")) throw new NaruError("unavailable", "connection refused");
+    onEvent({ status: "Pulling from library/debian", id: "bookworm" });
+    onEvent({ status: "Downloading", id: "abc", current: 1, total: 2 });
+    onEvent({ status: "Downloading", id: "abc", current: 2, total: 2 });
+    onEvent({ status: "Pull complete", id: "abc" });
+  },
+  push: async (reference, { onEvent, isAllTags }) => {
+    state.note("push", reference, { isAllTags });
+    onEvent({ status: "Pushed", id: "abc" });
+    onEvent({ status: "", aux: { Tag: "1" } });
+  },
+  login: async ({ username }) => ({ identityToken: `token of ${username}` }),
+  distribution: async () => ({
+    Descriptor: { mediaType: "m", digest: digest("1"), size: 7 },
+    Platforms: [],
+  }),
+  search: async (term) =>
+    [1, 3].map((stars) => ({
+      name: term,
+      description: "",
+      star_count: stars,
+      is_official: false,
+      is_automated: false,
+    })),
   hello: () =>
     messages(
       { status: "Pulling from naru/hello", id: "latest" },

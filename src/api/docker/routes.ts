@@ -10,6 +10,7 @@ import { logRoutes } from "#api/docker/container/logs.ts";
 import { statsRoutes } from "#api/docker/container/stats.ts";
 import { waitRoutes } from "#api/docker/container/wait.ts";
 import { imageRoutes } from "#api/docker/image/images.ts";
+import { registryRoutes } from "#api/docker/image/registry.ts";
 import { transferRoutes } from "#api/docker/image/transfer.ts";
 import { networkRoutes } from "#api/docker/network/networks.ts";
 import type { Route } from "#api/docker/route.ts";
@@ -33,6 +34,7 @@ export const routes: readonly Route[] = [
   ...statsRoutes,
   ...fileRoutes,
   ...transferRoutes,
+  ...registryRoutes,
   ...imageRoutes,
   ...networkRoutes,
   ...volumeRoutes,

@@ -52,3 +52,23 @@ export interface HistoryItem {
 
 /** One element of the answer to DELETE /images/{name}. */
 export type DeleteItem = { Untagged: string } | { Deleted: string };
+
+/** GET /distribution/{name}/json. */
+export interface DistributionInspect {
+  readonly Descriptor: {
+    readonly mediaType: string;
+    readonly digest: string;
+    readonly size: number;
+  };
+  /** As the index has them, or the image's config. */
+  readonly Platforms: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** One item of GET /images/search. */
+export interface SearchItem {
+  readonly name: string;
+  readonly description: string;
+  readonly star_count: number;
+  readonly is_official: boolean;
+  readonly is_automated: boolean;
+}

@@ -101,11 +101,6 @@ test("import, pull and bootstrap", async () => {
   expect((await call("POST /images/create?fromSrc=http://x/y.tar")).status).toBe(501);
   const hello = await call("POST /images/create?fromImage=naru/hello&tag=latest");
   expect([hello.status, lines(hello.text).length]).toEqual([200, 2]);
-  const pull = await call("POST /images/create?fromImage=debian&tag=bookworm");
-  expect([pull.status, pull.json.message]).toEqual([
-    501,
-    "cannot pull \"debian:bookworm\": pulling images is not there yet: load one with 'docker load', or run 'naru image bootstrap debian:bookworm'",
-  ]);
   expect((await call("POST /images/create?fromImage=a/UPPER")).status).toBe(400);
   const boot = await call("POST /naru/images/bootstrap?ref=debian:bookworm&mirror=http://m");
   expect(lines(boot.text)).toEqual([
@@ -115,9 +110,66 @@ test("import, pull and bootstrap", async () => {
   expect(server.backend.calls.at(-1)).toBe("bootstrap debian:bookworm http://m");
 });
 
+test("pull: Docker's lines, credentials, tags and digests", async () => {
+  const auth = Buffer.from('{"username":"u","password":"p"}').toString("base64url");
+  const pull = (query: string) =>
+    server.call(`POST /images/create?${query}`, undefined, { "X-Registry-Auth": auth });
+  const made = await pull("fromImage=debian&tag=bookworm&platform=linux/arm64");
+  expect(server.backend.calls).toEqual([
+    'pull debian:bookworm {"credentials":{"username":"u","password":"p"},"isAllTags":false,"platform":{"os":"linux","architecture":"arm64"}}',
+  ]);
+  // Counts that nobody took are replaced by newer ones.
+  expect(lines(made.text)).toEqual([
+    { status: "Pulling from library/debian", id: "bookworm" },
+    expect.objectContaining({ status: "Downloading", progressDetail: { current: 2, total: 2 } }),
+    { status: "Pull complete", progressDetail: {}, id: "abc" },
+  ]);
+  const digest = `sha256:${"0".repeat(64)}`;
+  await pull(`fromImage=a/b&tag=${digest}`);
+  await pull("fromImage=a/b");
+  expect(server.backend.calls.slice(1).map((line) => line.split(" {")[0])).toEqual([
+    `pull a/b@${digest}`,
+    "pull a/b",
+  ]);
+  const failed = await pull("fromImage=nobody&tag=1");
+  expect([failed.status, failed.json.message]).toEqual([500, "connection refused"]);
+  expect((await pull("fromImage=scratch&tag=latest")).status).toBe(403);
+});
+
+test("push: lines and facts", async () => {
+  const pushed = await call("POST /images/naru/hello/push?tag=1");
+  expect(lines(pushed.text)).toEqual([
+    { status: "Pushed", progressDetail: {}, id: "abc" },
+    { progressDetail: {}, aux: { Tag: "1" } },
+  ]);
+  await call("POST /images/naru/hello/push");
+  expect(server.backend.calls).toEqual([
+    'push naru/hello:1 {"isAllTags":false}',
+    'push naru/hello {"isAllTags":true}',
+  ]);
+  const wrong = await server.call("POST /images/a/push?tag=1", undefined, {
+    "X-Registry-Auth": "!",
+  });
+  expect([wrong.status, wrong.json.message.slice(0, 30)]).toEqual([
+    400,
+    "invalid X-Registry-Auth header",
+  ]);
+});
+
+test("login, search, distribution", async () => {
+  const login = await call("POST /auth", { username: "u", password: "p", serveraddress: "r:1" });
+  expect(login.json).toEqual({ IdentityToken: "token of u", Status: "Login Succeeded" });
+  const filters = encodeURIComponent('{"stars":["2"]}');
+  expect((await call(`GET /images/search?term=web&filters=${filters}`)).json).toEqual([
+    expect.objectContaining({ name: "web", star_count: 3 }),
+  ]);
+  expect((await call("GET /images/search?term=web&limit=1000")).status).toBe(400);
+  expect((await call("GET /distribution/a/b:1/json")).json.Descriptor.size).toBe(7);
+});
+
 test("bars", () => {
-  expect(barText(50, 100)).toBe(`[${"=".repeat(25)}>${" ".repeat(25)}]       50B/100B`);
-  expect(barText(1_500_000, 1_500_000)).toBe(`[${"=".repeat(50)}>]     1.5MB/1.5MB`);
+  expect(barText(50, 100)).toBe(`[${"=".repeat(25)}>${" ".repeat(25)}]      50B/100B`);
+  expect(barText(1_500_000, 1_500_000)).toBe(`[${"=".repeat(50)}>]    1.5MB/1.5MB`);
 });
 
 test("networks and volumes", async () => {

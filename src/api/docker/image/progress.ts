@@ -29,7 +29,7 @@ export const barText = (current: number, total: number): string => {
     filled >= BAR_WIDTH
       ? `${"=".repeat(BAR_WIDTH)}>`
       : `${"=".repeat(filled)}>${" ".repeat(BAR_WIDTH - filled)}`;
-  return `[${bar}]  ${sizeText(current).padStart(8)}/${sizeText(total)}`;
+  return `[${bar}] ${sizeText(current).padStart(8)}/${sizeText(total)}`;
 };
 
 export const progressLine = (message: ProgressMessage): string => {

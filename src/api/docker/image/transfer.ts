@@ -5,13 +5,11 @@ import { referenceOf } from "#api/docker/container/files.ts";
 import { errorLine } from "#api/docker/errors.ts";
 import { platformOf } from "#api/docker/image/platform.ts";
 import { progressLine, pumpProgress } from "#api/docker/image/progress.ts";
+import { pull } from "#api/docker/image/registry.ts";
 import { get, type Handler, post, type Route } from "#api/docker/route.ts";
 import { pumpStream } from "#api/docker/stream.ts";
 import { type LoadEvent, loadEventText } from "#image/image.ts";
 import { hasCode, NaruError } from "#lib/errors.ts";
-import { familiarString, parseReference } from "#spec/image/reference.ts";
-
-const HELLO = "naru/hello";
 
 /**
  * Load answers before it has read anything, since events are told without waiting: they are queued
@@ -92,25 +90,6 @@ const save =
     await pumpStream(call.stream("application/x-tar"), archive.stream(call.signal));
   };
 
-const pull = async (call: Call, image: string): Promise<void> => {
-  const tag = call.query.text("tag");
-  const separator = tag.includes(":") ? "@" : ":";
-  const name = image.endsWith(":") ? image.slice(0, -1) : image;
-  const reference = parseReference(tag === "" ? name : `${name}${separator}${tag}`);
-  const familiar = familiarString(reference);
-  if (familiar === "scratch") {
-    throw new NaruError("permission_denied", "'scratch' is a reserved name");
-  }
-  if (familiar === HELLO || familiar === `${HELLO}:latest`) {
-    await pumpProgress(call, call.backend.images.hello(call.signal));
-    return;
-  }
-  throw new NaruError(
-    "not_implemented",
-    `cannot pull "${familiar}": pulling images is not there yet: load one with 'docker load', or run 'naru image bootstrap debian:bookworm'`,
-  );
-};
-
 const importRoot = async (call: Call): Promise<void> => {
   const { query, exchange } = call;
   const source = query.text("fromSrc");
@@ -150,22 +129,6 @@ const bootstrap = async (call: Call): Promise<void> => {
   );
 };
 
-const noRegistries = (what: string): NaruError =>
-  new NaruError("not_implemented", `${what} is not there yet: naru does not talk to registries`);
-
-const push = (call: Call): void => {
-  const tag = call.query.text("tag");
-  const name = tag === "" ? call.name : `${call.name}:${tag}`;
-  if (call.backend.images.find(name) === undefined) {
-    throw new NaruError("not_found", `An image does not exist locally with the tag: ${call.name}`);
-  }
-  throw noRegistries("pushing images");
-};
-
-const search = (): void => {
-  throw noRegistries("searching for images");
-};
-
 export const transferRoutes: readonly Route[] = [
   post("/images/create", create),
   post("/images/load", load),
@@ -173,11 +136,9 @@ export const transferRoutes: readonly Route[] = [
     "/images/get",
     save((call) => call.query.all("names").flatMap((text) => text.split(","))),
   ),
-  get("/images/search", search),
   get(
     "/images/{name…}/get",
     save((call) => [call.name]),
   ),
-  post("/images/{name…}/push", push),
   post("/naru/images/bootstrap", bootstrap),
 ];

@@ -1,5 +1,5 @@
 /**
- * What naru does not do, refused by name: builds and registries until they come, Swarm for good.
+ * What naru does not do, refused by name: builds until they come, Swarm for good.
  * A client learns from the status which of its own fallbacks to take.
  */
 import type { Call } from "#api/docker/call.ts";
@@ -36,7 +36,6 @@ const noPlugins = (call: Call): void => call.json(200, []);
 const plugins = missing("plugins are not supported by naru");
 const build = missing("building images is not there yet: load one with 'docker load'");
 const checkpoints = missing("checkpoints are not supported by naru");
-const registry = missing("talking to registries is not there yet: load images with 'docker load'");
 
 export const notSupportedRoutes: readonly Route[] = [
   ...SWARM_ROUTES,
@@ -49,8 +48,6 @@ export const notSupportedRoutes: readonly Route[] = [
   post("/build/cancel", build),
   post("/session", missing("BuildKit sessions are not there yet")),
   post("/grpc", missing("BuildKit's gRPC interface is not there yet")),
-  post("/auth", registry),
-  get("/distribution/{name…}/json", registry),
   get("/containers/{id…}/checkpoints", checkpoints),
   post("/containers/{id…}/checkpoints", checkpoints),
   del("/containers/{id…}/checkpoints/{checkpoint}", checkpoints),

@@ -1,0 +1,152 @@
+/** Images and registries: pull, push, login, search, what a registry has. */
+import type { Call } from "#api/docker/call.ts";
+import { platformOf } from "#api/docker/image/platform.ts";
+import { pumpProgress } from "#api/docker/image/progress.ts";
+import { transferMessages } from "#api/docker/image/transfer-events.ts";
+import { get, post, type Route } from "#api/docker/route.ts";
+import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
+import { decodeAuthConfig, parseRegistryAuth } from "#spec/docker/registry-auth.ts";
+import {
+  familiarName,
+  familiarString,
+  parseReference,
+  withDefaultTag,
+} from "#spec/image/reference.ts";
+
+const HELLO = "naru/hello:latest";
+
+/** A registry that cannot be reached is Docker's 500: clients try those again. */
+const asDockerFailure = (thrown: unknown): unknown => {
+  if (!hasCode(thrown, "unavailable")) return thrown;
+  const error = toNaruError(thrown);
+  return new NaruError("unavailable", error.message, {
+    cause: error,
+    details: { ...error.details, status: 500 },
+  });
+};
+
+export const pull = async (call: Call, image: string): Promise<void> => {
+  const { backend, query, signal } = call;
+  const tag = query.text("tag");
+  const separator = tag.includes(":") ? "@" : ":";
+  const name = image.endsWith(":") ? image.slice(0, -1) : image;
+  const reference = parseReference(tag === "" ? name : `${name}${separator}${tag}`);
+  const familiar = familiarString(reference);
+  if (familiarName(reference) === "scratch") {
+    throw new NaruError("permission_denied", "'scratch' is a reserved name");
+  }
+  if (familiarString(withDefaultTag(reference)) === HELLO) {
+    await pumpProgress(call, backend.images.hello(signal));
+    return;
+  }
+  const credentials = parseRegistryAuth(call.field("x-registry-auth"));
+  const platform = call.minor < 32 ? undefined : platformOf(call, "platform");
+  const isAllTags = reference.tag === undefined && reference.digest === undefined;
+  const lines = transferMessages(signal, (onEvent, stop) =>
+    backend.images.pull(familiar, {
+      credentials,
+      onEvent,
+      isAllTags,
+      signal: stop,
+      ...(platform === undefined ? {} : { platform }),
+    }),
+  );
+  try {
+    await pumpProgress(call, lines);
+  } catch (error) {
+    throw asDockerFailure(error);
+  }
+};
+
+const push = async (call: Call): Promise<void> => {
+  const { backend, query, signal } = call;
+  const tag = query.text("tag");
+  const reference = parseReference(tag === "" ? call.name : `${call.name}:${tag}`);
+  if (reference.digest !== undefined) {
+    throw new NaruError("invalid_argument", "cannot push a digest reference");
+  }
+  const credentials = parseRegistryAuth(call.field("x-registry-auth"));
+  const platform = call.minor < 46 ? undefined : platformOf(call, "platform");
+  const lines = transferMessages(signal, (onEvent, stop) =>
+    backend.images.push(familiarString(reference), {
+      credentials,
+      onEvent,
+      isAllTags: reference.tag === undefined,
+      signal: stop,
+      ...(platform === undefined ? {} : { platform }),
+    }),
+  );
+  try {
+    await pumpProgress(call, lines);
+  } catch (error) {
+    throw asDockerFailure(error);
+  }
+};
+
+const answering = async <T>(work: Promise<T>): Promise<T> => {
+  try {
+    return await work;
+  } catch (error) {
+    throw asDockerFailure(error);
+  }
+};
+
+const login = async (call: Call): Promise<void> => {
+  const credentials = decodeAuthConfig(await call.readJson());
+  const { identityToken } = await answering(call.backend.images.login(credentials, call.signal));
+  call.json(200, { IdentityToken: identityToken, Status: "Login Succeeded" });
+};
+
+const distribution = async (call: Call): Promise<void> => {
+  const credentials = parseRegistryAuth(call.field("x-registry-auth"));
+  const { images } = call.backend;
+  call.json(200, await answering(images.distribution(call.name, credentials, call.signal)));
+};
+
+const SEARCH_MAX = 100;
+const SEARCH_DEFAULT = 25;
+
+const search = async (call: Call): Promise<void> => {
+  const { query, backend } = call;
+  const text = query.text("limit");
+  const limit = text === "" ? SEARCH_DEFAULT : Number(text);
+  if (!Number.isInteger(limit) || limit < 1 || limit > SEARCH_MAX) {
+    throw new NaruError(
+      "invalid_argument",
+      `limit ${text} is outside the range of [1, ${SEARCH_MAX}]`,
+    );
+  }
+  const filters = query.filters(["is-automated", "is-official", "stars"]);
+  const flag = (name: string): boolean | undefined => {
+    const [value] = filters.get(name) ?? [];
+    if (value === undefined) return undefined;
+    if (!["true", "1", "false", "0"].includes(value)) {
+      throw new NaruError("invalid_argument", `invalid filter '${name}=${value}'`);
+    }
+    return value === "true" || value === "1";
+  };
+  const isOfficial = flag("is-official");
+  const isAutomated = flag("is-automated");
+  const stars = Math.max(0, ...(filters.get("stars") ?? []).map(Number));
+  if (Number.isNaN(stars)) throw new NaruError("invalid_argument", "invalid filter 'stars'");
+  const credentials = parseRegistryAuth(call.field("x-registry-auth"));
+  const found = await answering(
+    backend.images.search(query.text("term"), limit, credentials, call.signal),
+  );
+  call.json(
+    200,
+    found.filter(
+      (item) =>
+        (isOfficial === undefined || item.is_official === isOfficial) &&
+        (isAutomated === undefined || item.is_automated === isAutomated) &&
+        item.star_count >= stars,
+    ),
+  );
+};
+
+export const registryRoutes: readonly Route[] = [
+  get("/images/search", search),
+  post("/images/{name…}/push", push),
+  post("/auth", login),
+  get("/distribution/{name…}/json", distribution),
+];

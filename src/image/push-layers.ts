@@ -1,0 +1,146 @@
+/** The layers of a push: asked for, mounted, or sent, side by side. */
+import type { ImageDependencies } from "#image/dependencies.ts";
+import type { FetchPool } from "#image/fetch-pool.ts";
+import type { RegistryAccess } from "#image/fetch-protocol.ts";
+import type { TransferEvent } from "#image/image.ts";
+import { NaruError } from "#lib/errors.ts";
+import type { ImageRow, LayerBlobRow } from "#metadata/images.ts";
+import type { Repository } from "#remote/remote.ts";
+import type { Descriptor } from "#spec/image/descriptor.ts";
+import { type Digest, shortId } from "#spec/image/digest.ts";
+import { OCI_LAYER_GZIP } from "#spec/image/media-type.ts";
+
+export interface PushedLayer {
+  readonly diffId: Digest;
+  /** As the registry has it. */
+  readonly descriptor: Descriptor;
+}
+
+export interface LayerPush {
+  readonly dependencies: ImageDependencies;
+  readonly pool: FetchPool;
+  readonly repository: Repository;
+  readonly access: () => RegistryAccess;
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: TransferEvent) => void;
+}
+
+const MOUNTS_MAX = 3;
+
+/** Repositories of the same registry that are known to have had the layer. */
+const mountSources = (
+  { dependencies, repository }: LayerPush,
+  diffId: Digest,
+): readonly string[] => {
+  const { rows } = dependencies;
+  const { domain, path } = repository.reference;
+  const sources = new Set<string>();
+  for (const row of rows.references()) {
+    // Only a name with a digest says that the image is, or was, at a registry.
+    if (row.digest === undefined || !row.repository.startsWith(`${domain}/`)) continue;
+    const from = row.repository.slice(domain.length + 1);
+    if (from === path || sources.size >= MOUNTS_MAX) continue;
+    const diffIds = rows.get(row.imageId)?.config.rootfs.diff_ids ?? [];
+    if (diffIds.includes(diffId)) sources.add(from);
+  }
+  return [...sources];
+};
+
+/** "exists", "mounted from x", or undefined: it has to be sent. */
+const findThere = async (
+  push: LayerPush,
+  diffId: Digest,
+  digest: Digest,
+): Promise<string | undefined> => {
+  const { repository, signal } = push;
+  if (await repository.hasBlob(digest, signal)) return "Layer already exists";
+  for (const from of mountSources(push, diffId)) {
+    const upload = await repository.upload({ mount: { digest, from } }, signal);
+    if (upload === undefined) return `Mounted from ${from}`;
+    await upload.cancel();
+  }
+  return undefined;
+};
+
+const lost = (diffId: Digest): NaruError =>
+  new NaruError(
+    "data_loss",
+    `the content of layer "${diffId}" is not stored here any more: pull or load its image again`,
+  );
+
+const send = async (
+  push: LayerPush,
+  diffId: Digest,
+  blob: LayerBlobRow,
+  isCompressed: boolean,
+): Promise<Descriptor> => {
+  const { dependencies, pool, access, signal, onEvent } = push;
+  const { content } = dependencies;
+  const id = shortId(diffId);
+  await using ingest = content.openIngest();
+  const { digest, sizeBytes } = await pool.run(
+    {
+      ...access(),
+      kind: "push",
+      path: content.path(blob.digest),
+      sizeBytes: blob.sizeBytes,
+      directory: ingest.directory,
+      ...(isCompressed ? { digest: blob.digest } : {}),
+    },
+    {
+      signal,
+      onEvent: (event) => {
+        if (event.kind !== "progress") return;
+        onEvent({ status: "Pushing", id, current: event.current, total: event.total });
+      },
+    },
+  );
+  onEvent({ status: "Pushed", id });
+  return { mediaType: isCompressed ? blob.mediaType : OCI_LAYER_GZIP, digest, size: sizeBytes };
+};
+
+const pushLayer = async (push: LayerPush, diffId: Digest): Promise<Descriptor> => {
+  const { content, rows } = push.dependencies;
+  const blobs = rows.layerBlobs(diffId);
+  const compressed = blobs.filter(({ digest }) => digest !== diffId);
+  // A form that was pushed or pulled before, though its file may be gone: perhaps the registry has it.
+  for (const blob of compressed) {
+    const there = await findThere(push, diffId, blob.digest);
+    if (there === undefined) continue;
+    push.onEvent({ status: there, id: shortId(diffId) });
+    return { mediaType: blob.mediaType, digest: blob.digest, size: blob.sizeBytes };
+  }
+  const isHere = ({ digest }: LayerBlobRow): boolean => content.info(digest) !== undefined;
+  const ready = compressed.find(isHere);
+  if (ready !== undefined) return await send(push, diffId, ready, true);
+  const plain = blobs.find(isHere);
+  if (plain === undefined) throw lost(diffId);
+  return await send(push, diffId, plain, false);
+};
+
+/** Lowest first. The first failure stops the rest. */
+export const pushLayers = async (given: LayerPush, row: ImageRow): Promise<PushedLayer[]> => {
+  const stop = new AbortController();
+  const push = { ...given, signal: AbortSignal.any([given.signal, stop.signal]) };
+  const { diff_ids: diffIds } = row.config.rootfs;
+  for (const diffId of diffIds.toReversed()) {
+    push.onEvent({ status: "Preparing", id: shortId(diffId) });
+  }
+  // The same content twice is sent once.
+  const sent = new Map<Digest, Promise<Descriptor>>();
+  for (const diffId of diffIds) {
+    if (sent.has(diffId)) continue;
+    const sending = pushLayer(push, diffId);
+    sending.catch((error: unknown) => stop.abort(error));
+    sent.set(diffId, sending);
+  }
+  await Promise.allSettled(sent.values());
+  given.signal.throwIfAborted();
+  if (stop.signal.aborted) throw stop.signal.reason;
+  const layers: PushedLayer[] = [];
+  for (const diffId of diffIds) {
+    const descriptor = await sent.get(diffId);
+    if (descriptor !== undefined) layers.push({ diffId, descriptor });
+  }
+  return layers;
+};

@@ -1,0 +1,33 @@
+/** Everything images do with registries, over one set of parts. Loaded on first use. */
+import type { Catalog } from "#image/catalog.ts";
+import type { ImageDependencies } from "#image/dependencies.ts";
+import { inspectDistribution } from "#image/distribution.ts";
+import { FetchPool } from "#image/fetch-pool.ts";
+import type { Images } from "#image/image.ts";
+import { pullImages } from "#image/pull.ts";
+import type { LayerFlights } from "#image/pull-layers.ts";
+import { pushImages } from "#image/push.ts";
+import { FETCH } from "#image/worker-protocol.ts";
+import { SharedWork } from "#lib/shared-work.ts";
+import { createRemote } from "#remote/client.ts";
+
+export type Transfers = Pick<Images, "pull" | "push" | "login" | "distribution" | "search">;
+
+export const createTransfers = (dependencies: ImageDependencies, catalog: Catalog): Transfers => {
+  const { registries, workerCommand } = dependencies;
+  const remote = createRemote(registries.remote);
+  const flights: LayerFlights = new SharedWork(async ({ ingest }) => {
+    await ingest[Symbol.asyncDispose]();
+  });
+  const downloads = new FetchPool([...workerCommand, FETCH], registries.maxDownloads);
+  const uploads = new FetchPool([...workerCommand, FETCH], registries.maxUploads);
+  const parts = { dependencies, remote, config: registries.remote, flights, pool: downloads };
+  return {
+    pull: (name, options) => pullImages(parts, name, options),
+    login: (credentials, signal) => remote.login(credentials, signal),
+    distribution: (name, credentials, signal) =>
+      inspectDistribution(remote, name, credentials, signal),
+    search: (term, limit, credentials, signal) => remote.search(term, limit, credentials, signal),
+    push: (name, options) => pushImages({ ...parts, catalog, pool: uploads }, name, options),
+  };
+};

@@ -1,0 +1,244 @@
+/** A registry for tests, on loopback, that fails as it is told. */
+import type { Descriptor } from "#spec/image/descriptor.ts";
+import { type Digest, digestOf } from "#spec/image/digest.ts";
+import { OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST } from "#spec/image/media-type.ts";
+import type { RemoteConfig } from "#remote/remote.ts";
+
+export interface FakeFaults {
+  /** Bytes of a blob's answer before the connection is cut, one entry for each answer. */
+  cuts: number[];
+  /** Statuses in place of the next answers, with Retry-After where given. */
+  refusals: { status: number; retryAfter?: string; path?: RegExp }[];
+  hasRanges: boolean;
+  /** What blobs say instead of their content. */
+  otherContent: Uint8Array | undefined;
+  /** Blobs are to be had at this URL. */
+  redirect: string | undefined;
+  basic: string | undefined;
+  /** The realm; tokens are good for so many requests. */
+  tokens: { realm: string; uses: number } | undefined;
+}
+
+export interface FakeRegistry extends Disposable {
+  /** "localhost:12345". */
+  readonly host: string;
+  readonly url: string;
+  readonly faults: FakeFaults;
+  readonly blobs: Map<string, Uint8Array>;
+  readonly manifests: Map<string, { text: string; type: string }>;
+  /** "GET /v2/… Bearer x" for each request. */
+  readonly log: string[];
+  /** Each request for a token: its query and Authorization. */
+  readonly tokenLog: string[];
+  addImage(
+    name: string,
+    layers: readonly { tar: Uint8Array; blob: Uint8Array }[],
+    more?: object,
+  ): Digest;
+}
+
+export const TEST_CONFIG: RemoteConfig = {
+  mirrors: [],
+  insecure: [],
+  rules: {},
+  certificateDirectories: [],
+  proxy: { http: "", https: "", none: "" },
+  maxAttempts: 3,
+};
+
+const fault = (status: number, code: string, headers: Record<string, string> = {}): Response =>
+  Response.json({ errors: [{ code, message: code.toLowerCase() }] }, { status, headers });
+
+/** Some of the bytes, and then the end of the answer. */
+const cutOff = (
+  bytes: Uint8Array,
+  after: number,
+  init: { status: number; headers: Record<string, string> },
+): Response =>
+  new Response(
+    new ReadableStream({
+      start: async (controller) => {
+        if (after > 0) controller.enqueue(bytes.slice(0, after));
+        await Bun.sleep(5);
+        controller.close();
+      },
+    }),
+    init,
+  );
+
+class Fake {
+  readonly blobs = new Map<string, Uint8Array>();
+  readonly manifests = new Map<string, { text: string; type: string }>();
+  readonly log: string[] = [];
+  readonly tokenLog: string[] = [];
+  readonly uploads = new Map<string, Uint8Array[]>();
+  #tokenUses = 0;
+  #tokenCount = 0;
+  readonly faults: FakeFaults = {
+    cuts: [],
+    refusals: [],
+    hasRanges: true,
+    otherContent: undefined,
+    redirect: undefined,
+    basic: undefined,
+    tokens: undefined,
+  };
+
+  #challenge(authorization: string): Response | undefined {
+    const { basic, tokens } = this.faults;
+    if (basic !== undefined && authorization !== `Basic ${btoa(basic)}`) {
+      return fault(401, "UNAUTHORIZED", { "WWW-Authenticate": 'Basic realm="fake"' });
+    }
+    if (tokens === undefined) return undefined;
+    const isGood = authorization === `Bearer t${this.#tokenCount}` && this.#tokenUses > 0;
+    this.#tokenUses -= 1;
+    if (isGood) return undefined;
+    const header = `Bearer realm="${tokens.realm}",service="fake",scope="repository:x:pull"`;
+    return fault(401, "UNAUTHORIZED", { "WWW-Authenticate": header });
+  }
+
+  #token(request: Request, url: URL): Response {
+    this.tokenLog.push(`${url.search} ${request.headers.get("authorization") ?? "-"}`);
+    this.#tokenCount += 1;
+    this.#tokenUses = this.faults.tokens?.uses ?? 0;
+    return Response.json({ token: `t${this.#tokenCount}` });
+  }
+
+  #blob(request: Request, digest: string): Response {
+    const bytes = this.faults.otherContent ?? this.blobs.get(digest);
+    if (bytes === undefined) return fault(404, "BLOB_UNKNOWN");
+    if (this.faults.redirect !== undefined)
+      return Response.redirect(this.faults.redirect + digest, 307);
+    if (request.method === "HEAD")
+      return new Response(null, { headers: { "Content-Length": String(bytes.length) } });
+    const from = Number(/^bytes=(\d+)-$/.exec(request.headers.get("range") ?? "")?.[1] ?? 0);
+    const isPart = this.faults.hasRanges && from > 0;
+    const body = isPart ? bytes.slice(from) : bytes;
+    const headers: Record<string, string> = isPart
+      ? { "Content-Range": `bytes ${from}-${bytes.length - 1}/${bytes.length}` }
+      : {};
+    const cut = this.faults.cuts.shift();
+    const status = isPart ? 206 : 200;
+    if (cut !== undefined && cut < body.length) return cutOff(body, cut, { status, headers });
+    return new Response(new Uint8Array(body), { status, headers });
+  }
+
+  async #upload(request: Request, url: URL, id: string): Promise<Response> {
+    const parts = this.uploads.get(id);
+    if (parts === undefined) return fault(404, "BLOB_UPLOAD_UNKNOWN");
+    const bytes = new Uint8Array(await request.arrayBuffer());
+    const size = (): number => parts.reduce((sum, part) => sum + part.length, 0);
+    const headers = (): Record<string, string> => ({
+      Location: url.pathname,
+      Range: `0-${Math.max(0, size() - 1)}`,
+    });
+    if (request.method === "GET") return new Response(null, { status: 204, headers: headers() });
+    const cut = this.faults.cuts.shift();
+    if (cut !== undefined) {
+      parts.push(bytes.slice(0, cut));
+      return fault(503, "UNAVAILABLE");
+    }
+    parts.push(bytes);
+    if (request.method === "PATCH") return new Response(null, { status: 202, headers: headers() });
+    const digest = url.searchParams.get("digest") ?? "";
+    const whole = Buffer.concat(parts);
+    if (digestOf(whole) !== digest) return fault(400, "DIGEST_INVALID");
+    this.blobs.set(digest, whole);
+    this.uploads.delete(id);
+    return new Response(null, { status: 201 });
+  }
+
+  async #manifest(request: Request, name: string): Promise<Response> {
+    if (request.method === "PUT") {
+      const text = await request.text();
+      const entry = { text, type: request.headers.get("content-type") ?? "" };
+      this.manifests.set(name, entry);
+      this.manifests.set(digestOf(text), entry);
+      return new Response(null, {
+        status: 201,
+        headers: { "Docker-Content-Digest": digestOf(text) },
+      });
+    }
+    const found = this.manifests.get(name);
+    if (found === undefined) return fault(404, "MANIFEST_UNKNOWN");
+    return new Response(request.method === "HEAD" ? null : found.text, {
+      headers: {
+        "Content-Type": found.type,
+        "Content-Length": String(Buffer.byteLength(found.text)),
+        "Docker-Content-Digest": digestOf(found.text),
+      },
+    });
+  }
+
+  async answer(request: Request): Promise<Response> {
+    const url = new URL(request.url);
+    if (url.pathname === "/token") return this.#token(request, url);
+    const authorization = request.headers.get("authorization") ?? "";
+    this.log.push(`${request.method} ${url.pathname} ${authorization || "-"}`);
+    const refusal = this.faults.refusals[0];
+    if (refusal !== undefined && (refusal.path ?? /blobs|manifests/).test(url.pathname)) {
+      this.faults.refusals.shift();
+      const headers = refusal.retryAfter === undefined ? {} : { "Retry-After": refusal.retryAfter };
+      return fault(refusal.status, "TOOMANYREQUESTS", headers as Record<string, string>);
+    }
+    const refused = this.#challenge(authorization);
+    if (refused !== undefined) return refused;
+    const [, kind, rest = ""] =
+      /\/(blobs\/uploads|blobs|manifests)\/(.*)$/.exec(url.pathname) ?? [];
+    if (kind === undefined) return Response.json({});
+    if (kind === "manifests") return await this.#manifest(request, rest);
+    if (kind === "blobs") return this.#blob(request, rest);
+    if (rest !== "") return await this.#upload(request, url, rest);
+    const id = String(this.uploads.size + 1);
+    this.uploads.set(id, []);
+    return new Response(null, { status: 202, headers: { Location: `${url.pathname}${id}` } });
+  }
+}
+
+export const startRegistry = (): FakeRegistry => {
+  const fake = new Fake();
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    maxRequestBodySize: 1024 * 1024 * 1024,
+    fetch: (request) => fake.answer(request),
+  });
+  const add = (bytes: Uint8Array): Digest => {
+    const digest = digestOf(bytes);
+    fake.blobs.set(digest, bytes);
+    return digest;
+  };
+  return {
+    host: `localhost:${server.port}`,
+    url: `http://localhost:${server.port}`,
+    faults: fake.faults,
+    blobs: fake.blobs,
+    manifests: fake.manifests,
+    log: fake.log,
+    tokenLog: fake.tokenLog,
+    addImage: (name, layers, more = {}) => {
+      const config = JSON.stringify({
+        architecture: process.arch === "x64" ? "amd64" : process.arch,
+        os: "linux",
+        rootfs: { type: "layers", diff_ids: layers.map(({ tar }) => digestOf(tar)) },
+        ...more,
+      });
+      const descriptors = layers.map(({ blob }): Descriptor => ({
+        mediaType: OCI_LAYER_GZIP,
+        digest: add(blob),
+        size: blob.length,
+      }));
+      const text = JSON.stringify({
+        schemaVersion: 2,
+        mediaType: OCI_MANIFEST,
+        config: { mediaType: OCI_CONFIG, digest: add(Buffer.from(config)), size: config.length },
+        layers: descriptors,
+      });
+      const entry = { text, type: OCI_MANIFEST };
+      fake.manifests.set(name, entry);
+      fake.manifests.set(digestOf(text), entry);
+      return digestOf(text);
+    },
+    [Symbol.dispose]: () => void server.stop(true),
+  };
+};
