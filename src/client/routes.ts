@@ -23,7 +23,11 @@ import type {
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { Resources, RestartPolicy } from "#spec/docker/host-config.ts";
 import type { DeleteItem, HistoryItem, ImageInspect, ImageSummary } from "#spec/docker/image.ts";
-import type { EndpointSettings, NetworkResponse } from "#spec/docker/network.ts";
+import type {
+  EndpointSettings,
+  NetworkCreateRequest,
+  NetworkResponse,
+} from "#spec/docker/network.ts";
 import type { VolumeCreateRequest, VolumeResponse } from "#spec/docker/volume.ts";
 
 /** json: parsed; none: nothing; stream: the open response for the caller to read. */
@@ -64,10 +68,6 @@ const stream =
   });
 
 export type Upload = AsyncIterable<Uint8Array>;
-type NetworkCreateRequest = Partial<Omit<NetworkResponse, "Scope">> & {
-  Name: string;
-  Scope?: string;
-};
 type UpdateBody = Partial<Resources> & { RestartPolicy?: RestartPolicy };
 
 export const routes = {

@@ -31,7 +31,7 @@ const contents = (
     hosts: renderHosts({
       hostname: config.Hostname,
       domainname: config.Domainname,
-      addresses: sandbox === undefined || sandbox.ip === "" ? [] : [sandbox.ip],
+      addresses: (sandbox?.endpoints ?? []).flatMap(({ ip }) => (ip === "" ? [] : [ip])),
       extraHosts: hostConfig.ExtraHosts ?? [],
       hostGateway: engine.deps.network.hostGateway(),
       ...(hostsBase === undefined ? {} : { base: hostsBase }),
@@ -46,6 +46,15 @@ const contents = (
       isHostNetwork,
     }),
   };
+};
+
+/** Writes the files of a running container anew, in place: they are mounted. */
+export const writeNetworkFiles = (engine: Engine, record: ContainerRecord): void => {
+  const isHost = parseNetworkMode(record.hostConfig.NetworkMode).kind === "host";
+  const { hosts = "", "resolv.conf": resolvConf = "" } = contents(engine, record, isHost);
+  const directory = engine.directoryOf(record.id);
+  writeFileSync(`${directory}/hosts`, hosts);
+  writeFileSync(`${directory}/resolv.conf`, resolvConf);
 };
 
 /** Where each file lies on the host and goes in the container. */

@@ -62,6 +62,8 @@ export interface ContainerRecord {
   readonly mounts: readonly MountPoint[];
   /** By network name; addresses filled in while running. */
   readonly endpoints: Readonly<Record<string, EndpointSettings>>;
+  /** MAC addresses that were asked for, by network name. */
+  readonly askedMacs?: Readonly<Record<string, string>>;
   /** While running with an own network namespace. */
   readonly sandbox?: Sandbox;
   /** Realised published ports while running. */

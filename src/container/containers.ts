@@ -19,6 +19,7 @@ import type {
 } from "#spec/docker/container.ts";
 import type { EventMessage } from "#spec/docker/event.ts";
 import type { Filters } from "#spec/docker/filters.ts";
+import type { EndpointSettings } from "#spec/docker/network.ts";
 import type { Resources, RestartPolicy } from "#spec/docker/host-config.ts";
 
 /** One piece of output. Stream 1 = stdout (all of a TTY), 2 = stderr. */
@@ -124,6 +125,15 @@ export interface Containers {
   wait(container: string, condition: WaitCondition, signal: AbortSignal): Promise<WaitResult>;
   remove(container: string, options: { force: boolean; volumes: boolean }): Promise<void>;
   prune(filters: Filters): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }>;
+
+  /** Joins a network, while running too. Texts of refusals are Docker's. */
+  connect(
+    container: string,
+    network: string,
+    settings: Partial<EndpointSettings> | null | undefined,
+  ): Promise<void>;
+  /** Leaves one. Throws not_found when it is not in it. */
+  disconnect(container: string, network: string): Promise<void>;
 
   attach(container: string, options: AttachOptions): Promise<StdioSession>;
   /** Checks the container at once; driver none throws not_implemented in Docker's words. */

@@ -10,6 +10,7 @@ import type { Engine } from "#container/engine.ts";
 import { logConfigWarnings, validateLogConfig } from "#container/log-config.ts";
 import { checkName, generateName } from "#container/names.ts";
 import { initialEndpoints, parseNetworkMode, validateNetworking } from "#container/network-mode.ts";
+import { checkEndpoint } from "#container/start-network.ts";
 import { normalizeConfig } from "#container/normalize-config.ts";
 import { normalizeHostConfig } from "#container/normalize-host.ts";
 import { processRlimits } from "#container/runtime-config/process.ts";
@@ -88,15 +89,33 @@ const buildRecord = (
     path: argv[0] ?? "",
     args: argv.slice(1),
     mounts: [],
-    endpoints: initialEndpoints(request, hostConfig),
+    endpoints: initialEndpoints(request, hostConfig, (network) => networkName(engine, network)),
     ports: {},
     logPath: hostConfig.LogConfig.Type === "none" ? "" : `${engine.directoryOf(id)}/container.log`,
     restartCount: 0,
     isStoppedByUser: false,
     state: { status: "created", ...NEVER_STARTED },
   };
-  return image.chainId === undefined ? record : { ...record, imageChainId: image.chainId };
+  const macs = Object.entries(record.endpoints).filter(([, { MacAddress }]) => MacAddress !== "");
+  const whole: ContainerRecord = {
+    ...record,
+    ...(image.chainId === undefined ? {} : { imageChainId: image.chainId }),
+    ...(macs.length === 0
+      ? {}
+      : { askedMacs: Object.fromEntries(macs.map(([key, one]) => [key, one.MacAddress])) }),
+  };
+  for (const [network, asked] of Object.entries(record.endpoints)) {
+    checkEndpoint(engine, whole, network, asked);
+  }
+  return whole;
 };
+
+/** By name or id; undefined when there is no such network, which the start will tell. */
+const networkName = (engine: Engine, network: string): string | undefined =>
+  engine.deps.network
+    .list()
+    .find(({ id, name }) => name === network || (network.length >= 12 && id.startsWith(network)))
+    ?.name;
 
 /** The image, assembled first where naru has it built in (naru/hello). */
 const imageOf = async (

@@ -66,35 +66,80 @@ const EMPTY_ENDPOINT: EndpointSettings = {
   DNSNames: null,
 };
 
-/** The endpoints of a new container: that of its mode, with what the request says of it. */
+const refuse = (network: string, reason: string): never => {
+  throw new NaruError(
+    "invalid_argument",
+    `invalid config for network ${network}: invalid endpoint settings:\n${reason}`,
+  );
+};
+
+/** The wishes of a request for one endpoint; what naru cannot give is refused by name. */
+export const askedEndpoint = (
+  network: string,
+  asked: Partial<EndpointSettings> | null | undefined,
+): EndpointSettings => {
+  const ipam = asked?.IPAMConfig ?? null;
+  const aliases = asked?.Aliases ?? null;
+  const hasAddress = Boolean(ipam?.IPv4Address) || Boolean(ipam?.IPv6Address);
+  if (!isUserDefined(network)) {
+    if (hasAddress) {
+      refuse(network, "user specified IP address is supported on user defined networks only");
+    }
+    if ((aliases?.length ?? 0) > 0) {
+      refuse(network, "network-scoped aliases are only supported for user-defined networks");
+    }
+  }
+  if ((ipam?.LinkLocalIPs?.length ?? 0) > 0) {
+    refuse(network, "link-local addresses are not supported");
+  }
+  if ((asked?.Links?.length ?? 0) > 0) {
+    refuse(network, "links are not supported: use the other container's name or an alias");
+  }
+  return {
+    ...EMPTY_ENDPOINT,
+    IPAMConfig: ipam,
+    Aliases: aliases,
+    MacAddress: asked?.MacAddress ?? "",
+    DriverOpts: asked?.DriverOpts ?? null,
+    ...(asked?.GwPriority === undefined ? {} : { GwPriority: asked.GwPriority }),
+  };
+};
+
+export const isUserDefined = (network: string): boolean =>
+  !["default", "bridge", "host", "none"].includes(network);
+
+/**
+ * The endpoints of a new container by network name: that of its mode first, then what the request
+ * names besides. `nameOf` tells a network's name by name or id, undefined when there is none (yet).
+ */
 export const initialEndpoints = (
   request: CreateRequest,
   host: HostConfig,
+  nameOf: (network: string) => string | undefined,
 ): Record<string, EndpointSettings> => {
   const mode = parseNetworkMode(host.NetworkMode);
-  if (mode.kind === "container") return {};
-  const asked = request.NetworkingConfig?.EndpointsConfig ?? {};
-  const others = Object.keys(asked).filter(
-    (name) => name !== host.NetworkMode && name !== "default",
-  );
-  if (others.length > 0) {
-    throw new NaruError(
-      "not_implemented",
-      `connecting to network "${others[0]}" is not supported yet: only bridge, host and none are there`,
-    );
+  const asked = Object.entries(request.NetworkingConfig?.EndpointsConfig ?? {});
+  if (mode.kind === "container") {
+    if (asked.length > 0) conflict("network endpoints and the container type network mode");
+    return {};
   }
-  const own = asked[host.NetworkMode] ?? asked["default"] ?? {};
-  if ((own.IPAMConfig?.IPv4Address || own.IPAMConfig?.IPv6Address) !== undefined) {
-    throw new NaruError(
-      "invalid_argument",
-      "invalid config for network bridge: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only",
-    );
+  const main = nameOf(host.NetworkMode) ?? host.NetworkMode;
+  const byName = new Map<string, Partial<EndpointSettings> | null>([[main, {}]]);
+  for (const [given, settings] of asked) {
+    const name = given === "default" ? "bridge" : (nameOf(given) ?? given);
+    byName.set(name, settings);
   }
-  if ((own.Aliases?.length ?? 0) > 0) {
+  if (byName.size > 1 && mode.kind === "none") {
     throw new NaruError(
       "invalid_argument",
-      "invalid config for network bridge: invalid endpoint settings:\nnetwork-scoped aliases are only supported for user-defined networks",
+      "container cannot be connected to multiple networks with one of the networks in private (none) mode",
     );
   }
-  return { [host.NetworkMode]: { ...EMPTY_ENDPOINT, ...own } };
+  if (byName.size > 1 && mode.kind === "host") {
+    throw new NaruError(
+      "invalid_argument",
+      "container sharing network namespace with another container or host cannot be connected to any other network",
+    );
+  }
+  return Object.fromEntries([...byName].map(([name, one]) => [name, askedEndpoint(name, one)]));
 };

@@ -4,6 +4,7 @@ import { archiveVerbs } from "#container/archive.ts";
 import { attachContainer } from "#container/attach.ts";
 import { commitContainer } from "#container/commit.ts";
 import { isLive } from "#container/container.ts";
+import { connectContainer, disconnectContainer } from "#container/connect.ts";
 import type { Containers } from "#container/containers.ts";
 import { createContainer } from "#container/create.ts";
 import type { ContainerDependencies } from "#container/dependencies.ts";
@@ -20,6 +21,7 @@ import { startContainer } from "#container/start.ts";
 import { statsOf } from "#container/stats.ts";
 import { type StopOptions, killContainer, stopContainer } from "#container/stop.ts";
 import { topContainer } from "#container/top.ts";
+import type { EndpointSettings } from "#spec/docker/network.ts";
 import { renameContainer, updateContainer } from "#container/update.ts";
 
 export interface ContainerService extends Containers {
@@ -65,6 +67,18 @@ const lifecycleVerbs = (engine: Engine) => {
     kill: (container: string, signal: string) => killContainer(engine, idOf(container), signal),
     pause: (container: string) => pauseContainer(engine, idOf(container)),
     unpause: (container: string) => unpauseContainer(engine, idOf(container)),
+    connect: (
+      container: string,
+      network: string,
+      settings: Partial<EndpointSettings> | null | undefined,
+    ) => {
+      const id = idOf(container);
+      return engine.actors.run(id, () => connectContainer(engine, id, network, settings));
+    },
+    disconnect: (container: string, network: string) => {
+      const id = idOf(container);
+      return engine.actors.run(id, () => disconnectContainer(engine, id, network));
+    },
     remove: (container: string, options: { force: boolean; volumes: boolean }) =>
       removeContainer(engine, idOf(container), options),
   };

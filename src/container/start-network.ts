@@ -1,13 +1,17 @@
-/** A container's network at start and at its end: sandbox, published ports, endpoint for inspect. */
+/** A container's network at start and at its end: sandbox, published ports, endpoints for inspect. */
+import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
-import { parseNetworkMode } from "#container/network-mode.ts";
+import { isUserDefined, parseNetworkMode } from "#container/network-mode.ts";
 import { publishAllPorts } from "#spec/docker/ports.ts";
-import type { Sandbox } from "#network/network.ts";
+import { gatewayEndpoint } from "#network/gateway.ts";
+import type { Endpoint, EndpointOrder, Sandbox } from "#network/network.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
 import type { EndpointSettings } from "#spec/docker/network.ts";
 
-/** What the user asked of the endpoint stays; what the start gave is laid over it. */
+const SHORT_ID_LENGTH = 12;
+
+/** What the user asked of the endpoint stays; what the network gave is laid over it. */
 const mergeEndpoint = (
   asked: EndpointSettings | undefined,
   given: EndpointSettings,
@@ -16,11 +20,114 @@ const mergeEndpoint = (
   IPAMConfig: asked?.IPAMConfig ?? null,
   Aliases: asked?.Aliases ?? null,
   DriverOpts: asked?.DriverOpts ?? null,
+  ...(asked?.GwPriority === undefined ? {} : { GwPriority: asked.GwPriority }),
 });
 
 const unnamedEndpoint = (engine: Engine, network: string, asked: EndpointSettings | undefined) => {
   const record = engine.deps.network.get(network);
   return asked === undefined ? {} : { [network]: { ...asked, NetworkID: record.id } };
+};
+
+/** What a container is called in a user-defined network; the default bridge knows no names. */
+export const endpointNames = (
+  record: ContainerRecord,
+  network: string,
+  aliases: readonly string[] | null | undefined,
+): string[] =>
+  isUserDefined(network)
+    ? [
+        ...new Set([
+          record.name,
+          ...(aliases ?? []),
+          record.id.slice(0, SHORT_ID_LENGTH),
+          ...(record.config.Hostname === "" ? [] : [record.config.Hostname]),
+        ]),
+      ]
+    : [];
+
+/** What is wanted of the network for one endpoint of the record. */
+export const orderOf = (
+  record: ContainerRecord,
+  network: string,
+  asked: EndpointSettings,
+): EndpointOrder => {
+  const ip = asked.IPAMConfig?.IPv4Address;
+  if (asked.IPAMConfig?.IPv6Address) {
+    throw new NaruError(
+      "invalid_argument",
+      `invalid config for network ${network}: invalid endpoint settings:\nno configured subnet or ip-range contain the IP address ${asked.IPAMConfig.IPv6Address}`,
+    );
+  }
+  const isMain = network === record.hostConfig.NetworkMode || !isUserDefined(network);
+  const mac = (isMain ? record.config.MacAddress : undefined) || record.askedMacs?.[network];
+  return {
+    network,
+    names: endpointNames(record, network, asked.Aliases),
+    ...(ip ? { ip } : {}),
+    ...(mac ? { mac } : {}),
+    ...(asked.GwPriority === undefined ? {} : { gatewayPriority: asked.GwPriority }),
+    ...(asked.DriverOpts === null ? {} : { options: asked.DriverOpts }),
+  };
+};
+
+/** Throws invalid_argument in Docker's words; a network that is not there (yet) is no fault. */
+export const checkEndpoint = (
+  engine: Engine,
+  record: ContainerRecord,
+  network: string,
+  asked: EndpointSettings,
+): void => {
+  const known = engine.deps.network.list().find(({ name }) => name === network);
+  const order = orderOf(record, network, asked);
+  if (known === undefined) return;
+  try {
+    engine.deps.network.checkOrder(order);
+  } catch (thrown) {
+    const { code, message, details } = toNaruError(thrown);
+    const text = `invalid config for network ${network}: ${message}`;
+    throw new NaruError(code, text, { cause: thrown, details });
+  }
+};
+
+/** Endpoints for inspect: of each network what the sandbox has there, in the record's order. */
+export const filledEndpoints = (
+  engine: Engine,
+  asked: Readonly<Record<string, EndpointSettings>>,
+  endpoints: readonly Endpoint[],
+): Record<string, EndpointSettings> =>
+  Object.fromEntries(
+    endpoints.map((endpoint) => [
+      endpoint.networkName,
+      mergeEndpoint(
+        asked[endpoint.networkName] ?? asked[endpoint.networkId],
+        engine.deps.network.endpointSettings(endpoint),
+      ),
+    ]),
+  );
+
+/** Ports wished for: with host ports where `realized` has some already. */
+const wantedPorts = (record: ContainerRecord, realized: PortMap): PortMap => {
+  const { PortBindings, PublishAllPorts } = record.hostConfig;
+  const exposed = record.config.ExposedPorts ?? {};
+  return {
+    ...Object.fromEntries(Object.keys(exposed).map((port) => [port, null])),
+    ...(PublishAllPorts ? publishAllPorts(exposed, PortBindings) : PortBindings),
+    ...realized,
+  };
+};
+
+/** Leads the container's ports to where its default route goes; gives them as they are then. */
+export const publishPorts = async (
+  engine: Engine,
+  record: ContainerRecord,
+  sandbox: Sandbox,
+  realized: PortMap = {},
+): Promise<PortMap> => {
+  const ports = wantedPorts(record, realized);
+  const hasPorts = Object.values(ports).some((bindings) => (bindings?.length ?? 0) > 0);
+  if (!hasPorts) return gatewayEndpoint(sandbox.endpoints) === undefined ? {} : ports;
+  const order = { containerId: record.id, containerName: record.name, sandbox, ports };
+  return await engine.deps.network.publish(order);
 };
 
 /** Changes of the record that the started network brings. Everything is undone on a throw. */
@@ -34,33 +141,39 @@ export const connectNetwork = async (
   if (mode.kind === "host") {
     return { endpoints: unnamedEndpoint(engine, "host", record.endpoints["host"]), ports: {} };
   }
-  const name = mode.kind === "named" ? mode.network : mode.kind;
-  network.get(name);
-  const mac = record.config.MacAddress || record.endpoints[name]?.MacAddress;
-  const sandbox: Sandbox = await network.acquire({
+  const isNone = mode.kind === "none" || record.config.NetworkDisabled === true;
+  const sandbox = await network.acquire({
     containerId: record.id,
-    mode: mode.kind === "none" || record.config.NetworkDisabled === true ? "none" : "bridge",
-    ...(mac ? { mac } : {}),
+    mode: isNone ? "none" : "bridge",
+    endpoints: isNone
+      ? []
+      : Object.entries(record.endpoints).map(([name, asked]) => orderOf(record, name, asked)),
   });
   try {
-    const endpoints = {
-      [name]: mergeEndpoint(record.endpoints[name], network.endpointSettings(sandbox)),
-    };
-    if (sandbox.mode === "none") return { sandbox, endpoints, ports: {} };
-    const { PortBindings, PublishAllPorts } = record.hostConfig;
-    const exposed = record.config.ExposedPorts ?? {};
-    const wanted: PortMap = {
-      ...Object.fromEntries(Object.keys(exposed).map((port) => [port, null])),
-      ...(PublishAllPorts ? publishAllPorts(exposed, PortBindings) : PortBindings),
-    };
-    const order = { containerId: record.id, containerName: record.name, sandbox, ports: wanted };
-    const hasPorts = Object.values(wanted).some((bindings) => (bindings?.length ?? 0) > 0);
-    const ports = hasPorts ? await network.publish(order) : wanted;
-    return { sandbox, endpoints, ports };
+    const endpoints = filledEndpoints(engine, record.endpoints, sandbox.endpoints);
+    if (isNone) return { sandbox, endpoints, ports: {} };
+    return { sandbox, endpoints, ports: await publishPorts(engine, record, sandbox) };
   } catch (error) {
     network.release(sandbox);
     throw error;
   }
+};
+
+/** Told of one network when a running container joins or leaves it. */
+export const emitNetworkOf = (
+  engine: Engine,
+  record: ContainerRecord,
+  networkId: string,
+  action: "connect" | "disconnect",
+): void => {
+  const network = engine.deps.network.list().find(({ id }) => id === networkId);
+  if (network === undefined) return;
+  const { name, driver: type } = network;
+  engine.deps.events.publish({
+    Type: "network",
+    Action: action,
+    Actor: { ID: networkId, Attributes: { container: record.id, name, type } },
+  });
 };
 
 const emitNetwork = (
@@ -68,14 +181,8 @@ const emitNetwork = (
   record: ContainerRecord,
   action: "connect" | "disconnect",
 ): void => {
-  for (const [name, endpoint] of Object.entries(record.endpoints)) {
-    if (endpoint.NetworkID === "") continue;
-    const type = engine.deps.network.get(endpoint.NetworkID).driver;
-    engine.deps.events.publish({
-      Type: "network",
-      Action: action,
-      Actor: { ID: endpoint.NetworkID, Attributes: { container: record.id, name, type } },
-    });
+  for (const { NetworkID } of Object.values(record.endpoints)) {
+    emitNetworkOf(engine, record, NetworkID, action);
   }
 };
 

@@ -3,12 +3,31 @@ import { NaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import { isLive } from "#container/container.ts";
 import type { UpdateRequest } from "#container/containers.ts";
+import type { ContainerRecord } from "#container/container.ts";
+import { endpointNames, filledEndpoints } from "#container/start-network.ts";
 import type { Engine } from "#container/engine.ts";
 import { checkName } from "#container/names.ts";
 import { validateRestartPolicy } from "#container/normalize-host.ts";
 import { liveLimits } from "#container/runtime-config/resources.ts";
 import { validateResources } from "#container/validate-resources.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
+
+/** The networks it is in call it by the new name from now on. */
+const renamedEndpoints = (
+  engine: Engine,
+  record: ContainerRecord,
+  name: string,
+): Partial<ContainerRecord> => {
+  if (record.sandbox === undefined) return {};
+  const sandbox = engine.deps.network.rename(record.sandbox, (endpoint) =>
+    endpointNames(
+      { ...record, name },
+      endpoint.networkName,
+      record.endpoints[endpoint.networkName]?.Aliases,
+    ),
+  );
+  return { sandbox, endpoints: filledEndpoints(engine, record.endpoints, sandbox.endpoints) };
+};
 
 export const renameContainer = (engine: Engine, id: string, newName: string): Promise<void> =>
   engine.actors.run(id, async () => {
@@ -24,7 +43,8 @@ export const renameContainer = (engine: Engine, id: string, newName: string): Pr
     }
     using _reservation = engine.states.reserveName(name, id);
     failpoint("rename.before-row");
-    engine.emit(engine.transition(id, { name }), "rename", { oldName: `/${record.name}` });
+    const renamed = engine.transition(id, { name, ...renamedEndpoints(engine, record, name) });
+    engine.emit(renamed, "rename", { oldName: `/${record.name}` });
   });
 
 const UPDATABLE = [

@@ -11,13 +11,17 @@ import type { NetworkRecord } from "#network/network.ts";
 import type { NetworkResponse } from "#spec/docker/network.ts";
 
 const describeNetwork = (rooms: Rooms, record: NetworkRecord): NetworkResponse => {
-  const endpoints = rooms.containers
-    .list()
-    .flatMap((container) =>
-      isLive(container.state) && container.sandbox?.networkId === record.id
-        ? [{ containerId: container.id, containerName: container.name, sandbox: container.sandbox }]
-        : [],
-    );
+  const endpoints = rooms.containers.list().flatMap((container) =>
+    isLive(container.state)
+      ? (container.sandbox?.endpoints ?? [])
+          .filter(({ networkId }) => networkId === record.id)
+          .map((endpoint) => ({
+            containerId: container.id,
+            containerName: container.name,
+            endpoint,
+          }))
+      : [],
+  );
   return rooms.network.describe(record, endpoints);
 };
 
@@ -37,6 +41,9 @@ export const dockerBackend = (
   networks: {
     list: () => rooms.network.list().map((record) => describeNetwork(rooms, record)),
     get: (nameOrId) => describeNetwork(rooms, rooms.network.get(nameOrId)),
+    create: async (request) => (await rooms.network.create(request)).id,
+    remove: async (nameOrId) => void (await rooms.network.remove(nameOrId)),
+    prune: async (filters) => (await rooms.network.prune(filters)).map(({ name }) => name),
   },
   volumes: rooms.volumes,
   system: {

@@ -5,7 +5,7 @@ import type { Logger } from "#lib/log.ts";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
 import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
 import { watchKernel } from "#kernel/directory-watch.ts";
-import { setHairpin } from "#kernel/bridge-port.ts";
+import { setHairpin, setIsolated } from "#kernel/bridge-port.ts";
 import type { Kernel } from "#kernel/kernel.ts";
 import { createLinkKernel } from "#kernel/link.ts";
 import { createNftKernel } from "#kernel/nft.ts";
@@ -33,7 +33,7 @@ import { createNetworkRows } from "#metadata/networks.ts";
 import { createVolumeRows } from "#metadata/volumes.ts";
 import { createLinuxHost } from "#network/linux-host.ts";
 import type { NetworkService } from "#network/network.ts";
-import { createNetworkService } from "#network/service.ts";
+import { type NetworkServiceOptions, createNetworkService } from "#network/service.ts";
 import { createRuntime } from "#runtime/oci-runtime.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
@@ -73,6 +73,7 @@ export interface NetworkInputs {
   readonly kernel: Kernel;
   readonly log: Logger;
   readonly database: Database;
+  readonly publish?: NonNullable<NetworkServiceOptions["publish"]>;
   readonly bip?: string | undefined;
   readonly mtu?: number | undefined;
 }
@@ -88,10 +89,12 @@ export const buildNetwork = (inputs: NetworkInputs): NetworkService => {
       ports: portKernel,
       sysctl: { readSysctl, writeSysctl },
       setHairpin,
+      setIsolated,
       applyRuleset: (ruleset) => nft.apply(ruleset),
     }),
     rows: createNetworkRows(inputs.database),
     logger: inputs.log.with({ room: "network" }),
+    ...(inputs.publish === undefined ? {} : { publish: inputs.publish }),
     ...(inputs.bip === undefined ? {} : { bip: inputs.bip }),
     ...(inputs.mtu === undefined ? {} : { mtu: inputs.mtu }),
   });
@@ -211,7 +214,14 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     registries: config.registries,
   });
   const { instance } = inputs;
-  const network = buildNetwork({ instance, ...config, kernel, log, database });
+  const network = buildNetwork({
+    ...config,
+    instance,
+    kernel,
+    log,
+    database,
+    publish: (event) => events.publish(event),
+  });
   const volumes = createVolumes({
     dataRoot: config.dataRoot,
     execRoot: config.execRoot,

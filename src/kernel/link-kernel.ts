@@ -67,6 +67,8 @@ export interface LinkKernel {
   createVeth(options: VethOptions): void;
   /** Addresses, up and routes for an interface inside a namespace. Not undone on failure. */
   configureEndpoint(options: EndpointOptions): void;
+  /** The default route of the gateway's family, in place of the one there is. */
+  replaceDefaultRoute(netnsPath: string, name: string, gateway: string): void;
   /**
    * Deletes one interface; that it does not exist is fine. Holds this thread for about 30 ms, the time
    * the kernel takes. Ends of containers need none of it: they go with their namespace.

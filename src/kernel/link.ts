@@ -11,6 +11,7 @@ import type {
 } from "#kernel/link-kernel.ts";
 import { parseAddress, parseLink, parseRoute } from "#kernel/link-rows.ts";
 import { namespaceKernel } from "#kernel/namespace.ts";
+import { NLM } from "#kernel/netlink.ts";
 import { type Step, ask, dump, transact } from "#kernel/netlink-socket.ts";
 import {
   RTM,
@@ -110,6 +111,14 @@ const configureEndpoint = (options: EndpointOptions): void => {
   });
 };
 
+const replaceDefaultRoute = (netnsPath: string, name: string, gateway: string): void => {
+  namespaceKernel.inNetns(netnsPath, () => {
+    const route = newRoute({ destination: defaultOf(gateway), gateway, index: requireIndex(name) });
+    const request = { ...route, flags: NLM.create | NLM.replace };
+    transact([{ call: "replace route", subject: gateway, request }]);
+  });
+};
+
 const deleteLink = (name: string): void => {
   try {
     transact([{ call: "delete link", subject: name, request: deleteLinkByName(checkName(name)) }]);
@@ -164,6 +173,7 @@ export const createLinkKernel = (): LinkKernel => ({
   createBridge,
   createVeth,
   configureEndpoint,
+  replaceDefaultRoute,
   deleteLink,
   deleteLinks,
   linkExists: (name) => linkIndex(name) !== undefined,

@@ -10,6 +10,7 @@ export const HEADER_BYTES = 16;
 export const NLM = {
   request: 1,
   ack: 4,
+  replace: 0x100,
   exclusive: 0x200,
   create: 0x400,
   dump: 0x300,

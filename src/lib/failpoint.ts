@@ -29,6 +29,10 @@ export const FAILPOINTS = [
   "pull.before-reference",
   "volume.after-directory",
   "image-remove.after-row",
+  "network.after-row",
+  "network.after-bridge",
+  "network-remove.after-row",
+  "connect.after-wire",
 ] as const;
 
 export type Failpoint = (typeof FAILPOINTS)[number];

@@ -15,6 +15,23 @@ export const CONTAINER_MIGRATIONS: readonly Migration[] = [
     );
     CREATE INDEX events_by_time ON events (time_ns);`,
   },
+  {
+    // A sandbox was its one endpoint; now it has a list of them.
+    id: 2,
+    sql: `UPDATE containers SET record = json_set(record, '$.sandbox.endpoints', json_array(json_object(
+        'endpointId', json_extract(record, '$.sandbox.endpointId'),
+        'networkId', json_extract(record, '$.sandbox.networkId'),
+        'networkName', json_extract(record, '$.sandbox.mode'),
+        'linkName', json_extract(record, '$.sandbox.linkName'),
+        'name', CASE json_extract(record, '$.sandbox.mode') WHEN 'bridge' THEN 'eth0' ELSE '' END,
+        'ip', json_extract(record, '$.sandbox.ip'),
+        'prefix', json_extract(record, '$.sandbox.prefix'),
+        'gateway', json_extract(record, '$.sandbox.gateway'),
+        'mac', json_extract(record, '$.sandbox.mac'),
+        'gatewayPriority', 0,
+        'names', json_array())))
+      WHERE json_extract(record, '$.sandbox.endpointId') IS NOT NULL`,
+  },
 ];
 
 export interface ContainerRow {

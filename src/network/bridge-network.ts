@@ -1,15 +1,22 @@
-/** One bridge and what hangs on it: its addresses, its sandboxes, its pool. */
+/** One bridge and what hangs on it: its addresses, its cables, and sandboxes made in advance. */
 import { randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import { AddressPool } from "#network/address-pool.ts";
+import { checkAddress, macOrder } from "#network/endpoint-order.ts";
 import type { NetworkHost } from "#network/host.ts";
 import { contains, formatIpv4, macOf, parseCidr, requireIpv4 } from "#network/ipv4.ts";
-import type { AcquireRequest, BridgeRecord, Sandbox } from "#network/network.ts";
+import type {
+  BridgeRecord,
+  Endpoint,
+  EndpointOrder,
+  NetworkRecord,
+  Sandbox,
+} from "#network/network.ts";
 import { SandboxPool } from "#network/sandbox-pool.ts";
 
 export interface BridgeNetworkOptions {
   readonly host: NetworkHost;
-  readonly networkId: string;
+  readonly record: NetworkRecord;
   readonly bridge: BridgeRecord;
   /** Directory of the namespace files. */
   readonly netnsRoot: string;
@@ -20,41 +27,37 @@ export interface BridgeNetworkOptions {
   readonly poolMax?: number;
 }
 
-/** Locally administered, unicast: what a network card of its own would not have. */
-const requireMac = (mac: string): string => {
-  const lower = mac.toLowerCase().replaceAll("-", ":");
-  const first = Number.parseInt(lower.slice(0, 2), 16);
-  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(lower) || (first & 1) === 1) {
-    throw new NaruError(
-      "invalid_argument",
-      `invalid MAC address "${mac}": six bytes of a unicast address are needed`,
-    );
-  }
-  return lower;
-};
-
-export const newSandboxIds = (): { readonly sandboxId: string; readonly endpointId: string } => ({
-  sandboxId: randomHex(32),
-  endpointId: randomHex(32),
-});
+export interface SandboxPlace {
+  readonly sandboxId: string;
+  readonly netnsPath: string;
+}
 
 /** Short, as the path turns up in the OCI config and in errors. */
-export const netnsPathOf = (netnsRoot: string, sandboxId: string): string =>
-  `${netnsRoot}/${sandboxId.slice(0, 12)}`;
+export const newSandboxPlace = (netnsRoot: string): SandboxPlace => {
+  const sandboxId = randomHex(32);
+  return { sandboxId, netnsPath: `${netnsRoot}/${sandboxId.slice(0, 12)}` };
+};
+
+const MAX_NAME_BYTES = 15;
 
 export class BridgeNetwork {
+  readonly bridge: BridgeRecord;
   readonly #options: BridgeNetworkOptions;
   readonly #addresses: AddressPool;
   readonly #pool: SandboxPool<Sandbox>;
 
   constructor(options: BridgeNetworkOptions) {
     this.#options = options;
-    const { subnet, gateway } = options.bridge;
-    this.#addresses = new AddressPool(parseCidr(subnet));
-    this.#addresses.claim(requireIpv4(gateway));
+    this.bridge = options.bridge;
+    const { subnet, gateway, range, reserved = [] } = options.bridge;
+    const block = parseCidr(subnet);
+    this.#addresses = new AddressPool(block, range === undefined ? block : parseCidr(range));
+    for (const address of new Set([gateway, ...reserved])) {
+      this.#addresses.claim(requireIpv4(address));
+    }
     this.#pool = new SandboxPool<Sandbox>({
-      make: () => this.#wire({}),
-      discard: (sandbox) => this.release(sandbox),
+      make: () => this.#makeSandbox(),
+      discard: (sandbox) => this.#discard(sandbox),
       onError: options.onError,
       ...(options.poolMin === undefined ? {} : { min: options.poolMin }),
       ...(options.poolMax === undefined ? {} : { max: options.poolMax }),
@@ -73,58 +76,94 @@ export class BridgeNetwork {
     this.#pool.close();
   }
 
-  acquire(request: Pick<AcquireRequest, "ip" | "mac">): Sandbox {
-    const isToOrder = request.ip !== undefined || request.mac !== undefined;
-    return isToOrder ? this.#wire(request) : this.#pool.take();
+  /** A wired sandbox with one endpoint and no wishes. */
+  takeSandbox(): Sandbox {
+    return this.#pool.take();
   }
 
-  /** Takes the address of a sandbox that outlived the daemon. */
-  adopt(sandbox: Sandbox): void {
-    this.#addresses.claim(requireIpv4(sandbox.ip));
-  }
-
-  /** The address rests until the cable has gone with its namespace. */
-  release(sandbox: Sandbox): void {
-    const { host } = this.#options;
-    host.removeNetns(sandbox.netnsPath);
-    const address = requireIpv4(sandbox.ip);
-    if (!contains(parseCidr(this.#options.bridge.subnet), address)) return;
-    this.#addresses.release(address, () => !host.hasLink(sandbox.linkName));
-  }
-
-  #wire(request: Pick<AcquireRequest, "ip" | "mac">): Sandbox {
-    const { host, bridge, networkId, netnsRoot, linkPrefix } = this.#options;
-    const mac = request.mac === undefined ? undefined : requireMac(request.mac);
+  /** An endpoint with an address of its own, not wired yet: `wire` it or `release` it. */
+  plan(order: Omit<EndpointOrder, "network">, name: string): Endpoint {
+    const { record, linkPrefix } = this.#options;
+    const mac = order.mac === undefined ? undefined : macOrder(order.mac);
+    if (order.ip !== undefined) checkAddress(record, order.ip);
     const address =
-      request.ip === undefined
+      order.ip === undefined
         ? this.#addresses.allocate()
-        : this.#addresses.claim(requireIpv4(request.ip));
-    const ids = newSandboxIds();
-    const sandbox: Sandbox = {
-      ...ids,
-      networkId,
-      mode: "bridge",
-      netnsPath: netnsPathOf(netnsRoot, ids.sandboxId),
-      linkName: `${linkPrefix}${ids.sandboxId.slice(0, 15 - linkPrefix.length)}`,
+        : this.#addresses.claim(requireIpv4(order.ip));
+    const endpointId = randomHex(32);
+    return {
+      endpointId,
+      networkId: record.id,
+      networkName: record.name,
+      linkName: `${linkPrefix}${endpointId.slice(0, MAX_NAME_BYTES - linkPrefix.length)}`,
+      name,
       ip: formatIpv4(address),
-      prefix: parseCidr(bridge.subnet).prefix,
-      gateway: bridge.gateway,
+      prefix: parseCidr(this.bridge.subnet).prefix,
+      gateway: this.bridge.isInternal === true ? "" : this.bridge.gateway,
       mac: mac ?? macOf(address),
+      gatewayPriority: order.gatewayPriority ?? 0,
+      names: order.names ?? [],
     };
+  }
+
+  /** The cable of a planned endpoint into a namespace that stands. Nothing is left on a throw. */
+  wire(netnsPath: string, endpoint: Endpoint, isGateway: boolean): void {
+    this.#options.host.plug(netnsPath, this.#cableOf(endpoint, isGateway));
+  }
+
+  /** Takes the address of an endpoint that outlived the daemon. */
+  adopt(endpoint: Endpoint): void {
+    this.#addresses.claim(requireIpv4(endpoint.ip));
+  }
+
+  /** Gives the address back. It rests until the cable has gone, with its namespace or by itself. */
+  release(endpoint: Endpoint): void {
+    const { host } = this.#options;
+    const address = requireIpv4(endpoint.ip);
+    if (!contains(parseCidr(this.bridge.subnet), address)) return;
+    this.#addresses.release(address, () => !host.hasLink(endpoint.linkName));
+  }
+
+  #cableOf(endpoint: Endpoint, isGateway: boolean) {
+    const { bridge } = this;
+    return {
+      linkName: endpoint.linkName,
+      name: endpoint.name,
+      bridge: bridge.linkName,
+      mtu: bridge.mtu,
+      address: { address: requireIpv4(endpoint.ip), prefix: endpoint.prefix },
+      gateway: isGateway && endpoint.gateway !== "" ? requireIpv4(endpoint.gateway) : undefined,
+      mac: endpoint.mac,
+      isIsolated: bridge.isIccOff === true,
+    };
+  }
+
+  #makeSandbox(): Sandbox {
+    const { host, netnsRoot } = this.#options;
+    const place = newSandboxPlace(netnsRoot);
+    const endpoint = this.plan({}, "eth0");
     try {
-      host.createWiredNetns({
-        netnsPath: sandbox.netnsPath,
-        linkName: sandbox.linkName,
-        bridge: bridge.linkName,
-        mtu: bridge.mtu,
-        address: { address, prefix: sandbox.prefix },
-        gateway: requireIpv4(bridge.gateway),
-        mac: sandbox.mac,
-      });
+      host.createWiredNetns(place.netnsPath, this.#cableOf(endpoint, true));
     } catch (error) {
-      this.#addresses.release(address);
+      this.release(endpoint);
       throw error;
     }
-    return sandbox;
+    return { ...place, mode: "bridge", endpoints: [endpoint] };
+  }
+
+  #discard(sandbox: Sandbox): void {
+    this.#options.host.removeNetns(sandbox.netnsPath);
+    for (const endpoint of sandbox.endpoints) this.release(endpoint);
   }
 }
+
+/** Docker's words for a network that is there only to be copied from. */
+export const requireBridge = (record: NetworkRecord): BridgeRecord => {
+  if (record.bridge !== undefined) return record.bridge;
+  throw new NaruError(
+    "permission_denied",
+    record.isConfigOnly === true
+      ? `cannot connect to network "${record.name}": it holds settings only`
+      : `cannot connect to network "${record.name}": it has no bridge`,
+  );
+};

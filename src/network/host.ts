@@ -7,16 +7,20 @@ import type { Cidr } from "#network/ipv4.ts";
 import type { BridgeRecord } from "#network/network.ts";
 import type { PortKernel } from "#network/port-reservations.ts";
 
-/** One cable from a bridge into a new namespace. */
-export interface WireOrder {
-  readonly netnsPath: string;
+/** One cable from a bridge into a namespace. */
+export interface Cable {
   /** Host's end, at most 15 bytes. */
   readonly linkName: string;
+  /** The other end's name: "eth0". */
+  readonly name: string;
   readonly bridge: string;
   readonly mtu: number;
   readonly address: Cidr;
-  readonly gateway: number;
+  /** Of the default route; without one the namespace gets none by this cable. */
+  readonly gateway: number | undefined;
   readonly mac: string;
+  /** Frames from other isolated ports of the bridge do not come through. */
+  readonly isIsolated: boolean;
 }
 
 export interface NetworkHost extends PortKernel {
@@ -41,8 +45,14 @@ export interface NetworkHost extends PortKernel {
   isForwarding(): boolean;
   /** A new namespace with `lo` up at `path`. */
   createNetns(path: string): void;
-  /** A new namespace with `lo` and a wired `eth0`, both up, and a default route. All or nothing. */
-  createWiredNetns(order: WireOrder): void;
+  /** A new namespace with `lo` and a wired interface, both up. All or nothing. */
+  createWiredNetns(path: string, cable: Cable): void;
+  /** A cable into a namespace that stands, its end up. All or nothing. */
+  plug(netnsPath: string, cable: Cable): void;
+  /** In place of whatever default route the namespace has. */
+  setDefaultRoute(netnsPath: string, interfaceName: string, gateway: number): void;
+  /** Kernel settings inside a namespace, by path below /proc/sys. */
+  writeSysctls(netnsPath: string, settings: readonly { path: string; value: string }[]): void;
   /** Idempotent. */
   removeNetns(path: string): void;
   applyRuleset: ApplyRuleset;

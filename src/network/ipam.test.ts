@@ -27,7 +27,7 @@ test("a subnet is the first one that nothing uses", () => {
   expect(formatIpv4(chooseSubnet([]).gateway)).toBe("172.17.0.1");
   const taken = [parseCidr("172.16.0.0/12"), parseCidr("192.168.3.0/24")];
   expect(formatIpv4(chooseSubnet(taken).gateway)).toBe("192.168.16.1");
-  expect(() => chooseSubnet([parseCidr("128.0.0.0/1")])).toThrow("--bip");
+  expect(() => chooseSubnet([parseCidr("0.0.0.0/0")])).toThrow("--bip");
   expect(subnetOfBridgeIp("10.1.0.5/24")).toEqual({
     subnet: parseCidr("10.1.0.0/24"),
     gateway: requireIpv4("10.1.0.5"),

@@ -2,7 +2,7 @@
 import type { NamespaceKernel } from "#kernel/kernel.ts";
 import type { LinkKernel } from "#kernel/link-kernel.ts";
 import type { ApplyRuleset } from "#network/firewall-writer.ts";
-import type { NetworkHost, WireOrder } from "#network/host.ts";
+import type { Cable, NetworkHost } from "#network/host.ts";
 import { type Cidr, formatCidr, formatIpv4, macOf, parseCidr, requireIpv4 } from "#network/ipv4.ts";
 import type { BridgeRecord } from "#network/network.ts";
 import type { PortKernel } from "#network/port-reservations.ts";
@@ -20,11 +20,11 @@ export interface LinuxHostParts {
   readonly sysctl: SysctlKernel;
   /** Lets a bridge's port send frames back where they came from: `kernel/bridge-port.ts`. */
   readonly setHairpin: (linkName: string) => void;
+  /** Keeps frames of other isolated ports from a bridge's port: `kernel/bridge-port.ts`. */
+  readonly setIsolated: (linkName: string) => void;
   /** One transaction in nft(8)'s language. */
   readonly applyRuleset: ApplyRuleset;
 }
-
-const INSIDE_NAME = "eth0";
 
 const isV4 = (cidr: string): boolean => !cidr.includes(":");
 
@@ -32,34 +32,42 @@ const ensureSysctl = (sysctl: SysctlKernel, name: string, value: string): void =
   if (sysctl.readSysctl(name) !== value) sysctl.writeSysctl(name, value);
 };
 
-const createWiredNetns = (
-  { namespaces, links, sysctl, setHairpin }: LinuxHostParts,
-  order: WireOrder,
-): void => {
-  namespaces.createNetns(order.netnsPath);
+const plug = (parts: LinuxHostParts, netnsPath: string, cable: Cable): void => {
+  const { namespaces, links, sysctl, setHairpin, setIsolated } = parts;
+  links.createVeth({
+    hostName: cable.linkName,
+    bridge: cable.bridge,
+    peerName: cable.name,
+    netnsPath,
+    peerMac: cable.mac,
+    mtu: cable.mtu,
+  });
   try {
-    links.createVeth({
-      hostName: order.linkName,
-      bridge: order.bridge,
-      peerName: INSIDE_NAME,
-      netnsPath: order.netnsPath,
-      peerMac: order.mac,
-      mtu: order.mtu,
-    });
-    setHairpin(order.linkName);
+    setHairpin(cable.linkName);
+    if (cable.isIsolated) setIsolated(cable.linkName);
     // Without an IPv6 address of its own the endpoint should not make up a link-local one either.
-    namespaces.inNetns(order.netnsPath, () =>
-      sysctl.writeSysctl(`net/ipv6/conf/${INSIDE_NAME}/disable_ipv6`, 1),
+    namespaces.inNetns(netnsPath, () =>
+      sysctl.writeSysctl(`net/ipv6/conf/${cable.name}/disable_ipv6`, 1),
     );
     links.configureEndpoint({
-      netnsPath: order.netnsPath,
-      name: INSIDE_NAME,
-      addresses: [formatCidr(order.address)],
-      gateways: [formatIpv4(order.gateway)],
+      netnsPath,
+      name: cable.name,
+      addresses: [formatCidr(cable.address)],
+      gateways: cable.gateway === undefined ? [] : [formatIpv4(cable.gateway)],
     });
   } catch (error) {
-    // The cable goes with the namespace.
-    namespaces.removeNetns(order.netnsPath);
+    links.deleteLink(cable.linkName);
+    throw error;
+  }
+};
+
+const createWiredNetns = (parts: LinuxHostParts, path: string, cable: Cable): void => {
+  const { namespaces } = parts;
+  namespaces.createNetns(path);
+  try {
+    plug(parts, path, cable);
+  } catch (error) {
+    namespaces.removeNetns(path);
     throw error;
   }
 };
@@ -97,7 +105,14 @@ export const createLinuxHost = (parts: LinuxHostParts): NetworkHost => {
     enableForwarding: () => ensureSysctl(sysctl, "net.ipv4.ip_forward", "1"),
     isForwarding: () => sysctl.readSysctl("net.ipv4.ip_forward") === "1",
     createNetns: (path) => namespaces.createNetns(path),
-    createWiredNetns: (order) => createWiredNetns(parts, order),
+    createWiredNetns: (path, cable) => createWiredNetns(parts, path, cable),
+    plug: (netnsPath, cable) => plug(parts, netnsPath, cable),
+    setDefaultRoute: (netnsPath, name, gateway) =>
+      links.replaceDefaultRoute(netnsPath, name, formatIpv4(gateway)),
+    writeSysctls: (netnsPath, settings) =>
+      namespaces.inNetns(netnsPath, () => {
+        for (const { path, value } of settings) sysctl.writeSysctl(path, value);
+      }),
     removeNetns: (path) => namespaces.removeNetns(path),
     applyRuleset: parts.applyRuleset,
     reservePort: (address, port, protocol) => ports.reservePort(address, port, protocol),

@@ -1,15 +1,19 @@
 /**
- * The network room's manual. A *network* is a record (driver, subnet, bridge); a *sandbox* is a wired
- * network namespace with one endpoint in it; a *published port* leads from the host into a sandbox.
+ * The network room's manual. A *network* is a record (driver, subnet, bridge); a *sandbox* is a
+ * network namespace with *endpoints*, each a cable into one network; a *published port* leads from the
+ * host into a sandbox, to the endpoint that its default route goes through.
  *
- * Life: `start` (network up, firewall written, nothing torn) → `restore` once with everything that
- * containers still hold → `acquire`/`release`, `publish`/`unpublish` in any number and order → `stop`
- * (unused sandboxes go, used ones and the firewall stay so that containers run on) or `reset`
- * (everything of this instance goes).
+ * Life: `start` (networks up, firewall written, nothing torn) → `restore` once with everything that
+ * containers still hold → everything else in any number and order → `stop` (unused sandboxes go, used
+ * ones and the firewall stay so that containers run on) or `reset` (everything of this instance goes).
+ *
+ * Networks: `create` answers when the row is on disk and packets flow. `remove` answers when the row is
+ * gone; the link follows. A network with endpoints in it cannot be removed; a stopped container has none.
  *
  * Ownership: a sandbox belongs to whoever acquired it, until `release`. Its value is plain JSON: the
  * container's record keeps it and hands it back to `restore` after a restart. Nothing about single
- * sandboxes is written down here.
+ * sandboxes is written down here. `connect`, `disconnect` and `rename` give a new value that takes the
+ * old one's place at once: callers keep one sandbox's calls in order.
  *
  * Many instances share a host: each carries an instance id in the names of its bridge, veths and
  * firewall table, and keeps its namespaces under its own exec root. Nothing else on the host is
@@ -18,12 +22,18 @@
  * Errors: NaruError; a port conflict is `conflict` with `details.errno` "EADDRINUSE", a full subnet
  * `resource_exhausted`.
  */
+import type { Filters } from "#spec/docker/filters.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
-import type { EndpointSettings, NetworkResponse } from "#spec/docker/network.ts";
+import type {
+  EndpointSettings,
+  IpamConfig,
+  NetworkCreateRequest,
+  NetworkResponse,
+} from "#spec/docker/network.ts";
 
 export type NetworkDriver = "bridge" | "host" | "null";
 
-/** One row; survives restarts. Addresses are dotted quads. */
+/** One row; survives restarts. Addresses are dotted quads. What is absent is off. */
 export interface NetworkRecord {
   readonly id: string;
   readonly name: string;
@@ -34,6 +44,18 @@ export interface NetworkRecord {
   readonly options: Readonly<Record<string, string>>;
   /** Only of driver "bridge". */
   readonly bridge?: BridgeRecord;
+  /** Of user-defined networks: as asked, with what was chosen filled in. */
+  readonly ipam?: IpamRecord;
+  readonly isAttachable?: true;
+  /** Settings for other networks to take; never up. */
+  readonly isConfigOnly?: true;
+  /** Name of the network the settings were taken from. */
+  readonly configFrom?: string;
+}
+
+export interface IpamRecord {
+  readonly options: Readonly<Record<string, string>> | null;
+  readonly config: readonly IpamConfig[];
 }
 
 export interface BridgeRecord {
@@ -42,33 +64,75 @@ export interface BridgeRecord {
   readonly subnet: string;
   readonly gateway: string;
   readonly mtu: number;
+  /** Where addresses come from that nobody named: a part of the subnet. */
+  readonly range?: string;
+  /** Addresses of the subnet that others have. */
+  readonly reserved?: readonly string[];
+  /** The user named the subnet: only then may endpoints name their address. */
+  readonly isSubnetNamed?: true;
+  /** No way out and none in: endpoints reach each other and the gateway's address alone. */
+  readonly isInternal?: true;
+  /** Endpoints do not reach each other, except by published ports. */
+  readonly isIccOff?: true;
+  /** What leaves keeps its address. */
+  readonly isMasqueradeOff?: true;
+  /** Where ports of this network go that name no host address. */
+  readonly hostIp?: string;
+  /** Names of the interfaces inside begin so; "eth" when absent. */
+  readonly interfacePrefix?: string;
 }
 
 export type SandboxMode = "bridge" | "none";
 
-/** A network namespace and its one endpoint. Plain JSON. */
-export interface Sandbox {
+/** One cable into one network, and how the namespace is called there. Plain JSON. */
+export interface Endpoint {
   /** 64 hex digits each. */
-  readonly sandboxId: string;
   readonly endpointId: string;
   readonly networkId: string;
+  readonly networkName: string;
+  /** Name of the host's end of the cable; "" in mode none, as are name and addresses. */
+  readonly linkName: string;
+  /** Name inside: "eth0". */
+  readonly name: string;
+  readonly ip: string;
+  readonly prefix: number;
+  /** "" in an internal network. */
+  readonly gateway: string;
+  readonly mac: string;
+  /** The highest has the default route; equals by the network's name. */
+  readonly gatewayPriority: number;
+  /** What the other endpoints of the network can call it; the first is the container's name. */
+  readonly names: readonly string[];
+}
+
+/** A network namespace and its endpoints. Plain JSON. */
+export interface Sandbox {
+  /** 64 hex digits. */
+  readonly sandboxId: string;
   readonly mode: SandboxMode;
   /** Leads to the namespace: what the OCI config names. */
   readonly netnsPath: string;
-  /** Name of the host's end of the cable; "" in mode none, as are the addresses. */
-  readonly linkName: string;
-  readonly ip: string;
-  readonly prefix: number;
-  readonly gateway: string;
-  readonly mac: string;
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** What is wanted of one endpoint. */
+export interface EndpointOrder {
+  /** Name or id. */
+  readonly network: string;
+  readonly ip?: string;
+  readonly mac?: string;
+  readonly gatewayPriority?: number;
+  /** As `Endpoint.names`. */
+  readonly names?: readonly string[];
+  /** Per-endpoint driver options, Docker's labels. */
+  readonly options?: Readonly<Record<string, string>>;
 }
 
 export interface AcquireRequest {
   readonly containerId: string;
   readonly mode: SandboxMode;
-  /** "02:42:…"; a named MAC or address is wired to order, not taken from the pool. */
-  readonly mac?: string;
-  readonly ip?: string;
+  /** In mode bridge at least one; the interfaces are named in this order. Unused in mode none. */
+  readonly endpoints: readonly EndpointOrder[];
 }
 
 export interface PublishOrder {
@@ -116,7 +180,7 @@ export interface NetworkInfo {
 export interface EndpointView {
   readonly containerId: string;
   readonly containerName: string;
-  readonly sandbox: Sandbox;
+  readonly endpoint: Endpoint;
 }
 
 export interface NetworkService {
@@ -127,10 +191,19 @@ export interface NetworkService {
    * instance, and replaces all published ports in one step (no connection through a kept one breaks).
    */
   restore(entries: readonly RestoreEntry[]): Promise<RestoreResult>;
-  /** A wired sandbox; usually one made in advance. */
+  /** A wired sandbox; one made in advance where only the default bridge is wanted. All or nothing. */
   acquire(request: AcquireRequest): Promise<Sandbox>;
   /** Drops the namespace's name; the kernel takes it down when its last process has ended. Idempotent. */
   release(sandbox: Sandbox): void;
+  /**
+   * One more endpoint for a sandbox in use; the default route follows the priorities. Throws
+   * permission_denied when it has one in that network, invalid_argument in mode none.
+   */
+  connect(sandbox: Sandbox, order: EndpointOrder): Promise<Sandbox>;
+  /** One endpoint less; the default route goes over to the next. Throws not_found when there is none. */
+  disconnect(sandbox: Sandbox, networkId: string): Promise<Sandbox>;
+  /** Other names for its endpoints, by network id. */
+  rename(sandbox: Sandbox, names: (endpoint: Endpoint) => readonly string[]): Sandbox;
   /**
    * All of the ports or none. Resolves with the realized bindings (real host ports, real host
    * addresses) when connections reach the sandbox. Publishing twice for one container replaces.
@@ -143,10 +216,18 @@ export interface NetworkService {
   unpublish(containerId: string): Promise<void>;
   /** Resolves when everything asked of the firewall so far has been done. */
   settled(): Promise<void>;
+  /** Throws already_exists, invalid_argument, permission_denied (an overlap), resource_exhausted. */
+  create(request: NetworkCreateRequest): Promise<NetworkRecord>;
+  /** Throws permission_denied for predefined networks and for those with endpoints. Gives what was removed. */
+  remove(nameOrId: string): Promise<NetworkRecord>;
+  /** Removes user-defined networks without endpoints; filters `label`, `label!`, `until`. */
+  prune(filters: Filters): Promise<readonly NetworkRecord[]>;
   list(): readonly NetworkRecord[];
   /** By name, id, or unambiguous id prefix. Throws not_found. */
   get(nameOrId: string): NetworkRecord;
-  endpointSettings(sandbox: Sandbox): EndpointSettings;
+  /** Throws invalid_argument in Docker's words for what this network cannot give. */
+  checkOrder(order: EndpointOrder): void;
+  endpointSettings(endpoint: Endpoint): EndpointSettings;
   describe(record: NetworkRecord, endpoints: readonly EndpointView[]): NetworkResponse;
   /** Gateway of the default network: what `host-gateway` means. */
   hostGateway(): string;

@@ -1,7 +1,14 @@
 import { expect, test } from "bun:test";
 import { sleep } from "#lib/clock.ts";
 import { FirewallWriter } from "#network/firewall-writer.ts";
-import { renderAdd, renderDelete, renderReplace, renderTable } from "#network/firewall.ts";
+import {
+  renderAdd,
+  renderDelete,
+  renderNetwork,
+  renderNetworkRemoval,
+  renderReplace,
+  renderTable,
+} from "#network/firewall.ts";
 import { findHindrances } from "#network/diagnose.ts";
 import { SandboxPool } from "#network/sandbox-pool.ts";
 
@@ -85,6 +92,16 @@ test("published ports are map elements, by host address or for all of them", () 
     "flush map ip t published_at\nflush map ip t published_any\n",
   );
   expect(renderTable("t", [{ linkName: "nr0", subnet: "10.0.0.0/24" }])).toMatchSnapshot();
+  const inner = { linkName: "nr1", subnet: "10.1.0.0/24", isInternal: true };
+  expect(renderNetwork("t", inner)).toBe(
+    'add element ip t bridges { "nr1" }\n' +
+      'add element ip t internal { "nr1" }\n' +
+      'add element ip t neighbours { "nr1" . "nr1" }\n' +
+      'add element ip t home { "nr1" . 10.1.0.0/24 }\n',
+  );
+  expect(renderNetworkRemoval("t", { ...inner, isInternal: false })).toEndWith(
+    "delete element ip t masqueraded { 10.1.0.0/24 }\n",
+  );
 });
 
 test("what hinders containers on this host is found", () => {

@@ -4,7 +4,7 @@ import type { PortMap } from "#spec/docker/host-config.ts";
 import { formatPort, parsePortMap, type PublishRequest } from "#spec/docker/ports.ts";
 import { type PortForward, renderAdd, renderDelete, renderReplace } from "#network/firewall.ts";
 import type { FirewallWriter } from "#network/firewall-writer.ts";
-import type { PublishOrder } from "#network/network.ts";
+import type { Endpoint, PublishOrder } from "#network/network.ts";
 import type { HeldPort, PortReservations } from "#network/port-reservations.ts";
 
 interface Publication {
@@ -17,10 +17,15 @@ export interface PublisherOptions {
   readonly table: string;
   readonly firewall: FirewallWriter;
   readonly reservations: PortReservations;
-  /** Where a port goes whose binding names no host address (dockerd's `--ip`). */
-  readonly defaultHostIp: string;
   /** Told when the firewall refuses to forget a port: an end is not held up by it. */
   readonly onError: (error: unknown) => void;
+}
+
+/** An order with the endpoint it is for. */
+export interface PublishTarget extends PublishOrder {
+  readonly endpoint: Endpoint;
+  /** Where a port goes whose binding names no host address. */
+  readonly hostIp: string;
 }
 
 export class Publisher {
@@ -35,7 +40,7 @@ export class Publisher {
     return this.#options.reservations.count;
   }
 
-  async publish(order: PublishOrder): Promise<PortMap> {
+  async publish(order: PublishTarget): Promise<PortMap> {
     void this.unpublish(order.containerId);
     const publication = this.#reserve(order);
     if (publication.held.length === 0) return publication.realized;
@@ -66,7 +71,7 @@ export class Publisher {
 
   /** Holds the ports of all orders and makes them the only published ones, in one transaction. */
   async replaceAll(
-    orders: readonly PublishOrder[],
+    orders: readonly PublishTarget[],
   ): Promise<{ readonly containerId: string; readonly error: unknown }[]> {
     const failures: { containerId: string; error: unknown }[] = [];
     for (const order of orders) {
@@ -88,7 +93,7 @@ export class Publisher {
     this.#publications.clear();
   }
 
-  #reserve(order: PublishOrder): Publication {
+  #reserve(order: PublishTarget): Publication {
     const wishes = parsePortMap(order.ports);
     const held: HeldPort[] = [];
     // Ports that are only exposed stay in the answer, as inspect shows them.
@@ -102,7 +107,7 @@ export class Publisher {
       for (const wish of wishes) {
         const one = this.#reserveOne(order, wish);
         held.push(one);
-        forwards.push({ ...one, ip: order.sandbox.ip, port: wish.port.number });
+        forwards.push({ ...one, ip: order.endpoint.ip, port: wish.port.number });
         (realized[formatPort(wish.port)] ??= []).push({
           HostIp: one.hostIp,
           HostPort: String(one.hostPort),
@@ -115,8 +120,8 @@ export class Publisher {
     return { held, forwards, realized };
   }
 
-  #reserveOne(order: PublishOrder, wish: PublishRequest): HeldPort {
-    const hostIp = wish.hostIp === "" ? this.#options.defaultHostIp : wish.hostIp;
+  #reserveOne(order: PublishTarget, wish: PublishRequest): HeldPort {
+    const hostIp = wish.hostIp === "" ? order.hostIp : wish.hostIp;
     return this.#options.reservations.reserve(order.containerId, wish, hostIp);
   }
 
@@ -126,11 +131,11 @@ export class Publisher {
 }
 
 /** Docker's words around the reason; scripts look for them. */
-const explain = (order: PublishOrder, thrown: unknown): NaruError => {
+const explain = (order: PublishTarget, thrown: unknown): NaruError => {
   const error = toNaruError(thrown);
   return new NaruError(
     error.code,
-    `driver failed programming external connectivity on endpoint ${order.containerName} (${order.sandbox.endpointId}): ${error.message}`,
+    `driver failed programming external connectivity on endpoint ${order.containerName} (${order.endpoint.endpointId}): ${error.message}`,
     { cause: error, details: error.details },
   );
 };

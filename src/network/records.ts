@@ -7,6 +7,8 @@ import type { BridgeRecord, NetworkDriver, NetworkRecord } from "#network/networ
 /** Name and driver of what is always there. */
 export const DEFAULT_NETWORKS = { bridge: "bridge", host: "host", none: "null" } as const;
 
+export const isPredefined = ({ name }: NetworkRecord): boolean => name in DEFAULT_NETWORKS;
+
 export class NetworkRecords {
   readonly #rows: NetworkRows;
   readonly #byId = new Map<string, NetworkRecord>();
@@ -18,6 +20,10 @@ export class NetworkRecords {
 
   list(): readonly NetworkRecord[] {
     return [...this.#byId.values()];
+  }
+
+  find(id: string): NetworkRecord | undefined {
+    return this.#byId.get(id);
   }
 
   byName(name: string): NetworkRecord | undefined {
@@ -51,13 +57,18 @@ export class NetworkRecords {
       options: bridge === undefined ? {} : bridgeOptions(bridge),
       ...(bridge === undefined ? {} : { bridge }),
     };
-    if (JSON.stringify(existing) !== JSON.stringify(record)) this.#put(record);
+    if (JSON.stringify(existing) !== JSON.stringify(record)) this.put(record);
     return record;
   }
 
-  #put(record: NetworkRecord): void {
+  put(record: NetworkRecord): void {
     this.#rows.put({ id: record.id, name: record.name, record: JSON.stringify(record) });
     this.#byId.set(record.id, record);
+  }
+
+  delete(id: string): void {
+    this.#rows.delete(id);
+    this.#byId.delete(id);
   }
 }
 

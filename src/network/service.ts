@@ -1,19 +1,27 @@
 /** The network room at work: see `network.ts` for the contract. */
 import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { sleep } from "#lib/clock.ts";
 import { NaruError, invariant } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
-import type { EndpointSettings, NetworkResponse } from "#spec/docker/network.ts";
+import type {
+  EndpointSettings,
+  NetworkCreateRequest,
+  NetworkResponse,
+} from "#spec/docker/network.ts";
 import type { NetworkRows } from "#metadata/networks.ts";
-import { BridgeNetwork, netnsPathOf, newSandboxIds } from "#network/bridge-network.ts";
-import { bringDefaultBridgeUp } from "#network/bring-up.ts";
+import { BridgeNetwork } from "#network/bridge-network.ts";
 import { type ReadChains, findHindrances, readChains } from "#network/diagnose.ts";
-import { renderRemoval, renderTable } from "#network/firewall.ts";
+import { checkEndpointOrder } from "#network/endpoint-order.ts";
+import { renderRemoval } from "#network/firewall.ts";
 import { FirewallWriter } from "#network/firewall-writer.ts";
+import { gatewayEndpoint } from "#network/gateway.ts";
 import type { NetworkHost } from "#network/host.ts";
 import type {
   AcquireRequest,
   BridgeRecord,
+  Endpoint,
+  EndpointOrder,
   EndpointView,
   Finding,
   NetworkInfo,
@@ -24,10 +32,15 @@ import type {
   RestoreResult,
   Sandbox,
 } from "#network/network.ts";
+import { Networks } from "#network/networks.ts";
 import { PortReservations, readEphemeralRange } from "#network/port-reservations.ts";
+import { selectPrunable } from "#network/prune.ts";
 import { Publisher } from "#network/publisher.ts";
-import { NetworkRecords } from "#network/records.ts";
+import { NetworkRecords, isPredefined } from "#network/records.ts";
+import { Sandboxes } from "#network/sandboxes.ts";
+import { DEFAULT_POOLS, type SubnetPool } from "#network/subnet.ts";
 import { endpointSettings, networkResponse } from "#network/view.ts";
+import type { Filters } from "#spec/docker/filters.ts";
 
 export interface NetworkServiceOptions {
   /** 6 to 8 hex digits: tells this daemon's links and tables from others'. */
@@ -36,16 +49,26 @@ export interface NetworkServiceOptions {
   readonly host: NetworkHost;
   readonly rows: NetworkRows;
   readonly logger: Logger;
+  /** Told what came and went, after it is on disk. */
+  readonly publish?: (event: NetworkEvent) => void;
   /** dockerd's `--bip`. */
   readonly bip?: string;
   /** dockerd's `--mtu`. */
   readonly mtu?: number;
   /** dockerd's `--ip`: where ports go that name no host address. */
   readonly defaultHostIp?: string;
+  /** dockerd's `default-address-pools`; Docker's own when left out. */
+  readonly pools?: readonly SubnetPool[];
   readonly poolMin?: number;
   readonly poolMax?: number;
   /** For tests: how foreign firewall chains are learned. */
   readonly readChains?: ReadChains;
+}
+
+export interface NetworkEvent {
+  readonly Type: "network";
+  readonly Action: string;
+  readonly Actor: { readonly ID: string; readonly Attributes: Record<string, string> };
 }
 
 interface InstanceNames {
@@ -70,6 +93,9 @@ const namesOf = (instanceId: string): InstanceNames => {
 
 const DEFAULT_MTU = 1500;
 
+/** Cables of a namespace that goes are gone by then; those that are not, nobody owns. */
+const CABLE_SWEEP_DELAY_MS = 1000;
+
 export class LinuxNetworkService implements NetworkService {
   readonly #options: NetworkServiceOptions;
   readonly #names: InstanceNames;
@@ -77,8 +103,9 @@ export class LinuxNetworkService implements NetworkService {
   readonly #records: NetworkRecords;
   readonly #firewall: FirewallWriter;
   readonly #publisher: Publisher;
-  readonly #used = new Map<string, Sandbox>();
-  #network: BridgeNetwork | undefined;
+  readonly #networks: Networks;
+  readonly #sandboxes: Sandboxes;
+  readonly #closing = new AbortController();
 
   constructor(options: NetworkServiceOptions) {
     const { host, logger } = options;
@@ -91,64 +118,73 @@ export class LinuxNetworkService implements NetworkService {
       table: this.#names.table,
       firewall: this.#firewall,
       reservations: new PortReservations(host, readEphemeralRange()),
-      defaultHostIp: options.defaultHostIp ?? "0.0.0.0",
       onError: (error) =>
         logger.warn("the firewall kept a port that is no longer published", {
           error: String(error),
         }),
     });
+    const records = this.#records;
+    this.#networks = new Networks({
+      host,
+      records,
+      logger,
+      firewall: this.#firewall,
+      ...this.#names,
+      mtu: options.mtu ?? DEFAULT_MTU,
+      pools: options.pools ?? DEFAULT_POOLS,
+      bip: options.bip,
+      openBridge: (record, bridge) => this.#openBridge(record, bridge),
+    });
+    const networks = this.#networks;
+    this.#sandboxes = new Sandboxes({ host, records, networks, netnsRoot: this.#netnsRoot });
   }
 
   async start(): Promise<void> {
-    const { host } = this.#options;
     mkdirSync(this.#netnsRoot, { recursive: true, mode: 0o711 });
-    const bridge = await bringDefaultBridgeUp({
-      host,
-      linkName: this.#names.defaultBridge,
-      mtu: this.#options.mtu ?? DEFAULT_MTU,
-      previous: this.#records.byName("bridge")?.bridge,
-      bip: this.#options.bip,
-    });
-    const { id } = this.#records.ensure("bridge", bridge);
-    this.#records.ensure("host");
-    this.#records.ensure("none");
-    host.enableForwarding();
-    await this.#firewall.write(renderTable(this.#names.table, [bridge]));
-    this.#network ??= this.#networkOf(id, bridge);
+    await this.#networks.start();
+    this.#options.host.enableForwarding();
   }
 
   async restore(entries: readonly RestoreEntry[]): Promise<RestoreResult> {
-    const network = this.#requireNetwork();
+    const network = this.#networks.defaultNetwork;
+    const cables = this.#options.host.linksNamed(this.#names.cablePrefix);
     const kept = entries.filter((entry) => this.#isAlive(entry.sandbox));
-    for (const { sandbox } of kept) {
-      if (sandbox.mode === "bridge") network.adopt(sandbox);
-      this.#used.set(sandbox.sandboxId, sandbox);
-    }
+    for (const { containerId, sandbox } of kept) this.#sandboxes.adopt(containerId, sandbox);
     this.#removeStrays(new Set(kept.map((entry) => entry.sandbox.netnsPath)));
-    const unpublished = await this.#publisher.replaceAll(
-      kept.filter((entry) => entry.sandbox.mode === "bridge"),
-    );
+    const owned = kept.flatMap(({ sandbox }) => sandbox.endpoints.map((one) => one.linkName));
+    void this.#sweepCables(cables.filter((name) => !owned.includes(name)));
+    const unpublished = await this.#publisher.replaceAll(kept.flatMap(this.#targetOf));
     network.openPool();
     const lost = entries.filter((entry) => !kept.includes(entry)).map((entry) => entry.containerId);
     return { lost, unpublished };
   }
 
   async acquire(request: AcquireRequest): Promise<Sandbox> {
-    const network = this.#requireNetwork();
-    const sandbox = request.mode === "none" ? this.#makeUnwired() : network.acquire(request);
-    this.#used.set(sandbox.sandboxId, sandbox);
-    return sandbox;
+    return this.#sandboxes.acquire(request);
   }
 
   release(sandbox: Sandbox): void {
-    if (!this.#used.delete(sandbox.sandboxId)) return;
-    if (sandbox.mode === "none") this.#options.host.removeNetns(sandbox.netnsPath);
-    else this.#requireNetwork().release(sandbox);
+    this.#sandboxes.release(sandbox);
+  }
+
+  async connect(sandbox: Sandbox, order: EndpointOrder): Promise<Sandbox> {
+    return this.#sandboxes.connect(sandbox, order);
+  }
+
+  async disconnect(sandbox: Sandbox, networkId: string): Promise<Sandbox> {
+    return await this.#sandboxes.disconnect(sandbox, networkId);
+  }
+
+  rename(sandbox: Sandbox, names: (endpoint: Endpoint) => readonly string[]): Sandbox {
+    return this.#sandboxes.rename(sandbox, names);
   }
 
   async publish(order: PublishOrder): Promise<PortMap> {
+    const [target] = this.#targetOf(order);
     // A container without a way out publishes nothing: Docker takes such a wish in silence.
-    return order.sandbox.mode === "none" ? {} : await this.#publisher.publish(order);
+    if (target !== undefined) return await this.#publisher.publish(target);
+    await this.unpublish(order.containerId);
+    return {};
   }
 
   async unpublish(containerId: string): Promise<void> {
@@ -156,7 +192,46 @@ export class LinuxNetworkService implements NetworkService {
   }
 
   async settled(): Promise<void> {
+    await this.#networks.settled();
     await this.#firewall.idle();
+  }
+
+  async create(request: NetworkCreateRequest): Promise<NetworkRecord> {
+    const record = await this.#networks.create(request);
+    this.#tell("create", record);
+    return record;
+  }
+
+  async remove(nameOrId: string): Promise<NetworkRecord> {
+    const record = this.#records.get(nameOrId);
+    if (isPredefined(record)) {
+      throw new NaruError(
+        "permission_denied",
+        `${record.name} is a pre-defined network and cannot be removed`,
+      );
+    }
+    const reason = this.#whyNeeded(record);
+    if (reason !== undefined) {
+      throw new NaruError("permission_denied", `error while removing network: ${reason}`);
+    }
+    await this.#networks.remove(record);
+    this.#tell("destroy", record);
+    return record;
+  }
+
+  async prune(filters: Filters): Promise<readonly NetworkRecord[]> {
+    const removed: NetworkRecord[] = [];
+    for (const record of selectPrunable(this.#records.list(), filters)) {
+      // Looked at again for each: a container may have come meanwhile.
+      if (this.#whyNeeded(record) !== undefined) continue;
+      // oxlint-disable-next-line no-await-in-loop -- one after the other keeps other requests quick
+      await this.#networks.remove(record);
+      this.#tell("destroy", record);
+      removed.push(record);
+    }
+    const Actor = { ID: "", Attributes: { reclaimed: "0" } };
+    this.#options.publish?.({ Type: "network", Action: "prune", Actor });
+    return removed;
   }
 
   list(): readonly NetworkRecord[] {
@@ -167,8 +242,12 @@ export class LinuxNetworkService implements NetworkService {
     return this.#records.get(nameOrId);
   }
 
-  endpointSettings(sandbox: Sandbox): EndpointSettings {
-    return endpointSettings(sandbox);
+  checkOrder(order: EndpointOrder): void {
+    checkEndpointOrder(this.#records.get(order.network), order);
+  }
+
+  endpointSettings(endpoint: Endpoint): EndpointSettings {
+    return endpointSettings(endpoint);
   }
 
   describe(record: NetworkRecord, endpoints: readonly EndpointView[]): NetworkResponse {
@@ -187,8 +266,8 @@ export class LinuxNetworkService implements NetworkService {
       subnet: bridge.subnet,
       gateway: bridge.gateway,
       table: this.#names.table,
-      pooledSandboxes: this.#network?.pooledCount ?? 0,
-      usedSandboxes: this.#used.size,
+      pooledSandboxes: this.#networks.defaultNetwork.pooledCount,
+      usedSandboxes: this.#sandboxes.count,
       publishedPorts: this.#publisher.portCount,
     };
   }
@@ -207,8 +286,9 @@ export class LinuxNetworkService implements NetworkService {
   }
 
   async stop(): Promise<void> {
-    this.#network?.closePool();
-    await this.#firewall.idle();
+    this.#closing.abort();
+    this.#networks.closePool();
+    await this.settled();
     this.#publisher.close();
   }
 
@@ -217,21 +297,20 @@ export class LinuxNetworkService implements NetworkService {
     const { host } = this.#options;
     await this.stop();
     this.#removeStrays(new Set());
-    this.#used.clear();
+    this.#sandboxes.clear();
     await this.#firewall.write(renderRemoval(this.#names.table));
-    const links = [this.#names.cablePrefix, this.#names.bridgePrefix].flatMap((prefix) =>
-      host.linksNamed(prefix),
-    );
-    await host.removeLinks(links);
+    const { cablePrefix, bridgePrefix } = this.#names;
+    const named = this.#records.list().flatMap(({ bridge }) => bridge?.linkName ?? []);
+    const links = [cablePrefix, bridgePrefix].flatMap((prefix) => host.linksNamed(prefix));
+    await host.removeLinks([...new Set([...links, ...named.filter((name) => host.hasLink(name))])]);
     rmSync(this.#netnsRoot, { recursive: true, force: true });
-    this.#network = undefined;
   }
 
-  #networkOf(networkId: string, bridge: BridgeRecord): BridgeNetwork {
+  #openBridge(record: NetworkRecord, bridge: BridgeRecord): BridgeNetwork {
     const { host, logger, poolMin, poolMax } = this.#options;
     return new BridgeNetwork({
       host,
-      networkId,
+      record,
       bridge,
       netnsRoot: this.#netnsRoot,
       linkPrefix: this.#names.cablePrefix,
@@ -242,9 +321,9 @@ export class LinuxNetworkService implements NetworkService {
     });
   }
 
-  #requireNetwork(): BridgeNetwork {
-    invariant(this.#network !== undefined, "the network room was used before its start");
-    return this.#network;
+  #tell(Action: string, { id, name, driver }: NetworkRecord): void {
+    const Actor = { ID: id, Attributes: { name, type: driver } };
+    this.#options.publish?.({ Type: "network", Action, Actor });
   }
 
   #requireBridge(): BridgeRecord {
@@ -253,13 +332,42 @@ export class LinuxNetworkService implements NetworkService {
     return bridge;
   }
 
-  #makeUnwired(): Sandbox {
-    const ids = newSandboxIds();
-    const netnsPath = netnsPathOf(this.#netnsRoot, ids.sandboxId);
-    this.#options.host.createNetns(netnsPath);
-    const networkId = this.#records.get("none").id;
-    const none = { linkName: "", ip: "", prefix: 0, gateway: "", mac: "" };
-    return { ...ids, networkId, mode: "none", netnsPath, ...none };
+  /** Ports go to the endpoint that the default route goes through; without one there are none. */
+  readonly #targetOf = (order: PublishOrder) => {
+    const endpoint = gatewayEndpoint(order.sandbox.endpoints);
+    if (endpoint === undefined) return [];
+    const hostIp = this.#records.find(endpoint.networkId)?.bridge?.hostIp;
+    return [{ ...order, endpoint, hostIp: hostIp ?? this.#options.defaultHostIp ?? "0.0.0.0" }];
+  };
+
+  /** Why a network cannot go, in Docker's words. */
+  #whyNeeded(record: NetworkRecord): string | undefined {
+    const users = this.#records.list().filter((other) => other.configFrom === record.name);
+    if (record.isConfigOnly === true && users.length > 0) {
+      return `configuration network "${record.name}" is in use by "${users[0]?.name ?? ""}"`;
+    }
+    const endpoints = this.#sandboxes.endpointsIn(record.id);
+    if (endpoints.length === 0) return undefined;
+    const list = endpoints.map(
+      ({ containerId, endpoint }) =>
+        `name:"${endpoint.names[0] ?? ""}" id:"${containerId.slice(0, 12)}"`,
+    );
+    return `network ${record.name} has active endpoints (${list.join(", ")})`;
+  }
+
+  /** A cable into a kept namespace whose making or unmaking a death of the daemon cut short. */
+  async #sweepCables(names: readonly string[]): Promise<void> {
+    const { host, logger } = this.#options;
+    if (names.length === 0) return;
+    try {
+      await sleep(CABLE_SWEEP_DELAY_MS, this.#closing.signal);
+      const strays = names.filter((name) => host.hasLink(name));
+      if (strays.length > 0) await host.removeLinks(strays);
+    } catch (error) {
+      if (!this.#closing.signal.aborted) {
+        logger.warn("cables without an owner stayed", { names, error: String(error) });
+      }
+    }
   }
 
   /** A namespace file on which nothing is mounted (after a reboot) is a plain file of its directory. */

@@ -1,6 +1,11 @@
 /** Networks and endpoints in the words of Docker's API. Pure. */
-import type { EndpointSettings, NetworkContainer, NetworkResponse } from "#spec/docker/network.ts";
-import type { EndpointView, NetworkRecord, Sandbox } from "#network/network.ts";
+import type {
+  EndpointSettings,
+  IpamConfig,
+  NetworkContainer,
+  NetworkResponse,
+} from "#spec/docker/network.ts";
+import type { Endpoint, EndpointView, NetworkRecord } from "#network/network.ts";
 
 /** The endpoint of a container on the host's or another container's network. */
 export const emptyEndpointSettings = (networkId: string): EndpointSettings => ({
@@ -21,22 +26,30 @@ export const emptyEndpointSettings = (networkId: string): EndpointSettings => ({
   DNSNames: null,
 });
 
-export const endpointSettings = (sandbox: Sandbox): EndpointSettings => ({
-  ...emptyEndpointSettings(sandbox.networkId),
-  EndpointID: sandbox.endpointId,
-  MacAddress: sandbox.mac,
-  Gateway: sandbox.gateway,
-  IPAddress: sandbox.ip,
-  IPPrefixLen: sandbox.prefix,
+export const endpointSettings = (endpoint: Endpoint): EndpointSettings => ({
+  ...emptyEndpointSettings(endpoint.networkId),
+  GwPriority: endpoint.gatewayPriority,
+  EndpointID: endpoint.endpointId,
+  MacAddress: endpoint.mac,
+  Gateway: endpoint.gateway,
+  IPAddress: endpoint.ip,
+  IPPrefixLen: endpoint.prefix,
+  DNSNames: endpoint.names.length === 0 ? null : [...endpoint.names],
 });
 
-const networkContainer = ({ containerName, sandbox }: EndpointView): NetworkContainer => ({
+const networkContainer = ({ containerName, endpoint }: EndpointView): NetworkContainer => ({
   Name: containerName,
-  EndpointID: sandbox.endpointId,
-  MacAddress: sandbox.mac,
-  IPv4Address: sandbox.ip === "" ? "" : `${sandbox.ip}/${sandbox.prefix}`,
+  EndpointID: endpoint.endpointId,
+  MacAddress: endpoint.mac,
+  IPv4Address: endpoint.ip === "" ? "" : `${endpoint.ip}/${endpoint.prefix}`,
   IPv6Address: "",
 });
+
+/** Of the predefined networks, which nobody asked for: what the bridge has. */
+const ipamConfigOf = ({ bridge, ipam }: NetworkRecord): IpamConfig[] => {
+  if (ipam !== undefined) return [...ipam.config];
+  return bridge === undefined ? [] : [{ Subnet: bridge.subnet, Gateway: bridge.gateway }];
+};
 
 export const networkResponse = (
   record: NetworkRecord,
@@ -51,17 +64,14 @@ export const networkResponse = (
   EnableIPv6: false,
   IPAM: {
     Driver: "default",
-    Options: null,
-    Config:
-      record.bridge === undefined
-        ? []
-        : [{ Subnet: record.bridge.subnet, Gateway: record.bridge.gateway }],
+    Options: record.ipam?.options ? { ...record.ipam.options } : null,
+    Config: ipamConfigOf(record),
   },
-  Internal: false,
-  Attachable: false,
+  Internal: record.bridge?.isInternal === true,
+  Attachable: record.isAttachable === true,
   Ingress: false,
-  ConfigFrom: { Network: "" },
-  ConfigOnly: false,
+  ConfigFrom: { Network: record.configFrom ?? "" },
+  ConfigOnly: record.isConfigOnly === true,
   Containers: Object.fromEntries(endpoints.map((e) => [e.containerId, networkContainer(e)])),
   Options: { ...record.options },
   Labels: { ...record.labels },

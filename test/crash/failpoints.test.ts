@@ -59,6 +59,54 @@ const CREATE: Scenario = {
   },
 };
 
+/** A network that was being made can be made again, if it is not there, and carries names and packets. */
+const NETWORK: Scenario = {
+  trigger: (w) => w.attempt("POST", "/networks/create", { body: { Name: "made" } }),
+  verify: async (w) => {
+    const reply = await w.api("POST", "/networks/create", { body: { Name: "made" } });
+    expect([201, 409]).toContain(reply.status);
+    await inNetwork(w, "made");
+  },
+};
+
+const NETWORK_REMOVE: Scenario = {
+  prepare: async (w) => {
+    expect((await w.api("POST", "/networks/create", { body: { Name: "made" } })).status).toBe(201);
+  },
+  trigger: (w) => w.attempt("DELETE", "/networks/made"),
+  verify: (w) => NETWORK.verify(w),
+};
+
+const CONNECT: Scenario = {
+  prepare: async (w) => {
+    await NETWORK_REMOVE.prepare?.(w);
+    await w.up("box", "sleep", "600");
+  },
+  trigger: (w) => w.attempt("POST", "/networks/made/connect", { body: { Container: "box" } }),
+  verify: async (w) => {
+    await startable(w, "box");
+    const body = { Container: "box" };
+    const found = await w.api("POST", "/networks/made/connect", { body });
+    expect([200, 403]).toContain(found.status);
+    expect((await w.cli("exec", "box", "ip", "-o", "-4", "addr")).stdout).toContain(" eth1 ");
+    expect((await w.api("POST", "/networks/made/disconnect", { body })).status).toBe(200);
+    await gone(w, "box");
+    expect((await w.api("DELETE", "/networks/made")).status).toBe(204);
+  },
+};
+
+const inNetwork = async (w: CrashWorld, name: string): Promise<void> => {
+  for (const box of ["left", "right"]) {
+    await w.cli("run", "-d", "--name", box, "--network", name, IMAGE, "sleep", "600");
+  }
+  const format = "{{.NetworkSettings.Networks.made.IPAddress}}";
+  const address = (await w.cli("inspect", "-f", format, "left")).stdout.trim();
+  const out = await w.cli("exec", "right", "ping", "-c", "1", "-W", "3", address);
+  expect(out.stdout).toContain(" 0% packet loss");
+  for (const box of ["left", "right"]) await gone(w, box);
+  expect((await w.api("DELETE", `/networks/${name}`)).status).toBe(204);
+};
+
 const START: Scenario = {
   prepare: (w) => w.create("box", "sh", "-c", "echo started; exec sleep 600"),
   trigger: (w) => w.attempt("POST", "/containers/box/start"),
@@ -253,6 +301,9 @@ const SCENARIOS: Record<string, Scenario> = {
   pull: PULL,
   volume: VOLUME,
   "image-remove": IMAGE_REMOVE,
+  network: NETWORK,
+  "network-remove": NETWORK_REMOVE,
+  connect: CONNECT,
 };
 
 const listed = Bun.spawnSync([naruBinary(), "daemon", "--list-failpoints"]).stdout.toString();

@@ -228,7 +228,6 @@ test("what naru does not do is refused by name", async () => {
     "POST /grpc",
     "POST /plugins/pull",
     "GET /containers/web/checkpoints",
-    "POST /networks/create",
   ]) {
     expect(await status(request)).toBe(501);
   }

@@ -50,14 +50,23 @@ const network = (name: string, id: string): NetworkResponse => ({
 
 const networks = [network("bridge", "n1"), network("host", "n2"), network("none", "n3")];
 
-const fakeNetworks: NetworkBackend = {
+const createFakeNetworks = (state: FakeState): NetworkBackend => ({
   list: () => networks,
   get: (name) => {
     const found = networks.find((n) => n.Name === name || n.Id.startsWith(name));
     if (found === undefined) throw new NaruError("not_found", `network ${name} not found`);
     return found;
   },
-};
+  create: async (request) => {
+    state.note("network create", request);
+    return "n4".padEnd(64, "b");
+  },
+  remove: async (name) => state.note("network remove", name),
+  prune: async (filters) => {
+    state.note("network prune", [...filters]);
+    return ["old"];
+  },
+});
 
 const volume: VolumeResponse = {
   CreatedAt: ZERO,
@@ -100,7 +109,7 @@ export const createFakeBackend = (): FakeBackend => {
       }) satisfies DockerBackend["events"]["stream"],
     },
     images: createFakeImages(state),
-    networks: fakeNetworks,
+    networks: createFakeNetworks(state),
     volumes: createFakeVolumes(state),
     system: {
       driver: "overlayfs",

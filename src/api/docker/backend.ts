@@ -6,7 +6,8 @@ import type { ContainerRecord } from "#container/container.ts";
 import type { Containers, Events } from "#container/containers.ts";
 import type { Images } from "#image/image.ts";
 import type { Logger } from "#lib/log.ts";
-import type { NetworkResponse } from "#spec/docker/network.ts";
+import type { Filters } from "#spec/docker/filters.ts";
+import type { NetworkCreateRequest, NetworkResponse } from "#spec/docker/network.ts";
 import type { BuildCacheRecord, SystemFacts, VersionResponse } from "#spec/docker/system.ts";
 import type { Volumes } from "#volume/volume.ts";
 
@@ -58,6 +59,11 @@ export interface NetworkBackend {
   list(): readonly NetworkResponse[];
   /** By name, id or unambiguous id prefix. Throws not_found "network X not found". */
   get(nameOrId: string): NetworkResponse;
+  /** Gives the id. */
+  create(request: NetworkCreateRequest): Promise<string>;
+  remove(nameOrId: string): Promise<void>;
+  /** Filters `label`, `label!`, `until`. Gives the names of what went. */
+  prune(filters: Filters): Promise<string[]>;
 }
 
 export type VolumeBackend = Pick<

@@ -42,6 +42,9 @@ export const createFakeContainers = (fake: FakeState): Containers => {
       fake.waiters.push(waiter);
       return waiter.promise;
     },
+    connect: async (name, network, settings) =>
+      note("connect", get(name).name, network, settings ?? "-"),
+    disconnect: async (name, network) => note("disconnect", get(name).name, network),
     remove: async (name, options) => note("remove", get(name).name, options),
     prune: async (filters) => {
       note("prune", [...filters]);

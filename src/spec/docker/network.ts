@@ -32,6 +32,34 @@ export interface NetworkContainer {
   IPv6Address: string;
 }
 
+export interface IpamConfig {
+  Subnet?: string;
+  IPRange?: string;
+  Gateway?: string;
+  AuxiliaryAddresses?: Record<string, string>;
+}
+
+/** POST /networks/create. */
+export interface NetworkCreateRequest {
+  Name: string;
+  Driver?: string;
+  Scope?: string;
+  EnableIPv4?: boolean;
+  EnableIPv6?: boolean;
+  Internal?: boolean;
+  Attachable?: boolean;
+  Ingress?: boolean;
+  ConfigOnly?: boolean;
+  ConfigFrom?: { Network: string } | null;
+  IPAM?: {
+    Driver?: string;
+    Options?: Record<string, string> | null;
+    Config?: readonly IpamConfig[] | null;
+  } | null;
+  Options?: Record<string, string> | null;
+  Labels?: Record<string, string> | null;
+}
+
 /** GET /networks/{id}; an element of GET /networks without `Containers`. */
 export interface NetworkResponse {
   Name: string;
@@ -44,12 +72,7 @@ export interface NetworkResponse {
   IPAM: {
     Driver: string;
     Options: Record<string, string> | null;
-    Config: {
-      Subnet?: string;
-      IPRange?: string;
-      Gateway?: string;
-      AuxiliaryAddresses?: Record<string, string>;
-    }[];
+    Config: IpamConfig[];
   };
   Internal: boolean;
   Attachable: boolean;

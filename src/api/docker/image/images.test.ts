@@ -187,12 +187,20 @@ test("networks and volumes", async () => {
   expect((await names({ type: ["x"] })).message).toBe("invalid filter: 'type'='x'");
   expect((await call("GET /networks/bridge")).json.IPAM.Config[0].Gateway).toBe("172.17.0.1");
   expect((await call("GET /networks/nope")).json.message).toBe("network nope not found");
-  const removed = await call("DELETE /networks/bridge");
-  expect([removed.status, removed.json.message]).toEqual([
-    403,
-    "bridge is a pre-defined network and cannot be removed",
-  ]);
-  expect((await call("POST /networks/prune")).json).toEqual({ NetworksDeleted: null });
+  expect((await call("DELETE /networks/own")).status).toBe(204);
+  expect((await call("POST /networks/prune")).json).toEqual({ NetworksDeleted: ["old"] });
+  const made = await call("POST /networks/create", {
+    Name: "own",
+    IPAM: { Config: [{ Subnet: "10.1.0.0/16" }] },
+  });
+  expect([made.status, made.json.Id.slice(0, 3)]).toEqual([201, "n4b"]);
+  const wrong = await call("POST /networks/create", {
+    Name: "own",
+    IPAM: { Config: [{ Subnet: 1 }] },
+  });
+  expect(wrong.json.message).toBe('invalid JSON: "IPAM.Config.Subnet" is not a string');
+  expect((await call("POST /networks/own/connect", { Container: "web" })).status).toBe(200);
+  expect((await call("POST /networks/own/disconnect", {})).status).toBe(400);
   const { status } = await call("POST /volumes/create", {
     Name: "data",
     Labels: { a: "b" },

@@ -1,10 +1,15 @@
-/** Networks: looked at for now; making and changing them is refused by name. */
+/** Networks: list, create, inspect, remove, prune; containers join and leave them. */
 import type { Call } from "#api/docker/call.ts";
+import { checkKinds } from "#api/docker/container/create-decode.ts";
 import { textMatcher } from "#api/docker/filter-match.ts";
-import { del, get, type Handler, post, type Route } from "#api/docker/route.ts";
+import { del, get, post, type Route } from "#api/docker/route.ts";
 import { NaruError } from "#lib/errors.ts";
 import { booleanFilter, type Filters, matchesAny, matchesLabels } from "#spec/docker/filters.ts";
-import type { NetworkResponse } from "#spec/docker/network.ts";
+import type {
+  EndpointSettings,
+  NetworkCreateRequest,
+  NetworkResponse,
+} from "#spec/docker/network.ts";
 
 const FILTERS = ["dangling", "driver", "id", "label", "name", "scope", "type"];
 const PREDEFINED = new Set(["bridge", "host", "none"]);
@@ -51,36 +56,87 @@ const inspect = (call: Call): void => {
   call.json(200, network);
 };
 
-const remove = (call: Call): void => {
-  const network = call.backend.networks.get(call.name);
-  if (isPredefined(network)) {
-    throw new NaruError(
-      "permission_denied",
-      `${network.Name} is a pre-defined network and cannot be removed`,
-    );
+const CREATE_KINDS = {
+  Name: "text",
+  CheckDuplicate: "flag",
+  Driver: "text",
+  Scope: "text",
+  EnableIPv4: "flag",
+  EnableIPv6: "flag",
+  Internal: "flag",
+  Attachable: "flag",
+  Ingress: "flag",
+  ConfigOnly: "flag",
+  ConfigFrom: "object",
+  IPAM: "object",
+  Options: "object",
+  Labels: "object",
+} as const;
+
+const IPAM_KINDS = { Driver: "text", Options: "object", Config: "list" } as const;
+
+const CONFIG_KINDS = {
+  Subnet: "text",
+  IPRange: "text",
+  Gateway: "text",
+  AuxiliaryAddresses: "object",
+} as const;
+
+const create = async (call: Call): Promise<void> => {
+  const body = checkKinds((await call.readJson()) ?? {}, CREATE_KINDS, "");
+  if (call.minor < 48) delete body["EnableIPv4"];
+  const ipam = body["IPAM"];
+  if (ipam !== undefined) {
+    const checked = checkKinds(ipam as Record<string, unknown>, IPAM_KINDS, "IPAM.");
+    const configs = (checked["Config"] ?? []) as Record<string, unknown>[];
+    const Config = configs.map((one) => checkKinds(one, CONFIG_KINDS, "IPAM.Config."));
+    body["IPAM"] = { ...checked, Config };
   }
-  throw new NaruError("not_implemented", "removing networks is not there yet");
+  const request = { Name: "", ...body } as NetworkCreateRequest;
+  const Id = await call.backend.networks.create(request);
+  call.json(201, { Id, Warning: "" });
 };
 
-const missing =
-  (what: string): Handler =>
-  () => {
-    throw new NaruError("not_implemented", `${what} is not there yet: use the network "bridge"`);
-  };
+const remove = async (call: Call): Promise<void> => {
+  await call.backend.networks.remove(call.name);
+  call.empty(204);
+};
 
-/** Every network is predefined as yet: there is nothing to prune. */
-const prune = (call: Call): void => {
-  call.query.filters(["until", "label", "label!"]);
-  call.json(200, { NetworksDeleted: null });
+const prune = async (call: Call): Promise<void> => {
+  const filters = call.query.filters(["until", "label", "label!"]);
+  const names = await call.backend.networks.prune(filters);
+  call.json(200, { NetworksDeleted: names.length === 0 ? null : names });
+};
+
+const CONNECT_KINDS = { Container: "text", EndpointConfig: "object" } as const;
+const DISCONNECT_KINDS = { Container: "text", Force: "flag" } as const;
+
+const containerOf = (body: Record<string, unknown>): string => {
+  const container = body["Container"];
+  if (typeof container === "string" && container !== "") return container;
+  throw new NaruError("invalid_argument", 'invalid JSON: "Container" is missing');
+};
+
+const connect = async (call: Call): Promise<void> => {
+  const body = checkKinds((await call.readJson()) ?? {}, CONNECT_KINDS, "");
+  const settings = body["EndpointConfig"] as Partial<EndpointSettings> | undefined;
+  await call.backend.containers.connect(containerOf(body), call.name, settings);
+  call.empty(200);
+};
+
+const disconnect = async (call: Call): Promise<void> => {
+  const body = checkKinds((await call.readJson()) ?? {}, DISCONNECT_KINDS, "");
+  await call.backend.containers.disconnect(containerOf(body), call.name);
+  call.empty(200);
 };
 
 export const networkRoutes: readonly Route[] = [
   get("/networks", list),
   get("/networks/", list),
-  post("/networks/create", missing("creating networks")),
+  post("/networks/create", create),
   post("/networks/prune", prune, 25),
-  post("/networks/{id}/connect", missing("connecting containers to networks")),
-  post("/networks/{id}/disconnect", missing("disconnecting containers from networks")),
+  post("/networks/{id}/connect", connect),
+  post("/networks/{id}/disconnect", disconnect),
   get("/networks/{id}", inspect),
   del("/networks/{id}", remove),
 ];

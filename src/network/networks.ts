@@ -1,0 +1,235 @@
+/** The networks that are up: their bridges, their addresses, and how they come and go. */
+import { now, randomHex } from "#lib/clock.ts";
+import { NaruError, invariant } from "#lib/errors.ts";
+import type { Logger } from "#lib/log.ts";
+import { failpoint } from "#lib/failpoint.ts";
+import { type BridgeNetwork, requireBridge } from "#network/bridge-network.ts";
+import { type BringUpOptions, bringDefaultBridgeUp } from "#network/bring-up.ts";
+import {
+  type FirewallNetwork,
+  renderNetwork,
+  renderNetworkRemoval,
+  renderTable,
+} from "#network/firewall.ts";
+import type { FirewallWriter } from "#network/firewall-writer.ts";
+import type { NetworkHost } from "#network/host.ts";
+import { overlaps, parseCidr } from "#network/ipv4.ts";
+import type { BridgeRecord, NetworkRecord } from "#network/network.ts";
+import { planNetwork } from "#network/network-plan.ts";
+import type { NetworkRecords } from "#network/records.ts";
+import type { SubnetPool } from "#network/subnet.ts";
+import type { NetworkCreateRequest } from "#spec/docker/network.ts";
+
+export interface NetworksOptions {
+  readonly host: NetworkHost;
+  readonly records: NetworkRecords;
+  readonly firewall: FirewallWriter;
+  readonly table: string;
+  /** Begins the names of bridges that nobody named. */
+  readonly bridgePrefix: string;
+  readonly defaultBridge: string;
+  readonly mtu: number;
+  readonly pools: readonly SubnetPool[];
+  readonly bip: string | undefined;
+  readonly openBridge: (record: NetworkRecord, bridge: BridgeRecord) => BridgeNetwork;
+  readonly logger: Logger;
+}
+
+const MAX_NAME_BYTES = 15;
+const MAX_TRIES = 5;
+
+const randomFraction = (): number => Number.parseInt(randomHex(3), 16) / 2 ** 24;
+
+const firewallOf = (bridge: BridgeRecord): FirewallNetwork => bridge;
+
+interface Removal {
+  readonly bridge: BridgeRecord;
+  readonly done: Promise<void>;
+}
+
+export class Networks {
+  readonly #options: NetworksOptions;
+  readonly #live = new Map<string, BridgeNetwork>();
+  /** Bridges on their way out: nobody may take their name or subnet before they have gone. */
+  readonly #removals = new Set<Removal>();
+
+  constructor(options: NetworksOptions) {
+    this.#options = options;
+  }
+
+  /** Everything that has a row is up and in the firewall's table; what has none goes. */
+  async start(): Promise<void> {
+    const { host, records, firewall, table, mtu, bip, defaultBridge } = this.#options;
+    const orders: BringUpOptions = {
+      host,
+      linkName: defaultBridge,
+      mtu,
+      previous: records.byName("bridge")?.bridge,
+      bip,
+    };
+    records.ensure("bridge", await bringDefaultBridgeUp(orders));
+    records.ensure("host");
+    records.ensure("none");
+    for (const record of records.list()) this.#bringUp(record);
+    const bridges = records.list().flatMap(({ bridge }) => (bridge === undefined ? [] : [bridge]));
+    await firewall.write(renderTable(table, bridges.map(firewallOf)));
+    this.#sweep(new Set(bridges.map(({ linkName }) => linkName)));
+  }
+
+  /** The bridge of a network that is up. Throws permission_denied for one that has none. */
+  bridgeOf(record: NetworkRecord): BridgeNetwork {
+    const live = this.#live.get(record.id);
+    if (live !== undefined) return live;
+    requireBridge(record);
+    throw new NaruError(
+      "failed_precondition",
+      `network ${record.name} is not up: see the daemon's log for the reason`,
+    );
+  }
+
+  get defaultNetwork(): BridgeNetwork {
+    const live = this.#live.get(this.#options.records.byName("bridge")?.id ?? "");
+    invariant(live !== undefined, "the network room was used before its start");
+    return live;
+  }
+
+  get #defaultOrNone(): BridgeNetwork | undefined {
+    return this.#live.get(this.#options.records.byName("bridge")?.id ?? "");
+  }
+
+  closePool(): void {
+    this.#defaultOrNone?.closePool();
+  }
+
+  async create(request: NetworkCreateRequest): Promise<NetworkRecord> {
+    const { records, host, firewall, table } = this.#options;
+    for (let attempt = 0; ; attempt += 1) {
+      const record = await this.#planned(request, attempt);
+      const { bridge } = record;
+      records.put(record);
+      failpoint("network.after-row");
+      if (bridge === undefined) return record;
+      await using undo = new AsyncDisposableStack();
+      undo.defer(() => {
+        this.#live.delete(record.id);
+        records.delete(record.id);
+      });
+      host.bringBridgeUp(bridge);
+      undo.defer(() => host.removeLinks([bridge.linkName]));
+      failpoint("network.after-bridge");
+      // Another daemon may have picked the same subnet in the same moment: then this one gives way.
+      if (bridge.isSubnetNamed !== true && attempt < MAX_TRIES && this.#isShared(bridge)) continue;
+      undo.defer(() => this.#forget(bridge));
+      await firewall.write(renderNetwork(table, firewallOf(bridge)));
+      this.#live.set(record.id, this.#options.openBridge(record, bridge));
+      undo.move();
+      return record;
+    }
+  }
+
+  /** Nobody has an endpoint in it any more: the caller has looked. */
+  async remove(record: NetworkRecord): Promise<void> {
+    const { records, bridgePrefix } = this.#options;
+    const { bridge } = record;
+    this.#live.delete(record.id);
+    const isNamed = bridge !== undefined && !bridge.linkName.startsWith(bridgePrefix);
+    // A bridge of ours is found by its name after a death of the daemon; of another, the row must tell.
+    if (isNamed) await this.#removeBridge(bridge);
+    records.delete(record.id);
+    failpoint("network-remove.after-row");
+    if (bridge === undefined || isNamed) return;
+    await this.#forget(bridge);
+    void this.#removeBridge(bridge);
+  }
+
+  /** Resolves when every bridge that is on its way out has gone. */
+  async settled(): Promise<void> {
+    while (this.#removals.size > 0) {
+      await Promise.all([...this.#removals].map(({ done }) => done));
+    }
+  }
+
+  #bringUp(record: NetworkRecord): void {
+    const { bridge } = record;
+    if (bridge === undefined || this.#live.has(record.id)) return;
+    try {
+      this.#options.host.bringBridgeUp(bridge);
+      this.#live.set(record.id, this.#options.openBridge(record, bridge));
+    } catch (error) {
+      if (record.name === "bridge") throw error;
+      // One network must not keep the others down.
+      const { name } = record;
+      this.#options.logger.error("a network did not come up", { name, error: String(error) });
+    }
+  }
+
+  #sweep(known: ReadonlySet<string>): void {
+    const { host, bridgePrefix } = this.#options;
+    const strays = host.linksNamed(bridgePrefix).filter((name) => !known.has(name));
+    if (strays.length > 0) void this.#removeLinks(strays);
+  }
+
+  /** A record whose name, subnet and link nobody has at this moment. */
+  async #planned(request: NetworkCreateRequest, attempt: number): Promise<NetworkRecord> {
+    const { host, records, pools, mtu } = this.#options;
+    for (;;) {
+      const id = randomHex(32);
+      const record = planNetwork(request, {
+        id,
+        createdAt: now(),
+        records: records.list(),
+        takenBlocks: () => host.takenBlocks(),
+        pools,
+        linkName: `${this.#options.bridgePrefix}${id}`.slice(0, MAX_NAME_BYTES),
+        mtu,
+        chance: attempt === 0 ? 0 : randomFraction(),
+      });
+      const { bridge } = record;
+      if (bridge === undefined) return record;
+      const inTheWay = [...this.#removals].filter(
+        (removal) =>
+          removal.bridge.linkName === bridge.linkName ||
+          overlaps(parseCidr(removal.bridge.subnet), parseCidr(bridge.subnet)),
+      );
+      if (inTheWay.length === 0) {
+        if (!host.hasLink(bridge.linkName)) return record;
+        throw new NaruError(
+          "permission_denied",
+          `bridge "${bridge.linkName}" exists on this host already: choose another name, naru makes its own bridges`,
+        );
+      }
+      // oxlint-disable-next-line no-await-in-loop -- then everything is looked at anew
+      await Promise.all(inTheWay.map(({ done }) => done));
+    }
+  }
+
+  #isShared({ linkName, subnet }: BridgeRecord): boolean {
+    const own = parseCidr(subnet);
+    return this.#options.host.otherAddresses(linkName).some((block) => overlaps(block, own));
+  }
+
+  async #forget(bridge: BridgeRecord): Promise<void> {
+    const { firewall, table, logger } = this.#options;
+    await firewall
+      .write(renderNetworkRemoval(table, firewallOf(bridge)))
+      .catch((error: unknown) =>
+        logger.warn("the firewall kept a network that was removed", { error: String(error) }),
+      );
+  }
+
+  #removeBridge(bridge: BridgeRecord): Promise<void> {
+    const done = this.#removeLinks([bridge.linkName]).then(
+      () => void this.#removals.delete(removal),
+    );
+    const removal: Removal = { bridge, done };
+    this.#removals.add(removal);
+    return done;
+  }
+
+  async #removeLinks(names: readonly string[]): Promise<void> {
+    const { host, logger } = this.#options;
+    await host
+      .removeLinks(names)
+      .catch((error: unknown) => logger.warn("bridges stayed", { names, error: String(error) }));
+  }
+}
