@@ -70,7 +70,11 @@ export const makeInstance = async (
 };
 
 /** The one endpoint of a sandbox made by `acquire`. */
-export const at = (sandbox: Sandbox): Endpoint => sandbox.endpoints[0]!;
+export const at = (sandbox: Sandbox): Endpoint => {
+  const [endpoint] = sandbox.endpoints;
+  if (endpoint === undefined) throw new Error("a sandbox without an endpoint");
+  return endpoint;
+};
 
 export const acquire = (
   service: NetworkService,

@@ -94,7 +94,7 @@ const namesOf = (instanceId: string): InstanceNames => {
 const DEFAULT_MTU = 1500;
 
 /** Cables of a namespace that goes are gone by then; those that are not, nobody owns. */
-const CABLE_SWEEP_DELAY_MS = 1000;
+const CABLE_SWEEP_DELAY_MS = 200;
 
 export class LinuxNetworkService implements NetworkService {
   readonly #options: NetworkServiceOptions;
@@ -106,6 +106,8 @@ export class LinuxNetworkService implements NetworkService {
   readonly #networks: Networks;
   readonly #sandboxes: Sandboxes;
   readonly #closing = new AbortController();
+  /** Until then a kept namespace may have a cable that nobody knows. */
+  #swept: Promise<void> = Promise.resolve();
 
   constructor(options: NetworkServiceOptions) {
     const { host, logger } = options;
@@ -152,7 +154,7 @@ export class LinuxNetworkService implements NetworkService {
     for (const { containerId, sandbox } of kept) this.#sandboxes.adopt(containerId, sandbox);
     this.#removeStrays(new Set(kept.map((entry) => entry.sandbox.netnsPath)));
     const owned = kept.flatMap(({ sandbox }) => sandbox.endpoints.map((one) => one.linkName));
-    void this.#sweepCables(cables.filter((name) => !owned.includes(name)));
+    this.#swept = this.#sweepCables(cables.filter((name) => !owned.includes(name)));
     const unpublished = await this.#publisher.replaceAll(kept.flatMap(this.#targetOf));
     network.openPool();
     const lost = entries.filter((entry) => !kept.includes(entry)).map((entry) => entry.containerId);
@@ -168,6 +170,7 @@ export class LinuxNetworkService implements NetworkService {
   }
 
   async connect(sandbox: Sandbox, order: EndpointOrder): Promise<Sandbox> {
+    await this.#swept;
     return this.#sandboxes.connect(sandbox, order);
   }
 

@@ -126,7 +126,7 @@ test("the next daemon finds networks, endpoints and addresses, and sweeps what h
   );
   expect(next.remove("one")).rejects.toThrow("active endpoints");
   expect(acquire(next, "b", { network: "one", ip: at(a).ip })).rejects.toThrow("already in use");
-  await Bun.sleep(1300);
+  await Bun.sleep(300);
   const cable = lost.endpoints[2]!.linkName;
   const deadline = Date.now() + 5000;
   while (host.hasLink(cable) && Date.now() < deadline) await Bun.sleep(20);
