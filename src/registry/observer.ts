@@ -26,8 +26,3 @@ export interface RegistryObserver {
   /** Every request, when its answer is decided. */
   request(method: string, route: string, status: number, durationMs: number): void;
 }
-
-export const SILENT_OBSERVER: RegistryObserver = {
-  event: () => undefined,
-  request: () => undefined,
-};

@@ -160,6 +160,15 @@ test("slow clients are cut off and harm nobody", async () => {
   sender.destroy();
 });
 
+test("a client that tries TLS first is answered at once, not after its own patience", async () => {
+  const served = await serve();
+  const socket = await open(served, "\u0016\u0003\u0001\u0002\u0000\u0001\u0000");
+  let answer = "";
+  socket.on("data", (part) => (answer += part.toString()));
+  await until("an answer", () => answer.startsWith("HTTP/1.1 400"), 2000);
+  socket.destroy();
+});
+
 test("a config with a key that nobody knows, or of the wrong kind, is refused", async () => {
   const wrong: readonly [object, string][] = [
     [{ "max-upload": 1 }, 'unknown key "max-upload"'],

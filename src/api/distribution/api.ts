@@ -3,6 +3,7 @@
  * `createDistributionServer` gives the server whose `onConnection` takes accepted sockets.
  */
 import type { DistributionBackend } from "#api/distribution/backend.ts";
+import { checkAccess } from "#api/distribution/check-access.ts";
 import { Call, JSON_FIELDS } from "#api/distribution/call.ts";
 import { type Route, type Target, findTarget } from "#api/distribution/routes.ts";
 import type { Exchange, ExchangeHandler } from "#api/http/exchange.ts";
@@ -32,7 +33,7 @@ const fieldsOf = (error: NaruError): string => {
   );
 };
 
-const answerError = (backend: DistributionBackend, exchange: Exchange, thrown: unknown): number => {
+const answerError = (backend: DistributionBackend, exchange: Exchange, thrown: unknown): void => {
   const error = toNaruError(thrown);
   const { method, path } = exchange.head;
   if (error.code === "internal" || error.code === "data_loss") {
@@ -45,34 +46,6 @@ const answerError = (backend: DistributionBackend, exchange: Exchange, thrown: u
     error.code === "internal" ? "the registry failed; its log says why" : error.message;
   const body = errorBody(distributionCodeOf(error), message, error.details["detail"]);
   exchange.answer(status, `${JSON_FIELDS}${fieldsOf(error)}`, body);
-  return status;
-};
-
-const checkAccess = (
-  { access, observer }: DistributionBackend,
-  exchange: Exchange,
-  identity: Identity,
-  wanted: Wanted,
-): void => {
-  if (access.mayDo(identity, wanted)) return;
-  const { head, remoteAddress } = exchange;
-  observer.event({
-    action: "denied",
-    kind: "other",
-    repository: wanted.repository,
-    actor: identity.name,
-    remoteAddress,
-    method: head.method,
-    host: head.fields.get("host") ?? "",
-    userAgent: head.fields.get("user-agent") ?? "",
-  });
-  const what = wanted.repository === "" ? wanted.action : `${wanted.action} "${wanted.repository}"`;
-  if (access.challenge !== undefined && (identity.name === "" || identity.granted !== undefined)) {
-    throw distributionError("UNAUTHORIZED", `log in to ${what}`, {
-      details: { challenge: access.challenge([wanted], head.fields.get("host") ?? "") },
-    });
-  }
-  throw distributionError("DENIED", `${identity.name || "anonymous"} may not ${what}`);
 };
 
 const wantedOf = (target: Target, route: Route): Wanted => ({
@@ -84,10 +57,10 @@ const wantedOf = (target: Target, route: Route): Wanted => ({
 const answerBase = (backend: DistributionBackend, exchange: Exchange, identity: Identity): void => {
   const { access } = backend;
   const challenge = access.challenge;
-  // Clients log in where this says 401; a token that was given counts whatever it grants.
-  const mustLogIn =
-    challenge !== undefined && identity.name === "" && identity.granted === undefined;
-  if (mustLogIn && !access.mayDo(identity, { action: "pull", repository: "" })) {
+  const isNobody = identity.name === "" && identity.granted === undefined;
+  const isEnough =
+    !access.mustIdentify && access.mayDo(identity, { action: "pull", repository: "" });
+  if (challenge !== undefined && isNobody && !isEnough) {
     throw distributionError("UNAUTHORIZED", "log in first", {
       details: { challenge: challenge([], exchange.head.fields.get("host") ?? "") },
     });
@@ -103,7 +76,8 @@ const notAllowed = (target: Target) =>
 const wrongCredentials = (backend: DistributionBackend, exchange: Exchange, thrown: unknown) => {
   const { challenge } = backend.access;
   if (!hasCode(thrown, "unauthenticated") || challenge === undefined) return thrown;
-  const { message } = toNaruError(thrown);
+  const { message, details } = toNaruError(thrown);
+  if (details["challenge"] !== undefined) return thrown;
   const { path, fields } = exchange.head;
   const target = findTarget(path);
   const route = target?.methods[exchange.head.method];
@@ -150,7 +124,6 @@ export const createDistributionHandler = (backend: DistributionBackend): Exchang
   const { observer, extras } = backend;
   return async (exchange) => {
     const began = monotonicMs();
-    let status = 200;
     try {
       const extra = extras.get(exchange.head.path);
       if (extra === undefined) {
@@ -162,10 +135,10 @@ export const createDistributionHandler = (backend: DistributionBackend): Exchang
         await extra(exchange);
       }
     } catch (error) {
-      status = 500;
-      status = answerError(backend, exchange, wrongCredentials(backend, exchange, error));
+      answerError(backend, exchange, wrongCredentials(backend, exchange, error));
     } finally {
       const { method } = exchange.head;
+      const status = exchange.status ?? 0;
       observer.request(method, routeNameOf(exchange), status, monotonicMs() - began);
     }
   };

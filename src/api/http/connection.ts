@@ -19,6 +19,8 @@ const PIPELINE_LIMIT_BYTES = 64 * 1024;
 const DISCARD_LIMIT_BYTES = 256 * 1024;
 const HEAD_END = Buffer.from("\r\n\r\n");
 const LINE_FEED = 10;
+/** The first byte of a TLS connection (RFC 8446 §5.1, ContentType handshake). */
+const TLS_HANDSHAKE = 22;
 const EMPTY = Buffer.alloc(0);
 /** What a client that announced a chunked body sends before it starts to speak raw. */
 const LAST_CHUNK = Buffer.from("0\r\n\r\n");
@@ -192,6 +194,8 @@ export class Connection {
     while (pending[from] === 13 && pending[from + 1] === LINE_FEED && from < 4) from += 2;
     const end = pending.indexOf(HEAD_END, from);
     if (end < 0) {
+      // Clients that try TLS first wait for an answer to their hello: any will do, at once.
+      if (pending[from] === TLS_HANDSHAKE) throw notHttp();
       this.phase = "head";
       return undefined;
     }
@@ -368,3 +372,8 @@ export class Connection {
     this.linger();
   }
 }
+
+const notHttp = (): NaruError =>
+  new NaruError("invalid_argument", "this is a plain HTTP server: it does not speak TLS", {
+    details: { status: 400 },
+  });

@@ -33,6 +33,8 @@ export interface Exchange {
   readonly head: RequestHead;
   /** The answer has begun: its status can no longer be changed. */
   readonly isAnswered: boolean;
+  /** Of the answer; undefined before it has begun, and of a hijacked connection. */
+  readonly status: number | undefined;
   /** Aborts when the client half-closes or disappears before the answer is complete, or the server closes. */
   readonly signal: AbortSignal;
   /** The other side of a TCP connection: "192.0.2.1"; "" for a unix socket. */

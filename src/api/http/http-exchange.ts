@@ -20,6 +20,7 @@ export class HttpExchange implements Exchange {
   #inbound: Inbound;
   mustClose: boolean;
   isComplete = false;
+  status: number | undefined;
   isEndless = false;
   #isAnswered = false;
   #abortReason: NaruError | undefined;
@@ -137,6 +138,7 @@ export class HttpExchange implements Exchange {
     }
     invariant(!this.#isAnswered, "an exchange is answered once");
     this.#isAnswered = true;
+    this.status = answer.status;
     this.isComplete = true;
     outbound.write(answer.bytes(options.fields));
   }
@@ -230,6 +232,7 @@ export class HttpExchange implements Exchange {
   #headText(status: number, fields: string): string {
     invariant(!this.#isAnswered, "an exchange is answered once");
     this.#isAnswered = true;
+    this.status = status;
     // Whether the body of a client that waits for 100 ever comes is unknown: start afresh.
     if (this.#isContinuePending) this.mustClose = true;
     if (this.#connection.options.isClosing()) this.mustClose = true;

@@ -8,6 +8,13 @@ import { NaruError } from "#lib/errors.ts";
 import { DEFAULT_LIMITS, type RegistryLimits } from "#registry/limits.ts";
 import type { RulesConfig } from "#registry/rules.ts";
 import { DEFAULT_PATIENCE, type Patience } from "#api/distribution/patience.ts";
+import {
+  type AccessConfig,
+  type ObserveConfig,
+  accessConfigOf,
+  observeConfigOf,
+} from "#daemon/registry/access-config.ts";
+import type { ScheduleConfig } from "#daemon/registry/schedule.ts";
 import { Fields, asWrong } from "#daemon/registry/fields.ts";
 
 export interface RegistryConfig {
@@ -19,11 +26,15 @@ export interface RegistryConfig {
   readonly patience: Patience;
   readonly maxConnections: number;
   readonly rules: RulesConfig;
+  readonly access: AccessConfig;
+  readonly observe: ObserveConfig;
+  readonly upkeep: ScheduleConfig;
 }
 
 const DEFAULT_ADDR = "127.0.0.1:5000";
 const DEFAULT_DATA_ROOT = "/var/lib/naru-registry";
 const DEFAULT_MAX_CONNECTIONS = 4096;
+const DEFAULT_GC_HOURS = 6;
 const SECOND_MS = 1000;
 const HOUR_MS = 3_600_000;
 
@@ -154,6 +165,12 @@ export const parseRegistryConfig = (argv: readonly string[]): RegistryConfig => 
     limits: limitsOf(fields),
     patience: patienceOf(fields),
     rules: rulesOf(fields),
+    access: accessConfigOf(fields),
+    observe: observeConfigOf(fields),
+    upkeep: {
+      collectEveryMs: (fields.number("gc-interval-hours") ?? DEFAULT_GC_HOURS) * HOUR_MS,
+      collectsUntagged: fields.flag("gc-untagged") ?? false,
+    },
   };
   fields.done();
   return config;

@@ -33,6 +33,11 @@ export class Fields {
     throw asWrong(this.where, `"${key}" must be ${what}, not ${JSON.stringify(value)}`);
   }
 
+  /** For objects whose keys are the user's own. */
+  keys(): readonly string[] {
+    return Object.keys(this.#object);
+  }
+
   string(key: string): string | undefined {
     return this.#take(key, "a text", (value) => typeof value === "string");
   }

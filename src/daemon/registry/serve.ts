@@ -1,24 +1,27 @@
 /** `naru registry serve`: construct, sweep, serve, shut down. */
-import { mkdirSync, writeSync } from "node:fs";
+import { accessSync, constants, mkdirSync, writeSync } from "node:fs";
 import { resolve } from "node:path";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { type Logger, createLogger } from "#lib/log.ts";
 import { createKernel } from "#kernel/real.ts";
-import { openDatabase } from "#database/database.ts";
+import { type Database, openDatabase } from "#database/database.ts";
 import { openContent } from "#content/store.ts";
 import { REGISTRY_MIGRATIONS } from "#metadata/registry/schema.ts";
 import { createRegistryRows } from "#metadata/registry/rows.ts";
-import { OPEN_ACCESS } from "#registry/access/access.ts";
 import { createLocalRegistry } from "#registry/local.ts";
-import { SILENT_OBSERVER } from "#registry/observer.ts";
+import type { Registry } from "#registry/registry.ts";
 import { createRules } from "#registry/rules.ts";
 import { createDistributionServer } from "#api/distribution/api.ts";
+import { createExtras } from "#api/distribution/extras.ts";
 import type { HttpServer } from "#api/http/server.ts";
 import type { OnConnection } from "#daemon/listener.ts";
 import { createStderrLog } from "#daemon/log-sink.ts";
 import { type RegistryConfig, parseRegistryConfig } from "#daemon/registry/config.ts";
 import { registryHelp } from "#daemon/registry/help.ts";
+import { buildAccess } from "#daemon/registry/access.ts";
 import { listenRegistry } from "#daemon/registry/listen.ts";
+import { buildObservers } from "#daemon/registry/observers.ts";
+import { scheduleUpkeep } from "#daemon/registry/schedule.ts";
 import { lockRoot } from "#daemon/root-lock.ts";
 import { watchSignals } from "#daemon/signals.ts";
 
@@ -36,35 +39,69 @@ const acceptUpTo = (limit: number, server: HttpServer, log: Logger): OnConnectio
   };
 };
 
+/** Throws what keeps it from working: the database, or a disk that takes nothing. */
+const healthOf = (database: Database, root: string) => (): void => {
+  database.get("SELECT 1");
+  accessSync(root, constants.W_OK);
+};
+
+const openStore = (
+  root: string,
+  config: RegistryConfig,
+  log: Logger,
+  database: Database,
+): Registry => {
+  const content = openContent(`${root}/content`);
+  content.sweepIngests();
+  return createLocalRegistry({
+    root,
+    content,
+    rows: createRegistryRows(database),
+    rules: createRules(config.rules),
+    limits: config.limits,
+    log,
+  });
+};
+
 const serve = async (config: RegistryConfig, log: Logger): Promise<void> => {
   await using cleanup = new AsyncDisposableStack();
   const root = resolve(config.dataRoot);
   mkdirSync(root, { recursive: true, mode: 0o700 });
-  const kernel = createKernel();
-  cleanup.use(lockRoot(kernel, root));
+  cleanup.use(lockRoot(createKernel(), root));
+  const { access, tokenEndpoint } = await buildAccess(config, root, log);
   const database = openDatabase(`${root}/registry.db`, REGISTRY_MIGRATIONS, { isPowerSafe: true });
   cleanup.defer(() => database.close());
-  const content = openContent(`${root}/content`);
-  content.sweepIngests();
-  const rows = createRegistryRows(database);
-  const rules = createRules(config.rules);
-  const { limits, patience } = config;
-  const registry = createLocalRegistry({ root, content, rows, rules, limits, log });
+  const registry = openStore(root, config, log, database);
   cleanup.defer(() => registry.close());
-  const server = createDistributionServer({
+  const scheme = config.tls === undefined ? "http" : "https";
+  const { metrics, observer } = cleanup.use(
+    await buildObservers(config.observe, `${scheme}://${config.addr}`, log),
+  );
+  const extras = createExtras({
     registry,
-    access: OPEN_ACCESS,
-    observer: SILENT_OBSERVER,
+    access,
+    observer,
+    metrics: () => metrics.text(registry.totals(), server.connectionCount),
+    isMetricsOpen: config.observe.isMetricsOpen,
+    checkHealth: healthOf(database, root),
+  });
+  if (tokenEndpoint !== undefined) extras.set("/token", tokenEndpoint);
+  const { patience } = config;
+  const server: HttpServer = createDistributionServer({
+    registry,
+    access,
+    observer,
     patience,
-    extras: new Map(),
+    extras,
     logger: log,
   });
   const stopped = watchSignals(log, {
-    reload: () => undefined,
+    reload: () => log.info("the configuration is read at the start; users whenever they change"),
     shutdownTimeoutSeconds: () => SHUTDOWN_SECONDS,
   });
   const onConnection = acceptUpTo(config.maxConnections, server, log);
   const listener = await listenRegistry(config.addr, config.tls, onConnection, log);
+  cleanup.use(scheduleUpkeep(registry, config.upkeep, log));
   cleanup.defer(() => server.close(SHUTDOWN_SECONDS * 1000));
   cleanup.defer(() => listener.close());
   writeSync(STDOUT, `ready ${listener.address}\n`);

@@ -34,6 +34,8 @@ export interface Access {
    */
   identify(authorization: string | undefined, host: string): Identity | Promise<Identity>;
   mayDo(identity: Identity, wanted: Wanted): boolean;
+  /** GET /v2/ asks even those to log in who may pull without: Docker's clients learn there how tokens are had. */
+  readonly mustIdentify: boolean;
   /** undefined: there is no way to log in, so what is not allowed is DENIED rather than UNAUTHORIZED. */
   readonly challenge: ((wanted: readonly Wanted[], host: string) => string) | undefined;
 }
@@ -42,5 +44,6 @@ export interface Access {
 export const OPEN_ACCESS: Access = {
   identify: () => ANONYMOUS,
   mayDo: () => true,
+  mustIdentify: false,
   challenge: undefined,
 };

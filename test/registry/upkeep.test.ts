@@ -1,0 +1,228 @@
+/** Collection under pushes, retention, immutable tags, quotas. */
+import { readdirSync, writeFileSync } from "node:fs";
+
+import { expect, test } from "bun:test";
+
+import {
+  errorOf,
+  OCI_INDEX,
+  pushBlob,
+  pushBlobsOf,
+  pushImage,
+  putManifest,
+  serve,
+  temporaryDirectory,
+  type Served,
+} from "./world.ts";
+
+const withConfig = (config: object): string[] => {
+  const path = `${temporaryDirectory()}/config.json`;
+  writeFileSync(path, JSON.stringify(config));
+  return ["--config-file", path];
+};
+
+interface CollectReport {
+  readonly manifests: readonly object[];
+  readonly blobs: readonly object[];
+  readonly freedBytes: number;
+}
+
+const collect = async ({ url }: Served, query: string): Promise<CollectReport> => {
+  const reply = await fetch(`${url}/naru/collect?${query}`, { method: "POST" });
+  expect(reply.status).toBe(200);
+  return (await reply.json()) as CollectReport;
+};
+
+const blobFiles = (served: Served): number =>
+  readdirSync(`${served.dataRoot}/content/blobs/sha256`).length;
+
+const statusOf = async (url: string): Promise<number> => (await fetch(url)).status;
+
+test("collection takes what nothing needs, and nothing else", async () => {
+  const served = await serve(withConfig({ "gc-grace-seconds": 1 }));
+  const { url } = served;
+  const kept = await pushImage(url, "gc/a", "kept", { layer: "kept" });
+  const child = await pushImage(url, "gc/a", "child", { layer: "child" });
+  const descriptor = (digest: string) => ({
+    mediaType: "application/vnd.oci.image.manifest.v1+json",
+    digest,
+    size: 1,
+  });
+  const index = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: OCI_INDEX,
+    manifests: [descriptor(child)],
+  });
+  await putManifest(url, "gc/a", "index", index, { "content-type": OCI_INDEX });
+  await fetch(`${url}/v2/gc/a/manifests/child`, { method: "DELETE" });
+  // A signature: untagged, about an image that is there.
+  const signature = await pushBlobsOf(url, "gc/a", { layer: "sig", subject: descriptor(kept) });
+  const signed = await putManifest(url, "gc/a", "sig", signature);
+  await fetch(`${url}/v2/gc/a/manifests/sig`, { method: "DELETE" });
+  // Garbage: an untagged image, a blob that no manifest needs.
+  await pushImage(url, "gc/a", "gone", { layer: "gone" });
+  await fetch(`${url}/v2/gc/a/manifests/gone`, { method: "DELETE" });
+  await pushBlob(url, "gc/a", "nobody's");
+  // The same bytes are needed in another repository.
+  await pushImage(url, "gc/b", "v1", { layer: "gone" });
+  expect(await collect(served, "untagged=1")).toMatchObject({ manifests: [], blobs: [] });
+  await Bun.sleep(1300);
+  const plan = await collect(served, "untagged=1&dry-run=1");
+  expect(plan.manifests.length).toBe(1);
+  const report = await collect(served, "untagged=1");
+  expect([report.manifests.length, report.blobs.length]).toEqual([1, 3]);
+  expect(report.freedBytes).toBe("nobody's".length);
+  for (const path of [
+    "gc/a/manifests/kept",
+    "gc/a/manifests/index",
+    `gc/a/manifests/${child}`,
+    `gc/a/manifests/${signed.headers.get("docker-content-digest")}`,
+    "gc/b/manifests/v1",
+  ]) {
+    expect(`${path} ${await statusOf(`${url}/v2/${path}`)}`).toBe(`${path} 200`);
+  }
+  expect(blobFiles(served)).toBe(8);
+});
+
+test("a blob that a client was told of stays until its manifest had time to come", async () => {
+  const served = await serve(withConfig({ "gc-grace-seconds": 2 }));
+  const { url } = served;
+  const digest = await pushBlob(url, "told/a", "layer");
+  await Bun.sleep(2200);
+  expect((await fetch(`${url}/v2/told/a/blobs/${digest}`, { method: "HEAD" })).status).toBe(200);
+  expect((await collect(served, "")).blobs).toEqual([]);
+  expect((await fetch(`${url}/v2/told/a/blobs/${digest}`, { method: "HEAD" })).status).toBe(200);
+});
+
+/** Pushes images with a shared and an own layer until `isOver`; returns what did not go well. */
+const pusher = async (url: string, name: string, isOver: () => boolean) => {
+  const failures: string[] = [];
+  const pushed: string[] = [];
+  for (let n = 0; !isOver(); n += 1) {
+    const layer = n % 2 === 0 ? "shared by many" : `layer ${name} ${n}`;
+    try {
+      await pushImage(url, `busy/${name}`, `v${n}`, { layer });
+      pushed.push(`v${n}`);
+    } catch (error) {
+      failures.push(String(error));
+    }
+  }
+  return { failures, pushed };
+};
+
+test("a thousand tags deleted and collected while clients push: no push fails, nothing is lost", async () => {
+  const served = await serve(withConfig({ "gc-grace-seconds": 1 }));
+  const { url } = served;
+  for (let n = 0; n < 1000; n += 50) {
+    await Promise.all(
+      Array.from({ length: 50 }, (_, i) =>
+        pushImage(url, "old/a", `t${n + i}`, { layer: `old ${(n + i) % 500}` }),
+      ),
+    );
+  }
+  let isOver = false;
+  const pushers = ["a", "b", "c", "d"].map((name) => pusher(url, name, () => isOver));
+  await Bun.sleep(1200);
+  const tags = Array.from({ length: 1000 }, (_, n) => `t${n}`);
+  const collecting = (async () => {
+    let freed = 0;
+    while (!isOver) {
+      const report = await collect(served, "untagged=1&grace-seconds=1");
+      freed += report.blobs.length;
+      await Bun.sleep(20);
+    }
+    return freed;
+  })();
+  for (const tag of tags) {
+    const reply = await fetch(`${url}/v2/old/a/manifests/${tag}`, { method: "DELETE" });
+    expect(reply.status).toBe(202);
+  }
+  await Bun.sleep(1500);
+  isOver = true;
+  const results = await Promise.all(pushers);
+  expect(results.flatMap((result) => result.failures)).toEqual([]);
+  await collecting;
+  await Bun.sleep(1100);
+  await collect(served, "untagged=1&grace-seconds=1");
+  const names = ["a", "b", "c", "d"];
+  let checked = 0;
+  for (const [at, { pushed }] of results.entries()) {
+    for (const tag of pushed) {
+      const reply = await fetch(`${url}/v2/busy/${names[at]}/manifests/${tag}`);
+      const manifest = (await reply.json()) as {
+        config: { digest: string };
+        layers: { digest: string }[];
+      };
+      for (const { digest } of [manifest.config, ...manifest.layers]) {
+        const blob = await fetch(`${url}/v2/busy/${names[at]}/blobs/${digest}`, { method: "HEAD" });
+        expect(blob.status).toBe(200);
+      }
+      checked += 1;
+    }
+  }
+  expect(checked).toBeGreaterThan(50);
+  // What was old is gone from the disk: config and layer of each of 500 images.
+  const { blobs } = await collect(served, "untagged=1&dry-run=1&grace-seconds=1");
+  expect(blobs).toEqual([]);
+  const left = await fetch(`${url}/v2/_catalog`);
+  expect(((await left.json()) as { repositories: string[] }).repositories).not.toContain("old/a");
+}, 60_000);
+
+test("retention says what it would remove, and why, before it does", async () => {
+  const served = await serve(
+    withConfig({
+      retention: [{ repositories: "ci/**", tags: "*", "keep-last": 2, "keep-tags": ["v*"] }],
+      "immutable-tags": [{ repositories: "**", tags: "pinned" }],
+    }),
+  );
+  const { url } = served;
+  for (const tag of ["pinned", "v1", "b1", "b2", "b3"]) await pushImage(url, "ci/app", tag);
+  await pushImage(url, "other/app", "b1");
+  const retain = async (query: string) =>
+    (await (await fetch(`${url}/naru/retention${query}`, { method: "POST" })).json()) as {
+      removed: { repository: string; tag: string; reason: string }[];
+      keptCount: number;
+    };
+  const plan = await retain("?dry-run=1");
+  expect(plan.removed.map(({ tag }) => tag)).toEqual(["b1"]);
+  expect(plan.removed[0]?.reason).toContain('the rule for "ci/**"');
+  expect(await statusOf(`${url}/v2/ci/app/manifests/b1`)).toBe(200);
+  expect(await retain("")).toEqual(plan);
+  expect(await statusOf(`${url}/v2/ci/app/manifests/b1`)).toBe(404);
+  expect((await retain("")).removed).toEqual([]);
+});
+
+test("immutable tags stay where they are", async () => {
+  const served = await serve(
+    withConfig({ "immutable-tags": [{ repositories: "team/*", tags: "v*" }] }),
+  );
+  const { url } = served;
+  const digest = await pushImage(url, "team/a", "v1", { layer: "one" });
+  const manifest = await pushBlobsOf(url, "team/a", { layer: "two" });
+  expect(await errorOf(await putManifest(url, "team/a", "v1", manifest))).toBe("403 DENIED");
+  expect((await putManifest(url, "team/a", "latest", manifest)).status).toBe(201);
+  for (const reference of ["v1", digest]) {
+    const reply = await fetch(`${url}/v2/team/a/manifests/${reference}`, { method: "DELETE" });
+    expect(await errorOf(reply)).toBe("403 DENIED");
+  }
+  // The same again is no change.
+  expect(await pushImage(url, "team/a", "v1", { layer: "one" })).toBe(digest);
+  expect((await fetch(`${url}/v2/team/a/manifests/latest`, { method: "DELETE" })).status).toBe(202);
+});
+
+test("quotas count distinct bytes of all that match", async () => {
+  const served = await serve(
+    withConfig({ quotas: [{ repositories: "team/**", "max-size": 1000 }] }),
+  );
+  const { url } = served;
+  await pushBlob(url, "team/a", "x".repeat(900));
+  await pushBlob(url, "other/a", "y".repeat(900));
+  const start = (size: number) =>
+    fetch(`${url}/v2/team/b/blobs/uploads/?digest=sha256:${"0".repeat(64)}`, {
+      method: "POST",
+      body: "z".repeat(size),
+    });
+  expect(await errorOf(await start(200))).toBe("403 DENIED");
+  expect(await errorOf(await start(50))).toBe("400 DIGEST_INVALID");
+  expect(await (await start(200)).text()).toContain('the quota of \\"team/**\\" is 1000 bytes');
+});
