@@ -228,15 +228,7 @@ const COMMON = new Set([
 ]);
 
 /** Commands of docker that later versions bring: answered by name until then. */
-export const PLANNED = [
-  "build",
-  "builder",
-  "buildx",
-  "login",
-  "logout",
-  "manifest",
-  "search",
-] as const;
+export const PLANNED = ["build", "builder", "buildx", "manifest"] as const;
 
 const topLevel: readonly Entry[] = [
   ...container
@@ -248,6 +240,9 @@ const topLevel: readonly Entry[] = [
   ),
   lift(image, "image", "ls", "images"),
   lift(image, "image", "rm", "rmi"),
+  entry("login", "Log in to a registry", () => import("#cli/registry/login.ts")),
+  entry("logout", "Log out from a registry", () => import("#cli/registry/logout.ts")),
+  entry("search", "Search Docker Hub for images", () => import("#cli/registry/search.ts")),
   lift(system, "system", "events"),
   lift(system, "system", "info"),
   entry("inspect", "Show everything about any object", () => import("#cli/system/inspect.ts")),

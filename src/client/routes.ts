@@ -22,7 +22,14 @@ import type {
 } from "#spec/docker/container.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { Resources, RestartPolicy } from "#spec/docker/host-config.ts";
-import type { DeleteItem, HistoryItem, ImageInspect, ImageSummary } from "#spec/docker/image.ts";
+import type {
+  DeleteItem,
+  HistoryItem,
+  ImageInspect,
+  ImageSummary,
+  SearchItem,
+} from "#spec/docker/image.ts";
+import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type {
   EndpointSettings,
   NetworkCreateRequest,
@@ -127,6 +134,8 @@ export const routes = {
   imageSave: stream()("GET", "/images/get"),
   imageLoad: stream<Upload>()("POST", "/images/load"),
   imagePrune: json<PruneResponse>()("POST", "/images/prune"),
+  imageSearch: json<SearchItem[]>()("GET", "/images/search"),
+  login: json<{ IdentityToken?: string; Status: string }, AuthConfig>()("POST", "/auth"),
   imageBootstrap: stream()("POST", "/naru/images/bootstrap"),
 
   volumeList: json<{ Volumes: VolumeResponse[] | null; Warnings: string[] | null }>()(

@@ -1,6 +1,6 @@
 /** POST /images/create for pulls, with the user's credentials for the registry. */
 import type { CliContext } from "#cli/context.ts";
-import { registryAuthHeader } from "#cli/image/credentials.ts";
+import { registryAuthHeader } from "#cli/registry/credentials.ts";
 import type { OutputStream } from "#cli/output.ts";
 import { showProgress } from "#cli/terminal/progress.ts";
 

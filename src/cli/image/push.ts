@@ -1,6 +1,6 @@
 import { defineCommand, ONE } from "#cli/framework/command.ts";
 import { bool, text } from "#cli/framework/flags.ts";
-import { registryAuthHeader } from "#cli/image/credentials.ts";
+import { registryAuthHeader } from "#cli/registry/credentials.ts";
 import { splitReference } from "#cli/image/names.ts";
 import { showProgress } from "#cli/terminal/progress.ts";
 
