@@ -5,7 +5,6 @@ import type { Logger } from "#lib/log.ts";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
 import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
 import { watchKernel } from "#kernel/directory-watch.ts";
-import { setHairpin, setIsolated } from "#kernel/bridge-port.ts";
 import type { Kernel } from "#kernel/kernel.ts";
 import { createLinkKernel } from "#kernel/link.ts";
 import { createNftKernel } from "#kernel/nft.ts";
@@ -88,8 +87,6 @@ export const buildNetwork = (inputs: NetworkInputs): NetworkService => {
       links: createLinkKernel(),
       ports: portKernel,
       sysctl: { readSysctl, writeSysctl },
-      setHairpin,
-      setIsolated,
       applyRuleset: (ruleset) => nft.apply(ruleset),
     }),
     rows: createNetworkRows(inputs.database),

@@ -18,6 +18,13 @@ export interface VethOptions {
   readonly hostName: string;
   /** The bridge to join; without one the end stands alone. */
   readonly bridge?: string;
+  /**
+   * Lets a frame leave by the port it came in on. Where br_netfilter is loaded, address translation
+   * happens while a packet is still bridged: a container that calls its own published port needs this.
+   */
+  readonly isHairpin?: boolean;
+  /** Isolated ports of a bridge exchange no frames with each other; the bridge itself reaches them all. */
+  readonly isIsolated?: boolean;
   /** The name inside, such as `eth0`. */
   readonly peerName: string;
   readonly netnsPath: string;

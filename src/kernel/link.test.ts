@@ -51,6 +51,8 @@ test("a bridge with two containers on it carries packets", async () => {
         netnsPath,
         peerMac: `02:42:0a:63:00:0${n}`,
         mtu: 1400,
+        isHairpin: n === 2,
+        isIsolated: n === 3,
       }),
     );
     links.configureEndpoint({
@@ -71,6 +73,10 @@ test("a bridge with two containers on it carries packets", async () => {
   expect(bridge).toMatchObject({ kind: "bridge", mac: "02:42:00:00:00:01", isUp: true });
   const port = inside(() => links.listLinks()).find((link) => link.name === "v3");
   expect(port?.masterIndex).toBe(bridge!.index);
+  const ports = [2, 3].map((n) => run(host, `ip -d link show v${n}; ip -6 address show v${n}`));
+  expect(ports[0]).toMatch(/hairpin on.* isolated off/);
+  expect(ports[1]).toMatch(/hairpin off.* isolated on/);
+  expect(ports.join("")).not.toContain("inet6 fe80");
   // A connection to the other container: refused by it, hence reached it.
   const answer = run(
     `${root}/c2`,

@@ -1,5 +1,5 @@
 /** Interfaces, addresses and routes over rtnetlink. */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import { withErrno } from "#kernel/errno.ts";
 import { AF_INET, AF_INET6, formatIp } from "#kernel/ip-bytes.ts";
@@ -24,6 +24,7 @@ import {
   newRoute,
   newVeth,
   raiseLink,
+  setBridgePort,
   deleteLinkByName,
 } from "#kernel/rtnetlink.ts";
 
@@ -71,6 +72,21 @@ const createBridge = (name: string, options: BridgeOptions): void => {
   }
 };
 
+const PORT_CALL = "set bridge port";
+
+const hasIpv6 = (): boolean => existsSync("/proc/net/if_inet6");
+
+const portSteps = ({ hostName, bridge, isHairpin, isIsolated }: VethOptions): Step[] => {
+  if (bridge === undefined) return [];
+  const request = setBridgePort({
+    name: hostName,
+    isHairpin: isHairpin ?? false,
+    isIsolated: isIsolated ?? false,
+    hasIpv6: hasIpv6(),
+  });
+  return [{ call: PORT_CALL, subject: hostName, request }];
+};
+
 const createVeth = (options: VethOptions): void => {
   const { hostName, peerName, netnsPath, bridge, peerMac, mtu } = options;
   const masterIndex = bridge === undefined ? undefined : requireIndex(bridge);
@@ -84,7 +100,10 @@ const createVeth = (options: VethOptions): void => {
       peerMac,
       mtu,
     });
-    transact([{ call: "create veth", subject: hostName, request }]);
+    transact([{ call: "create veth", subject: hostName, request }, ...portSteps(options)]);
+  } catch (error) {
+    if (error instanceof NaruError && error.details["call"] === PORT_CALL) deleteLink(hostName);
+    throw error;
   } finally {
     closeSync(netnsFd);
   }

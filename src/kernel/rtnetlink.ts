@@ -1,5 +1,5 @@
 /** The requests of rtnetlink(7) that naru makes, as data. Pure; the numbers are the kernel's. */
-import { AF_INET, type AF_INET6, broadcastOf, parseIp, parsePrefix } from "#kernel/ip-bytes.ts";
+import { AF_INET, AF_INET6, broadcastOf, parseIp, parsePrefix } from "#kernel/ip-bytes.ts";
 import {
   type Attribute,
   NLM,
@@ -26,10 +26,14 @@ export const IFLA = {
   master: 10,
   linkInfo: 18,
   stats64: 23,
+  afSpec: 26,
   netnsFd: 28,
 } as const;
 
-export const IFLA_INFO = { kind: 1, data: 2 } as const;
+export const IFLA_INFO = { kind: 1, data: 2, slaveKind: 4, slaveData: 5 } as const;
+const IFLA_BRPORT = { hairpin: 4, isolated: 33 } as const;
+const IFLA_INET6_ADDR_GEN_MODE = 8;
+const IN6_ADDR_GEN_MODE_NONE = 1;
 const VETH_INFO_PEER = 1;
 export const IFA = { address: 1, local: 2, broadcast: 4, flags: 8 } as const;
 export const RTA = { destination: 1, oif: 4, gateway: 5, table: 15 } as const;
@@ -122,6 +126,45 @@ export const newVeth = (look: VethLook): NetlinkRequest => {
     ],
   };
 };
+
+export interface BridgePortLook {
+  readonly name: string;
+  readonly isHairpin: boolean;
+  readonly isIsolated: boolean;
+  /** False where the host has no IPv6 at all: it would refuse the question. */
+  readonly hasIpv6: boolean;
+}
+
+/** Settings of a bridge's port. It makes up no IPv6 address of its own: only the bridge is spoken to. */
+export const setBridgePort = (look: BridgePortLook): NetlinkRequest => ({
+  type: RTM.newLink,
+  flags: 0,
+  body: linkBody(),
+  attributes: [
+    [IFLA.name, zeroEnded(look.name)],
+    ...(look.hasIpv6
+      ? ([
+          [
+            IFLA.afSpec,
+            [[AF_INET6, [[IFLA_INET6_ADDR_GEN_MODE, Uint8Array.of(IN6_ADDR_GEN_MODE_NONE)]]]],
+          ],
+        ] satisfies Attribute[])
+      : []),
+    [
+      IFLA.linkInfo,
+      [
+        [IFLA_INFO.slaveKind, zeroEnded("bridge")],
+        [
+          IFLA_INFO.slaveData,
+          [
+            [IFLA_BRPORT.hairpin, Uint8Array.of(Number(look.isHairpin))],
+            [IFLA_BRPORT.isolated, Uint8Array.of(Number(look.isIsolated))],
+          ],
+        ],
+      ],
+    ],
+  ],
+});
 
 export const raiseLink = (index: number): NetlinkRequest => ({
   type: RTM.newLink,

@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { randomHex } from "#lib/clock.ts";
 import { silentLogger } from "#lib/log.ts";
 import { openDatabase } from "#database/database.ts";
-import { setHairpin, setIsolated } from "#kernel/bridge-port.ts";
 import { createLinkKernel } from "#kernel/link.ts";
 import { namespaceKernel } from "#kernel/namespace.ts";
 import { createNftKernel } from "#kernel/nft.ts";
@@ -21,8 +20,6 @@ export const host = createLinuxHost({
   links: createLinkKernel(),
   ports: portKernel,
   sysctl: { readSysctl, writeSysctl },
-  setHairpin,
-  setIsolated,
   applyRuleset: (text) => nft.apply(text),
 });
 

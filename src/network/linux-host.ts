@@ -18,10 +18,6 @@ export interface LinuxHostParts {
   readonly links: LinkKernel;
   readonly ports: PortKernel;
   readonly sysctl: SysctlKernel;
-  /** Lets a bridge's port send frames back where they came from: `kernel/bridge-port.ts`. */
-  readonly setHairpin: (linkName: string) => void;
-  /** Keeps frames of other isolated ports from a bridge's port: `kernel/bridge-port.ts`. */
-  readonly setIsolated: (linkName: string) => void;
   /** One transaction in nft(8)'s language. */
   readonly applyRuleset: ApplyRuleset;
 }
@@ -33,18 +29,18 @@ const ensureSysctl = (sysctl: SysctlKernel, name: string, value: string): void =
 };
 
 const plug = (parts: LinuxHostParts, netnsPath: string, cable: Cable): void => {
-  const { namespaces, links, sysctl, setHairpin, setIsolated } = parts;
+  const { namespaces, links, sysctl } = parts;
   links.createVeth({
     hostName: cable.linkName,
     bridge: cable.bridge,
+    isHairpin: true,
+    isIsolated: cable.isIsolated,
     peerName: cable.name,
     netnsPath,
     peerMac: cable.mac,
     mtu: cable.mtu,
   });
   try {
-    setHairpin(cable.linkName);
-    if (cable.isIsolated) setIsolated(cable.linkName);
     // Without an IPv6 address of its own the endpoint should not make up a link-local one either.
     namespaces.inNetns(netnsPath, () =>
       sysctl.writeSysctl(`net/ipv6/conf/${cable.name}/disable_ipv6`, 1),
