@@ -1,6 +1,6 @@
 /** Looks up what config.json needs (user, files, mounts, joined namespaces) and builds it. */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { NaruError, hasCode } from "#lib/errors.ts";
+import { existsSync, mkdirSync } from "node:fs";
+import { NaruError } from "#lib/errors.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import { deviceNumberOf, runtimeDevices } from "#container/devices.ts";
 import { capabilitiesOf } from "#container/capabilities.ts";
@@ -8,41 +8,19 @@ import type { Engine } from "#container/engine.ts";
 import { parseNetworkMode } from "#container/network-mode.ts";
 import { buildRuntimeConfig } from "#container/runtime-config/build.ts";
 import { parseSecurityOptions } from "#container/security.ts";
-import { type ResolvedUser, resolveUser } from "#container/user.ts";
+import type { ResolvedUser } from "#container/user.ts";
+import { lookUpUser } from "#container/user-files.ts";
 import { ensureWorkingDirectory } from "#container/working-directory.ts";
 import { containerFiles } from "#container/container-files.ts";
-import type { FileKernel, RlimitName } from "#kernel/kernel.ts";
+import type { RlimitName } from "#kernel/kernel.ts";
 import type { RuntimeConfig, RuntimeMount } from "#spec/runtime/config.ts";
-
-const USER_FILE_MAX_BYTES = 4 * 1024 * 1024;
-
-/** A file of the image, symlinks resolved inside the root; "" when there is none. */
-const readInRoot = (kernel: FileKernel, rootfs: string, path: string): string => {
-  let fd: number;
-  try {
-    fd = kernel.openInRoot(rootfs, path, 0o4000); // O_NONBLOCK: a planted FIFO must not hold the daemon
-  } catch (error) {
-    if (hasCode(error, "not_found")) return "";
-    throw error;
-  }
-  try {
-    const text = readFileSync(fd, "utf8");
-    return text.length > USER_FILE_MAX_BYTES ? text.slice(0, USER_FILE_MAX_BYTES) : text;
-  } finally {
-    kernel.close(fd);
-  }
-};
 
 export const userOf = (
   engine: Engine,
   record: ContainerRecord,
   rootfs: string,
   spec: string,
-): ResolvedUser => {
-  const passwd = readInRoot(engine.deps.kernel, rootfs, "/etc/passwd");
-  const group = readInRoot(engine.deps.kernel, rootfs, "/etc/group");
-  return resolveUser(spec, record.hostConfig.GroupAdd ?? [], passwd, group);
-};
+): ResolvedUser => lookUpUser(engine.deps.kernel, rootfs, spec, record.hostConfig.GroupAdd ?? []);
 
 /** The live process whose namespace is joined; conflict when that container does not run. */
 const joinedPid = (engine: Engine, mode: string, what: string): number | undefined => {

@@ -1,5 +1,6 @@
 /** What the Docker API is handed, out of the rooms. */
 import type { DockerBackend } from "#api/docker/backend.ts";
+import type { BuildCacheItem } from "#build/build.ts";
 import type { Logger } from "#lib/log.ts";
 import { isLive } from "#container/container.ts";
 import type { DaemonConfig } from "#daemon/config.ts";
@@ -8,7 +9,22 @@ import type { Rooms } from "#daemon/rooms.ts";
 import { systemFacts, versionResponse } from "#daemon/system-facts.ts";
 import type { Tools } from "#daemon/tools.ts";
 import type { NetworkRecord } from "#network/network.ts";
+import type { BuildCacheRecord } from "#spec/docker/system.ts";
 import type { NetworkResponse } from "#spec/docker/network.ts";
+
+const buildCacheRecords = (items: readonly BuildCacheItem[]): BuildCacheRecord[] =>
+  items.map((item) => ({
+    ID: item.id,
+    ...(item.parent === "" ? {} : { Parents: [item.parent] }),
+    Type: item.kind,
+    Description: item.description,
+    InUse: item.isInUse,
+    Shared: item.isShared,
+    Size: item.sizeBytes,
+    CreatedAt: item.createdAt,
+    LastUsedAt: item.lastUsedAt,
+    UsageCount: item.useCount,
+  }));
 
 const describeNetwork = (rooms: Rooms, record: NetworkRecord): NetworkResponse => {
   const endpoints = rooms.containers.list().flatMap((container) =>
@@ -46,6 +62,7 @@ export const dockerBackend = (
     prune: async (filters) => (await rooms.network.prune(filters)).map(({ name }) => name),
   },
   volumes: rooms.volumes,
+  builds: () => rooms.builds(),
   system: {
     driver: "overlay2",
     version: () => versionResponse(context.tools),
@@ -57,7 +74,7 @@ export const dockerBackend = (
         rooms.cgroups,
         rooms.events.watcherCount(),
       ),
-    buildCache: () => [],
+    buildCache: async () => buildCacheRecords(await (await rooms.builds()).usage()),
     containerFiles: (record) => {
       const directory = `${context.config().dataRoot}/containers/${record.id}`;
       return {

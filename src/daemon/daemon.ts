@@ -53,6 +53,7 @@ const startRooms = async (rooms: Rooms): Promise<void> => {
   await rooms.images.restore();
   await rooms.network.start();
   await rooms.volumes.start();
+  await rooms.sweepBuilds();
   await rooms.containers.restore();
 };
 

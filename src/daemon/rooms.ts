@@ -11,6 +11,7 @@ import { createNftKernel } from "#kernel/nft.ts";
 import { portKernel } from "#kernel/reserve.ts";
 import { readSysctl, writeSysctl } from "#kernel/sysctl.ts";
 import { openContent } from "#content/store.ts";
+import type { Builds } from "#build/build.ts";
 import { createEvents } from "#container/events.ts";
 import { isLive } from "#container/container.ts";
 import type { ContainerPaths } from "#container/dependencies.ts";
@@ -19,12 +20,14 @@ import { type ContainerService, createContainers } from "#container/service.ts";
 import { archivesOf } from "#daemon/archives.ts";
 import type { DaemonConfig } from "#daemon/config.ts";
 import { databasePathOf, openDaemonDatabase } from "#daemon/schema.ts";
+import { LazyBuilds } from "#daemon/builds.ts";
 import { createSeccomp } from "#daemon/seccomp.ts";
 import type { Tools } from "#daemon/tools.ts";
 import { workerCommand } from "#daemon/worker-command.ts";
 import type { Database } from "#database/database.ts";
 import type { Images } from "#image/image.ts";
 import { createImages } from "#image/images.ts";
+import { createBuildCacheRows } from "#metadata/build-cache.ts";
 import { createContainerRows, createEventRows } from "#metadata/containers.ts";
 import { createImageRows } from "#metadata/images.ts";
 import { createLeases } from "#metadata/leases.ts";
@@ -38,6 +41,7 @@ import type { Runtime } from "#runtime/runtime.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
 import { openSnapshots } from "#snapshot/store.ts";
 import type { Volumes } from "#volume/volume.ts";
+import type { Digest } from "#spec/image/digest.ts";
 import {
   type Capability,
   capabilitiesOfMask,
@@ -54,6 +58,10 @@ export interface Rooms {
   readonly network: NetworkService;
   readonly volumes: Volumes;
   readonly containers: ContainerService;
+  /** Made at the first build: a daemon that builds nothing does not load it. */
+  builds(): Promise<Builds>;
+  /** Ends what builds of a killed daemon left running. */
+  sweepBuilds(): Promise<void>;
   /** What the first start would otherwise do on its way: some ten milliseconds, once. */
   warmUp(): void;
 }
@@ -127,12 +135,14 @@ const ownCapabilities = (): Capability[] => {
 const usersOfImages = (
   snapshots: Snapshots,
   containers: () => ReturnType<ContainerService["list"]>,
+  isHeldByBuilds: (chainId: Digest) => boolean,
 ): Parameters<typeof createImages>[0]["users"] => ({
   containersOf: (imageId) =>
     containers()
       .filter((record) => record.imageId === imageId)
       .map((record) => ({ id: record.id, isRunning: isLive(record.state) })),
   isLayerHeld: (chainId) =>
+    isHeldByBuilds(chainId) ||
     snapshots
       .actives()
       .some(
@@ -186,34 +196,52 @@ const prepareCgroups = (cgroups: CgroupKernel, tools: Tools, log: Logger): void 
   }
 };
 
+const warmFilter = (
+  seccomp: ReturnType<typeof createSeccomp>,
+  tools: Tools,
+  available: readonly Capability[],
+): void => {
+  const given = { add: [], drop: [], privileged: false, available };
+  seccomp.forContainer(tools.defaultRuntime, undefined, resolveCapabilities(given));
+};
+
+const buildImages = (
+  { config, log }: RoomInputs,
+  database: Database,
+  snapshots: Snapshots,
+  users: Parameters<typeof createImages>[0]["users"],
+  events: Rooms["events"],
+): Images =>
+  createImages({
+    rows: createImageRows(database),
+    leases: createLeases(database),
+    content: openContent(`${config.dataRoot}/content`),
+    layers: snapshots,
+    users,
+    publish: (event) => events.publish(event),
+    log: log.with({ room: "image" }),
+    workerCommand: [...workerCommand(), "image"],
+    registries: config.registries,
+  });
+
 export const buildRooms = (inputs: RoomInputs): Rooms => {
   const { config, kernel, tools, log } = inputs;
   const database = openDaemonDatabase(databasePathOf(config.dataRoot));
   const events = createEvents(createEventRows(database), log);
   const cgroups = createCgroupKernel();
   prepareCgroups(cgroups, tools, log);
-  const content = openContent(`${config.dataRoot}/content`);
   const snapshots = openSnapshots({
     root: `${config.dataRoot}/snapshots`,
     kernel,
     workerCommand: [...workerCommand(), "snapshot"],
     log: log.with({ room: "snapshot" }),
   });
-  const images = createImages({
-    rows: createImageRows(database),
-    leases: createLeases(database),
-    content,
-    layers: snapshots,
-    users: usersOfImages(snapshots, () => containers.list()),
-    publish: (event) => events.publish(event),
-    log: log.with({ room: "image" }),
-    workerCommand: [...workerCommand(), "image"],
-    registries: config.registries,
-  });
-  const { instance } = inputs;
+  const lazyBuilds = new LazyBuilds(createBuildCacheRows(database));
+  const users = usersOfImages(snapshots, () => containers.list(), lazyBuilds.isLayerHeld);
+  const images = buildImages(inputs, database, snapshots, users, events);
   const network = buildNetwork({
     ...config,
-    instance,
+    instance: inputs.instance,
     kernel,
     log,
     database,
@@ -230,6 +258,9 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
   });
   const capabilities = ownCapabilities();
   const seccomp = createSeccomp(config.seccompProfile);
+  const runtimes = buildRuntimes(inputs, cgroups);
+  const facts = hostFacts(inputs, cgroups, capabilities);
+  const cgroupParent = config.cgroupParent ?? `/naru-${inputs.instance}`;
   const containers: ContainerService = createContainers({
     rows: createContainerRows(database),
     events,
@@ -238,20 +269,34 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     archives: archivesOf(kernel),
     volumes,
     network,
-    runtimes: buildRuntimes(inputs, cgroups),
+    runtimes,
     seccomp,
     cgroups,
     kernel,
-    facts: hostFacts(inputs, cgroups, capabilities),
+    facts,
     paths: makePaths(config),
     temporary: `${config.dataRoot}/tmp`,
-    cgroupParent: config.cgroupParent ?? `/naru-${inputs.instance}`,
+    cgroupParent,
     initPath: tools.init,
     log: log.with({ room: "container" }),
   });
-  const warmUp = (): void => {
-    const given = { add: [], drop: [], privileged: false, available: capabilities };
-    seccomp.forContainer(tools.defaultRuntime, undefined, resolveCapabilities(given));
+  const warmUp = (): void => warmFilter(seccomp, tools, capabilities);
+  const builds = lazyBuilds.connect(
+    inputs,
+    { images, snapshots, network, kernel, cgroupParent },
+    { facts, kernel, seccomp },
+    runtimes,
+  );
+  return {
+    database,
+    events,
+    cgroups,
+    snapshots,
+    images,
+    network,
+    volumes,
+    containers,
+    ...builds,
+    warmUp,
   };
-  return { database, events, cgroups, snapshots, images, network, volumes, containers, warmUp };
 };

@@ -12,5 +12,10 @@ export const runWorker = async (argv: readonly string[]): Promise<number> => {
     const { workerCommand } = await import("#daemon/worker-command.ts");
     return runImageWorker(rest, createKernel(), [...workerCommand(), "image"]);
   }
+  if (room === "build") {
+    const { runBuildWorkerProcess } = await import("#build/worker.ts");
+    const { createKernel } = await import("#kernel/real.ts");
+    return runBuildWorkerProcess(rest, createKernel());
+  }
   throw new RangeError(`no worker "${room}"`);
 };

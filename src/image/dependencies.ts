@@ -9,7 +9,7 @@ import type { Snapshots } from "#snapshot/snapshot.ts";
 
 export type LayerStore = Pick<
   Snapshots,
-  "layer" | "layers" | "layerPath" | "unpack" | "adopt" | "removeLayer" | "idle"
+  "layer" | "layers" | "layerPath" | "layerTar" | "unpack" | "adopt" | "removeLayer" | "idle"
 >;
 
 export interface RegistryOptions {

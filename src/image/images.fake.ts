@@ -26,6 +26,9 @@ export const createFakeLayers = (): LayerStore & { readonly removed: Digest[] } 
     layer: (chainId) => layers.get(chainId),
     layers: () => [...layers.values()],
     layerPath: (chainId) => `/layers/${chainId}`,
+    layerTar: async (chainId) => {
+      throw new NaruError("data_loss", `only remembered: "${chainId}"`);
+    },
     unpack: async ({ parent, source, diffId }) => {
       const bytes =
         "path" in source

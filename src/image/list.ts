@@ -117,7 +117,11 @@ export const imageUsage = (parts: Parts, catalog: Catalog): ImageUsageTotal => {
   const shared = sharedChains(rows, catalog);
   const counted = new Set<Digest>();
   let layersBytes = 0;
-  const images = rows.map((row) => {
+  // Images without a name that others were made from are no images of their own to a user.
+  const parents = new Set(rows.map((row) => row.parent));
+  const isShown = (row: ImageRow): boolean =>
+    !parents.has(row.id) || parts.rows.references(row.id).length > 0;
+  const images = rows.filter(isShown).map((row) => {
     const sizes = layerSizes(parts, row);
     let sharedBytes = 0;
     catalog.chain(row).forEach((chainId, index) => {

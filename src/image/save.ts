@@ -7,6 +7,7 @@ import type { Catalog } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
 import type { ArchiveSegment, SavedArchive } from "#image/image.ts";
+import { ensureLayerBlobs } from "#image/layer-blobs.ts";
 import { streamSegments } from "#image/segments.ts";
 import { NaruError } from "#lib/errors.ts";
 import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
@@ -239,6 +240,7 @@ export const saveImages = async (
   signal.throwIfAborted();
   if (names.length === 0) throw new NaruError("invalid_argument", "no image to save was named");
   const wanted = wantedImages(dependencies, catalog, names);
+  for (const { row } of wanted) await ensureLayerBlobs(dependencies, row, signal);
   const plan = planArchive(dependencies, wanted);
   const lease = dependencies.leases.acquire(
     wanted.flatMap(({ row }) =>

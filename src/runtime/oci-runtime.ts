@@ -18,9 +18,10 @@ import { attachStdio } from "#runtime/attach.ts";
 import { type ConmonPaths, runConmon } from "#runtime/conmon.ts";
 import { deleteEnded } from "#runtime/crun-state.ts";
 import { writeControl } from "#runtime/control.ts";
-import { protectBinary } from "#runtime/protected-binary.ts";
+import { type ProtectedBinary, protectBinary } from "#runtime/protected-binary.ts";
 import { startExec } from "#runtime/exec.ts";
 import { ExitFiles } from "#runtime/exits.ts";
+import { type RunPaths, runToEnd, sweepRuns } from "#runtime/run.ts";
 import type { CreateOptions, CreatedProcess, Runtime, RuntimeOptions } from "#runtime/runtime.ts";
 
 const START_ATTEMPT_MS = 0.5;
@@ -77,7 +78,11 @@ const runCommand = async (cmd: string[]): Promise<{ code: number; stderr: string
 const conmonPidOf = (bundle: string): number =>
   Number(readFileSync(`${bundle}/conmon.pid`, "utf8"));
 
-export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): Runtime => {
+/** Makes the directories, and the runtime's binary where it needs no copy of itself. */
+const preparePaths = (
+  kernel: RuntimeKernel,
+  options: RuntimeOptions,
+): { own: ProtectedBinary | undefined; paths: ConmonPaths; runs: RunPaths } => {
   const own =
     options.runtimeName === "crun"
       ? protectBinary(kernel, options.runtimePath, `${options.root}/bin`)
@@ -89,9 +94,21 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
     exits: `${options.root}/exits`,
     sockets: `${options.root}/sockets`,
   };
-  for (const directory of [paths.state, paths.exits, paths.sockets, `${options.root}/exec`]) {
+  const runs = { runtime: paths.runtime, runs: `${options.root}/runs` };
+  for (const directory of [
+    paths.state,
+    paths.exits,
+    paths.sockets,
+    `${options.root}/exec`,
+    runs.runs,
+  ]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
+  return { own, paths, runs };
+};
+
+export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): Runtime => {
+  const { own, paths, runs } = preparePaths(kernel, options);
   const exits = new ExitFiles(paths.exits, kernel);
 
   const create = async (request: CreateOptions): Promise<CreatedProcess> => {
@@ -144,6 +161,8 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
     resize: (bundle, size) => writeControl(bundle, `1 ${size.height} ${size.width}\n`),
     reopenLog: (bundle) => writeControl(bundle, "2 0 0\n"),
     exec: (request) => startExec(kernel, paths, `${options.root}/exec`, request),
+    run: (request) => runToEnd(kernel, runs, request),
+    sweepRuns: () => sweepRuns(runs),
     pastExit: (id) => exits.read(id),
     onExit: (listener) => exits.onExit(listener),
     close: () => {

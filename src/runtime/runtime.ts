@@ -79,6 +79,19 @@ export interface ExecProcess {
   resize(size: { height: number; width: number }): void;
 }
 
+/** A process that is run to its end, with nothing but a stdout and a stderr. */
+export interface RunRequest {
+  readonly id: string;
+  /** Directory; config.json and the runtime's own log are written into it. */
+  readonly bundle: string;
+  /** Text of config.json. */
+  readonly config: string;
+  /** The process waits while a promise that this gave is pending. */
+  readonly onOutput: (stream: 1 | 2, bytes: Uint8Array) => void | Promise<void>;
+  /** Kills it. */
+  readonly signal: AbortSignal;
+}
+
 export interface Runtime {
   readonly name: string;
   /** Throws failed_precondition with the runtime's message; nothing is left behind. */
@@ -91,6 +104,14 @@ export interface Runtime {
   /** conmon opens its log path anew (after a rotation by rename). */
   reopenLog(bundle: string): void;
   exec(options: ExecOptions): Promise<ExecProcess>;
+  /**
+   * Runs to the end and leaves nothing; resolves to the exit code (128 + signal). Throws
+   * failed_precondition with the runtime's words when the process could not be started, and the signal's
+   * reason.
+   */
+  run(request: RunRequest): Promise<number>;
+  /** Ends what `run` of a killed daemon left. To be called once, before the first `run`. */
+  sweepRuns(): Promise<void>;
   /** The exit of a container that ended while nobody watched. */
   pastExit(id: string): ExitNotice | undefined;
   /** Called for each exit from now on. */

@@ -21,6 +21,8 @@ export interface DiffJob {
   readonly hiddenPaths: readonly string[];
   /** Made new, mode 0600; stdout when absent. */
   readonly file?: string;
+  /** The sums alone are wanted. */
+  readonly isSumOnly?: boolean;
 }
 
 export interface ExportJob {

@@ -143,6 +143,17 @@ export interface Snapshots {
    */
   removeLayer(chainId: Digest): void;
 
+  /**
+   * Takes away what a runtime made to mount upon (empty, and not in the layers below), and sums up the
+   * rest as `commitActive` wants it, without writing a tar. To be called once nothing is mounted there.
+   */
+  seal(
+    id: string,
+    options?: DiffOptions & { readonly signal?: AbortSignal },
+  ): Promise<DiffTarResult>;
+  /** Writes a committed layer as the tar that its diffID is the sum of; data_loss when it is not. */
+  layerTar(chainId: Digest, file: string, signal?: AbortSignal): Promise<DiffTarResult>;
+
   // Active snapshots
   /** Makes the directories; mounts nothing. Throws already_exists, and not_found for the parent. */
   prepare(id: string, parent: Digest | undefined): SnapshotPaths;

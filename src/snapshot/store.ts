@@ -11,6 +11,7 @@ import { Layers } from "#snapshot/layers.ts";
 import { type Layout, layoutOf } from "#snapshot/layout.ts";
 import { mountOverlay } from "#snapshot/overlay.ts";
 import { makeDirectories, scanStore } from "#snapshot/scan.ts";
+import { checkSameLayer, isSmallTree, removeMountPoints, sumDiff } from "#snapshot/seal.ts";
 import type {
   ActiveSnapshot,
   Change,
@@ -178,6 +179,35 @@ class SnapshotStore implements Snapshots {
       if (signal?.aborted === true) rmSync(file, { force: true }); // A killed child leaves it.
       throw error;
     }
+  }
+
+  async seal(
+    id: string,
+    options: DiffOptions & { readonly signal?: AbortSignal } = {},
+  ): Promise<DiffTarResult> {
+    const { parent } = this.#actives.known(id);
+    this.#actives.unmount(id);
+    const { upper } = this.#actives.paths(id);
+    using lower = this.view(parent);
+    const { hiddenPaths = [], signal } = options;
+    const kernel = this.#kernel;
+    const input = { kernel, upper, lower: lower.path, hiddenPaths };
+    removeMountPoints(input);
+    if (isSmallTree(kernel, upper)) return sumDiff(input);
+    return await this.#workers.run<"diff">(
+      { kind: "diff", upper, lower: lower.path, hiddenPaths, isSumOnly: true },
+      { signal },
+    );
+  }
+
+  async layerTar(chainId: Digest, file: string, signal?: AbortSignal): Promise<DiffTarResult> {
+    const { parent, diffId } = this.#layers.known(chainId);
+    using lower = this.view(parent);
+    const upper = this.#layers.diffPath(chainId);
+    const job = { kind: "diff", upper, lower: lower.path, hiddenPaths: [], file } as const;
+    const made = await this.#workers.run<"diff">(job, { signal });
+    checkSameLayer(chainId, diffId, made.diffId);
+    return made;
   }
 
   export(id: string, signal?: AbortSignal): ReadableStream<Uint8Array> {

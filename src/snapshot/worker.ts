@@ -9,6 +9,7 @@ import { createKernel } from "#kernel/real.ts";
 import { applyLayer } from "#snapshot/apply.ts";
 import { packDiff } from "#snapshot/diff.ts";
 import { diskError } from "#snapshot/disk-error.ts";
+import { sumDiff } from "#snapshot/seal.ts";
 import { exportTree } from "#snapshot/export.ts";
 import {
   type ApplyJob,
@@ -63,10 +64,12 @@ const apply = (job: ApplyJob): Promise<object> => {
 };
 
 const diff = (job: DiffJob): object => {
+  const { upper, lower, hiddenPaths } = job;
+  const input = { kernel: createKernel(), upper, lower, hiddenPaths };
+  if (job.isSumOnly === true) return sumDiff(input);
   const hasher = new Bun.CryptoHasher("sha256");
   const totals = { sizeBytes: 0 };
-  const { upper, lower, hiddenPaths } = job;
-  const chunks = packDiff({ kernel: createKernel(), upper, lower, hiddenPaths }, totals);
+  const chunks = packDiff(input, totals);
   const tarBytes = writeTar(job.file, chunks, (chunk) => hasher.update(chunk));
   return { diffId: sha256Digest(hasher.digest("hex")), tarBytes, sizeBytes: totals.sizeBytes };
 };

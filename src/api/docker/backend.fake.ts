@@ -109,13 +109,16 @@ export const createFakeBackend = (): FakeBackend => {
       }) satisfies DockerBackend["events"]["stream"],
     },
     images: createFakeImages(state),
+    builds: async () => {
+      throw new NaruError("not_implemented", "the fake builds nothing");
+    },
     networks: createFakeNetworks(state),
     volumes: createFakeVolumes(state),
     system: {
       driver: "overlayfs",
       version: () => ({ Version: "28.5.2" }) as never,
       facts: () => facts,
-      buildCache: () => [],
+      buildCache: async () => [],
       containerFiles: ({ id }: { id: string }) => ({
         resolvConf: `/c/${id}/resolv.conf`,
         hostname: `/c/${id}/hostname`,

@@ -2,6 +2,7 @@
  * Everything the Docker API calls. `daemon/` composes it from the rooms; what is not a room's own
  * interface is declared here as narrowly as the wire needs it.
  */
+import type { Builds } from "#build/build.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import type { Containers, Events } from "#container/containers.ts";
 import type { Images } from "#image/image.ts";
@@ -83,7 +84,7 @@ export interface SystemBackend {
   readonly driver: string;
   version(): VersionResponse;
   facts(): SystemFacts | Promise<SystemFacts>;
-  buildCache(): readonly BuildCacheRecord[];
+  buildCache(): Promise<readonly BuildCacheRecord[]>;
   containerFiles(record: ContainerRecord): ContainerFiles;
 }
 
@@ -93,6 +94,8 @@ export interface DockerBackend {
   readonly images: ImageBackend;
   readonly networks: NetworkBackend;
   readonly volumes: VolumeBackend;
+  /** Loaded when the first build asks for it. */
+  builds(): Promise<Builds>;
   readonly system: SystemBackend;
   readonly logger: Logger;
 }

@@ -31,7 +31,8 @@ export const statusOf = (error: NaruError): number => {
 export const errorBody = (message: string): string => `${JSON.stringify({ message })}\n`;
 
 /** As `errorBody` for lines within a stream that began with 200. */
-export const errorLine = (thrown: unknown): string => {
+export const errorLine = (thrown: unknown, code?: number): string => {
   const { message } = toNaruError(thrown);
-  return `${JSON.stringify({ errorDetail: { message }, error: message })}\r\n`;
+  const errorDetail = code === undefined ? { message } : { code, message };
+  return `${JSON.stringify({ errorDetail, error: message })}\r\n`;
 };

@@ -1,5 +1,6 @@
 /** The route table: every path of the Docker API that naru answers. The first match wins. */
 import { attachRoutes } from "#api/docker/container/attach.ts";
+import { buildRoutes } from "#api/docker/build/build.ts";
 import { createRoutes } from "#api/docker/container/create.ts";
 import { execRoutes } from "#api/docker/container/exec.ts";
 import { fileRoutes } from "#api/docker/container/files.ts";
@@ -36,6 +37,7 @@ export const routes: readonly Route[] = [
   ...transferRoutes,
   ...registryRoutes,
   ...imageRoutes,
+  ...buildRoutes,
   ...networkRoutes,
   ...volumeRoutes,
   ...aboutRoutes,

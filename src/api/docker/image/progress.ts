@@ -61,10 +61,10 @@ export class ProgressStream {
   }
 
   /** Before the first line the error is thrown on, to be answered with its status. */
-  async fail(error: unknown): Promise<void> {
+  async fail(error: unknown, exitCode?: number): Promise<void> {
     if (this.#out === undefined) throw error;
     if (this.#call.signal.aborted || hasCode(error, "canceled")) return;
-    await this.#out.write(errorLine(error));
+    await this.#out.write(errorLine(error, exitCode));
     this.#out.end();
   }
 }

@@ -41,7 +41,7 @@ const diskUsage = async (call: Call): Promise<void> => {
   }
   if (kinds.has("volume")) add("Volumes", JSON.stringify(await backend.volumes.usage(call.signal)));
   if (kinds.has("build-cache")) {
-    const cache = backend.system.buildCache();
+    const cache = await backend.system.buildCache();
     add("BuildCache", JSON.stringify(cache));
     if (minor < 42) add("BuilderSize", String(cache.reduce((sum, { Size }) => sum + Size, 0)));
   }

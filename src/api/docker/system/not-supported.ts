@@ -1,5 +1,5 @@
 /**
- * What naru does not do, refused by name: builds until they come, Swarm for good.
+ * What naru does not do, refused by name: Swarm for good, plugins, checkpoints.
  * A client learns from the status which of its own fallbacks to take.
  */
 import type { Call } from "#api/docker/call.ts";
@@ -34,7 +34,6 @@ const SWARM_ROUTES: readonly Route[] = [
 
 const noPlugins = (call: Call): void => call.json(200, []);
 const plugins = missing("plugins are not supported by naru");
-const build = missing("building images is not there yet: load one with 'docker load'");
 const checkpoints = missing("checkpoints are not supported by naru");
 
 export const notSupportedRoutes: readonly Route[] = [
@@ -43,9 +42,6 @@ export const notSupportedRoutes: readonly Route[] = [
   get("/plugins/{rest…}", plugins),
   post("/plugins/{rest…}", plugins),
   del("/plugins/{rest…}", plugins),
-  post("/build", build),
-  post("/build/prune", (call) => call.json(200, { CachesDeleted: null, SpaceReclaimed: 0 })),
-  post("/build/cancel", build),
   post("/session", missing("BuildKit sessions are not there yet")),
   post("/grpc", missing("BuildKit's gRPC interface is not there yet")),
   get("/containers/{id…}/checkpoints", checkpoints),

@@ -1,0 +1,138 @@
+/** POST /build as the classic builder answers it, and POST /build/prune. */
+import { BuildStepError } from "#build/build.ts";
+import { type BuildContext } from "#build/context.ts";
+import { ClassicLines, type ClassicMessage } from "#api/docker/build/classic-lines.ts";
+import { type ClassicRequest, decodeBuild } from "#api/docker/build/request.ts";
+import type { Call } from "#api/docker/call.ts";
+import { ProgressStream } from "#api/docker/image/progress.ts";
+import { post, type Route } from "#api/docker/route.ts";
+import { parseTime } from "#api/docker/time.ts";
+import { formatInstant } from "#lib/clock.ts";
+import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
+import { shortId } from "#spec/image/digest.ts";
+
+const receive = async (call: Call, request: ClassicRequest): Promise<BuildContext> => {
+  const builds = await call.backend.builds();
+  if (request.remote !== "") return await builds.fetchContext(request.remote, call.signal);
+  return await builds.receiveContext(call.exchange.body(), call.signal);
+};
+
+/** Keeps the lines of a quiet build until it fails. */
+class Output {
+  readonly #stream: ProgressStream;
+  readonly #isQuiet: boolean;
+  readonly #kept: ClassicMessage[] = [];
+
+  constructor(stream: ProgressStream, isQuiet: boolean) {
+    this.#stream = stream;
+    this.#isQuiet = isQuiet;
+  }
+
+  async write(message: ClassicMessage): Promise<void> {
+    if (!this.#isQuiet) return await this.#stream.write(message);
+    if ("stream" in message) this.#kept.push(message);
+    if (this.#kept.length > 10_000) this.#kept.shift();
+  }
+
+  async showKept(): Promise<void> {
+    for (const message of this.#kept) await this.#stream.write(message);
+  }
+}
+
+const run = async (call: Call, request: ClassicRequest, stream: ProgressStream): Promise<void> => {
+  using context = await receive(call, request);
+  const builds = await call.backend.builds();
+  const dockerfile = builds.readDockerfile(context, request.dockerfilePath);
+  const output = new Output(stream, request.isQuiet);
+  const lines = new ClassicLines({ ...request, write: (message) => output.write(message) });
+  try {
+    const { imageId, tags } = await builds.build({
+      ...request.options,
+      context,
+      dockerfile,
+      namedContexts: new Map(),
+      secrets: new Map(),
+      sshSockets: new Map(),
+      signal: call.signal,
+      onEvent: (event) => lines.take(event),
+    });
+    await lines.settled();
+    if (request.isQuiet) return await stream.write({ stream: `${imageId}\n` });
+    await stream.write({ stream: `Successfully built ${shortId(imageId)}\n` });
+    for (const tag of tags) await stream.write({ stream: `Successfully tagged ${tag}\n` });
+  } catch (error) {
+    await lines.failed(error instanceof BuildStepError ? error.step.index : undefined);
+    await output.showKept();
+    throw error;
+  }
+};
+
+/** The place in the Dockerfile goes below the message. */
+const withFrame = (thrown: unknown): unknown => {
+  const error = toNaruError(thrown);
+  const frame = error.details["frame"];
+  if (typeof frame !== "string") return thrown;
+  const { code, message, details } = error;
+  return new NaruError(code, `${message}\n\n${frame}\n`, { cause: thrown, details });
+};
+
+const build = async (call: Call): Promise<void> => {
+  const request = decodeBuild(call);
+  const stream = new ProgressStream(call);
+  try {
+    await run(call, request, stream);
+    stream.end();
+  } catch (error) {
+    if (call.signal.aborted && hasCode(error, "canceled")) return;
+    const exitCode = error instanceof BuildStepError ? error.exitCode : undefined;
+    await stream.fail(withFrame(error), exitCode);
+  }
+};
+
+const PRUNE_FILTERS = ["until", "id", "type", "unused-for", "label", "private", "shared", "inuse"];
+
+const unusedSince = (words: readonly string[]): string | undefined => {
+  const time = parseTime(words[0] ?? "", "until");
+  return time === undefined ? undefined : formatInstant(time);
+};
+
+const prune = async (call: Call): Promise<void> => {
+  const { query } = call;
+  const filters = query.filters(PRUNE_FILTERS);
+  for (const name of ["private", "shared", "inuse"]) {
+    if (!filters.has(name)) continue;
+    throw new NaruError("not_implemented", `filter "${name}" is not supported for the build cache`);
+  }
+  // `system prune` hands its filter on: nothing in the cache has a label.
+  if (filters.has("label")) return call.json(200, { CachesDeleted: null, SpaceReclaimed: 0 });
+  const keep = query.integer("keep-storage") ?? query.integer("reserved-space") ?? 0;
+  const limit = query.integer("max-used-space") ?? 0;
+  const builds = await call.backend.builds();
+  const { deleted, reclaimedBytes } = await builds.prune({
+    isAll: query.flag("all"),
+    keepBytes: keep > 0 ? keep : limit > 0 ? limit : undefined,
+    unusedSince: unusedSince([
+      ...(filters.get("until") ?? []),
+      ...(filters.get("unused-for") ?? []),
+    ]),
+    ids: filters.get("id") ?? [],
+    kinds: filters.get("type") ?? [],
+  });
+  call.json(200, {
+    CachesDeleted: deleted.length === 0 ? null : deleted,
+    SpaceReclaimed: reclaimedBytes,
+  });
+};
+
+/** The classic builder's builds have no id to be cancelled by: hanging up is enough. */
+const cancel = (call: Call): void => {
+  const id = call.query.text("id");
+  if (id === "") throw new NaruError("invalid_argument", "build ID not provided");
+  call.empty(200);
+};
+
+export const buildRoutes: readonly Route[] = [
+  post("/build", build),
+  post("/build/prune", prune, 31),
+  post("/build/cancel", cancel, 31),
+];

@@ -1,0 +1,198 @@
+/**
+ * A build told as Docker's classic builder tells it: one step after the other, though steps of other stages
+ * may run meanwhile. What they say is kept until it is their turn; a step whose kept output grows too large
+ * waits.
+ */
+import type { BuildEvent, StepInfo } from "#build/build.ts";
+import { shortId } from "#spec/image/digest.ts";
+
+export interface ClassicOptions {
+  readonly write: (message: ClassicMessage) => Promise<void>;
+  /** "Removing intermediate container" after a step, and after one that failed. */
+  readonly isRemoved: boolean;
+  readonly isForceRemoved: boolean;
+  /** Why a step is not taken from the cache, as a line of its own. */
+  readonly isExplained: boolean;
+}
+
+export type ClassicMessage =
+  | { readonly stream: string }
+  | { readonly aux: { readonly ID: string } };
+
+const KEPT_MAX_CHARS = 1024 * 1024;
+const RED = "\u001b[91m";
+const PLAIN = "\u001b[0m";
+
+/** What the classic builder runs a container for. */
+const hasContainer = ({ text }: StepInfo): boolean => !/^(FROM|COPY|ADD)\b/i.test(text);
+
+interface Waiting {
+  readonly messages: ClassicMessage[];
+  chars: number;
+  isDone: boolean;
+  /** Pending while too much is kept. */
+  readonly turn: PromiseWithResolvers<void>;
+}
+
+const idOf = (containerId: string): string => containerId.slice(0, 12);
+
+export class ClassicLines {
+  readonly #options: ClassicOptions;
+  #steps: readonly StepInfo[] = [];
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #containers = new Map<number, string>();
+  readonly #decoders = new Map<string, TextDecoder>();
+  #current = 0;
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(options: ClassicOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the event's text is written, or kept. */
+  take(event: BuildEvent): Promise<void> {
+    switch (event.kind) {
+      case "plan":
+        this.#steps = event.steps;
+        return Promise.resolve();
+      case "unused-args": {
+        const names = event.names.join(" ");
+        const text = `[Warning] One or more build-args [${names}] were not consumed\n`;
+        return this.#write([{ stream: text }]);
+      }
+      case "done":
+        return this.#done(event);
+      case "start":
+      case "run":
+      case "output":
+      case "note":
+      case "failed":
+        return this.#say(event.step, this.#messages(event));
+    }
+  }
+
+  /** Resolves when all that was taken is written; what belongs to steps that never came up is dropped. */
+  async settled(): Promise<void> {
+    await this.#tail;
+  }
+
+  /** Shows a failed step's own lines even where an earlier stage is still at work. */
+  async failed(step: number | undefined): Promise<void> {
+    const waiting = step === undefined ? undefined : this.#waiting.get(step);
+    if (waiting !== undefined && step !== this.#current) await this.#write(waiting.messages);
+    for (const { turn } of this.#waiting.values()) turn.resolve();
+    await this.#tail;
+  }
+
+  #messages(event: Extract<BuildEvent, { step: number }>): ClassicMessage[] {
+    const step = this.#steps[event.step];
+    switch (event.kind) {
+      case "start": {
+        const place = `Step ${event.step + 1}/${this.#steps.length} : ${step?.text ?? ""}`;
+        return [{ stream: place }, { stream: "\n" }];
+      }
+      case "run": {
+        const why = this.#options.isExplained
+          ? [{ stream: ` ---> Not cached: ${event.why}\n` }]
+          : [];
+        if (step === undefined || !hasContainer(step)) return why;
+        this.#containers.set(event.step, event.id);
+        return [...why, { stream: ` ---> Running in ${idOf(event.id)}\n` }];
+      }
+      case "output": {
+        const text = this.#decode(event.step, event.stream, event.bytes);
+        if (text === "") return [];
+        return [{ stream: event.stream === 2 ? `${RED}${text}${PLAIN}` : text }];
+      }
+      case "note":
+        return [{ stream: `${event.text}\n` }];
+      case "failed":
+        return this.#options.isForceRemoved ? this.#removed(event.step) : [];
+      case "done":
+        return [];
+    }
+  }
+
+  #decode(step: number, stream: number, bytes: Uint8Array): string {
+    const key = `${step}.${stream}`;
+    let decoder = this.#decoders.get(key);
+    if (decoder === undefined) {
+      decoder = new TextDecoder();
+      this.#decoders.set(key, decoder);
+    }
+    return decoder.decode(bytes, { stream: true });
+  }
+
+  #removed(step: number): ClassicMessage[] {
+    const id = this.#containers.get(step);
+    return id === undefined ? [] : [{ stream: `Removing intermediate container ${idOf(id)}\n` }];
+  }
+
+  #doneMessages({
+    step,
+    isCached,
+    imageId,
+  }: Extract<BuildEvent, { kind: "done" }>): ClassicMessage[] {
+    // ARGs before the first FROM make no image.
+    if (this.#steps[step]?.stage === undefined) return [];
+    const id = imageId === undefined ? "" : shortId(imageId);
+    return [
+      ...(isCached ? [{ stream: " ---> Using cache\n" }] : []),
+      ...(this.#options.isRemoved && !isCached ? this.#removed(step) : []),
+      { stream: ` ---> ${id}\n` },
+      // Behind the last step of each stage.
+      ...(imageId !== undefined && this.#steps[step + 1]?.stage !== this.#steps[step]?.stage
+        ? [{ aux: { ID: imageId } }]
+        : []),
+    ];
+  }
+
+  async #done(event: Extract<BuildEvent, { kind: "done" }>): Promise<void> {
+    const said = this.#say(event.step, this.#doneMessages(event));
+    this.#waitingOf(event.step).isDone = true;
+    if (event.step === this.#current) this.#advance();
+    await said;
+  }
+
+  #waitingOf(step: number): Waiting {
+    let waiting = this.#waiting.get(step);
+    if (waiting === undefined) {
+      waiting = { messages: [], chars: 0, isDone: false, turn: Promise.withResolvers() };
+      this.#waiting.set(step, waiting);
+    }
+    return waiting;
+  }
+
+  async #say(step: number, messages: ClassicMessage[]): Promise<void> {
+    if (messages.length === 0) return;
+    if (step <= this.#current) return await this.#write(messages);
+    const waiting = this.#waitingOf(step);
+    waiting.messages.push(...messages);
+    for (const message of messages) if ("stream" in message) waiting.chars += message.stream.length;
+    if (waiting.chars > KEPT_MAX_CHARS) await waiting.turn.promise;
+  }
+
+  /** On to the first step that is not done. */
+  #advance(): void {
+    for (;;) {
+      const done = this.#waiting.get(this.#current);
+      if (done?.isDone !== true) break;
+      this.#waiting.delete(this.#current);
+      this.#current += 1;
+      const next = this.#waiting.get(this.#current);
+      if (next === undefined) continue;
+      void this.#write(next.messages.splice(0));
+      next.chars = 0;
+      next.turn.resolve();
+    }
+  }
+
+  #write(messages: readonly ClassicMessage[]): Promise<void> {
+    const next = this.#tail.then(async () => {
+      for (const message of messages) await this.#options.write(message);
+    });
+    // Who waits for its own lines hears of a failure; the rest is not written any more.
+    this.#tail = next.catch(() => undefined);
+    return next;
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * Images out of Dockerfiles: the manual of this room.
+ *
+ *     text ─spec/dockerfile─► instructions ─stages.ts─► the stages that the target needs
+ *          ─stage.ts─► vertices (op/exec, op/copy, op/workdir) ─solver.ts─► layers ─export.ts─► image
+ *
+ * A *vertex* is one instruction that makes files. It is known by its key: the digest of its definition, of
+ * the layers below it, and of the content it reads (mode, owner, bytes; never times). The solver looks the
+ * key up in the cache; a hit is the chainID of layers in the snapshot store, a miss runs the op on a
+ * writable snapshot and commits it without copying. Equal vertices of builds at the same time run once.
+ * All stages that are needed start at once, and wait for each other only where one reads another.
+ *
+ * A build belongs to its caller: when `signal` aborts, its processes are killed and its files removed. What
+ * was finished until then stays in the cache. A killed daemon leaves bundles, writable snapshots and
+ * contexts: `sweep` of the next one removes them.
+ *
+ * Errors: DockerfileError (invalid_argument with line, column and code frame) for the text; BuildStepError
+ * for a step that failed; NaruError else. Secrets are in the environment or on a tmpfs of their step alone:
+ * never in a layer, a key, the history or an event.
+ */
+import type { BuildContext } from "#build/context.ts";
+import { NaruError } from "#lib/errors.ts";
+import type { Resources } from "#spec/docker/host-config.ts";
+import type { Digest } from "#spec/image/digest.ts";
+import type { Platform } from "#spec/image/platform.ts";
+
+export interface BuildRequest {
+  /** Owned by the caller, who disposes of it after the build. */
+  readonly context: BuildContext;
+  /** Text of the Dockerfile. */
+  readonly dockerfile: string;
+  /** A stage's name or number; the last stage when absent. */
+  readonly target: string | undefined;
+  /** undefined: named without a value; the client had none. */
+  readonly buildArgs: ReadonlyMap<string, string | undefined>;
+  readonly labels: Readonly<Record<string, string>>;
+  /** "repo[:tag]"; checked before any work. */
+  readonly tags: readonly string[];
+  readonly platform: Platform | undefined;
+  readonly isCacheIgnored: boolean;
+  /** Stages (names or numbers) whose steps run whatever the cache has. */
+  readonly uncachedStages: readonly string[];
+  readonly network: "default" | "none" | "host";
+  /** "name:address". */
+  readonly extraHosts: readonly string[];
+  readonly resources: Partial<Resources> & { readonly ShmSize?: number };
+  /** By name: an image ("docker-image://…") or a tree that came with the request. */
+  readonly namedContexts: ReadonlyMap<string, NamedContext>;
+  readonly secrets: ReadonlyMap<string, Uint8Array>;
+  /** Agent sockets on this host by id. */
+  readonly sshSockets: ReadonlyMap<string, string>;
+  /** Keeps the finished steps' images under no name, as clients of the classic endpoint expect. */
+  readonly keepsStepImages: boolean;
+  readonly signal: AbortSignal;
+  /** Told in the order of events; the build waits while a promise that this gave is pending. */
+  readonly onEvent: (event: BuildEvent) => void | Promise<void>;
+}
+
+export type NamedContext =
+  | { readonly kind: "image"; readonly reference: string }
+  | { readonly kind: "tree"; readonly context: BuildContext };
+
+/** One instruction, in the order of the Dockerfile. */
+export interface StepInfo {
+  readonly index: number;
+  /** As written, on one line: "RUN apt-get update". */
+  readonly text: string;
+  /** Name or number of its stage; undefined for ARGs before the first FROM. */
+  readonly stage: string | undefined;
+  /** Line in the Dockerfile, from 1. */
+  readonly line: number;
+}
+
+export type BuildEvent =
+  /** The first event: all steps that the target needs. */
+  | { readonly kind: "plan"; readonly steps: readonly StepInfo[] }
+  | { readonly kind: "start"; readonly step: number }
+  /** A process or a copy begins; `id` is that of its writable snapshot. */
+  | { readonly kind: "run"; readonly step: number; readonly id: string; readonly why: string }
+  | {
+      readonly kind: "output";
+      readonly step: number;
+      readonly stream: 1 | 2;
+      readonly bytes: Uint8Array;
+    }
+  /** A line of the engine's own about a step. */
+  | { readonly kind: "note"; readonly step: number; readonly text: string }
+  | {
+      readonly kind: "done";
+      readonly step: number;
+      readonly isCached: boolean;
+      /** The image as it is after this step; undefined for what makes none. */
+      readonly imageId: Digest | undefined;
+      readonly durationMs: number;
+    }
+  | { readonly kind: "failed"; readonly step: number; readonly message: string }
+  | { readonly kind: "unused-args"; readonly names: readonly string[] };
+
+export interface BuildResult {
+  readonly imageId: Digest;
+  /** Familiar form of the tags that point at it now. */
+  readonly tags: readonly string[];
+  /** chainID of its files; undefined for none. */
+  readonly chainId: Digest | undefined;
+}
+
+/** A record as `docker builder du` and `system df` list it. */
+export interface BuildCacheItem {
+  readonly id: string;
+  readonly parent: string;
+  readonly kind: "regular" | "exec.cachemount";
+  readonly description: string;
+  readonly isInUse: boolean;
+  readonly isShared: boolean;
+  readonly sizeBytes: number;
+  readonly createdAt: string;
+  readonly lastUsedAt: string;
+  readonly useCount: number;
+}
+
+export interface PruneOptions {
+  /** Also what images still stand on. */
+  readonly isAll: boolean;
+  /** Removes the least recently used until no more than this is left. */
+  readonly keepBytes: number | undefined;
+  /** Not used since this instant (RFC 3339). */
+  readonly unusedSince: string | undefined;
+  /** Ids; none = any. */
+  readonly ids: readonly string[];
+  /** "regular", "exec.cachemount"; none = any. */
+  readonly kinds: readonly string[];
+}
+
+export interface Builds {
+  build(request: BuildRequest): Promise<BuildResult>;
+  /** Unpacks a tar, compressed or not. The context is the caller's to dispose of. */
+  receiveContext(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<BuildContext>;
+  /** A git repository ("https://host/x.git#ref:dir") or a URL of a tar or a Dockerfile. */
+  fetchContext(remote: string, signal: AbortSignal): Promise<BuildContext>;
+  /**
+   * Text of the Dockerfile at `path`. Takes it and .dockerignore out of the context where the latter names
+   * them: clients send both all the same. Throws invalid_argument when there is none.
+   */
+  readDockerfile(context: BuildContext, path: string): string;
+  usage(): Promise<readonly BuildCacheItem[]>;
+  prune(options: PruneOptions): Promise<{ deleted: string[]; reclaimedBytes: number }>;
+  /** True while a running build stands on the layer. */
+  isLayerHeld(chainId: Digest): boolean;
+}
+
+/** A step ended in failure. `message` is in the words of Docker's classic builder. */
+export class BuildStepError extends NaruError {
+  readonly step: StepInfo;
+  /** Of the process; undefined where none ran. */
+  readonly exitCode: number | undefined;
+
+  constructor(step: StepInfo, message: string, exitCode: number | undefined, cause?: unknown) {
+    super("failed_precondition", message, {
+      details: {
+        step: step.text,
+        line: step.line,
+        ...(exitCode === undefined ? {} : { exitCode }),
+      },
+      ...(cause === undefined ? {} : { cause }),
+    });
+    this.name = "BuildStepError";
+    this.step = step;
+    this.exitCode = exitCode;
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * Build contexts: trees that COPY and ADD read from, and that belong to one build. A context that came as
+ * a tar lies in a directory of its own, with the digests of its files.
+ */
+import { closeSync, constants, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { ContextWriter } from "#build/context-writer.ts";
+import type { BuildDependencies } from "#build/dependencies.ts";
+import { runBuildWorker } from "#build/worker-client.ts";
+import { randomHex } from "#lib/clock.ts";
+import { NaruError, hasCode } from "#lib/errors.ts";
+import { TarParser } from "#lib/tar/parser.ts";
+import type { FileKernel } from "#kernel/kernel.ts";
+import { posix } from "node:path";
+import { splitPath } from "#snapshot/directory-cache.ts";
+import { IgnoreMatcher, parseDockerignore } from "#spec/dockerfile/dockerignore.ts";
+import { decompress } from "#snapshot/decompress.ts";
+
+export interface BuildContext extends Disposable {
+  /** Absolute; nobody else writes there. */
+  readonly root: string;
+  /** sha256 in hex of files by path; what is missing is read when it is needed. */
+  readonly digests: ReadonlyMap<string, string>;
+  /** "" or the reason for which a missing file may be missing. */
+  readonly hint: string;
+}
+
+/** A context up to this size is unpacked here; a child process takes longer to start. */
+const SMALL_CONTEXT_BYTES = 1024 * 1024;
+const FILE_MAX_BYTES = 8 * 1024 * 1024;
+const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY;
+
+export const makeContextDirectory = (
+  dependencies: Pick<BuildDependencies, "paths">,
+): { root: string } & Disposable => {
+  const directory = `${dependencies.paths.work}/context-${randomHex(8)}`;
+  const root = `${directory}/tree`;
+  mkdirSync(root, { recursive: true, mode: 0o700 });
+  const dispose = (): void => rmSync(directory, { recursive: true, force: true });
+  return { root, [Symbol.dispose]: dispose };
+};
+
+/** Reads until the source ends or is known to be large. */
+const readHead = async (
+  source: AsyncIterator<Uint8Array>,
+): Promise<{ chunks: Uint8Array[]; isWhole: boolean }> => {
+  const chunks: Uint8Array[] = [];
+  for (let size = 0; size <= SMALL_CONTEXT_BYTES;) {
+    const next = await source.next();
+    if (next.done === true) return { chunks, isWhole: true };
+    // The reader may use its buffer again.
+    chunks.push(Uint8Array.from(next.value));
+    size += next.value.length;
+  }
+  return { chunks, isWhole: false };
+};
+
+async function* chained(
+  head: readonly Uint8Array[],
+  rest: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array, void> {
+  yield* head;
+  for (let next = await rest.next(); next.done !== true; next = await rest.next()) {
+    yield next.value;
+  }
+}
+
+async function* each(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void> {
+  yield* chunks;
+}
+
+/** Unpacks a tar, compressed or not, and returns the digests of its files. */
+export const unpackContext = async (
+  kernel: FileKernel,
+  root: string,
+  source: AsyncIterable<Uint8Array>,
+): Promise<ReadonlyMap<string, string>> => {
+  const rootFd = openSync(root, DIRECTORY);
+  try {
+    using writer = new ContextWriter(kernel, rootFd);
+    const parser = new TarParser(writer);
+    for await (const chunk of decompress(source)) parser.push(chunk);
+    parser.end();
+    writer.finish();
+    return writer.digests;
+  } finally {
+    closeSync(rootFd);
+  }
+};
+
+/** See `Builds.receiveContext`. */
+export const receiveContext = async (
+  dependencies: BuildDependencies,
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<BuildContext> => {
+  using undo = new DisposableStack();
+  const { root, [Symbol.dispose]: dispose } = undo.use(makeContextDirectory(dependencies));
+  const iterator = source[Symbol.asyncIterator]();
+  const { chunks, isWhole } = await readHead(iterator);
+  signal.throwIfAborted();
+  const digests = isWhole
+    ? await unpackContext(dependencies.kernel, root, each(chunks))
+    : await runBuildWorker(
+        dependencies.workerCommand,
+        { verb: "receive", root },
+        { stdin: chained(chunks, iterator), signal },
+      ).then(({ digests: pairs }) => new Map(pairs));
+  undo.move();
+  return { root, digests, hint: "", [Symbol.dispose]: dispose };
+};
+
+/** A small file of a tree, symlinks resolved inside; undefined when it is not there. */
+export const readTreeFile = (
+  kernel: FileKernel,
+  root: string,
+  path: string,
+): string | undefined => {
+  let fd: number;
+  try {
+    fd = kernel.openInRoot(root, path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (hasCode(error, "not_found")) return undefined;
+    throw error;
+  }
+  try {
+    const text = readFileSync(fd);
+    if (text.length > FILE_MAX_BYTES) {
+      throw new NaruError("resource_exhausted", `"${path}" is larger than ${FILE_MAX_BYTES} bytes`);
+    }
+    return text.toString("utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EISDIR") {
+      throw new NaruError("invalid_argument", `"${path}" is a directory, not a file`, {
+        cause: error,
+      });
+    }
+    throw error;
+  } finally {
+    kernel.close(fd);
+  }
+};
+
+const removeFile = (kernel: FileKernel, root: string, path: string): void => {
+  const [parent, name] = splitPath(path);
+  const fd = kernel.openInRoot(root, parent === "" ? "." : parent, DIRECTORY);
+  try {
+    kernel.unlinkAt(fd, name, false);
+  } finally {
+    kernel.close(fd);
+  }
+};
+
+/** Names a Dockerfile goes by when none is given. */
+const alternatives = (path: string): readonly string[] =>
+  path === "Dockerfile" ? [path, "dockerfile"] : [path];
+
+/** See `Builds.readDockerfile`. */
+export const readDockerfile = (
+  kernel: FileKernel,
+  { root }: Pick<BuildContext, "root">,
+  given: string,
+): string => {
+  const clean = posix.normalize(`/${given}`).slice(1);
+  for (const path of alternatives(clean)) {
+    const text = readTreeFile(kernel, root, path);
+    if (text === undefined) continue;
+    if (text.trim() === "") {
+      throw new NaruError("invalid_argument", `the Dockerfile (${given}) cannot be empty`);
+    }
+    const ignore = readTreeFile(kernel, root, ".dockerignore");
+    const matcher = ignore === undefined ? undefined : new IgnoreMatcher(parseDockerignore(ignore));
+    for (const name of [".dockerignore", path]) {
+      if (matcher?.isIgnored(name) === true) removeFile(kernel, root, name);
+    }
+    return text;
+  }
+  throw new NaruError("invalid_argument", `Cannot locate specified Dockerfile: ${given}`);
+};

@@ -1,0 +1,76 @@
+/** The last step: a stage's state becomes an image with its names. */
+import type { BuildRequest, BuildResult } from "#build/build.ts";
+import type { BuildDependencies } from "#build/dependencies.ts";
+import { type StageState, type StepImage, chainOf } from "#build/state.ts";
+import { NaruError } from "#lib/errors.ts";
+import type { StoredImage } from "#image/image.ts";
+import type { Digest } from "#spec/image/digest.ts";
+import { familiarString, parseReference, withDefaultTag } from "#spec/image/reference.ts";
+
+/** "repo" → "repo:latest". Throws invalid_argument before any work is done. */
+export const checkTag = (text: string): string => {
+  const reference = parseReference(text);
+  if (reference.digest !== undefined) {
+    throw new NaruError(
+      "invalid_argument",
+      `invalid tag "${text}": refusing to create a tag with a digest reference`,
+    );
+  }
+  return familiarString(withDefaultTag(reference));
+};
+
+const storedLayers = (
+  { snapshots }: BuildDependencies,
+  diffIds: readonly Digest[],
+): StoredImage["layers"] => {
+  const chain = chainOf(diffIds);
+  return diffIds.map((diffId, index) => {
+    const chainId = chain[index];
+    const layer = chainId === undefined ? undefined : snapshots.layer(chainId);
+    return { diffId, sizeBytes: layer?.sizeBytes ?? 0, blobs: [] };
+  });
+};
+
+const register = (
+  dependencies: BuildDependencies,
+  { text, parent, diffIds }: StepImage,
+  references: readonly string[],
+): void => {
+  const layers = storedLayers(dependencies, diffIds);
+  dependencies.images.register(
+    { configText: text, layers, ...(parent === undefined ? {} : { parent }) },
+    references,
+  );
+};
+
+/** Images of the finished steps, without a name. */
+export const registerSteps = (dependencies: BuildDependencies, state: StageState): void => {
+  for (const step of state.steps) register(dependencies, step, []);
+};
+
+/** Layers are on the disk when this resolves. */
+export const exportImage = async (
+  dependencies: BuildDependencies,
+  request: BuildRequest,
+  state: StageState,
+): Promise<BuildResult> => {
+  const { image } = state;
+  if (image === undefined) {
+    throw new NaruError("invalid_argument", "No image was generated. Is your Dockerfile empty?");
+  }
+  const tags = request.tags.map(checkTag);
+  const last = state.steps.at(-1);
+  if (last === undefined) {
+    // Nothing but a FROM: the base itself gets the names.
+    const record = dependencies.images.get(image.id);
+    const { diff_ids: diffIds } = record.config.rootfs;
+    register(dependencies, { ...image, parent: record.parent, diffIds }, tags);
+  } else {
+    if (request.keepsStepImages) {
+      for (const step of state.steps.slice(0, -1)) register(dependencies, step, []);
+    }
+    const parent = request.keepsStepImages ? last.parent : undefined;
+    register(dependencies, { ...last, parent }, tags);
+  }
+  return { imageId: image.id, tags, chainId: state.chainId };
+};

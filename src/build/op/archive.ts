@@ -1,0 +1,42 @@
+/** Which files ADD unpacks: tars, compressed or not, whatever they are called. */
+import { constants } from "node:fs";
+import type { FileKernel } from "#kernel/kernel.ts";
+import { decompress } from "#snapshot/decompress.ts";
+
+const BLOCK_BYTES = 512;
+const SUM_START = 148;
+const SUM_END = 156;
+
+/** A header block's own sum (POSIX.1, pax): true for no text, picture or program that is no tar. */
+const isTarHeader = (block: Uint8Array): boolean => {
+  if (block.length < BLOCK_BYTES || block[0] === 0) return false;
+  const field = Buffer.from(block.subarray(SUM_START, SUM_END)).toString("latin1");
+  const digits = /^[ 0]*([0-7]+)[ \0]*$/.exec(field)?.[1];
+  if (digits === undefined) return false;
+  let sum = 0;
+  for (const [index, byte] of block.entries()) {
+    sum += index >= SUM_START && index < SUM_END ? 0x20 : byte;
+  }
+  return sum === Number.parseInt(digits, 8);
+};
+
+/** Reads no more than the beginning. */
+export const isArchiveFile = async (
+  kernel: FileKernel,
+  root: string,
+  path: string,
+): Promise<boolean> => {
+  const fd = kernel.openInRoot(root, path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    let head = Buffer.alloc(0);
+    for await (const chunk of decompress(Bun.file(kernel.fdPath(fd)).stream())) {
+      head = Buffer.concat([head, chunk.subarray(0, BLOCK_BYTES)]);
+      if (head.length >= BLOCK_BYTES) break;
+    }
+    return isTarHeader(head.subarray(0, BLOCK_BYTES));
+  } catch {
+    return false; // Damaged or of another kind: copied as it is.
+  } finally {
+    kernel.close(fd);
+  }
+};

@@ -1,0 +1,341 @@
+/**
+ * Copies files of one tree into another. The target is a mounted, writable root; its paths are resolved by
+ * the kernel inside it, and what is made is made relative to a descriptor. Synchronous in steps: it runs in
+ * the daemon for few files, in a child process for many.
+ */
+import { closeSync, constants, copyFileSync, fchmodSync, fchownSync, openSync } from "node:fs";
+import { NaruError } from "#lib/errors.ts";
+import type { FileKernel, FileStat } from "#kernel/kernel.ts";
+import { applyMode } from "#build/op/mode.ts";
+import { errnoOf, splitPath } from "#snapshot/directory-cache.ts";
+import { decompress } from "#snapshot/decompress.ts";
+import { TarParser } from "#lib/tar/parser.ts";
+import { removeTreeAt } from "#snapshot/remove-tree.ts";
+import { DIRECTORY_FLAGS, statOrGone, walkTree } from "#snapshot/tree-walk.ts";
+import { TreeWriter } from "#snapshot/tree-writer.ts";
+import {
+  OVERLAY_XATTR_PREFIX,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  isDirectory,
+} from "#snapshot/whiteout.ts";
+
+export interface CopyItem {
+  /** Host path of the tree to read from. */
+  readonly root: string;
+  /** Relative to it, symlinks resolved; "" is the tree itself. */
+  readonly path: string;
+  /** Relative to the target's root. A directory's content goes into it, a file becomes it. */
+  readonly target: string;
+  /** The file is an archive whose content goes into `target`. */
+  readonly isUnpacked: boolean;
+  /** Paths below a directory that are left out. */
+  readonly ignored: readonly string[];
+}
+
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface CopyPlan {
+  readonly targetRoot: string;
+  readonly items: readonly CopyItem[];
+  /** Of all that is written; each file's own when absent. */
+  readonly owner?: Owner;
+  /** Octal or symbolic, as --chmod says it. */
+  readonly chmod?: string;
+  /** Seconds since the epoch, for all that is written. */
+  readonly mtimeSeconds?: number;
+}
+
+const refuse = (message: string, cause?: unknown): never => {
+  throw new NaruError("failed_precondition", message, cause === undefined ? {} : { cause });
+};
+
+class TreeCopier {
+  readonly #kernel: FileKernel;
+  readonly #plan: CopyPlan;
+  readonly #targetFd: number;
+  /** First copy of an inode with several names. */
+  #links = new Map<string, readonly [parent: string, name: string]>();
+
+  constructor(kernel: FileKernel, plan: CopyPlan, targetFd: number) {
+    this.#kernel = kernel;
+    this.#plan = plan;
+    this.#targetFd = targetFd;
+  }
+
+  async run(item: CopyItem): Promise<void> {
+    this.#links = new Map();
+    const sourceFd = this.#kernel.openInRoot(item.root, ".", DIRECTORY_FLAGS);
+    try {
+      const [parent, name] = splitPath(item.path);
+      const parentFd = this.#kernel.openInRoot(sourceFd, parent || ".", DIRECTORY_FLAGS);
+      try {
+        const stat = item.path === "" ? undefined : this.#kernel.statAt(parentFd, name);
+        if (item.isUnpacked) await this.#unpack(item, parentFd, name);
+        else if (stat === undefined || isDirectory(stat)) this.#directory(item, sourceFd, stat);
+        else this.#single(item.target, parentFd, name, stat);
+      } finally {
+        this.#kernel.close(parentFd);
+      }
+    } finally {
+      this.#kernel.close(sourceFd);
+    }
+  }
+
+  async #unpack(item: CopyItem, parentFd: number, name: string): Promise<void> {
+    this.#kernel.close(this.#makeDirectory(item.target));
+    const { owner } = this.#plan;
+    using writer = new TreeWriter({
+      kernel: this.#kernel,
+      rootFd: this.#targetFd,
+      isLayer: false,
+      base: item.target,
+      ...(owner === undefined ? {} : { owner }),
+    });
+    const parser = new TarParser(writer);
+    const fd = this.#kernel.openAt(parentFd, name, constants.O_RDONLY);
+    try {
+      const source = Bun.file(this.#kernel.fdPath(fd)).stream();
+      for await (const chunk of decompress(source)) parser.push(chunk);
+    } finally {
+      this.#kernel.close(fd);
+    }
+    parser.end();
+    writer.finish();
+  }
+
+  #single(target: string, parentFd: number, name: string, stat: FileStat): void {
+    const [directory, base] = splitPath(target);
+    const fd = this.#makeDirectory(directory);
+    try {
+      this.#node(parentFd, name, stat, fd, base, target);
+    } finally {
+      this.#kernel.close(fd);
+    }
+  }
+
+  /** The content of a directory; `stat` undefined for a whole tree, whose own mode says nothing. */
+  #directory(item: CopyItem, sourceFd: number, stat: FileStat | undefined): void {
+    const isNew = !this.#isThere(item.target);
+    this.#kernel.close(this.#makeDirectory(item.target));
+    const fd = this.#kernel.openInRoot(sourceFd, item.path || ".", DIRECTORY_FLAGS);
+    const ignored = new Set(item.ignored);
+    const late: [string, FileStat][] = [];
+    try {
+      for (const node of walkTree(this.#kernel, fd)) {
+        if (ignored.has(node.path)) continue;
+        const target = item.target === "" ? node.path : `${item.target}/${node.path}`;
+        if (isDirectory(node.stat)) {
+          this.#kernel.close(this.#makeDirectory(target, node.stat));
+          this.#copyXattrs(node.directoryFd, node.name, ...this.#place(target));
+          late.push([target, node.stat]);
+          continue;
+        }
+        const [directory, base] = splitPath(target);
+        const targetFd = this.#makeDirectory(directory);
+        try {
+          this.#node(node.directoryFd, node.name, node.stat, targetFd, base, target);
+        } finally {
+          this.#kernel.close(targetFd);
+        }
+      }
+    } finally {
+      this.#kernel.close(fd);
+    }
+    if (stat !== undefined && isNew) late.push([item.target, stat]);
+    for (const [path, of] of late.toReversed()) this.#finishDirectory(path, of);
+  }
+
+  #finishDirectory(path: string, stat: FileStat): void {
+    if (path === "") return;
+    const [directory, base] = splitPath(path);
+    const fd = this.#kernel.openInRoot(this.#targetFd, directory || ".", DIRECTORY_FLAGS);
+    try {
+      // A symlink to a directory stands for it and keeps what it points to as it is.
+      if (!isDirectory(this.#kernel.statAt(fd, base))) return;
+      this.#own(fd, base, stat);
+      this.#kernel.setTimesAt(fd, base, this.#time(stat), this.#time(stat));
+    } finally {
+      this.#kernel.close(fd);
+    }
+  }
+
+  #time(stat: FileStat): FileStat["mtime"] {
+    const { mtimeSeconds } = this.#plan;
+    return mtimeSeconds === undefined ? stat.mtime : { seconds: mtimeSeconds, nanoseconds: 0 };
+  }
+
+  #place(target: string): readonly [parent: string, name: string] {
+    return splitPath(target);
+  }
+
+  #isThere(path: string): boolean {
+    if (path === "") return true;
+    try {
+      this.#kernel.close(this.#kernel.openInRoot(this.#targetFd, path, DIRECTORY_FLAGS));
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return false;
+      if (errnoOf(error) !== "ENOTDIR") throw error;
+      return refuse(`cannot copy to non-directory: /${path}`, error);
+    }
+  }
+
+  /** The directory's descriptor; missing ones are made. */
+  #makeDirectory(path: string, stat?: FileStat): number {
+    const open = (part: string): number =>
+      this.#kernel.openInRoot(this.#targetFd, part === "" ? "." : part, DIRECTORY_FLAGS);
+    try {
+      return open(path);
+    } catch (error) {
+      if (errnoOf(error) === "ENOTDIR") {
+        return refuse(`cannot copy to non-directory: /${path}`, error);
+      }
+      if (errnoOf(error) !== "ENOENT") throw error;
+    }
+    const [parent, name] = splitPath(path);
+    const parentFd = this.#makeDirectory(parent);
+    try {
+      this.#kernel.mkdirAt(parentFd, name, 0o755);
+      const { uid, gid } = this.#plan.owner ?? stat ?? { uid: 0, gid: 0 };
+      this.#kernel.chownAt(parentFd, name, uid, gid);
+      this.#kernel.chmodAt(parentFd, name, 0o755);
+      const { mtimeSeconds } = this.#plan;
+      if (mtimeSeconds !== undefined) {
+        const time = { seconds: mtimeSeconds, nanoseconds: 0 };
+        this.#kernel.setTimesAt(parentFd, name, time, time);
+      }
+    } catch (error) {
+      if (errnoOf(error) === "EEXIST") return refuse(`cannot copy to non-directory: /${path}`);
+      throw error;
+    } finally {
+      this.#kernel.close(parentFd);
+    }
+    return open(path);
+  }
+
+  #clear(fd: number, name: string, path: string): void {
+    const old = statOrGone(this.#kernel, fd, name);
+    if (old === undefined) return;
+    if (isDirectory(old)) refuse(`cannot copy to directory: /${path}`);
+    removeTreeAt(this.#kernel, fd, name);
+  }
+
+  /** Everything that is no directory. Sockets cannot be copied. */
+  #node(
+    fromFd: number,
+    fromName: string,
+    stat: FileStat,
+    toFd: number,
+    name: string,
+    path: string,
+  ): void {
+    const key = `${stat.dev}:${stat.ino}`;
+    const first = stat.nlink > 1 ? this.#links.get(key) : undefined;
+    this.#clear(toFd, name, path);
+    if (first !== undefined) {
+      const [parent, linked] = first;
+      const linkFd = this.#kernel.openInRoot(this.#targetFd, parent || ".", DIRECTORY_FLAGS);
+      try {
+        this.#kernel.linkAt(linkFd, linked, toFd, name);
+      } finally {
+        this.#kernel.close(linkFd);
+      }
+      return;
+    }
+    switch (stat.mode & S_IFMT) {
+      case S_IFREG:
+        this.#file(fromFd, fromName, stat, toFd, name);
+        break;
+      case S_IFLNK: {
+        this.#kernel.symlinkAt(this.#kernel.readlinkAt(fromFd, fromName), toFd, name);
+        const { uid, gid } = this.#plan.owner ?? stat;
+        this.#kernel.chownAt(toFd, name, uid, gid);
+        break;
+      }
+      case S_IFCHR:
+      case S_IFBLK:
+      case S_IFIFO:
+        this.#kernel.mknodAt(toFd, name, stat.mode, stat.rdevMajor, stat.rdevMinor);
+        this.#own(toFd, name, stat);
+        break;
+      default:
+        return;
+    }
+    this.#kernel.setTimesAt(toFd, name, this.#time(stat), this.#time(stat));
+    if (stat.nlink > 1) this.#links.set(key, splitPath(path));
+  }
+
+  #file(fromFd: number, fromName: string, stat: FileStat, toFd: number, name: string): void {
+    const target = `${this.#kernel.fdPath(toFd)}/${name}`;
+    if (stat.size === 0) {
+      closeSync(openSync(target, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600));
+    } else {
+      copyFileSync(`${this.#kernel.fdPath(fromFd)}/${fromName}`, target, constants.COPYFILE_EXCL);
+    }
+    const fd = openSync(target, constants.O_WRONLY | constants.O_NOFOLLOW);
+    try {
+      const { uid, gid } = this.#plan.owner ?? stat;
+      fchownSync(fd, uid, gid);
+      fchmodSync(fd, this.#modeOf(stat));
+    } finally {
+      closeSync(fd);
+    }
+    this.#copyXattrs(fromFd, fromName, undefined, name, toFd);
+  }
+
+  #modeOf(stat: FileStat): number {
+    const { chmod } = this.#plan;
+    const mode = stat.mode & 0o7777;
+    return chmod === undefined ? mode : applyMode(chmod, mode, isDirectory(stat));
+  }
+
+  #own(fd: number, name: string, stat: FileStat): void {
+    const { uid, gid } = this.#plan.owner ?? stat;
+    this.#kernel.chownAt(fd, name, uid, gid);
+    this.#kernel.chmodAt(fd, name, this.#modeOf(stat));
+  }
+
+  #copyXattrs(
+    fromFd: number,
+    fromName: string,
+    parent: string | undefined,
+    name: string,
+    openFd?: number,
+  ): void {
+    const from = `${this.#kernel.fdPath(fromFd)}/${fromName}`;
+    const names = this.#kernel
+      .listXattrs(from)
+      .filter((key) => key.startsWith("user.") || key === "security.capability")
+      .filter((key) => !key.startsWith(OVERLAY_XATTR_PREFIX));
+    if (names.length === 0) return;
+    const fd = openFd ?? this.#kernel.openInRoot(this.#targetFd, parent || ".", DIRECTORY_FLAGS);
+    try {
+      for (const key of names) {
+        const value = this.#kernel.getXattr(from, key);
+        if (value === undefined) continue;
+        this.#kernel.setXattr(`${this.#kernel.fdPath(fd)}/${name}`, key, value);
+      }
+    } finally {
+      if (openFd === undefined) this.#kernel.close(fd);
+    }
+  }
+}
+
+/** What was written before an error stays: the target is thrown away then. */
+export const runCopyPlan = async (kernel: FileKernel, plan: CopyPlan): Promise<void> => {
+  const targetFd = kernel.openInRoot(plan.targetRoot, ".", DIRECTORY_FLAGS);
+  try {
+    const copier = new TreeCopier(kernel, plan, targetFd);
+    for (const item of plan.items) await copier.run(item);
+  } finally {
+    kernel.close(targetFd);
+  }
+};

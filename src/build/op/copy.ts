@@ -1,0 +1,275 @@
+/** COPY and ADD as a vertex: which files, their digest, and how they get into the layer. */
+import { posix } from "node:path";
+import { rmSync, writeFileSync } from "node:fs";
+import type { BuildDependencies } from "#build/dependencies.ts";
+import { isArchiveFile } from "#build/op/archive.ts";
+import { type CopyItem, type CopyPlan, runCopyPlan } from "#build/op/copy-tree.ts";
+import { checkMode } from "#build/op/mode.ts";
+import { onSnapshot } from "#build/op/on-snapshot.ts";
+import { type FoundSource, findSources } from "#build/op/sources.ts";
+import type { InputDigest } from "#build/op/tree-digest.ts";
+import type { RunContext, Vertex } from "#build/solver.ts";
+import { type SourceTree, inputDigestOf } from "#build/trees.ts";
+import { runBuildWorker } from "#build/worker-client.ts";
+import { NaruError, hasCode } from "#lib/errors.ts";
+import type { FileKernel } from "#kernel/kernel.ts";
+import { DIRECTORY_FLAGS, walkTree } from "#snapshot/tree-walk.ts";
+import { IgnoreMatcher } from "#spec/dockerfile/dockerignore.ts";
+import type { Digest } from "#spec/image/digest.ts";
+
+/** A tree and what of it is copied; variables are expanded already. */
+export interface CopyFrom {
+  readonly tree: SourceTree;
+  /** Paths and patterns. */
+  readonly sources: readonly string[];
+  /** Archives among the files are unpacked. */
+  readonly isUnpacked: boolean;
+}
+
+export interface CopyRequest {
+  readonly keyword: "COPY" | "ADD";
+  readonly from: readonly CopyFrom[];
+  /** As written, variables expanded. */
+  readonly destination: string;
+  readonly workingDir: string;
+  readonly chown: string | undefined;
+  readonly chmod: string | undefined;
+  readonly excludes: readonly string[];
+  readonly isParents: boolean;
+  readonly isLink: boolean;
+  readonly parent: Digest | undefined;
+}
+
+interface Selection {
+  readonly from: CopyFrom;
+  readonly found: readonly FoundSource[];
+  readonly input: InputDigest;
+}
+
+/** Few files are copied on the daemon's thread; a child process takes longer to start. */
+const SMALL_FILES = 200;
+const SMALL_BYTES = 8 * 1024 * 1024;
+
+const missing =
+  ({ keyword }: CopyRequest, { tree }: CopyFrom) =>
+  (path: string): NaruError => {
+    const where =
+      tree.layers === undefined
+        ? "file not found in build context or excluded by .dockerignore: "
+        : "";
+    return new NaruError(
+      "not_found",
+      `${keyword} failed: ${where}stat ${path}: file does not exist`,
+    );
+  };
+
+/** A file that is named itself is left out by its own name. */
+const ignoredTest = (excludes: readonly string[]): ((path: string) => boolean) => {
+  if (excludes.length === 0) return () => false;
+  const matcher = new IgnoreMatcher(excludes);
+  return (path) => matcher.isIgnored(path);
+};
+
+const select = async (
+  dependencies: BuildDependencies,
+  request: CopyRequest,
+  signal: AbortSignal,
+): Promise<Selection[]> => {
+  const isIgnored = ignoredTest(request.excludes);
+  const selections: Selection[] = [];
+  for (const from of request.from) {
+    const found = from.sources
+      .flatMap((source) =>
+        findSources(dependencies.kernel, from.tree.root, source, missing(request, from)),
+      )
+      .filter((source) => source.isDirectory || !isIgnored(posix.basename(source.namedPath)));
+    const { excludes } = request;
+    const input = await inputDigestOf(dependencies, from.tree, found, excludes, isIgnored, signal);
+    selections.push({ from, found, input });
+  }
+  if (selections.every(({ found }) => found.length === 0) && request.excludes.length === 0) {
+    throw new NaruError(
+      "invalid_argument",
+      `${request.keyword} failed: no source files were specified`,
+    );
+  }
+  return selections;
+};
+
+const isDirectoryIn = (kernel: FileKernel, root: string, path: string): boolean => {
+  try {
+    kernel.close(kernel.openInRoot(root, path === "" ? "." : path, DIRECTORY_FLAGS));
+    return true;
+  } catch (error) {
+    if (hasCode(error, "not_found")) return false;
+    if (error instanceof NaruError && error.details["errno"] === "ENOTDIR") return false;
+    throw error;
+  }
+};
+
+const namesDirectory = (destination: string): boolean => /(^|\/)\.{0,2}$/.test(destination);
+
+/** What stays of a source's path with --parents: all of it, or what follows "/./". */
+const parentsPath = (source: FoundSource, pivots: readonly string[]): string => {
+  const pivot = pivots.find((text) => source.namedPath.startsWith(`${text}/`));
+  return pivot === undefined ? source.namedPath : source.namedPath.slice(pivot.length + 1);
+};
+
+const pivotsOf = (sources: readonly string[]): string[] =>
+  sources.flatMap((source) => {
+    const at = source.indexOf("/./");
+    return at < 0 ? [] : [posix.normalize(`/${source.slice(0, at)}`).slice(1)];
+  });
+
+/** Paths below a directory that are left out. */
+const ignoredBelow = (
+  kernel: FileKernel,
+  root: string,
+  path: string,
+  excludes: readonly string[],
+): string[] => {
+  if (excludes.length === 0) return [];
+  const isIgnored = ignoredTest(excludes);
+  const fd = kernel.openInRoot(root, path || ".", DIRECTORY_FLAGS);
+  try {
+    return [...walkTree(kernel, fd)].map((node) => node.path).filter(isIgnored);
+  } finally {
+    kernel.close(fd);
+  }
+};
+
+const planItems = async (
+  kernel: FileKernel,
+  request: CopyRequest,
+  selections: readonly Selection[],
+  rootfs: string,
+): Promise<CopyItem[]> => {
+  const target = posix.resolve("/", request.workingDir, request.destination).slice(1);
+  const count = selections.reduce((sum, { found }) => sum + found.length, 0);
+  const isDirectory = namesDirectory(request.destination);
+  if (count > 1 && !isDirectory && !request.isParents) {
+    throw new NaruError(
+      "invalid_argument",
+      `When using ${request.keyword} with more than one source file, the destination must be a directory and end with a /`,
+    );
+  }
+  const goesInside = isDirectory || isDirectoryIn(kernel, rootfs, target);
+  const inside = (name: string): string => (target === "" ? name : `${target}/${name}`);
+  const items = selections.flatMap(({ from, found }) =>
+    found.map(async (source): Promise<CopyItem> => {
+      const { root } = from.tree;
+      const isUnpacked =
+        from.isUnpacked && !source.isDirectory && (await isArchiveFile(kernel, root, source.path));
+      const base = { root, path: source.path, isUnpacked };
+      if (request.isParents) {
+        const kept = parentsPath(source, pivotsOf(from.sources));
+        const ignored = source.isDirectory
+          ? ignoredBelow(kernel, root, source.path, request.excludes)
+          : [];
+        return { ...base, target: inside(kept), ignored };
+      }
+      if (source.isDirectory) {
+        const ignored = ignoredBelow(kernel, root, source.path, request.excludes);
+        return { ...base, target, ignored };
+      }
+      const isFileOnly = !isUnpacked && !goesInside;
+      const name = posix.basename(source.namedPath);
+      return { ...base, target: isUnpacked || isFileOnly ? target : inside(name), ignored: [] };
+    }),
+  );
+  return await Promise.all(items);
+};
+
+const runPlan = async (
+  dependencies: BuildDependencies,
+  plan: CopyPlan,
+  inputs: readonly InputDigest[],
+  { id, signal }: RunContext,
+): Promise<void> => {
+  const files = inputs.reduce((sum, input) => sum + input.files.size, 0);
+  const bytes = inputs.reduce((sum, input) => sum + input.sizeBytes, 0);
+  if (files <= SMALL_FILES && bytes <= SMALL_BYTES && plan.items.every((i) => !i.isUnpacked)) {
+    return await runCopyPlan(dependencies.kernel, plan);
+  }
+  const planFile = `${dependencies.paths.work}/copy-${id}.json`;
+  writeFileSync(planFile, JSON.stringify(plan), { mode: 0o600 });
+  try {
+    await runBuildWorker(dependencies.workerCommand, { verb: "copy", planFile }, { signal });
+  } finally {
+    rmSync(planFile, { force: true });
+  }
+};
+
+/** "file:…", "dir:…" or "multi:…", as Docker's history names what was copied. */
+const contentName = (selections: readonly Selection[]): string => {
+  const found = selections.flatMap((selection) => selection.found);
+  const digests = selections.map(({ input }) => input.digest);
+  const hasher = new Bun.CryptoHasher("sha256").update(digests.join());
+  const digest = digests.length === 1 ? (digests[0] ?? "") : hasher.digest("hex");
+  const [first] = found;
+  if (found.length !== 1 || first === undefined) return `multi:${digest}`;
+  return `${first.isDirectory ? "dir" : "file"}:${digest}`;
+};
+
+export interface CopyVertex extends Vertex {
+  /** "file:… in /dest ". */
+  readonly content: string;
+}
+
+/** Reads and sums up the sources at once; throws not_found for those that are not there. */
+export const copyVertex = async (
+  dependencies: BuildDependencies,
+  request: CopyRequest,
+  signal: AbortSignal,
+): Promise<CopyVertex> => {
+  const { keyword, chown, chmod, parent } = request;
+  if (chmod !== undefined) checkMode(chmod);
+  const selections = await select(dependencies, request, signal);
+  const destination = posix.resolve("/", request.workingDir, request.destination);
+  const shown = namesDirectory(request.destination)
+    ? `${destination}/`.replace("//", "/")
+    : destination;
+  const content = `${contentName(selections)} in ${shown} `;
+  const inputs = Object.fromEntries(
+    selections.map(({ from, input }, index) => [
+      selections.length === 1 ? from.tree.name : `${from.tree.name} (${index + 1})`,
+      input,
+    ]),
+  );
+  const run = (context: RunContext): Promise<Digest | undefined> =>
+    onSnapshot(dependencies, context, parent, async (rootfs) => {
+      const owner = chown === undefined ? undefined : dependencies.configs.userOf(rootfs, chown);
+      const isFromContext = request.from.every(({ tree }) => tree.layers === undefined);
+      const plan: CopyPlan = {
+        targetRoot: rootfs,
+        items: await planItems(dependencies.kernel, request, selections, rootfs),
+        ...(owner === undefined && !isFromContext
+          ? {}
+          : { owner: { uid: owner?.uid ?? 0, gid: owner?.gid ?? 0 } }),
+        ...(chmod === undefined ? {} : { chmod }),
+      };
+      await runPlan(
+        dependencies,
+        plan,
+        selections.map((one) => one.input),
+        context,
+      );
+      return [];
+    });
+  return {
+    description: `${keyword} ${content}`,
+    definition: {
+      op: "copy",
+      destination: shown,
+      chown: chown ?? null,
+      chmod: chmod ?? null,
+      parents: request.isParents,
+      unpack: request.from.map((from) => from.isUnpacked),
+      excludes: request.excludes,
+    },
+    parent,
+    inputs,
+    run,
+    content,
+  };
+};

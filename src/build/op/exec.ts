@@ -1,0 +1,177 @@
+/** RUN as a vertex: a process on a writable snapshot, held as a container would be. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import type { BuildDependencies } from "#build/dependencies.ts";
+import { onSnapshot } from "#build/op/on-snapshot.ts";
+import { type MountSources, type StepMount, prepareMounts } from "#build/op/run-mounts.ts";
+import type { InputDigest } from "#build/op/tree-digest.ts";
+import type { RunContext, Vertex } from "#build/solver.ts";
+import { NaruError } from "#lib/errors.ts";
+import {
+  RESOLV_CONF_PATHS,
+  chooseResolvConf,
+  renderHostname,
+  renderHosts,
+  renderResolvConf,
+} from "#network/files.ts";
+import type { Sandbox } from "#network/network.ts";
+import type { HostConfig } from "#spec/docker/host-config.ts";
+import type { RunNetwork } from "#spec/dockerfile/dockerfile.ts";
+import type { Digest } from "#spec/image/digest.ts";
+
+export interface ExecRequest {
+  readonly args: readonly string[];
+  /** Part of the key. */
+  readonly env: readonly string[];
+  /** Of the builder's surroundings: no part of the key. */
+  readonly ambientEnv: readonly string[];
+  readonly workingDir: string;
+  readonly user: string;
+  readonly network: RunNetwork;
+  readonly extraHosts: readonly string[];
+  readonly hostConfig: Partial<HostConfig>;
+  readonly mounts: readonly StepMount[];
+  readonly mountSources: MountSources;
+  /** Content of bind mounts, by what they read. */
+  readonly inputs: Readonly<Record<string, InputDigest>>;
+  readonly parent: Digest | undefined;
+  /** As history tells it. */
+  readonly description: string;
+}
+
+/** The process ended, but not with 0. */
+export class ExitError extends NaruError {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super("failed_precondition", `the process ended with code ${exitCode}`, {
+      details: { exitCode },
+    });
+    this.exitCode = exitCode;
+  }
+}
+
+/** The same in every build, so that what a program writes of it is the same. */
+const HOSTNAME = "build";
+/** What a runtime makes in every root to mount upon. */
+const STANDARD_TARGETS: readonly string[] = [
+  "/proc",
+  "/dev",
+  "/sys",
+  "/etc/resolv.conf",
+  "/etc/hostname",
+  "/etc/hosts",
+];
+
+const readOptional = (path: string): string | undefined =>
+  existsSync(path) ? readFileSync(path, "utf8") : undefined;
+
+const writeFiles = (
+  { network }: BuildDependencies,
+  bundle: string,
+  request: ExecRequest,
+  sandbox: Sandbox | undefined,
+): { destination: string; source: string }[] => {
+  const isHostNetwork = request.network === "host";
+  const [etc, systemd] = RESOLV_CONF_PATHS;
+  const base = isHostNetwork ? readOptional("/etc/hosts") : undefined;
+  const files: Record<string, string> = {
+    hostname: renderHostname(HOSTNAME),
+    hosts: renderHosts({
+      hostname: HOSTNAME,
+      domainname: "",
+      addresses: sandbox === undefined || sandbox.ip === "" ? [] : [sandbox.ip],
+      extraHosts: request.extraHosts,
+      hostGateway: network.hostGateway(),
+      ...(base === undefined ? {} : { base }),
+    }),
+    "resolv.conf": renderResolvConf({
+      host: chooseResolvConf(readOptional(etc) ?? "", readOptional(systemd)),
+      overrides: { servers: [], search: [], options: [] },
+      isHostNetwork,
+    }),
+  };
+  return Object.entries(files).map(([name, text]) => {
+    const source = `${bundle}/${name}`;
+    writeFileSync(source, text, { mode: 0o644 });
+    return { destination: `/etc/${name}`, source };
+  });
+};
+
+const runProcess = async (
+  dependencies: BuildDependencies,
+  request: ExecRequest,
+  rootfs: string,
+  context: RunContext,
+): Promise<readonly string[]> => {
+  const { network, configs, runtime, paths } = dependencies;
+  const { id, signal } = context;
+  await using undo = new AsyncDisposableStack();
+  const bundle = `${paths.bundles}/${id}`;
+  mkdirSync(bundle, { mode: 0o700 });
+  undo.defer(() => rm(bundle, { recursive: true, force: true }));
+  let sandbox: Sandbox | undefined;
+  if (request.network !== "host") {
+    const mode = request.network === "none" ? "none" : "bridge";
+    const taken = await network.acquire({ containerId: id, mode });
+    undo.defer(() => network.release(taken));
+    sandbox = taken;
+  }
+  const sources = request.mountSources;
+  const prepared = await prepareMounts(
+    { dependencies, sources, undo, bundle, id, signal },
+    request.mounts,
+  );
+  const config = configs.configOf({
+    id,
+    rootfs,
+    args: request.args,
+    env: [...request.env, ...request.ambientEnv, ...prepared.env],
+    workingDir: request.workingDir,
+    user: request.user,
+    hostname: HOSTNAME,
+    networkPath: sandbox?.netnsPath,
+    files: writeFiles(dependencies, bundle, request, sandbox),
+    mounts: prepared.mounts,
+    hostConfig: { ...request.hostConfig, ExtraHosts: [...request.extraHosts] },
+    cgroupsPath: `${dependencies.cgroupParent}/${id}`,
+  });
+  const exitCode = await runtime.run({
+    id,
+    bundle,
+    config: JSON.stringify(config),
+    onOutput: (stream, bytes) => context.output(stream, bytes),
+    signal,
+  });
+  if (exitCode !== 0) throw new ExitError(exitCode);
+  return [...STANDARD_TARGETS, ...prepared.targets];
+};
+
+/** What of a mount decides the result: not the content of secrets and caches. */
+const mountKey = ({ mount, target }: StepMount): object => ({
+  type: mount.type,
+  target,
+  ...(mount.type === "secret" || mount.type === "cache" ? { id: mount.id } : {}),
+  ...(mount.type === "bind" || mount.type === "cache" ? { source: mount.source } : {}),
+  isReadonly: mount.isReadonly,
+});
+
+export const execVertex = (dependencies: BuildDependencies, request: ExecRequest): Vertex => ({
+  description: request.description,
+  definition: {
+    op: "exec",
+    command: request.args,
+    environment: request.env.toSorted(),
+    "working directory": request.workingDir,
+    user: request.user,
+    network: request.network,
+    hosts: request.extraHosts,
+    mounts: request.mounts.map(mountKey),
+  },
+  parent: request.parent,
+  inputs: request.inputs,
+  run: (context) =>
+    onSnapshot(dependencies, context, request.parent, (rootfs) =>
+      runProcess(dependencies, request, rootfs, context),
+    ),
+});

@@ -1,0 +1,31 @@
+/** A writable snapshot that becomes a layer, or leaves nothing. */
+import type { BuildDependencies } from "#build/dependencies.ts";
+import type { RunContext } from "#build/solver.ts";
+import type { Digest } from "#spec/image/digest.ts";
+
+/** The end marks of a tar: nothing was written. */
+const EMPTY_TAR_BYTES = 1024;
+
+/**
+ * `fill` writes into the mounted tree on top of `parent`, and returns the paths that were made to mount
+ * upon. Resolves to the chainID with the new layer, or to `parent` when nothing changed.
+ */
+export const onSnapshot = async (
+  { snapshots }: Pick<BuildDependencies, "snapshots">,
+  { id, signal }: Pick<RunContext, "id" | "signal">,
+  parent: Digest | undefined,
+  fill: (rootfs: string) => Promise<readonly string[]>,
+): Promise<Digest | undefined> => {
+  snapshots.prepare(id, parent);
+  try {
+    const hiddenPaths = await fill(snapshots.mount(id));
+    signal.throwIfAborted();
+    const diff = await snapshots.seal(id, { hiddenPaths, signal });
+    if (diff.tarBytes > EMPTY_TAR_BYTES) return (await snapshots.commitActive(id, diff)).chainId;
+    snapshots.remove(id);
+    return parent;
+  } catch (error) {
+    snapshots.remove(id);
+    throw error;
+  }
+};

@@ -1,0 +1,258 @@
+/** `RUN --mount`: what is made on the host for each, and how it stands in config.json. */
+import { chmodSync, chownSync, mkdirSync, readlinkSync, writeFileSync } from "node:fs";
+import { posix } from "node:path";
+import type { BuildDependencies } from "#build/dependencies.ts";
+import type { CacheMounts } from "#build/op/cache-mounts.ts";
+import { runCopyPlan } from "#build/op/copy-tree.ts";
+import type { SourceTree } from "#build/trees.ts";
+import { NaruError, hasCode } from "#lib/errors.ts";
+import type { FileKernel } from "#kernel/kernel.ts";
+import type { Mount } from "#spec/dockerfile/dockerfile.ts";
+import type { RuntimeMount } from "#spec/runtime/config.ts";
+
+const O_PATH = 0o10000000;
+
+/** A mount with what it reads looked up. */
+export interface StepMount {
+  readonly mount: Mount;
+  /** Absolute. */
+  readonly target: string;
+  /** Of bind and cache mounts. */
+  readonly tree: SourceTree | undefined;
+}
+
+export interface MountSources {
+  readonly cacheMounts: CacheMounts;
+  readonly secrets: ReadonlyMap<string, Uint8Array>;
+  readonly sshSockets: ReadonlyMap<string, string>;
+}
+
+export interface PreparedMounts {
+  readonly mounts: readonly RuntimeMount[];
+  /** "NAME=value" for the process alone. */
+  readonly env: readonly string[];
+  /** Paths that the runtime makes in the root to mount upon. */
+  readonly targets: readonly string[];
+}
+
+interface MountContext {
+  readonly dependencies: BuildDependencies;
+  readonly sources: MountSources;
+  readonly undo: AsyncDisposableStack;
+  readonly bundle: string;
+  readonly id: string;
+  readonly signal: AbortSignal;
+}
+
+/** Of a mount's target: where it goes when nothing is said, and relative ones by the working directory. */
+export const targetOf = (mount: Mount, workingDir: string, index: number): string => {
+  const given = mount.target;
+  if (given !== "") return posix.resolve("/", workingDir, given);
+  if (mount.type === "secret") return `/run/secrets/${posix.basename(mount.id || mount.source)}`;
+  if (mount.type === "ssh") return `/run/buildkit/ssh_agent.${index}`;
+  throw new NaruError(
+    "invalid_argument",
+    `invalid mount: a target is required for type "${mount.type}"`,
+  );
+};
+
+const secretId = (mount: Mount): string => mount.id || mount.source || posix.basename(mount.target);
+
+/** The real path of `path` inside `root`, symlinks resolved by the kernel. Throws not_found. */
+const insidePath = (kernel: FileKernel, root: string, path: string): string => {
+  try {
+    const fd = kernel.openInRoot(root, path === "" ? "." : path, O_PATH);
+    try {
+      return readlinkSync(kernel.fdPath(fd));
+    } finally {
+      kernel.close(fd);
+    }
+  } catch (error) {
+    if (!hasCode(error, "not_found")) throw error;
+    throw new NaruError("not_found", `mount source "${path}" was not found`, { cause: error });
+  }
+};
+
+const bind = (target: string, source: string, ...options: readonly string[]): RuntimeMount => ({
+  destination: target,
+  type: "bind",
+  source,
+  options: ["rbind", "rprivate", ...options],
+});
+
+/** A writable view whose changes nobody keeps. */
+const scratchOver = (context: MountContext, root: string, index: number): string => {
+  const { kernel } = context.dependencies;
+  const base = `${context.dependencies.paths.work}/mount-${context.id}-${index}`;
+  const [upper, work, merged] = [`${base}/upper`, `${base}/work`, `${base}/merged`];
+  for (const path of [upper, work, merged]) mkdirSync(path, { recursive: true, mode: 0o755 });
+  context.undo.defer(async () => {
+    kernel.unmount(merged);
+    const { rm } = await import("node:fs/promises");
+    await rm(base, { recursive: true, force: true });
+  });
+  kernel.mount(
+    "overlay",
+    merged,
+    "overlay",
+    [],
+    `lowerdir=${root},upperdir=${upper},workdir=${work}`,
+  );
+  return merged;
+};
+
+const prepareBind = (
+  context: MountContext,
+  { mount, target, tree }: StepMount,
+  index: number,
+): RuntimeMount => {
+  if (tree === undefined) throw new NaruError("internal", "a bind mount without a tree");
+  const { kernel } = context.dependencies;
+  if (mount.isReadonly) return bind(target, insidePath(kernel, tree.root, mount.source), "ro");
+  const layers = tree.layers;
+  if (layers === undefined) {
+    const merged = scratchOver(context, tree.root, index);
+    return bind(target, insidePath(kernel, merged, mount.source), "rw");
+  }
+  const { snapshots } = context.dependencies;
+  const id = `${context.id}-${index}`;
+  snapshots.prepare(id, layers.chainId);
+  context.undo.defer(() => snapshots.remove(id));
+  return bind(target, insidePath(kernel, snapshots.mount(id), mount.source), "rw");
+};
+
+const prepareCache = async (
+  context: MountContext,
+  { mount, target, tree }: StepMount,
+): Promise<RuntimeMount> => {
+  const { kernel } = context.dependencies;
+  const id = mount.id || target;
+  const sharing = mount.sharing ?? "shared";
+  const cache = await context.sources.cacheMounts.acquire(id, sharing, context.signal);
+  context.undo.use(cache);
+  if (cache.isNew) {
+    if (tree !== undefined) {
+      const path = mount.source.replace(/^\/+/, "");
+      const item = { root: tree.root, path, target: "", isUnpacked: false, ignored: [] };
+      await runCopyPlan(kernel, { targetRoot: cache.path, items: [item] });
+    }
+    chmodSync(cache.path, mount.mode ?? 0o755);
+    chownSync(cache.path, mount.uid ?? 0, mount.gid ?? 0);
+  }
+  const source =
+    tree === undefined && mount.source !== ""
+      ? insidePath(kernel, cache.path, mount.source)
+      : cache.path;
+  return bind(target, source, mount.isReadonly ? "ro" : "rw");
+};
+
+/** Memory that is gone with the step: secrets never reach a disk. */
+const secretDirectory = (context: MountContext): string => {
+  const directory = `${context.bundle}/secrets`;
+  const { kernel } = context.dependencies;
+  mkdirSync(directory, { mode: 0o700 });
+  kernel.mount("tmpfs", directory, "tmpfs", ["nosuid", "nodev", "noexec"], "mode=0700,size=16m");
+  context.undo.defer(() => kernel.unmount(directory));
+  return directory;
+};
+
+const missingSecret = (id: string): NaruError =>
+  new NaruError(
+    "invalid_argument",
+    `secret "${id}" is required but was not given: add --secret id=${id},src=FILE`,
+  );
+
+interface SecretResult {
+  readonly mount?: RuntimeMount;
+  readonly env?: string;
+}
+
+const prepareSecret = (
+  context: MountContext,
+  { mount, target }: StepMount,
+  index: number,
+  directory: () => string,
+): SecretResult => {
+  const id = secretId(mount);
+  const value = context.sources.secrets.get(id);
+  if (value === undefined) {
+    if (mount.isRequired) throw missingSecret(id);
+    return {};
+  }
+  const env =
+    mount.env === undefined
+      ? {}
+      : { env: `${mount.env || id}=${Buffer.from(value).toString("utf8")}` };
+  if (mount.env !== undefined && mount.target === "") return env;
+  const file = `${directory()}/${index}`;
+  writeFileSync(file, value, { mode: 0o600 });
+  chmodSync(file, mount.mode ?? 0o400);
+  chownSync(file, mount.uid ?? 0, mount.gid ?? 0);
+  return { ...env, mount: bind(target, file, "ro") };
+};
+
+const prepareSsh = (
+  context: MountContext,
+  { mount, target }: StepMount,
+): { mount: RuntimeMount; env: string } | undefined => {
+  const id = mount.id || "default";
+  const socket = context.sources.sshSockets.get(id);
+  if (socket !== undefined) {
+    return { mount: bind(target, socket, "rw"), env: `SSH_AUTH_SOCK=${target}` };
+  }
+  if (!mount.isRequired) return undefined;
+  throw new NaruError(
+    "invalid_argument",
+    `ssh agent "${id}" is required but was not given: add --ssh ${id}`,
+  );
+};
+
+const tmpfs = (target: string, sizeBytes: number | undefined): RuntimeMount => ({
+  destination: target,
+  type: "tmpfs",
+  source: "tmpfs",
+  options: [
+    "nosuid",
+    "nodev",
+    "mode=1777",
+    ...(sizeBytes === undefined ? [] : [`size=${sizeBytes}`]),
+  ],
+});
+
+/** What it makes on the host goes onto `undo`. */
+export const prepareMounts = async (
+  context: MountContext,
+  wanted: readonly StepMount[],
+): Promise<PreparedMounts> => {
+  const mounts: RuntimeMount[] = [];
+  const env: string[] = [];
+  let secrets: string | undefined;
+  const directory = (): string => (secrets ??= secretDirectory(context));
+  for (const [index, step] of wanted.entries()) {
+    switch (step.mount.type) {
+      case "bind":
+        mounts.push(prepareBind(context, step, index));
+        break;
+      case "cache":
+        mounts.push(await prepareCache(context, step));
+        break;
+      case "tmpfs":
+        mounts.push(tmpfs(step.target, step.mount.sizeLimitBytes));
+        break;
+      case "secret": {
+        const made = prepareSecret(context, step, index, directory);
+        if (made.mount !== undefined) mounts.push(made.mount);
+        if (made.env !== undefined) env.push(made.env);
+        break;
+      }
+      case "ssh": {
+        const made = prepareSsh(context, step);
+        if (made === undefined) break;
+        mounts.push(made.mount);
+        env.push(made.env);
+        break;
+      }
+    }
+  }
+  return { mounts, env, targets: mounts.map(({ destination }) => destination) };
+};

@@ -1,0 +1,39 @@
+/** WORKDIR makes its directory. */
+import { mkdirSync, rmSync } from "node:fs";
+import type { BuildDependencies } from "#build/dependencies.ts";
+import { runCopyPlan } from "#build/op/copy-tree.ts";
+import { onSnapshot } from "#build/op/on-snapshot.ts";
+import type { RunContext, Vertex } from "#build/solver.ts";
+import type { Digest } from "#spec/image/digest.ts";
+
+/** `path` is absolute and clean. */
+export const workdirVertex = (
+  dependencies: BuildDependencies,
+  path: string,
+  parent: Digest | undefined,
+): Vertex => ({
+  description: `WORKDIR ${path}`,
+  definition: { op: "workdir", path },
+  parent,
+  inputs: {},
+  run: (context: RunContext) =>
+    onSnapshot(dependencies, context, parent, async (rootfs) => {
+      // An empty directory's content, copied there, leaves the directory alone where it exists.
+      const empty = `${dependencies.paths.work}/empty-${context.id}`;
+      mkdirSync(empty, { mode: 0o700 });
+      try {
+        const item = {
+          root: empty,
+          path: "",
+          target: path.slice(1),
+          isUnpacked: false,
+          ignored: [],
+        };
+        const owner = { uid: 0, gid: 0 };
+        await runCopyPlan(dependencies.kernel, { targetRoot: rootfs, items: [item], owner });
+      } finally {
+        rmSync(empty, { recursive: true, force: true });
+      }
+      return [];
+    }),
+});

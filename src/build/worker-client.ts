@@ -1,0 +1,78 @@
+/** The daemon's side of the build worker: starts it, feeds it, ends it. */
+import type { BuildJob, BuildJobResults, BuildWorkerAnswer } from "#build/worker-protocol.ts";
+import { NaruError } from "#lib/errors.ts";
+
+interface Options {
+  readonly stdin?: AsyncIterable<Uint8Array>;
+  readonly signal: AbortSignal;
+}
+
+type Child = Bun.Subprocess<"pipe" | "ignore", "pipe", "pipe">;
+
+/** Ends quietly when the child closed its end: then the child says why. */
+const feed = async (child: Child, source: AsyncIterable<Uint8Array>): Promise<void> => {
+  const { stdin } = child;
+  if (stdin === undefined) return;
+  try {
+    for await (const chunk of source) {
+      if (child.exitCode !== null) return;
+      await stdin.write(chunk);
+      await stdin.flush();
+    }
+  } finally {
+    try {
+      await stdin.end();
+    } catch {
+      // EPIPE: the child is gone already, its own answer says why.
+    }
+  }
+};
+
+const answerOf = (text: string, complaint: string): BuildWorkerAnswer => {
+  try {
+    return JSON.parse(text.trimEnd().split("\n").at(-1) ?? "") as BuildWorkerAnswer;
+  } catch (cause) {
+    throw new NaruError(
+      "internal",
+      `the build worker ended without an answer: ${complaint.trim().slice(-2000) || "no message"}`,
+      { cause },
+    );
+  }
+};
+
+/** Runs one job. The child is gone when this settles, whatever happened. */
+export const runBuildWorker = async <J extends BuildJob>(
+  command: readonly string[],
+  job: J,
+  { stdin, signal }: Options,
+): Promise<BuildJobResults[J["verb"]]> => {
+  signal.throwIfAborted();
+  const child: Child = Bun.spawn([...command, JSON.stringify(job)], {
+    stdin: stdin === undefined ? "ignore" : "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const kill = (): void => child.kill("SIGKILL");
+  signal.addEventListener("abort", kill, { once: true });
+  let feedError: unknown;
+  try {
+    const feeding = (stdin === undefined ? Promise.resolve() : feed(child, stdin)).catch(
+      (error: unknown) => {
+        feedError = error;
+        kill();
+      },
+    );
+    const [text, complaint] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    await feeding;
+    signal.throwIfAborted();
+    // A source that failed is the reason for whatever the child then said.
+    if (feedError !== undefined) throw feedError;
+    const answer = answerOf(text, complaint);
+    if ("error" in answer) throw new NaruError(answer.error.code, answer.error.message);
+    return answer.result as BuildJobResults[J["verb"]];
+  } finally {
+    signal.removeEventListener("abort", kill);
+    kill();
+    await child.exited;
+  }
+};

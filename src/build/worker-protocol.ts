@@ -1,0 +1,20 @@
+/** What the daemon and its build children say to each other: one JSON argument, one JSON line. */
+import type { CopyPlan } from "#build/op/copy-tree.ts";
+import type { ErrorCode } from "#lib/errors.ts";
+
+export type BuildJob =
+  /** stdin: a tar, compressed or not. */
+  | { readonly verb: "receive"; readonly root: string }
+  /** The plan is a file: it may name many sources. */
+  | { readonly verb: "copy"; readonly planFile: string };
+
+export interface BuildJobResults {
+  receive: { readonly digests: readonly (readonly [path: string, digest: string])[] };
+  copy: Record<string, never>;
+}
+
+export type { CopyPlan };
+
+export type BuildWorkerAnswer =
+  | { readonly result: unknown }
+  | { readonly error: { readonly code: ErrorCode; readonly message: string } };
