@@ -19,8 +19,10 @@
  * never in a layer, a key, the history or an event.
  */
 import type { BuildContext } from "#build/context.ts";
+import type { TransferEvent } from "#image/image.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Resources } from "#spec/docker/host-config.ts";
+import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import type { Platform } from "#spec/image/platform.ts";
 
@@ -38,6 +40,10 @@ export interface BuildRequest {
   readonly tags: readonly string[];
   readonly platform: Platform | undefined;
   readonly isCacheIgnored: boolean;
+  /** Images are looked for in their registries also where they are here. */
+  readonly isPulled: boolean;
+  /** By registry, as a client's config.json has them. */
+  readonly credentials: ReadonlyMap<string, AuthConfig>;
   /** Stages (names or numbers) whose steps run whatever the cache has. */
   readonly uncachedStages: readonly string[];
   readonly network: "default" | "none" | "host";
@@ -83,8 +89,8 @@ export type BuildEvent =
       readonly stream: 1 | 2;
       readonly bytes: Uint8Array;
     }
-  /** A line of the engine's own about a step. */
-  | { readonly kind: "note"; readonly step: number; readonly text: string }
+  /** An image that the step needs is fetched. */
+  | { readonly kind: "transfer"; readonly step: number; readonly transfer: TransferEvent }
   | {
       readonly kind: "done";
       readonly step: number;

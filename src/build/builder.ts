@@ -1,5 +1,6 @@
 /** The room at work: see build.ts for what each method promises. */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { findImage } from "#build/base-image.ts";
 import { BuildArguments, automaticArguments } from "#build/arguments.ts";
 import type { BuildEvent, BuildRequest, BuildResult, Builds } from "#build/build.ts";
 import { readDockerfile, receiveContext } from "#build/context.ts";
@@ -12,15 +13,13 @@ import type { BuildSession, StageResult } from "#build/session.ts";
 import { Solver } from "#build/solver.ts";
 import { StageRun } from "#build/stage.ts";
 import { findStage, listSteps, neededStages, stageName, targetStage } from "#build/stages.ts";
-import { type StageState, stateOfImage } from "#build/state.ts";
-import { LayerTrees, type SourceTree, contextTree, isImageContext } from "#build/trees.ts";
+import { LayerTrees, type SourceTree, contextTree } from "#build/trees.ts";
 import { randomHex } from "#lib/clock.ts";
-import { NaruError, hasCode } from "#lib/errors.ts";
 import type { Dockerfile, Stage } from "#spec/dockerfile/dockerfile.ts";
 import { Complaint, DockerfileError } from "#spec/dockerfile/error.ts";
 import { expandWord } from "#spec/dockerfile/expand.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
-import { HOST_PLATFORM, type Platform } from "#spec/image/platform.ts";
+import { HOST_PLATFORM } from "#spec/image/platform.ts";
 
 /** Literal within a Dockerfile. */
 const quoteWord = (text: string): string => `'${text.replaceAll("'", `'"'"'`)}'`;
@@ -42,30 +41,6 @@ const withLabels = (
     stage === target ? { ...stage, instructions: [...stage.instructions, ...added] } : stage,
   );
   return { ...dockerfile, stages };
-};
-
-const missingImage = (name: string, cause: unknown): NaruError =>
-  new NaruError(
-    "not_found",
-    `pull access denied for ${name}, repository does not exist or may require 'docker login': images cannot be pulled yet; load it ('docker load'), or make a base with 'naru image bootstrap debian:bookworm'`,
-    { cause },
-  );
-
-const imageState = async (
-  { images, snapshots }: BuildDependencies,
-  name: string,
-  platform: Platform | undefined,
-): Promise<StageState> => {
-  if (images.find(name) === undefined) await images.provide(name);
-  try {
-    const record = images.get(name, platform);
-    if (record.chainId !== undefined && snapshots.layer(record.chainId) === undefined) {
-      throw new NaruError("data_loss", `layers of image "${name}" are lost: load or pull it again`);
-    }
-    return stateOfImage(record);
-  } catch (error) {
-    throw hasCode(error, "not_found") ? missingImage(name, error) : error;
-  }
 };
 
 /** What FROM lines say, with global ARGs in place. */
@@ -164,8 +139,9 @@ class Builder implements Builds {
         run.catch((error: unknown) => abort.abort(error)); // Told below, by the first that failed.
         return run;
       },
-      imageState: (name, wanted) => this.#imageState(request, name, wanted),
-      treeOf: (name, stage) => this.#treeOf(session, name, stage),
+      imageState: (name, wanted, step) =>
+        findImage(this.#dependencies, request, name, wanted, step),
+      treeOf: (name, stage, step) => this.#treeOf(session, name, stage, step),
       emit: async (event: BuildEvent) => await request.onEvent(event),
       temporaryTree: (name) => this.#temporaryTree(held, name),
     };
@@ -199,17 +175,12 @@ class Builder implements Builds {
     return await exportImage(this.#dependencies, request, state);
   }
 
-  #imageState(
-    { namedContexts }: BuildRequest,
+  async #treeOf(
+    session: BuildSession,
     name: string,
-    platform: Platform | undefined,
-  ): Promise<StageState> {
-    const context = namedContexts.get(name);
-    const reference = isImageContext(context) ? context.reference : name;
-    return imageState(this.#dependencies, reference, platform);
-  }
-
-  async #treeOf(session: BuildSession, name: string, stage: Stage): Promise<SourceTree> {
+    stage: Stage,
+    step: number,
+  ): Promise<SourceTree> {
     const { request, trees, dockerfile } = session;
     if (name === "") return contextTree(request.context, "the build context");
     const context = request.namedContexts.get(name);
@@ -221,7 +192,7 @@ class Builder implements Builds {
       return trees.tree(state.chainId, `stage ${stageName(found)}`);
     }
     if (name === "scratch") return trees.tree(undefined, "scratch");
-    const state = await this.#imageState(request, name, request.platform);
+    const state = await session.imageState(name, request.platform, step);
     session.held.use(this.#solver.hold(state.chainId));
     return trees.tree(state.chainId, `image ${name}`);
   }

@@ -45,7 +45,10 @@ export interface BuildPaths {
 
 export interface BuildDependencies {
   readonly rows: BuildCacheRows;
-  readonly images: Pick<Images, "find" | "get" | "list" | "provide" | "register" | "collect">;
+  readonly images: Pick<
+    Images,
+    "find" | "get" | "list" | "provide" | "pull" | "register" | "collect"
+  >;
   readonly snapshots: Snapshots;
   readonly network: Pick<NetworkService, "acquire" | "release" | "hostGateway">;
   readonly runtime: Pick<Runtime, "run" | "sweepRuns">;

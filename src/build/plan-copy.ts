@@ -35,7 +35,7 @@ const inlineFiles = (
 };
 
 const copySources = async (
-  { session, stage, scope }: StagePoint,
+  { session, stage, scope, step }: StagePoint,
   instruction: CopyInstruction | AddInstruction,
 ): Promise<CopyFrom[]> => {
   const sources = instruction.sources.map((word) => scope.expand(word));
@@ -45,7 +45,7 @@ const copySources = async (
   const from: CopyFrom[] = [];
   if (local.length > 0) {
     const name = isAdd ? "" : (instruction.from?.text ?? "");
-    const tree = await session.treeOf(name, stage);
+    const tree = await session.treeOf(name, stage, step);
     from.push({ tree, sources: local, isUnpacked: isAdd && instruction.unpack !== false });
   }
   for (const url of remote) {

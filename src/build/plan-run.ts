@@ -31,7 +31,7 @@ const runEnvironment = ({
 };
 
 const mountsOf = async (
-  { session, stage, scope, state }: StagePoint,
+  { session, stage, scope, state, step }: StagePoint,
   instruction: RunInstruction,
 ): Promise<{ mounts: StepMount[]; inputs: Record<string, InputDigest> }> => {
   const mounts: StepMount[] = [];
@@ -41,7 +41,7 @@ const mountsOf = async (
     const mount = scope.placed(word, () => parseMount(word.text, (text) => scope.text(text)));
     const target = targetOf(mount, state.config.WorkingDir ?? "/", index);
     const reads = mount.type === "bind" || (mount.type === "cache" && mount.from !== "");
-    const tree = reads ? await session.treeOf(mount.from, stage) : undefined;
+    const tree = reads ? await session.treeOf(mount.from, stage, step) : undefined;
     mounts.push({ mount, target, tree });
     if (tree === undefined || mount.type !== "bind") continue;
     const source = posix.normalize(`/${mount.source}`).slice(1);

@@ -11,6 +11,8 @@ export interface StagePoint {
   readonly stage: Stage;
   readonly scope: StageScope;
   readonly state: StageState;
+  /** Index of the step that is planned. */
+  readonly step: number;
 }
 
 /** A step: its vertex, and what the image is after it. */

@@ -33,10 +33,10 @@ export interface BuildSession {
   baseOf(stage: Stage): string;
   /** Starts the stage if nobody did. */
   resultOf(stage: Stage): Promise<StageResult>;
-  /** An image by name, or one that can be made. Throws not_found with the remedy. */
-  imageState(name: string, platform: Platform | undefined): Promise<StageState>;
-  /** What a `from` names, for an instruction of `stage`; "" is the build context. */
-  treeOf(name: string, stage: Stage): Promise<SourceTree>;
+  /** An image by name: here, made, or pulled for `step`. */
+  imageState(name: string, platform: Platform | undefined, step: number): Promise<StageState>;
+  /** What a `from` names, for `step` of `stage`; "" is the build context. */
+  treeOf(name: string, stage: Stage, step: number): Promise<SourceTree>;
   emit(event: BuildEvent): Promise<void>;
   /** A download or a here-document as a tree of its own, gone at the build's end. */
   temporaryTree(name: string): { root: string };

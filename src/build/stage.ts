@@ -45,7 +45,7 @@ export class StageRun {
 
   async run(): Promise<StageResult> {
     const [session, stage] = [this.#session, this.#stage];
-    const triggers = await this.#step(stage.from, () => this.#from());
+    const triggers = await this.#step(stage.from, ({ index }) => this.#from(index));
     for (const trigger of triggers) await this.#instruction(trigger, undefined);
     for (const instruction of stage.instructions) {
       session.signal.throwIfAborted();
@@ -55,7 +55,7 @@ export class StageRun {
   }
 
   /** FROM, and the ONBUILD triggers that the base brings along. */
-  async #from(): Promise<StageInstruction[]> {
+  async #from(step: number): Promise<StageInstruction[]> {
     const { dockerfile, request } = this.#session;
     const name = this.#session.baseOf(this.#stage);
     const base = findStage(dockerfile.stages, name, this.#stage.index);
@@ -67,7 +67,7 @@ export class StageRun {
     }
     if (name === "scratch") return [];
     const platform = this.#platform();
-    this.#adopt(await this.#session.imageState(name, platform));
+    this.#adopt(await this.#session.imageState(name, platform, step));
     const { OnBuild, ...config } = this.#state.config;
     if (!OnBuild || OnBuild.length === 0) return [];
     this.#state = { ...this.#state, config };
@@ -156,10 +156,10 @@ export class StageRun {
   #plan(instruction: StageInstruction, info: StepInfo): Promise<Planned> | Planned {
     switch (instruction.name) {
       case "RUN":
-        return planRun(this.#point, instruction);
+        return planRun(this.#point(info.index), instruction);
       case "COPY":
       case "ADD":
-        return planCopy(this.#point, instruction);
+        return planCopy(this.#point(info.index), instruction);
       case "ARG":
         return this.#planArg(instruction);
       case "WORKDIR": {
@@ -187,9 +187,9 @@ export class StageRun {
     }
   }
 
-  get #point(): StagePoint {
+  #point(step: number): StagePoint {
     const [session, stage, scope, state] = [this.#session, this.#stage, this.#scope, this.#state];
-    return { session, stage, scope, state };
+    return { session, stage, scope, state, step };
   }
 
   #metadata(instruction: StageInstruction): MetadataOutput {

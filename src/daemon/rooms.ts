@@ -224,6 +224,23 @@ const buildImages = (
     registries: config.registries,
   });
 
+const buildVolumes = (
+  { config, kernel, log }: RoomInputs,
+  database: Database,
+  snapshots: Snapshots,
+  images: Images,
+  events: Rooms["events"],
+): Volumes =>
+  createVolumes({
+    dataRoot: config.dataRoot,
+    execRoot: config.execRoot,
+    rows: createVolumeRows(database),
+    kernel,
+    images: { view: async (reference) => snapshots.view(images.get(reference).chainId) },
+    publish: (event) => events.publish(event),
+    logger: log.with({ room: "volume" }),
+  });
+
 export const buildRooms = (inputs: RoomInputs): Rooms => {
   const { config, kernel, tools, log } = inputs;
   const database = openDaemonDatabase(databasePathOf(config.dataRoot));
@@ -247,15 +264,7 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     database,
     publish: (event) => events.publish(event),
   });
-  const volumes = createVolumes({
-    dataRoot: config.dataRoot,
-    execRoot: config.execRoot,
-    rows: createVolumeRows(database),
-    kernel,
-    images: { view: async (reference) => snapshots.view(images.get(reference).chainId) },
-    publish: (event) => events.publish(event),
-    logger: log.with({ room: "volume" }),
-  });
+  const volumes = buildVolumes(inputs, database, snapshots, images, events);
   const capabilities = ownCapabilities();
   const seccomp = createSeccomp(config.seccompProfile);
   const runtimes = buildRuntimes(inputs, cgroups);

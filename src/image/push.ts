@@ -1,5 +1,6 @@
 /** `docker push`: what the registry has not, then the config, then the manifest under the tag. */
 import type { Catalog } from "#image/catalog.ts";
+import { ensureLayerBlobs } from "#image/layer-blobs.ts";
 import type { PushOptions } from "#image/image.ts";
 import type { PullParts } from "#image/pull.ts";
 import { pushManifestOf } from "#image/push-manifest.ts";
@@ -115,6 +116,7 @@ const pushOne = async (
   const row = rowOf(parts, reference, options);
   const repository = remote.repository(reference, credentials);
   const ids = row.config.rootfs.diff_ids;
+  await ensureLayerBlobs(dependencies, row, signal);
   using _lease = dependencies.leases.acquire(
     ids
       .flatMap((diffId) => dependencies.rows.layerBlobs(diffId))

@@ -80,7 +80,7 @@ const writeFiles = (
     hosts: renderHosts({
       hostname: HOSTNAME,
       domainname: "",
-      addresses: sandbox === undefined || sandbox.ip === "" ? [] : [sandbox.ip],
+      addresses: (sandbox?.endpoints ?? []).flatMap(({ ip }) => (ip === "" ? [] : [ip])),
       extraHosts: request.extraHosts,
       hostGateway: network.hostGateway(),
       ...(base === undefined ? {} : { base }),
@@ -113,7 +113,8 @@ const runProcess = async (
   let sandbox: Sandbox | undefined;
   if (request.network !== "host") {
     const mode = request.network === "none" ? "none" : "bridge";
-    const taken = await network.acquire({ containerId: id, mode });
+    const endpoints = mode === "none" ? [] : [{ network: "bridge" }];
+    const taken = await network.acquire({ containerId: id, mode, endpoints });
     undo.defer(() => network.release(taken));
     sandbox = taken;
   }

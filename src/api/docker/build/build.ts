@@ -30,7 +30,7 @@ class Output {
 
   async write(message: ClassicMessage): Promise<void> {
     if (!this.#isQuiet) return await this.#stream.write(message);
-    if ("stream" in message) this.#kept.push(message);
+    if (message.stream !== undefined) this.#kept.push(message);
     if (this.#kept.length > 10_000) this.#kept.shift();
   }
 

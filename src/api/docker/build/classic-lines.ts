@@ -3,6 +3,8 @@
  * may run meanwhile. What they say is kept until it is their turn; a step whose kept output grows too large
  * waits.
  */
+import type { ProgressMessage } from "#api/docker/backend.ts";
+import { transferMessage } from "#api/docker/image/transfer-events.ts";
 import type { BuildEvent, StepInfo } from "#build/build.ts";
 import { shortId } from "#spec/image/digest.ts";
 
@@ -15,9 +17,7 @@ export interface ClassicOptions {
   readonly isExplained: boolean;
 }
 
-export type ClassicMessage =
-  | { readonly stream: string }
-  | { readonly aux: { readonly ID: string } };
+export type ClassicMessage = ProgressMessage;
 
 const KEPT_MAX_CHARS = 1024 * 1024;
 const RED = "\u001b[91m";
@@ -65,7 +65,7 @@ export class ClassicLines {
       case "start":
       case "run":
       case "output":
-      case "note":
+      case "transfer":
       case "failed":
         return this.#say(event.step, this.#messages(event));
     }
@@ -104,8 +104,8 @@ export class ClassicLines {
         if (text === "") return [];
         return [{ stream: event.stream === 2 ? `${RED}${text}${PLAIN}` : text }];
       }
-      case "note":
-        return [{ stream: `${event.text}\n` }];
+      case "transfer":
+        return [transferMessage(event.transfer)];
       case "failed":
         return this.#options.isForceRemoved ? this.#removed(event.step) : [];
       case "done":
@@ -168,7 +168,7 @@ export class ClassicLines {
     if (step <= this.#current) return await this.#write(messages);
     const waiting = this.#waitingOf(step);
     waiting.messages.push(...messages);
-    for (const message of messages) if ("stream" in message) waiting.chars += message.stream.length;
+    for (const message of messages) waiting.chars += message.stream?.length ?? 100;
     if (waiting.chars > KEPT_MAX_CHARS) await waiting.turn.promise;
   }
 

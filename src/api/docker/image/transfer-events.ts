@@ -17,6 +17,9 @@ const messageOf = (event: TransferEvent, hasDetail: boolean): ProgressMessage =>
 /** The first line of a pull has an id, the tag, but counts nothing. */
 const isHeading = (event: TransferEvent): boolean => event.status.startsWith("Pulling from ");
 
+export const transferMessage = (event: TransferEvent): ProgressMessage =>
+  messageOf(event, event.id !== undefined && !isHeading(event));
+
 /**
  * Runs `work` and yields what it tells. Counts that a slow client has not taken are replaced by newer ones of
  * the same layer, so that at most one line per layer and state waits. Leaving early stops the work.
@@ -51,7 +54,7 @@ export async function* transferMessages(
       const batch = queue.splice(0);
       counts.clear();
       for (const event of batch) {
-        yield messageOf(event, event.id !== undefined && !isHeading(event));
+        yield transferMessage(event);
       }
       if (queue.length > 0) continue;
       if (isDone) break;
