@@ -71,6 +71,16 @@ class WordList {
   }
 }
 
+interface Mode {
+  readonly keepsEscapes: boolean;
+  /** What is quoted is literal in a pattern too: an escape in quotes is escaped for the pattern. */
+  readonly isPattern: boolean;
+}
+
+const WORD: Mode = { keepsEscapes: false, isPattern: false };
+const PATTERN: Mode = { keepsEscapes: true, isPattern: true };
+const REPLACEMENT: Mode = { keepsEscapes: true, isPattern: false };
+
 /** One pass over one text. */
 class Expander {
   readonly #chars: readonly string[];
@@ -99,7 +109,7 @@ class Expander {
   }
 
   /** Up to `stop`, which is read too, or to the end. */
-  text(stop: string | undefined, keepsEscapes: boolean, words: WordList = new WordList()): string {
+  text(stop: string | undefined, mode: Mode, words: WordList = new WordList()): string {
     let out = "";
     for (let char = this.#peek(); char !== undefined; char = this.#peek()) {
       if (char === stop) {
@@ -113,7 +123,7 @@ class Expander {
         continue;
       }
       const isQuote = (char === "'" || char === '"') && this.#options.ignoresQuotes !== true;
-      const literal = isQuote ? this.#quoted(char, keepsEscapes) : this.#plain(char, keepsEscapes);
+      const literal = isQuote ? this.#quoted(char, mode) : this.#plain(char, mode.keepsEscapes);
       if (isQuote || char === this.#escape || char === "<") words.addQuoted(literal);
       else words.add(literal);
       out += literal;
@@ -140,7 +150,7 @@ class Expander {
     return out;
   }
 
-  #quoted(quote: string, keepsEscapes: boolean): string {
+  #quoted(quote: string, mode: Mode): string {
     const mark = this.#options.keepsQuotes === true ? quote : "";
     this.#at += 1;
     let out = mark;
@@ -151,18 +161,25 @@ class Expander {
       }
       this.#at += 1;
       if (char === quote) return out + mark;
-      if (quote === '"' && char === this.#escape) {
-        const next = this.#peek();
-        if (keepsEscapes) out += char;
-        if (next === undefined) continue;
-        if (next === '"' || next === "$" || next === this.#escape) out += this.#next() ?? "";
-        else out += char;
-        continue;
-      }
-      out += char;
+      if (char !== this.#escape) out += char;
+      else if (quote === '"') out += this.#escapedInQuotes(mode);
+      else out += mode.isPattern ? char + char : char;
     }
     const name = quote === "'" ? "single" : "double";
     throw new Complaint(`unexpected end of statement while looking for matching ${name}-quote`);
+  }
+
+  /** In double quotes only `"`, `$` and the escape itself can be escaped. */
+  #escapedInQuotes({ keepsEscapes, isPattern }: Mode): string {
+    const escape = this.#escape;
+    const next = this.#peek();
+    if (next === undefined) return "";
+    if (next === '"' || next === "$" || next === escape) {
+      this.#at += 1;
+      return keepsEscapes ? escape + next : next;
+    }
+    const isDoubled = keepsEscapes && (isPattern || this.#options.keepsQuotes !== true);
+    return isDoubled ? escape + escape : escape;
   }
 
   #name(): string {
@@ -213,7 +230,7 @@ class Expander {
     if (operator === undefined) throw new Complaint("syntax error: missing '}'");
     const isPattern = operator === "#" || operator === "%";
     if (char === ":" && isPattern) throw this.#unsupported(char + operator);
-    const word = this.#until("}", isPattern);
+    const word = this.#until("}", isPattern ? PATTERN : WORD);
     const modifier = char === ":" ? char + operator : char;
     const value = this.#value(name);
     if (value === undefined && this.#options.keepsUnset === true) {
@@ -226,9 +243,9 @@ class Expander {
     return new Complaint(`unsupported modifier (${modifier}) in substitution`);
   }
 
-  #until(stop: string, keepsEscapes: boolean): string {
+  #until(stop: string, mode: Mode): string {
     try {
-      return this.text(stop, keepsEscapes);
+      return this.text(stop, mode);
     } catch (error) {
       if (this.#peek() !== undefined) throw error;
       const where = stop === "/" ? " in ${}" : "";
@@ -264,8 +281,8 @@ class Expander {
   #replaced(name: string): string {
     const isAll = this.#peek() === "/";
     if (isAll) this.#at += 1;
-    const pattern = this.#until("/", true);
-    const replacement = this.#until("}", true);
+    const pattern = this.#until("/", PATTERN);
+    const replacement = this.#until("}", REPLACEMENT);
     const value = this.#value(name);
     if (value === undefined && this.#options.keepsUnset === true) {
       return `\${${name}/${pattern}/${replacement}}`;
@@ -286,7 +303,7 @@ export const expandWord = (
   const expander = new Expander(text, lookup, options);
   const words = new WordList();
   try {
-    const out = expander.text(undefined, options.keepsEscapes === true, words);
+    const out = expander.text(undefined, options.keepsEscapes === true ? REPLACEMENT : WORD, words);
     const { used, missing } = expander;
     return { text: out, words: words.words, used, missing };
   } catch (error) {

@@ -15,6 +15,7 @@ import type {
   PlannedInstruction,
   PlannedStage,
   ResolvedStage,
+  StageState,
   Step,
 } from "#spec/dockerfile/plan.ts";
 import { parseExposed } from "#spec/dockerfile/ports.ts";
@@ -37,7 +38,7 @@ type ConfigInstruction = Exclude<
 const setOf = (keys: readonly string[]): Record<string, object> =>
   Object.fromEntries(keys.map((key) => [key, {}]));
 
-const applyArg = (draft: StageDraft, instruction: ArgInstruction): string => {
+const applyArg = (draft: StageDraft, instruction: ArgInstruction): Applied => {
   const { options, globalArgs } = draft.plan;
   const written = instruction.args.map(({ key, value }) => {
     const name = key.text;
@@ -47,7 +48,7 @@ const applyArg = (draft: StageDraft, instruction: ArgInstruction): string => {
     draft.setArg(name, worth);
     return worth === undefined ? name : `${name}=${worth}`;
   });
-  return `ARG ${written.join(" ")}`;
+  return [`ARG ${written.join(" ")}`, instruction.args.map(({ key }) => key.text)];
 };
 
 const expandPairs = (
@@ -57,10 +58,11 @@ const expandPairs = (
   // All first: a pair does not see the ones beside it.
   instruction.pairs.map(({ key, value }) => [draft.expand(key), draft.expand(value)]);
 
-const applyEnv = (draft: StageDraft, instruction: EnvInstruction): string => {
+const applyEnv = (draft: StageDraft, instruction: EnvInstruction): Applied => {
   const pairs = expandPairs(draft, instruction);
   for (const [name, value] of pairs) draft.setEnv(name, value);
-  return `ENV ${pairs.map(([name, value]) => `${name}=${value}`).join(" ")}`;
+  const line = `ENV ${pairs.map(([name, value]) => `${name}=${value}`).join(" ")}`;
+  return [line, pairs.map(([name]) => name)];
 };
 
 const applyLabel = (draft: StageDraft, instruction: LabelInstruction): string => {
@@ -93,8 +95,11 @@ const checkSignal = (signal: string): void => {
   }
 };
 
-/** Changes the config; returns the line for the history. Throws Complaint. */
-const applyConfig = (draft: StageDraft, instruction: ConfigInstruction): string => {
+/** Line for the history, and the words it is about. */
+type Applied = string | readonly [createdBy: string, keys: readonly string[]];
+
+/** Changes the config. Throws Complaint. */
+const applyConfig = (draft: StageDraft, instruction: ConfigInstruction): Applied => {
   const { config } = draft;
   switch (instruction.name) {
     case "ARG":
@@ -130,12 +135,11 @@ const applyConfig = (draft: StageDraft, instruction: ConfigInstruction): string 
     }
     case "EXPOSE": {
       // Sorted, as Docker's images have them, however they were written.
-      const words = instruction.ports.toSorted((a, b) => (a.text < b.text ? -1 : 1));
-      const ports = words
-        .flatMap((word) => draft.expansion(word.text).words)
-        .flatMap((word) => parseExposed(word).ports);
+      const written = instruction.ports.toSorted((a, b) => (a.text < b.text ? -1 : 1));
+      const words = written.flatMap((word) => draft.quietWords(word));
+      const ports = words.flatMap((word) => parseExposed(word).ports);
       draft.set({ ExposedPorts: { ...config.ExposedPorts, ...setOf(ports) } });
-      return `EXPOSE ${goList(ports)}`;
+      return [`EXPOSE ${goList(ports)}`, words];
     }
     case "VOLUME": {
       const paths = instruction.paths.map((word) => draft.expand(word));
@@ -164,12 +168,14 @@ const titleOf = (
   secretNames: readonly string[],
 ): string => {
   const { source, name, keyword } = instruction;
-  const keepsQuotes = name === "RUN";
+  const isRun = name === "RUN";
   const lookup = (variable: string): string | undefined =>
     secretNames.includes(variable) ? "****" : draft.lookup(variable);
   const behind = source.slice(keyword.text.length);
   try {
-    const options = { escape: draft.escape, keepsQuotes, keepsUnset: keepsQuotes };
+    // What the shell will see: its own quotes and escapes stay.
+    const kept = { keepsQuotes: isRun, keepsEscapes: isRun, keepsUnset: isRun };
+    const options = { escape: draft.escape, ...kept };
     return name + expandWord(behind, lookup, options).text;
   } catch (error) {
     // The shell may understand what this language does not.
@@ -185,7 +191,8 @@ const workdirStep = (draft: StageDraft, planned: PlannedInstruction, path: Word)
   const directory = wanted.startsWith("/") ? wanted : joinPath(draft.cwd, wanted);
   draft.set({ WorkingDir: directory });
   const createdBy = `WORKDIR ${directory}`;
-  const step = { instruction, isTrigger, title, createdBy, config: draft.config };
+  const keys = [wanted];
+  const step = { instruction, isTrigger, keys, title, createdBy, config: draft.config };
   if (directory === "/") return { ...step, kind: "config" };
   return { ...step, kind: "workdir", path: directory, user: draft.user };
 };
@@ -206,23 +213,35 @@ const stepOf = (draft: StageDraft, planned: PlannedInstruction): Step => {
   }
   if (instruction.name === "WORKDIR") return workdirStep(draft, planned, instruction.path);
   const title = titleOf(draft, instruction, []);
-  const createdBy = applyConfig(draft, instruction);
-  return { ...common, kind: "config", title, createdBy, config: draft.config };
+  const applied = applyConfig(draft, instruction);
+  const [createdBy, keys] = typeof applied === "string" ? [applied, []] : applied;
+  return { ...common, kind: "config", keys, title, createdBy, config: draft.config };
 };
+
+/** Told of each step, with the state before it. */
+export type StepVisitor = (step: Step, before: StageState) => void;
+
+export interface StageObserver {
+  readonly missing?: MissingObserver;
+  readonly step?: StepVisitor;
+}
 
 /** Throws DockerfileError, placed at the instruction, or at the FROM that brought a trigger. */
 export const resolveStage = (
   plan: Plan,
   planned: PlannedStage,
   base: StageBase,
-  observe?: MissingObserver,
+  observer: StageObserver = {},
 ): ResolvedStage => {
-  const draft = new StageDraft(plan, planned, base, observe);
+  const draft = new StageDraft(plan, base, observer.missing);
   const { text } = plan.dockerfile;
   const steps = planned.instructions.map((item) => {
     draft.begin(item.instruction, item.isTrigger);
     const range = item.isTrigger ? planned.stage.from.range : item.instruction.range;
-    return placed(text, range, () => stepOf(draft, item));
+    const before = draft.state;
+    const step = placed(text, range, () => stepOf(draft, item));
+    observer.step?.(step, before);
+    return step;
   });
   return { planned, steps, state: draft.state };
 };

@@ -132,12 +132,16 @@ interface StepCommon {
 /** Changes the config alone: no layer. */
 export interface ConfigStep extends StepCommon {
   readonly kind: "config";
+  /** The words it is about with their variables resolved: names of ENV and ARG, ports, the directory. */
+  readonly keys: readonly string[];
 }
 
 /** Makes a directory (0755), owned by `user` ("" = root). */
 export interface WorkdirStep extends StepCommon {
   readonly kind: "workdir";
   readonly path: string;
+  /** The directory as it was given. */
+  readonly keys: readonly string[];
   readonly user: string;
 }
 

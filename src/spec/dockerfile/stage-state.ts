@@ -3,7 +3,7 @@ import { posix } from "node:path";
 import type { Escape, StageInstruction, Word } from "#spec/dockerfile/dockerfile.ts";
 import { Complaint } from "#spec/dockerfile/error.ts";
 import { type ExpandOptions, type Expansion, expandWord } from "#spec/dockerfile/expand.ts";
-import type { Plan, PlannedStage, RunConfig, StageState } from "#spec/dockerfile/plan.ts";
+import type { Plan, RunConfig, StageState } from "#spec/dockerfile/plan.ts";
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DEFAULT_SHELL: readonly string[] = ["/bin/sh", "-c"];
@@ -44,7 +44,6 @@ const splitPair = (pair: string): readonly [name: string, value: string] => {
 
 export class StageDraft {
   readonly plan: Plan;
-  readonly planned: PlannedStage;
   readonly #observe: MissingObserver | undefined;
   readonly #env: Map<string, string>;
   readonly #args: Map<string, string | undefined>;
@@ -55,9 +54,8 @@ export class StageDraft {
   /** The one that is gone through. */
   #current: { instruction: StageInstruction; isTrigger: boolean } | undefined;
 
-  constructor(plan: Plan, planned: PlannedStage, base: StageBase, observe?: MissingObserver) {
+  constructor(plan: Plan, base: StageBase, observe?: MissingObserver) {
     this.plan = plan;
-    this.planned = planned;
     this.#observe = observe;
     const { config, author } = startOf(base);
     // Triggers are for the stage on top alone.
@@ -134,6 +132,11 @@ export class StageDraft {
       if (!(error instanceof Complaint) || this.#current?.isTrigger === true) throw error;
       throw new Complaint(error.message, word.range);
     }
+  }
+
+  /** The words of one; what is not set in them is not told of. */
+  quietWords(word: Word): readonly string[] {
+    return expandWord(word.text, this.lookup, { escape: this.escape }).words;
   }
 
   expandOptional(word: Word | undefined): string | undefined {

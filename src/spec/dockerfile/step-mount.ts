@@ -13,7 +13,7 @@ const SSH_MODE = 0o600;
 const targetPath = (draft: StageDraft, mount: Mount): string => {
   const isAbsolute = mount.target.startsWith("/");
   const target = isAbsolute ? mount.target : joinPath(draft.cwd, mount.target);
-  if (target === "/" || mount.target === "") {
+  if (target === "/") {
     throw new Complaint(`invalid mount target ${JSON.stringify(mount.target)}`);
   }
   return target;
