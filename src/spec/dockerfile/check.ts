@@ -16,7 +16,7 @@ import { RULES, type RuleName, ruleUrl } from "#spec/dockerfile/check-rules.ts";
 import { checkStages } from "#spec/dockerfile/check-stage.ts";
 import { checkText } from "#spec/dockerfile/check-text.ts";
 import type { Dockerfile, SourceRange } from "#spec/dockerfile/dockerfile.ts";
-import { DockerfileError, placed } from "#spec/dockerfile/error.ts";
+import { Complaint, DockerfileError, placed } from "#spec/dockerfile/error.ts";
 import { planDockerfile } from "#spec/dockerfile/plan-graph.ts";
 import type { PlanOptions, RunConfig } from "#spec/dockerfile/plan.ts";
 import type { Platform } from "#spec/image/platform.ts";
@@ -65,7 +65,14 @@ const configOf = (file: Dockerfile, options: CheckOptions): CheckConfig => {
   const { check } = file.directives;
   if (options.config !== undefined) return options.config;
   const range = check?.range ?? { start: { line: 1, column: 1 }, end: { line: 1, column: 1 } };
-  return placed(file.text, range, () => parseCheckConfig(check?.text ?? ""));
+  return placed(file.text, range, () => {
+    try {
+      return parseCheckConfig(check?.text ?? "");
+    } catch (error) {
+      if (!(error instanceof Complaint)) throw error;
+      throw new Complaint(`failed to parse check options: ${error.message}`);
+    }
+  });
 };
 
 /** Throws DockerfileError for a `# check=` that cannot be read; NaruError for an unknown target. */

@@ -59,7 +59,9 @@ class Parser {
     }
     if (this.#stages.length === 0) {
       const reason =
-        count === 0 ? "file with no instructions" : "file with no stage to build: it has no FROM";
+        count === 0
+          ? "file with no instructions"
+          : "dockerfile contains no stages to build: it has no FROM";
       throw new DockerfileError(reason, this.#text, lineRange(1));
     }
     return this.#result();

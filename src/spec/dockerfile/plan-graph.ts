@@ -143,20 +143,20 @@ class GraphBuilder {
   }
 
   /** What `from` of COPY or of a mount names. */
-  #source(name: string, stage: Stage): Source {
+  #source(name: string, stage: Stage, verb: "copy" | "mount"): Source {
     const index = this.#byName.get(name.toLowerCase());
     if (index === undefined) return this.#image(name, this.#options.targetPlatform);
-    return this.#stageSource(index, name, stage);
+    return this.#stageSource(index, name, stage, verb);
   }
 
-  #stageSource(index: number, written: string, stage: Stage): Source {
+  #stageSource(index: number, written: string, stage: Stage, verb: "copy" | "mount"): Source {
     if (index < stage.index) return { kind: "stage", index };
     const label = stage.name ?? `stage-${stage.index}`;
     if (index === stage.index) {
       throw new Complaint(`circular dependency detected on stage: ${label}`);
     }
     throw new Complaint(
-      `cannot copy from stage "${written}", it needs to be defined before current stage "${label}"`,
+      `cannot ${verb} from stage "${written}", it needs to be defined before current stage "${label}"`,
     );
   }
 
@@ -167,12 +167,12 @@ class GraphBuilder {
         "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround",
       );
     }
-    if (!/^[+-]?\d+$/.test(from)) return this.#source(from, stage);
+    if (!/^[+-]?\d+$/.test(from)) return this.#source(from, stage, "copy");
     const index = Number(from);
     if (index < 0 || index >= this.#file.stages.length) {
       throw new Complaint(`invalid stage index ${index}`);
     }
-    return this.#stageSource(index, from, stage);
+    return this.#stageSource(index, from, stage, "copy");
   }
 
   #sourcesOf(instruction: StageInstruction, stage: Stage): readonly (Source | undefined)[] {
@@ -183,7 +183,7 @@ class GraphBuilder {
     return instruction.mounts.map((mount) => {
       const field = csvFields(mount.text).findLast((f) => /^from=/i.test(f));
       const from = field?.slice("from=".length) ?? "";
-      return from === "" ? undefined : this.#source(from, stage);
+      return from === "" ? undefined : this.#source(from, stage, "mount");
     });
   }
 

@@ -90,7 +90,7 @@ const checkSignal = (signal: string): void => {
   try {
     signalNumber(signal);
   } catch (error) {
-    if (error instanceof NaruError) throw new Complaint(`Invalid signal: ${signal}`);
+    if (error instanceof NaruError) throw new Complaint(`invalid signal: ${signal}`);
     throw error;
   }
 };

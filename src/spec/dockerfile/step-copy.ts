@@ -110,9 +110,9 @@ export const planCopy = (
   checkChecksum(checksum, origins);
   const parts = [
     instruction.name,
-    !isAdd && instruction.isParents ? "--parents" : "",
-    chown === undefined ? "" : `--chown=${chown}`,
-    chmod === undefined ? "" : `--chmod=${chmod}`,
+    ...(!isAdd && instruction.isParents ? ["--parents"] : []),
+    ...(chown === undefined ? [] : [`--chown=${chown}`]),
+    ...(chmod === undefined ? [] : [`--chmod=${chmod}`]),
     ...sources,
     ...inlineFiles.map((file) => `<<${file.name}`),
     written,
@@ -132,5 +132,5 @@ export const planCopy = (
     unpacksLocal: isAdd && instruction.unpack !== false,
     unpacksUrls: isAdd && instruction.unpack === true,
   };
-  return [details, parts.filter((part) => part !== "").join(" ")];
+  return [details, parts.join(" ")];
 };
