@@ -4,8 +4,10 @@ import type { ContainerRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { parseNetworkMode } from "#container/network-mode.ts";
 import {
+  RESOLVER_ADDRESS,
   RESOLV_CONF_PATHS,
   chooseResolvConf,
+  renderEngineResolvConf,
   renderHostname,
   renderHosts,
   renderResolvConf,
@@ -19,6 +21,17 @@ const hostResolvConf = (): string => {
   return chooseResolvConf(readOptional(etc) ?? "", readOptional(systemd));
 };
 
+/** The host by the name that people know from their desktops; what the user says of it comes first. */
+const HOST_NAME = "host.docker.internal";
+
+/** On networks with names the resolver tells it. */
+const hostNames = ({ hostConfig, sandbox }: ContainerRecord): string[] => {
+  const isPlain =
+    sandbox?.mode === "bridge" && sandbox.endpoints.every((e) => e.names.length === 0);
+  const isTold = (hostConfig.ExtraHosts ?? []).some((line) => line.startsWith(HOST_NAME));
+  return isPlain && !isTold ? [`${HOST_NAME}:host-gateway`] : [];
+};
+
 const contents = (
   engine: Engine,
   record: ContainerRecord,
@@ -26,25 +39,25 @@ const contents = (
 ): Record<string, string> => {
   const { config, hostConfig, sandbox } = record;
   const hostsBase = isHostNetwork ? readOptional("/etc/hosts") : undefined;
+  const overrides = {
+    servers: hostConfig.Dns ?? [],
+    search: hostConfig.DnsSearch ?? [],
+    options: hostConfig.DnsOptions ?? [],
+  };
+  const hasNames = sandbox?.endpoints.some(({ names }) => names.length > 0) === true;
   return {
     hostname: renderHostname(config.Hostname),
     hosts: renderHosts({
       hostname: config.Hostname,
       domainname: config.Domainname,
       addresses: (sandbox?.endpoints ?? []).flatMap(({ ip }) => (ip === "" ? [] : [ip])),
-      extraHosts: hostConfig.ExtraHosts ?? [],
+      extraHosts: [...(hostConfig.ExtraHosts ?? []), ...hostNames(record)],
       hostGateway: engine.deps.network.hostGateway(),
       ...(hostsBase === undefined ? {} : { base: hostsBase }),
     }),
-    "resolv.conf": renderResolvConf({
-      host: hostResolvConf(),
-      overrides: {
-        servers: hostConfig.Dns ?? [],
-        search: hostConfig.DnsSearch ?? [],
-        options: hostConfig.DnsOptions ?? [],
-      },
-      isHostNetwork,
-    }),
+    "resolv.conf": hasNames
+      ? renderEngineResolvConf(RESOLVER_ADDRESS, { host: hostResolvConf(), overrides })
+      : renderResolvConf({ host: hostResolvConf(), overrides, isHostNetwork }),
   };
 };
 

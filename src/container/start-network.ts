@@ -145,6 +145,7 @@ export const connectNetwork = async (
   const sandbox = await network.acquire({
     containerId: record.id,
     mode: isNone ? "none" : "bridge",
+    nameservers: record.hostConfig.Dns ?? [],
     endpoints: isNone
       ? []
       : Object.entries(record.endpoints).map(([name, asked]) => orderOf(record, name, asked)),

@@ -1,6 +1,7 @@
 /** nftables: atomic transactions in nft(8)'s own language. */
 import { type ErrorCode, NaruError } from "#lib/errors.ts";
 import { KeyedQueue } from "#lib/keyed-queue.ts";
+import { namespaceKernel } from "#kernel/namespace.ts";
 import { type NftAnswer, nftLibrary } from "#kernel/nft-library.ts";
 
 export type NftFamily = "ip" | "ip6" | "inet" | "arp" | "bridge" | "netdev";
@@ -18,6 +19,8 @@ export interface NftKernel {
    * `internal`; `details.nft` has all that it said. `unavailable` when the host has no nftables.
    */
   apply(commands: string): Promise<void>;
+  /** The same in the network namespace at a path. */
+  applyIn(netnsPath: string, commands: string): Promise<void>;
   /** Removes a table with all in it. One that does not exist is fine. */
   deleteTable(family: NftFamily, name: string): Promise<void>;
   listTables(): Promise<NftTable[]>;
@@ -47,10 +50,10 @@ const errorOf = (text: string): NaruError => {
   });
 };
 
-const runProgram = async (commands: string): Promise<NftAnswer> => {
+const runProgram = async (commands: string, prefix: readonly string[] = []): Promise<NftAnswer> => {
   let child;
   try {
-    child = Bun.spawn(["nft", "-f", "-"], {
+    child = Bun.spawn([...prefix, "nft", "-f", "-"], {
       stdin: Buffer.from(commands),
       stdout: "pipe",
       stderr: "pipe",
@@ -104,6 +107,13 @@ export const createNftKernel = (options: NftOptions = {}): NftKernel => {
   return {
     apply: async (commands) => {
       if (commands.trim() !== "") await run(commands);
+    },
+    applyIn: async (netnsPath, commands) => {
+      const answer =
+        library === undefined
+          ? await runProgram(commands, ["nsenter", `--net=${netnsPath}`])
+          : namespaceKernel.inNetns(netnsPath, () => library(commands));
+      if (!answer.isDone) throw errorOf(answer.error);
     },
     // "add" makes the table when it is absent, so that "delete" has no reason to complain.
     deleteTable: async (family, name) =>

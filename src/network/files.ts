@@ -57,11 +57,14 @@ export const renderHosts = (input: HostsInput): string => {
 
 export const renderHostname = (hostname: string): string => `${hostname}\n`;
 
+/** Where a container on a network with names asks for them: many images have it built in. */
+export const RESOLVER_ADDRESS = "127.0.0.11";
+
 /** Where the host's resolver settings are. The second replaces a file that names only a local stub. */
 export const RESOLV_CONF_PATHS = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"] as const;
 
 /** Used when the host names no server that a container could reach: Docker's choice. */
-const FALLBACK_SERVERS = ["8.8.8.8", "8.8.4.4"];
+export const FALLBACK_SERVERS = ["8.8.8.8", "8.8.4.4"];
 
 export interface ResolvConf {
   readonly servers: readonly string[];
@@ -100,6 +103,25 @@ export interface ResolvConfInput {
   /** On the host's network loopback servers can be reached and stay. */
   readonly isHostNetwork: boolean;
 }
+
+/** For containers whose names are resolved by the engine at `address`. */
+export const renderEngineResolvConf = (
+  address: string,
+  { host, overrides }: Pick<ResolvConfInput, "host" | "overrides">,
+): string => {
+  const parsed = parseResolvConf(host);
+  const search = (overrides.search.length > 0 ? overrides.search : parsed.search).filter(
+    (domain) => domain !== ".",
+  );
+  const options = overrides.options.length > 0 ? overrides.options : parsed.options;
+  // A container's name has no dots: it is asked for as it is before any search domain is tried.
+  const hasDots = options.some((option) => option.startsWith("ndots:"));
+  return [
+    `nameserver ${address}\n`,
+    search.length > 0 ? `search ${search.join(" ")}\n` : "",
+    `options ${[...options, ...(hasDots ? [] : ["ndots:0"])].join(" ")}\n`,
+  ].join("");
+};
 
 export const renderResolvConf = ({ host, overrides, isHostNetwork }: ResolvConfInput): string => {
   const parsed = parseResolvConf(host);

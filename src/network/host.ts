@@ -56,4 +56,8 @@ export interface NetworkHost extends PortKernel {
   /** Idempotent. */
   removeNetns(path: string): void;
   applyRuleset: ApplyRuleset;
+  /** The same inside a namespace. */
+  applyRulesetIn(netnsPath: string, text: string): Promise<void>;
+  /** Runs `work` (synchronous) with this thread in the namespace. */
+  inNetns<T>(netnsPath: string, work: () => T): T;
 }

@@ -21,6 +21,7 @@ export const host = createLinuxHost({
   ports: portKernel,
   sysctl: { readSysctl, writeSysctl },
   applyRuleset: (text) => nft.apply(text),
+  applyRulesetIn: (netnsPath, text) => nft.applyIn(netnsPath, text),
 });
 
 export const undo: (() => Promise<void> | void)[] = [];
@@ -51,6 +52,7 @@ export const makeInstance = async (
       host,
       rows,
       logger: silentLogger,
+      listenTcp: (options) => Bun.listen(options),
       ...options,
     });
     made.push(service);

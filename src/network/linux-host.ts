@@ -20,6 +20,7 @@ export interface LinuxHostParts {
   readonly sysctl: SysctlKernel;
   /** One transaction in nft(8)'s language. */
   readonly applyRuleset: ApplyRuleset;
+  readonly applyRulesetIn: (netnsPath: string, text: string) => Promise<void>;
 }
 
 const isV4 = (cidr: string): boolean => !cidr.includes(":");
@@ -111,6 +112,8 @@ export const createLinuxHost = (parts: LinuxHostParts): NetworkHost => {
       }),
     removeNetns: (path) => namespaces.removeNetns(path),
     applyRuleset: parts.applyRuleset,
+    applyRulesetIn: parts.applyRulesetIn,
+    inNetns: (netnsPath, work) => namespaces.inNetns(netnsPath, work),
     reservePort: (address, port, protocol) => ports.reservePort(address, port, protocol),
     closePort: (fd) => ports.closePort(fd),
   };

@@ -113,6 +113,8 @@ export interface Sandbox {
   /** Leads to the namespace: what the OCI config names. */
   readonly netnsPath: string;
   readonly endpoints: readonly Endpoint[];
+  /** Whom its resolver asks instead of the host's name servers. */
+  readonly nameservers?: readonly string[];
 }
 
 /** What is wanted of one endpoint. */
@@ -133,6 +135,8 @@ export interface AcquireRequest {
   readonly mode: SandboxMode;
   /** In mode bridge at least one; the interfaces are named in this order. Unused in mode none. */
   readonly endpoints: readonly EndpointOrder[];
+  /** As `Sandbox.nameservers`. */
+  readonly nameservers?: readonly string[];
 }
 
 export interface PublishOrder {

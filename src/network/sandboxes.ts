@@ -52,7 +52,9 @@ export class Sandboxes {
   }
 
   acquire(request: AcquireRequest): Sandbox {
-    const sandbox = request.mode === "none" ? this.#makeUnwired() : this.#make(request.endpoints);
+    const { nameservers = [] } = request;
+    const made = request.mode === "none" ? this.#makeUnwired() : this.#make(request.endpoints);
+    const sandbox = nameservers.length === 0 ? made : { ...made, nameservers };
     this.#used.set(sandbox.sandboxId, { containerId: request.containerId, sandbox });
     return sandbox;
   }

@@ -37,6 +37,8 @@ import { PortReservations, readEphemeralRange } from "#network/port-reservations
 import { selectPrunable } from "#network/prune.ts";
 import { Publisher } from "#network/publisher.ts";
 import { NetworkRecords, isPredefined } from "#network/records.ts";
+import type { ListenTcp } from "#network/dns-sockets.ts";
+import type { Resolver } from "#network/resolver.ts";
 import { Sandboxes } from "#network/sandboxes.ts";
 import { DEFAULT_POOLS, type SubnetPool } from "#network/subnet.ts";
 import { endpointSettings, networkResponse } from "#network/view.ts";
@@ -49,6 +51,8 @@ export interface NetworkServiceOptions {
   readonly host: NetworkHost;
   readonly rows: NetworkRows;
   readonly logger: Logger;
+  /** For the resolver's address inside of sandboxes. */
+  readonly listenTcp: ListenTcp;
   /** Told what came and went, after it is on disk. */
   readonly publish?: (event: NetworkEvent) => void;
   /** dockerd's `--bip`. */
@@ -93,6 +97,9 @@ const namesOf = (instanceId: string): InstanceNames => {
 
 const DEFAULT_MTU = 1500;
 
+const hasNames = ({ endpoints }: Sandbox): boolean =>
+  endpoints.some((endpoint) => endpoint.names.length > 0);
+
 /** Cables of a namespace that goes are gone by then; those that are not, nobody owns. */
 const CABLE_SWEEP_DELAY_MS = 200;
 
@@ -107,6 +114,7 @@ export class LinuxNetworkService implements NetworkService {
   readonly #sandboxes: Sandboxes;
   readonly #closing = new AbortController();
   /** Until then a kept namespace may have a cable that nobody knows. */
+  #resolver: Resolver | undefined;
   #swept: Promise<void> = Promise.resolve();
 
   constructor(options: NetworkServiceOptions) {
@@ -156,30 +164,52 @@ export class LinuxNetworkService implements NetworkService {
     const owned = kept.flatMap(({ sandbox }) => sandbox.endpoints.map((one) => one.linkName));
     this.#swept = this.#sweepCables(cables.filter((name) => !owned.includes(name)));
     const unpublished = await this.#publisher.replaceAll(kept.flatMap(this.#targetOf));
+    await this.#resolveAgain(kept);
     network.openPool();
     const lost = entries.filter((entry) => !kept.includes(entry)).map((entry) => entry.containerId);
     return { lost, unpublished };
   }
 
   async acquire(request: AcquireRequest): Promise<Sandbox> {
-    return this.#sandboxes.acquire(request);
+    const sandbox = this.#sandboxes.acquire(request);
+    if (!hasNames(sandbox)) return sandbox;
+    try {
+      await this.#resolve(sandbox);
+    } catch (error) {
+      this.release(sandbox);
+      throw error;
+    }
+    return sandbox;
   }
 
   release(sandbox: Sandbox): void {
+    this.#resolver?.delete(sandbox);
     this.#sandboxes.release(sandbox);
   }
 
   async connect(sandbox: Sandbox, order: EndpointOrder): Promise<Sandbox> {
     await this.#swept;
-    return this.#sandboxes.connect(sandbox, order);
+    const connected = this.#sandboxes.connect(sandbox, order);
+    try {
+      await this.#resolve(connected);
+    } catch (error) {
+      const { id } = this.#records.get(order.network);
+      await this.#sandboxes.disconnect(connected, id);
+      throw error;
+    }
+    return connected;
   }
 
   async disconnect(sandbox: Sandbox, networkId: string): Promise<Sandbox> {
-    return await this.#sandboxes.disconnect(sandbox, networkId);
+    const remaining = await this.#sandboxes.disconnect(sandbox, networkId);
+    await this.#resolve(remaining);
+    return remaining;
   }
 
   rename(sandbox: Sandbox, names: (endpoint: Endpoint) => readonly string[]): Sandbox {
-    return this.#sandboxes.rename(sandbox, names);
+    const renamed = this.#sandboxes.rename(sandbox, names);
+    this.#resolver?.rename(renamed);
+    return renamed;
   }
 
   async publish(order: PublishOrder): Promise<PortMap> {
@@ -291,6 +321,7 @@ export class LinuxNetworkService implements NetworkService {
   async stop(): Promise<void> {
     this.#closing.abort();
     this.#networks.closePool();
+    this.#resolver?.close();
     await this.settled();
     this.#publisher.close();
   }
@@ -327,6 +358,30 @@ export class LinuxNetworkService implements NetworkService {
   #tell(Action: string, { id, name, driver }: NetworkRecord): void {
     const Actor = { ID: id, Attributes: { name, type: driver } };
     this.#options.publish?.({ Type: "network", Action, Actor });
+  }
+
+  /** Names for a sandbox that can have some. The first one loads the resolver. */
+  async #resolve(sandbox: Sandbox): Promise<void> {
+    if (this.#resolver === undefined && !hasNames(sandbox)) return;
+    const { host, listenTcp, logger } = this.#options;
+    const { Resolver: Made } = await import("#network/resolver.ts");
+    const hostAddress = (): string => this.hostGateway();
+    this.#resolver ??= new Made({ host, listenTcp, hostAddress, logger });
+    await this.#resolver.set(sandbox);
+  }
+
+  /** After a restart: whoever asks meanwhile asks again. */
+  async #resolveAgain(entries: readonly RestoreEntry[]): Promise<void> {
+    for (const { containerName, sandbox } of entries) {
+      if (!hasNames(sandbox)) continue;
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- each takes a fraction of a millisecond
+        await this.#resolve(sandbox);
+      } catch (error) {
+        const text = { container: containerName, error: String(error) };
+        this.#options.logger.error("a container is without names", text);
+      }
+    }
   }
 
   #requireBridge(): BridgeRecord {

@@ -1,0 +1,140 @@
+/** Names in sandboxes, against the real kernel. Needs root. */
+import { afterEach, expect, test } from "bun:test";
+import { type DecodedPacket, decode, encode } from "dns-packet";
+import { acquire, at, cleanUp, host, makeInstance, undo } from "#network/instance.fake.ts";
+import type { Sandbox } from "#network/network.ts";
+
+afterEach(cleanUp);
+
+/** Asks 127.0.0.11 from within, as a program there would. */
+const ask = async (
+  sandbox: Sandbox,
+  name: string,
+  options: { readonly isTcp?: boolean; readonly type?: "A" | "PTR" } = {},
+): Promise<DecodedPacket> => {
+  const { isTcp = false, type = "A" } = options;
+  const bytes = encode({ type: "query", id: 7, flags: 256, questions: [{ type, name }] });
+  const script = `import socket,sys,struct
+q=bytes.fromhex("${bytes.toString("hex")}")
+s=socket.socket(socket.AF_INET, socket.${isTcp ? "SOCK_STREAM" : "SOCK_DGRAM"}); s.settimeout(8)
+s.connect(("127.0.0.11",53))
+${isTcp ? 's.sendall(struct.pack("!H",len(q))+q); n=struct.unpack("!H",s.recv(2))[0]; r=b""\nwhile len(r)<n: r+=s.recv(n)' : "s.send(q); r=s.recv(4096)"}
+print(r.hex())`;
+  const child = Bun.spawn(["nsenter", `--net=${sandbox.netnsPath}`, "python3", "-c", script], {
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [text, complaint] = [await child.stdout.text(), await child.stderr.text()];
+  if ((await child.exited) !== 0) throw new Error(complaint);
+  return decode(Buffer.from(text.trim(), "hex"));
+};
+
+const dataOf = (packet: DecodedPacket): unknown[] =>
+  (packet.answers ?? []).map((answer) => (answer as { data?: unknown }).data);
+
+const world = async () => {
+  const { service, reborn } = await makeInstance();
+  await service.restore([]);
+  for (const Name of ["one", "two"]) await service.create({ Name });
+  return { service, reborn };
+};
+
+test("names, aliases and reverse names, by UDP and TCP, in one's own networks alone", async () => {
+  const { service } = await world();
+  const a = await acquire(service, "a", { network: "one", names: ["alpha", "web"] });
+  const b = await acquire(service, "b", { network: "one", names: ["beta", "web"] });
+  const c = await acquire(service, "c", { network: "two", names: ["gamma"] });
+  expect(dataOf(await ask(a, "beta"))).toEqual([at(b).ip]);
+  expect(dataOf(await ask(a, "beta", { isTcp: true }))).toEqual([at(b).ip]);
+  expect(dataOf(await ask(a, "web")).toSorted()).toEqual([at(a).ip, at(b).ip].toSorted());
+  const reversed = at(b).ip.split(".").toReversed().join(".");
+  expect(dataOf(await ask(a, `${reversed}.in-addr.arpa`, { type: "PTR" }))).toEqual(["beta.one"]);
+  expect(dataOf(await ask(c, "gamma"))).toEqual([at(c).ip]);
+  expect(dataOf(await ask(c, "host.docker.internal"))).toEqual([service.hostGateway()]);
+
+  const joined = await service.connect(c, { network: "one", names: ["gamma", "late"] });
+  expect(dataOf(await ask(a, "late"))).toEqual([joined.endpoints[1]!.ip]);
+  expect(dataOf(await ask(joined, "alpha"))).toEqual([at(a).ip]);
+  const renamed = service.rename(b, () => ["delta"]);
+  expect(dataOf(await ask(a, "delta"))).toEqual([at(b).ip]);
+  expect(dataOf(await ask(a, "web"))).toEqual([at(a).ip]);
+  service.release(renamed);
+  // An open socket would keep the namespace, and with it the cable.
+  const deadline = Date.now() + 5000;
+  while (host.hasLink(at(b).linkName) && Date.now() < deadline) await Bun.sleep(10);
+  expect(host.hasLink(at(b).linkName)).toBe(false);
+}, 30_000);
+
+test("other names go to the servers that were named, in order; an internal network asks nobody", async () => {
+  const { service } = await world();
+  const asked: string[] = [];
+  const server = await Bun.udpSocket({
+    hostname: service.hostGateway(),
+    port: 53,
+    socket: {
+      data: (socket, bytes, port, address) => {
+        const { id = 0, questions = [] } = decode(bytes);
+        const name = questions[0]?.name ?? "";
+        asked.push(name);
+        const answers = [{ type: "A" as const, name, ttl: 9, data: "192.0.2.80" }];
+        // A forged answer first: to another question, under the right id.
+        const other = [{ type: "A" as const, name: "forged.example" }];
+        socket.send(encode({ type: "response", id, questions: other, answers }), port, address);
+        socket.send(encode({ type: "response", id, questions, answers }), port, address);
+      },
+    },
+  });
+  undo.push(() => server.close());
+  // Nobody listens at the first: the second answers.
+  const nameservers = ["127.0.0.99", service.hostGateway()];
+  const a = await service.acquire({
+    containerId: "a",
+    mode: "bridge",
+    endpoints: [{ network: "one", names: ["alpha"] }],
+    nameservers,
+  });
+  const answer = await ask(a, "elsewhere.example");
+  expect(dataOf(answer)).toEqual(["192.0.2.80"]);
+  expect([answer.id, answer.questions?.[0]?.name]).toEqual([7, "elsewhere.example"]);
+  await service.create({ Name: "inner", Internal: true });
+  const inner = await service.acquire({
+    containerId: "i",
+    mode: "bridge",
+    endpoints: [{ network: "inner", names: ["iota"] }],
+    nameservers,
+  });
+  expect((await ask(inner, "secret.example")).rcode).toBe("SERVFAIL");
+  expect(dataOf(await ask(inner, "iota"))).toEqual([at(inner).ip]);
+  expect(asked).toEqual(["elsewhere.example"]);
+}, 30_000);
+
+test("a container may have port 53 for itself, and names outlive the daemon", async () => {
+  const { service, reborn } = await world();
+  const a = await acquire(service, "a", { network: "one", names: ["alpha"] });
+  const own = Bun.spawn(
+    [
+      "nsenter",
+      `--net=${a.netnsPath}`,
+      "python3",
+      "-c",
+      `import socket,time
+for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+    s=socket.socket(socket.AF_INET, kind); s.bind(("0.0.0.0", 53)); globals()[kind.name]=s
+SOCK_STREAM.listen(); print("ready", flush=True); time.sleep(60)`,
+    ],
+    { stdout: "pipe", stderr: "inherit" },
+  );
+  undo.push(async () => {
+    own.kill("SIGKILL");
+    await own.exited;
+  });
+  expect(new TextDecoder().decode((await own.stdout.getReader().read()).value)).toBe("ready\n");
+  expect(dataOf(await ask(a, "alpha"))).toEqual([at(a).ip]);
+  await service.stop();
+  const next = reborn();
+  await next.start();
+  const entry = { containerId: "a", containerName: "a", sandbox: a, ports: {} };
+  expect((await next.restore([entry])).lost).toEqual([]);
+  expect(dataOf(await ask(a, "alpha"))).toEqual([at(a).ip]);
+  expect(dataOf(await ask(a, "alpha", { isTcp: true }))).toEqual([at(a).ip]);
+}, 30_000);

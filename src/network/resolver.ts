@@ -1,0 +1,219 @@
+/**
+ * Names for containers on user-defined networks: answers at 127.0.0.11 in each of their namespaces,
+ * for the networks that the asking container is in; what nobody is called goes to the host's servers.
+ */
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { monotonicMs, randomHex } from "#lib/clock.ts";
+import type { Logger } from "#lib/log.ts";
+import { type DnsView, MAX_UDP_BYTES, answerQuery, failure } from "#network/dns-answer.ts";
+import { DnsForwarder } from "#network/dns-forward.ts";
+import {
+  type DnsHandlers,
+  type DnsSockets,
+  type ListenTcp,
+  openDnsSockets,
+  renderDnsRules,
+} from "#network/dns-sockets.ts";
+import { DnsZone } from "#network/dns-zone.ts";
+import { FALLBACK_SERVERS, RESOLV_CONF_PATHS, parseResolvConf } from "#network/files.ts";
+import { gatewayEndpoint } from "#network/gateway.ts";
+import type { NetworkHost } from "#network/host.ts";
+import type { Sandbox } from "#network/network.ts";
+
+export interface ResolverOptions {
+  readonly host: NetworkHost;
+  readonly listenTcp: ListenTcp;
+  /** What `host.docker.internal` is. */
+  readonly hostAddress: () => string;
+  readonly logger: Logger;
+}
+
+/** Names of the host itself, as Docker Desktop has them. */
+const HOST_NAMES = new Set([
+  "host.docker.internal",
+  "gateway.docker.internal",
+  "host.naru.internal",
+]);
+const RECHECK_MS = 1000;
+const MAX_CACHED = 1000;
+const STREAM_BYTES = 65_535;
+
+const shuffle = <T>(list: readonly T[]): T[] => {
+  const copy = [...list];
+  for (let index = copy.length - 1; index > 0; index -= 1) {
+    const other = Number.parseInt(randomHex(4), 16) % (index + 1);
+    [copy[index], copy[other]] = [copy[other] as T, copy[index] as T];
+  }
+  return copy;
+};
+
+interface Client {
+  sandbox: Sandbox;
+  readonly sockets: DnsSockets;
+  /** Answers by the query's bytes without its id, for one version of the zone. */
+  readonly cache: Map<string, Uint8Array>;
+  cacheVersion: number;
+}
+
+export class Resolver {
+  readonly #options: ResolverOptions;
+  readonly #zone = new DnsZone();
+  readonly #forwarder = new DnsForwarder();
+  readonly #clients = new Map<string, Client>();
+  #hostServers: readonly string[] = [];
+  #checkedMs = Number.NEGATIVE_INFINITY;
+  #hostFileVersion = "";
+
+  constructor(options: ResolverOptions) {
+    this.#options = options;
+  }
+
+  /** The sandbox as it is from now on. Resolves when its resolver answers. */
+  async set(sandbox: Sandbox): Promise<void> {
+    this.#zone.set(sandbox);
+    const client = this.#clients.get(sandbox.sandboxId);
+    if (client !== undefined) {
+      client.sandbox = sandbox;
+      client.cache.clear();
+      return;
+    }
+    if (sandbox.endpoints.every(({ names }) => names.length === 0)) return;
+    await this.#open(sandbox);
+  }
+
+  /** The same sandbox with other names. */
+  rename(sandbox: Sandbox): void {
+    this.#zone.set(sandbox);
+    const client = this.#clients.get(sandbox.sandboxId);
+    if (client !== undefined) client.sandbox = sandbox;
+  }
+
+  /** Idempotent. An open socket would keep the namespace. */
+  delete(sandbox: Sandbox): void {
+    this.#zone.delete(sandbox);
+    const client = this.#clients.get(sandbox.sandboxId);
+    this.#clients.delete(sandbox.sandboxId);
+    client?.sockets.close();
+  }
+
+  close(): void {
+    for (const client of this.#clients.values()) client.sockets.close();
+    this.#clients.clear();
+    this.#forwarder.close();
+  }
+
+  async #open(sandbox: Sandbox): Promise<void> {
+    const { host, listenTcp } = this.#options;
+    const { netnsPath, sandboxId } = sandbox;
+    const handlers: DnsHandlers = {
+      datagram: (bytes, reply) => this.#answer(sandboxId, bytes, reply, false),
+      message: (bytes, reply) => this.#answer(sandboxId, bytes, reply, true),
+    };
+    const inside = <T>(work: () => T): T => host.inNetns(netnsPath, work);
+    const sockets = await openDnsSockets(listenTcp, inside, handlers);
+    try {
+      await host.applyRulesetIn(netnsPath, renderDnsRules(sockets.udpPort, sockets.tcpPort));
+    } catch (error) {
+      sockets.close();
+      this.#zone.delete(sandbox);
+      throw error;
+    }
+    const cache = new Map<string, Uint8Array>();
+    this.#clients.set(sandboxId, { sandbox, sockets, cache, cacheVersion: -1 });
+  }
+
+  #answer(
+    sandboxId: string,
+    bytes: Uint8Array,
+    reply: (answer: Uint8Array) => void,
+    isTcp: boolean,
+  ): void {
+    const client = this.#clients.get(sandboxId);
+    if (client === undefined) return;
+    const key = isTcp ? "" : this.#cacheKey(client, bytes);
+    const known = client.cache.get(key);
+    if (known !== undefined) {
+      const copy = Uint8Array.from(known);
+      copy[0] = bytes[0] ?? 0;
+      copy[1] = bytes[1] ?? 0;
+      return reply(copy);
+    }
+    let isVaried = false;
+    const mix = <T>(list: readonly T[]): T[] => {
+      isVaried = list.length > 1;
+      return isVaried ? shuffle(list) : [...list];
+    };
+    const view = this.#viewOf(client.sandbox);
+    const verdict = answerQuery(bytes, view, mix, isTcp ? STREAM_BYTES : undefined);
+    if (verdict.kind === "ignore") return;
+    if (verdict.kind === "answer") {
+      if (!isTcp && !isVaried && client.cache.size < MAX_CACHED)
+        client.cache.set(key, verdict.bytes);
+      return reply(verdict.bytes);
+    }
+    void this.#forward(client.sandbox, bytes, isTcp).then((answer) =>
+      reply(answer ?? failure(verdict.query, "serverFailure")),
+    );
+  }
+
+  #cacheKey(client: Client, bytes: Uint8Array): string {
+    if (client.cacheVersion !== this.#zone.version) {
+      client.cache.clear();
+      client.cacheVersion = this.#zone.version;
+    }
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1", 2);
+  }
+
+  #viewOf({ endpoints }: Sandbox): DnsView {
+    const networks = endpoints.filter(({ names }) => names.length > 0);
+    return {
+      lookup: (name) => {
+        if (HOST_NAMES.has(name)) {
+          const own = gatewayEndpoint(endpoints);
+          // An internal network leads to its own bridge at most.
+          return own === undefined ? [] : [this.#options.hostAddress()];
+        }
+        for (const { networkId } of networks) {
+          const found = this.#zone.lookup(networkId, name);
+          if (found !== undefined) return found;
+        }
+        return undefined;
+      },
+      reverse: (address) => {
+        for (const { networkId } of networks) {
+          const found = this.#zone.reverse(networkId, address);
+          if (found !== undefined) return found;
+        }
+        return undefined;
+      },
+    };
+  }
+
+  async #forward(
+    sandbox: Sandbox,
+    bytes: Uint8Array,
+    isTcp: boolean,
+  ): Promise<Uint8Array | undefined> {
+    // From an internal network nothing leaves, not even a question.
+    if (gatewayEndpoint(sandbox.endpoints) === undefined) return undefined;
+    if (!isTcp && bytes.length > MAX_UDP_BYTES) return undefined;
+    const own = sandbox.nameservers ?? [];
+    return await this.#forwarder.ask(own.length > 0 ? own : this.#servers(), bytes, isTcp);
+  }
+
+  /** The host's servers as its file says now, looked at once a second at most. */
+  #servers(): readonly string[] {
+    const nowMs = monotonicMs();
+    if (nowMs - this.#checkedMs < RECHECK_MS) return this.#hostServers;
+    this.#checkedMs = nowMs;
+    const [path] = RESOLV_CONF_PATHS;
+    const file = statSync(path, { throwIfNoEntry: false });
+    const version = file === undefined ? "none" : `${file.ino} ${file.mtimeMs} ${file.size}`;
+    if (version === this.#hostFileVersion) return this.#hostServers;
+    this.#hostFileVersion = version;
+    const { servers } = parseResolvConf(existsSync(path) ? readFileSync(path, "utf8") : "");
+    this.#hostServers = servers.length > 0 ? servers : FALLBACK_SERVERS;
+    this.#options.logger.debug("name servers of the host", { servers: this.#hostServers });
+    return this.#hostServers;
+  }
+}
