@@ -46,7 +46,7 @@ test("names, aliases and reverse names, by UDP and TCP, in one's own networks al
   const c = await acquire(service, "c", { network: "two", names: ["gamma"] });
   expect(dataOf(await ask(a, "beta"))).toEqual([at(b).ip]);
   expect(dataOf(await ask(a, "beta", { isTcp: true }))).toEqual([at(b).ip]);
-  expect(dataOf(await ask(a, "web")).toSorted()).toEqual([at(a).ip, at(b).ip].toSorted());
+  expect(new Set(dataOf(await ask(a, "web")))).toEqual(new Set([at(a).ip, at(b).ip]));
   const reversed = at(b).ip.split(".").toReversed().join(".");
   expect(dataOf(await ask(a, `${reversed}.in-addr.arpa`, { type: "PTR" }))).toEqual(["beta.one"]);
   expect(dataOf(await ask(c, "gamma"))).toEqual([at(c).ip]);
@@ -103,7 +103,7 @@ test("other names go to the servers that were named, in order; an internal netwo
     endpoints: [{ network: "inner", names: ["iota"] }],
     nameservers,
   });
-  expect((await ask(inner, "secret.example")).rcode).toBe("SERVFAIL");
+  expect(await ask(inner, "secret.example")).toMatchObject({ rcode: "SERVFAIL" });
   expect(dataOf(await ask(inner, "iota"))).toEqual([at(inner).ip]);
   expect(asked).toEqual(["elsewhere.example"]);
 }, 30_000);
@@ -128,7 +128,9 @@ SOCK_STREAM.listen(); print("ready", flush=True); time.sleep(60)`,
     own.kill("SIGKILL");
     await own.exited;
   });
-  expect(new TextDecoder().decode((await own.stdout.getReader().read()).value)).toBe("ready\n");
+  expect(new TextDecoder().decode((await own.stdout.getReader().read()).value)).toStartWith(
+    "ready",
+  );
   expect(dataOf(await ask(a, "alpha"))).toEqual([at(a).ip]);
   await service.stop();
   const next = reborn();

@@ -35,6 +35,8 @@ const ask = (bytes: Uint8Array, limit?: number) => {
     : { kind: verdict.kind };
 };
 
+const rcodeOf = (packet: object | undefined): unknown => (packet as { rcode?: string }).rcode;
+
 const dataOf = (answers: Answer[] | undefined): unknown[] =>
   (answers ?? []).map((answer) => (answer as { data?: unknown }).data);
 
@@ -50,7 +52,7 @@ test("names of containers are answered, in any spelling; others are forwarded", 
   expect(dataOf(packet?.answers)).toEqual(["10.0.0.2", "10.0.0.3"]);
   // The name is there, an address of this family is not: not "no such name".
   const six = ask(query("web", "AAAA")).packet;
-  expect([six?.rcode, six?.answers]).toEqual(["NOERROR", []]);
+  expect([rcodeOf(six), six?.answers]).toEqual(["NOERROR", []]);
   expect(dataOf(ask(query("six", "AAAA")).packet?.answers)).toEqual(["fd00::2"]);
   expect(ask(query("example.org", "A")).kind).toBe("forward");
   expect(ask(query("web", "MX")).kind).toBe("forward");
@@ -78,11 +80,11 @@ test("what is no query is ignored, what is a broken one is told", () => {
   const response = encode({ type: "response", id: 1, questions: [{ type: "A", name: "web" }] });
   expect(ask(response).kind).toBe("ignore");
   const two = [{ type: "A", name: "web" } as const, { type: "A", name: "x" } as const];
-  expect(ask(encode({ type: "query", id: 1, questions: two })).packet?.rcode).toBe("FORMERR");
+  expect(rcodeOf(ask(encode({ type: "query", id: 1, questions: two })).packet)).toBe("FORMERR");
   const cut = query("web", "A").subarray(0, 15);
-  expect(ask(cut).packet?.rcode).toBe("FORMERR");
+  expect(rcodeOf(ask(cut).packet)).toBe("FORMERR");
   const update = encode({ type: "query", id: 1, flags: 5 << 11, questions: two.slice(0, 1) });
-  expect(ask(update).packet?.rcode).toBe("NOTIMP");
+  expect(rcodeOf(ask(update).packet)).toBe("NOTIMP");
 });
 
 const sandbox = (id: string, ...endpoints: Partial<Endpoint>[]): Sandbox =>
