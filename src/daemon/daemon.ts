@@ -30,6 +30,8 @@ import { findTools } from "#daemon/tools.ts";
 import { writeTraces } from "#daemon/traces.ts";
 
 const STDOUT = 1;
+/** Until then what runs is mostly what runs once. */
+const STARTED_MS = 500;
 
 const assertRoot = (): void => {
   if (process.geteuid?.() !== 0) {
@@ -139,6 +141,7 @@ const serve = async (running: Running): Promise<void> => {
   writeSync(STDOUT, `ready ${listeners.map((listener) => listener.address).join(" ")}\n`);
   notifier.ready();
   setTimeout(() => rooms.warmUp(), 0);
+  setTimeout(() => kernel.releaseCode(), STARTED_MS).unref();
   await stopped;
   notifier.stopping();
 };

@@ -115,6 +115,11 @@ export interface ProcessKernel {
   hardLimit(name: RlimitName): bigint;
   /** Sets the soft limit of this process (and of children to come) to the hard one; returns it. */
   raiseSoftLimit(name: RlimitName): bigint;
+  /**
+   * Unmaps the pages of this program's own code. Those that run again come back from the page cache at a
+   * microsecond each; what only the start needed does not count as resident any more (madvise(2)).
+   */
+  releaseCode(): void;
 }
 
 export type RlimitName =

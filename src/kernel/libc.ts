@@ -37,6 +37,7 @@ const open = () =>
     kill: { args: ["i32", "i32"], returns: "i32" },
     getrlimit: { args: ["i32", "ptr"], returns: "i32" },
     setrlimit: { args: ["i32", "ptr"], returns: "i32" },
+    madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
     // Descriptors and sockets.
     poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
     pipe2: { args: ["ptr", "i32"], returns: "i32" },

@@ -69,3 +69,12 @@ test("raises a soft limit to the hard one", () => {
   expect(String(kernel.raiseSoftLimit("msgqueue"))).toBe(softLimit());
   expect(kernel.hardLimit("msgqueue")).toBeGreaterThan(1000n);
 });
+
+test("the program's code is given back and goes on running", () => {
+  const resident = (): number =>
+    Number(/RssFile:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
+  const before = resident();
+  kernel.releaseCode();
+  expect(resident()).toBeLessThan(before / 2);
+  expect(JSON.parse(JSON.stringify({ still: "here" }))).toEqual({ still: "here" });
+});

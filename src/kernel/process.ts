@@ -1,5 +1,5 @@
 /** kill(2), pidfd_open(2), getrlimit(2), setrlimit(2) and /proc/PID/stat. */
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import { ERRNO, throwErrno } from "#kernel/errno.ts";
 import type { ProcessKernel, RlimitName } from "#kernel/kernel.ts";
@@ -74,10 +74,27 @@ const limitsOf = (name: RlimitName): BigUint64Array => {
   return limits;
 };
 
+const MADV_DONTNEED = 4;
+
+/** proc_pid_maps(5): "start-end perms offset device inode path". */
+const releaseCode = (): void => {
+  const program = readlinkSync("/proc/self/exe");
+  for (const line of readFileSync("/proc/self/maps", "latin1").split("\n")) {
+    const [range = "", access, , , , path] = line.split(/ +/);
+    // Code alone: what is written at load time (relocated data) would be lost.
+    if (access !== "r-xp" || path !== program) continue;
+    const [start = "0", end = "0"] = range.split("-");
+    const from = Number.parseInt(start, 16);
+    const result = libc().madvise(from, Number.parseInt(end, 16) - from, MADV_DONTNEED);
+    checked(result, "madvise", range);
+  }
+};
+
 export const processKernel: ProcessKernel = {
   kill,
   waitForEnd,
   startTime,
+  releaseCode,
   hardLimit: (name) => limitsOf(name)[1] ?? 0n,
   raiseSoftLimit: (name) => {
     const limits = limitsOf(name);

@@ -93,7 +93,10 @@ const mountAnswers = (memory: Memory): Pick<Kernel, "mount" | "unmount" | "mount
 
 const processAnswers = (
   memory: Memory,
-): Pick<Kernel, "kill" | "waitForEnd" | "startTime" | "hardLimit" | "raiseSoftLimit"> => ({
+): Pick<
+  Kernel,
+  "kill" | "waitForEnd" | "startTime" | "hardLimit" | "raiseSoftLimit" | "releaseCode"
+> => ({
   kill: (pid, signal) => {
     const isRunning = memory.runningPids.has(Math.abs(pid));
     if (signal === 9) endProcess(memory, Math.abs(pid));
@@ -109,6 +112,7 @@ const processAnswers = (
   startTime: (pid) => (memory.runningPids.has(pid) ? BigInt(pid) : undefined),
   hardLimit: () => 2n ** 64n - 1n,
   raiseSoftLimit: () => 2n ** 64n - 1n,
+  releaseCode: () => undefined,
 });
 
 const answersOf = (memory: Memory): Kernel => {
