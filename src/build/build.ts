@@ -20,6 +20,7 @@
  */
 import type { BuildContext } from "#build/context.ts";
 import type { TransferEvent } from "#image/image.ts";
+import type { FileKernel } from "#kernel/kernel.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Resources } from "#spec/docker/host-config.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
@@ -55,6 +56,8 @@ export interface BuildRequest {
   readonly secrets: ReadonlyMap<string, Uint8Array>;
   /** Agent sockets on this host by id. */
   readonly sshSockets: ReadonlyMap<string, string>;
+  /** Seconds since the epoch: what image, history and newer files say of when they were made. */
+  readonly sourceDateEpoch: number | undefined;
   /** Keeps the finished steps' images under no name, as clients of the classic endpoint expect. */
   readonly keepsStepImages: boolean;
   readonly signal: AbortSignal;
@@ -138,6 +141,8 @@ export interface PruneOptions {
 }
 
 export interface Builds {
+  /** For reading files of contexts. */
+  readonly kernel: FileKernel;
   build(request: BuildRequest): Promise<BuildResult>;
   /** Unpacks a tar, compressed or not. The context is the caller's to dispose of. */
   receiveContext(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<BuildContext>;
@@ -148,6 +153,10 @@ export interface Builds {
    * them: clients send both all the same. Throws invalid_argument when there is none.
    */
   readDockerfile(context: BuildContext, path: string): string;
+  /** The files of layers as a tar, read as it is asked for. Disposing unmounts them. */
+  exportTree(
+    chainId: Digest | undefined,
+  ): { readonly tar: ReadableStream<Uint8Array> } & Disposable;
   usage(): Promise<readonly BuildCacheItem[]>;
   prune(options: PruneOptions): Promise<{ deleted: string[]; reclaimedBytes: number }>;
   /** True while a running build stands on the layer. */

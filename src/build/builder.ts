@@ -18,7 +18,10 @@ import { randomHex } from "#lib/clock.ts";
 import type { Dockerfile, Stage } from "#spec/dockerfile/dockerfile.ts";
 import { Complaint, DockerfileError } from "#spec/dockerfile/error.ts";
 import { expandWord } from "#spec/dockerfile/expand.ts";
+import { exportTree } from "#snapshot/export.ts";
+import { streamOf } from "#snapshot/tree-pack.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
+import type { Digest } from "#spec/image/digest.ts";
 import { HOST_PLATFORM } from "#spec/image/platform.ts";
 
 /** Literal within a Dockerfile. */
@@ -90,6 +93,16 @@ class Builder implements Builds {
 
   readDockerfile: Builds["readDockerfile"] = (context, path) =>
     readDockerfile(this.#dependencies.kernel, context, path);
+
+  get kernel(): Builds["kernel"] {
+    return this.#dependencies.kernel;
+  }
+
+  exportTree(chainId: Digest | undefined): ReturnType<Builds["exportTree"]> {
+    const view = this.#dependencies.snapshots.view(chainId);
+    const tar = streamOf(exportTree(this.#dependencies.kernel, view.path));
+    return { tar, [Symbol.dispose]: () => view[Symbol.dispose]() };
+  }
 
   usage: Builds["usage"] = () => cacheUsage(this.#dependencies, this.#solver, this.#cacheMounts);
 

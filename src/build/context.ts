@@ -2,7 +2,15 @@
  * Build contexts: trees that COPY and ADD read from, and that belong to one build. A context that came as
  * a tar lies in a directory of its own, with the digests of its files.
  */
-import { closeSync, constants, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
 import { ContextWriter } from "#build/context-writer.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { runBuildWorker } from "#build/worker-client.ts";
@@ -107,6 +115,25 @@ export const receiveContext = async (
       ).then(({ digests: pairs }) => new Map(pairs));
   undo.move();
   return { root, digests, hint: "", [Symbol.dispose]: dispose };
+};
+
+/** A directory of a context as a context of its own; disposing it does nothing. An absent one is empty. */
+export const partOfContext = (context: BuildContext, directory: string): BuildContext => {
+  const root = `${context.root}/${directory}`;
+  if (!/^[A-Za-z0-9_./:@-]+$/.test(directory) || directory.split("/").includes("..")) {
+    throw new NaruError("invalid_argument", `invalid name of a context: "${directory}"`);
+  }
+  const stat = lstatSync(root, { throwIfNoEntry: false });
+  if (stat === undefined) mkdirSync(root, { recursive: true, mode: 0o755 });
+  else if (!stat.isDirectory()) {
+    throw new NaruError("invalid_argument", `context "${directory}" is not a directory`);
+  }
+  const prefix = `${directory}/`;
+  const digests = new Map<string, string>();
+  for (const [path, digest] of context.digests) {
+    if (path.startsWith(prefix)) digests.set(path.slice(prefix.length), digest);
+  }
+  return { root, digests, hint: context.hint, [Symbol.dispose]: () => undefined };
 };
 
 /** A small file of a tree, symlinks resolved inside; undefined when it is not there. */

@@ -13,6 +13,8 @@ export interface RunContext {
   /** Name of the writable snapshot and of the process. */
   readonly id: string;
   readonly signal: AbortSignal;
+  /** Files that were written later than this (seconds since the epoch) say that they were not. */
+  readonly mtimeMaxSeconds?: number;
   output(stream: 1 | 2, bytes: Uint8Array): void | Promise<void>;
 }
 
@@ -24,6 +26,8 @@ export interface Vertex {
   readonly parent: Digest | undefined;
   /** What it reads, by a name that a user understands. */
   readonly inputs: Readonly<Record<string, InputDigest>>;
+  /** Handed to `run`. */
+  readonly mtimeMaxSeconds?: number;
   /** undefined: only the config changes. */
   readonly run: ((context: RunContext) => Promise<Digest | undefined>) | undefined;
 }
@@ -169,6 +173,9 @@ export class Solver {
       const context: RunContext = {
         id,
         signal: flight.controller.signal,
+        ...(vertex.mtimeMaxSeconds === undefined
+          ? {}
+          : { mtimeMaxSeconds: vertex.mtimeMaxSeconds }),
         output: (stream, bytes) => flight.output(stream, bytes),
       };
       using _parent = this.hold(vertex.parent);

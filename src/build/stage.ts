@@ -16,13 +16,22 @@ import type { BuildSession, StageResult } from "#build/session.ts";
 import type { Vertex } from "#build/solver.ts";
 import { findStage, stageName } from "#build/stages.ts";
 import { type StageState, type StepChange, applyStep, emptyState } from "#build/state.ts";
-import { monotonicMs } from "#lib/clock.ts";
+import { formatInstant, monotonicMs } from "#lib/clock.ts";
 import { toNaruError } from "#lib/errors.ts";
 import type { ArgInstruction, Stage, StageInstruction } from "#spec/dockerfile/dockerfile.ts";
 import { DockerfileError } from "#spec/dockerfile/error.ts";
 import { expandWord } from "#spec/dockerfile/expand.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
 import { parsePlatform } from "#spec/image/platform.ts";
+
+/** Files of another time are other files. */
+const withEpoch = (vertex: Vertex, mtimeMaxSeconds: number | undefined): Vertex =>
+  mtimeMaxSeconds === undefined
+    ? vertex
+    : { ...vertex, mtimeMaxSeconds, definition: { ...vertex.definition, epoch: mtimeMaxSeconds } };
+
+const epochInstant = (seconds: number | undefined): string | undefined =>
+  seconds === undefined ? undefined : formatInstant(BigInt(seconds) * 1_000_000_000n);
 
 export class StageRun {
   readonly #session: BuildSession;
@@ -242,7 +251,7 @@ export class StageRun {
       request.isCacheIgnored ||
       request.uncachedStages.some((name) => name === stage || name === String(this.#stage.index));
     const solved = await solver
-      .solve(planned.vertex, {
+      .solve(withEpoch(planned.vertex, request.sourceDateEpoch), {
         step: [request.tags[0] ?? "", stage, this.#ordinal, info.text.split(" ")[0]].join("|"),
         isCacheIgnored,
         signal,
@@ -263,7 +272,7 @@ export class StageRun {
       config: planned.config,
       chainId,
       diffId: chainId === before ? undefined : layer?.diffId,
-      created,
+      created: epochInstant(request.sourceDateEpoch) ?? created,
       createdBy: planned.createdBy,
       ...(planned.author === undefined ? {} : { author: planned.author }),
     };

@@ -214,6 +214,7 @@ const lift = (from: readonly Entry[], room: string, name: string, as = name): En
 };
 
 const COMMON = new Set([
+  "build",
   "run",
   "exec",
   "ps",
@@ -228,9 +229,16 @@ const COMMON = new Set([
 ]);
 
 /** Commands of docker that later versions bring: answered by name until then. */
-export const PLANNED = ["build", "builder", "buildx", "manifest"] as const;
+export const PLANNED = ["buildx", "manifest"] as const;
+
+const builder: readonly Entry[] = [
+  entry("build", "Build an image from a Dockerfile", () => import("#cli/build/build.ts")),
+  entry("du", "List what the build cache holds", () => import("#cli/builder/du.ts")),
+  entry("prune", "Remove build cache", () => import("#cli/builder/prune.ts")),
+];
 
 const topLevel: readonly Entry[] = [
+  lift(builder, "builder", "build"),
   ...container
     .filter(({ name }) => name !== "ls" && name !== "prune" && name !== "inspect")
     .map(({ name }) => lift(container, "container", name)),
@@ -265,6 +273,7 @@ const topLevel: readonly Entry[] = [
     () => import("#cli/completion/completion.ts"),
   ),
   entry("__complete", "", () => import("#cli/completion/complete.ts"), { isHidden: true }),
+  group("builder", "Manage builds", builder),
   group("container", "Manage containers", container),
   group("image", "Manage images", image),
   group("volume", "Manage volumes", volume),

@@ -132,6 +132,8 @@ export const routes = {
   imageImport: stream<Upload>()("POST", "/images/create"),
   imagePush: stream()("POST", "/images/{name}/push"),
   imageSave: stream()("GET", "/images/get"),
+  imageTree: stream()("GET", "/naru/images/{id}/tree"),
+  naruBuild: stream<Upload>()("POST", "/naru/build"),
   imageLoad: stream<Upload>()("POST", "/images/load"),
   imagePrune: json<PruneResponse>()("POST", "/images/prune"),
   imageSearch: json<SearchItem[]>()("GET", "/images/search"),

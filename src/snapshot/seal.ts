@@ -73,6 +73,20 @@ export const removeMountPoints = (input: DiffInput): void => {
   }
 };
 
+/** Sets later times back, so that the same files give the same layer whenever they were written. */
+export const clampTimes = (kernel: FileKernel, root: string, maxSeconds: number): void => {
+  const fd = kernel.openInRoot(root, ".", DIRECTORY_FLAGS);
+  const time = { seconds: maxSeconds, nanoseconds: 0 };
+  try {
+    for (const { directoryFd, name, stat } of walkTree(kernel, fd)) {
+      if (stat.mtime.seconds < maxSeconds) continue;
+      kernel.setTimesAt(directoryFd, name, time, time);
+    }
+  } finally {
+    kernel.close(fd);
+  }
+};
+
 /** Few enough entries and bytes to be read here and now. */
 export const isSmallTree = (kernel: FileKernel, root: string): boolean => {
   const fd = kernel.openInRoot(root, ".", DIRECTORY_FLAGS);

@@ -97,6 +97,12 @@ export interface DiffOptions {
   readonly hiddenPaths?: readonly string[];
 }
 
+export interface SealOptions extends DiffOptions {
+  /** Later times of files are set back to this: seconds since the epoch. */
+  readonly mtimeMaxSeconds?: number;
+  readonly signal?: AbortSignal;
+}
+
 export interface DiffTarResult {
   readonly diffId: Digest;
   /** Bytes of the tar. */
@@ -147,10 +153,7 @@ export interface Snapshots {
    * Takes away what a runtime made to mount upon (empty, and not in the layers below), and sums up the
    * rest as `commitActive` wants it, without writing a tar. To be called once nothing is mounted there.
    */
-  seal(
-    id: string,
-    options?: DiffOptions & { readonly signal?: AbortSignal },
-  ): Promise<DiffTarResult>;
+  seal(id: string, options?: SealOptions): Promise<DiffTarResult>;
   /** Writes a committed layer as the tar that its diffID is the sum of; data_loss when it is not. */
   layerTar(chainId: Digest, file: string, signal?: AbortSignal): Promise<DiffTarResult>;
 

@@ -11,12 +11,19 @@ import { Layers } from "#snapshot/layers.ts";
 import { type Layout, layoutOf } from "#snapshot/layout.ts";
 import { mountOverlay } from "#snapshot/overlay.ts";
 import { makeDirectories, scanStore } from "#snapshot/scan.ts";
-import { checkSameLayer, isSmallTree, removeMountPoints, sumDiff } from "#snapshot/seal.ts";
+import {
+  checkSameLayer,
+  clampTimes,
+  isSmallTree,
+  removeMountPoints,
+  sumDiff,
+} from "#snapshot/seal.ts";
 import type {
   ActiveSnapshot,
   Change,
   DiffOptions,
   DiffTarResult,
+  SealOptions,
   Layer,
   SnapshotPaths,
   Snapshots,
@@ -181,10 +188,7 @@ class SnapshotStore implements Snapshots {
     }
   }
 
-  async seal(
-    id: string,
-    options: DiffOptions & { readonly signal?: AbortSignal } = {},
-  ): Promise<DiffTarResult> {
+  async seal(id: string, options: SealOptions = {}): Promise<DiffTarResult> {
     const { parent } = this.#actives.known(id);
     this.#actives.unmount(id);
     const { upper } = this.#actives.paths(id);
@@ -193,6 +197,7 @@ class SnapshotStore implements Snapshots {
     const kernel = this.#kernel;
     const input = { kernel, upper, lower: lower.path, hiddenPaths };
     removeMountPoints(input);
+    if (options.mtimeMaxSeconds !== undefined) clampTimes(kernel, upper, options.mtimeMaxSeconds);
     if (isSmallTree(kernel, upper)) return sumDiff(input);
     return await this.#workers.run<"diff">(
       { kind: "diff", upper, lower: lower.path, hiddenPaths, isSumOnly: true },

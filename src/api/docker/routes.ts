@@ -1,6 +1,7 @@
 /** The route table: every path of the Docker API that naru answers. The first match wins. */
 import { attachRoutes } from "#api/docker/container/attach.ts";
 import { buildRoutes } from "#api/docker/build/build.ts";
+import { naruBuildRoutes } from "#api/docker/build/naru-build.ts";
 import { createRoutes } from "#api/docker/container/create.ts";
 import { execRoutes } from "#api/docker/container/exec.ts";
 import { fileRoutes } from "#api/docker/container/files.ts";
@@ -38,6 +39,7 @@ export const routes: readonly Route[] = [
   ...registryRoutes,
   ...imageRoutes,
   ...buildRoutes,
+  ...naruBuildRoutes,
   ...networkRoutes,
   ...volumeRoutes,
   ...aboutRoutes,

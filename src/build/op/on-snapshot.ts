@@ -12,7 +12,7 @@ const EMPTY_TAR_BYTES = 1024;
  */
 export const onSnapshot = async (
   { snapshots }: Pick<BuildDependencies, "snapshots">,
-  { id, signal }: Pick<RunContext, "id" | "signal">,
+  { id, signal, mtimeMaxSeconds }: Pick<RunContext, "id" | "signal" | "mtimeMaxSeconds">,
   parent: Digest | undefined,
   fill: (rootfs: string) => Promise<readonly string[]>,
 ): Promise<Digest | undefined> => {
@@ -20,7 +20,11 @@ export const onSnapshot = async (
   try {
     const hiddenPaths = await fill(snapshots.mount(id));
     signal.throwIfAborted();
-    const diff = await snapshots.seal(id, { hiddenPaths, signal });
+    const diff = await snapshots.seal(id, {
+      hiddenPaths,
+      signal,
+      ...(mtimeMaxSeconds === undefined ? {} : { mtimeMaxSeconds }),
+    });
     if (diff.tarBytes > EMPTY_TAR_BYTES) return (await snapshots.commitActive(id, diff)).chainId;
     snapshots.remove(id);
     return parent;

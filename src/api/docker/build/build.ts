@@ -17,6 +17,16 @@ const receive = async (call: Call, request: ClassicRequest): Promise<BuildContex
   return await builds.receiveContext(call.exchange.body(), call.signal);
 };
 
+const epochOf = ({ options }: ClassicRequest): number | undefined => {
+  const text = options.buildArgs.get("SOURCE_DATE_EPOCH");
+  if (text === undefined || text === "") return undefined;
+  if (/^\d{1,12}$/.test(text)) return Number(text);
+  throw new NaruError(
+    "invalid_argument",
+    `invalid SOURCE_DATE_EPOCH "${text}": seconds since 1970`,
+  );
+};
+
 /** Keeps the lines of a quiet build until it fails. */
 class Output {
   readonly #stream: ProgressStream;
@@ -53,6 +63,7 @@ const run = async (call: Call, request: ClassicRequest, stream: ProgressStream):
       namedContexts: new Map(),
       secrets: new Map(),
       sshSockets: new Map(),
+      sourceDateEpoch: epochOf(request),
       signal: call.signal,
       onEvent: (event) => lines.take(event),
     });

@@ -8,7 +8,14 @@ import type { Ulimit } from "#spec/docker/host-config.ts";
 
 type Options = Omit<
   BuildRequest,
-  "context" | "dockerfile" | "signal" | "onEvent" | "namedContexts" | "secrets" | "sshSockets"
+  | "context"
+  | "dockerfile"
+  | "signal"
+  | "onEvent"
+  | "namedContexts"
+  | "secrets"
+  | "sshSockets"
+  | "sourceDateEpoch"
 >;
 
 export interface ClassicRequest {
@@ -149,17 +156,17 @@ export const decodeBuild = (call: Call): ClassicRequest => {
       isCacheIgnored: query.flag("nocache"),
       isPulled: query.flag("pull"),
       credentials: credentialsOf(call),
-      uncachedStages: query.all("naru.no-cache-filter"),
+      uncachedStages: query.all("nocachefilter"),
       network: networkOf(call),
       extraHosts: query.all("extrahosts").flatMap((text) => text.split(",")),
       resources: resourcesOf(call),
-      keepsStepImages: !query.flag("naru.events"),
+      keepsStepImages: true,
     },
     dockerfilePath: query.text("dockerfile") || "Dockerfile",
     remote: query.text("remote"),
     isQuiet: query.flag("q"),
     isRemoved: query.flag("rm", true),
     isForceRemoved: query.flag("forcerm"),
-    isExplained: query.flag("naru.explain"),
+    isExplained: query.flag("explain"),
   };
 };

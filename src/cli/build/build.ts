@@ -1,0 +1,262 @@
+/** `naru build`: packs the context, shows what happens, writes what was asked for. */
+import type { CliContext } from "#cli/context.ts";
+import { packBuild, type ContextTotals, type PackedDirectory } from "#cli/build/context-tar.ts";
+import {
+  type Output,
+  buildArguments,
+  labels,
+  namedContexts,
+  parseOutput,
+  secrets,
+  sshSockets,
+} from "#cli/build/inputs.ts";
+import { type LoadedContext, loadContext } from "#cli/build/local-context.ts";
+import { writeOutput } from "#cli/build/outputs.ts";
+import {
+  type BuildProgress,
+  JsonProgress,
+  PlainProgress,
+  QuietProgress,
+} from "#cli/build/progress.ts";
+import { defineCommand, ONE } from "#cli/framework/command.ts";
+import { exitError } from "#cli/framework/errors.ts";
+import { bool, integer, list, text } from "#cli/framework/flags.ts";
+import { parseRam } from "#cli/format/units.ts";
+import type { BuildMessage } from "#client/build-events.ts";
+import { jsonLines } from "#client/progress.ts";
+import { type ErrorCode, NaruError } from "#lib/errors.ts";
+
+const PROGRESS = ["auto", "plain", "tty", "json", "quiet"] as const;
+
+const flags = {
+  "add-host": list("Add a custom host-to-IP mapping (host:ip)"),
+  "build-arg": list("Set build-time variables"),
+  "build-context": list("Additional build contexts (e.g., name=path)"),
+  "cgroup-parent": text("Set the parent cgroup of RUN instructions"),
+  explain: bool("Say why each step is not taken from the cache"),
+  file: text('Name of the Dockerfile (default: "PATH/Dockerfile")', "f", { completes: "files" }),
+  iidfile: text("Write the image ID to a file", undefined, { completes: "files" }),
+  label: list("Set metadata for an image"),
+  memory: text("Memory limit of RUN instructions", "m"),
+  network: text("Networking mode of RUN instructions: default, none or host"),
+  "no-cache": bool("Do not use cache when building the image"),
+  "no-cache-filter": list("Do not cache specified stages"),
+  output: list('Output destination (format: "type=local,dest=path")', "o"),
+  platform: text("Set target platform for build"),
+  progress: text("Type of progress output: auto, plain, tty, json, quiet"),
+  pull: bool("Always attempt to pull all referenced images"),
+  quiet: bool("Suppress the build output and print image ID on success", "q"),
+  secret: list('Secret to expose to the build (format: "id=mysecret,src=/local/secret")'),
+  "shm-size": text("Size of /dev/shm in RUN instructions"),
+  ssh: list('SSH agent socket to expose to the build (format: "default|<id>[=<socket>]")'),
+  tag: list('Name and optionally a tag (format: "name:tag")', "t"),
+  target: text("Set the target build stage to build"),
+  "cpu-shares": integer("CPU shares (relative weight) of RUN instructions", "c"),
+};
+
+type Given = Parameters<Parameters<typeof defineCommand<typeof flags>>[0]["run"]>[0];
+
+const progressOf = async ({ context, flags: given }: Given): Promise<BuildProgress> => {
+  const { output } = context;
+  const kind = given.quiet ? "quiet" : (given.progress ?? "auto");
+  const known = PROGRESS.find((name) => name === kind);
+  if (known === undefined) {
+    throw new NaruError(
+      "invalid_argument",
+      `invalid progress "${kind}": use one of ${PROGRESS.join(", ")}`,
+    );
+  }
+  if (known === "json") return new JsonProgress(output);
+  if (known === "quiet") return new QuietProgress();
+  const isTerminal = known === "tty" || (known === "auto" && (await output.isTerminal("stderr")));
+  if (!isTerminal) return new PlainProgress(output, given.explain);
+  const { TerminalProgress } = await import("#cli/build/terminal.ts");
+  return new TerminalProgress(output, given.explain);
+};
+
+const encodeHeader = (value: object): string =>
+  Buffer.from(JSON.stringify(value)).toString("base64url");
+
+const queryOf = (
+  { context, flags: given }: Given,
+  outputs: readonly Output[],
+): Record<string, string | number | boolean | readonly string[]> => {
+  const epoch = context.env["SOURCE_DATE_EPOCH"];
+  const implied = epoch === undefined || epoch === "" ? [] : [`SOURCE_DATE_EPOCH=${epoch}`];
+  const args = buildArguments([...implied, ...given["build-arg"]], context.env);
+  const optional = (name: string, value: string | number | undefined): object =>
+    value === undefined ? {} : { [name]: value };
+  return {
+    t: [...given.tag, ...outputs.flatMap(({ names }) => names)],
+    buildargs: JSON.stringify(args),
+    labels: JSON.stringify(labels(given.label)),
+    extrahosts: given["add-host"],
+    nocachefilter: given["no-cache-filter"],
+    nocache: given["no-cache"],
+    pull: given.pull,
+    ...optional("target", given.target),
+    ...optional("platform", given.platform),
+    ...optional("networkmode", given.network),
+    ...optional("cgroupparent", given["cgroup-parent"]),
+    ...optional("cpushares", given["cpu-shares"]),
+    ...optional("memory", given.memory === undefined ? undefined : parseRam(given.memory)),
+    ...optional(
+      "shmsize",
+      given["shm-size"] === undefined ? undefined : parseRam(given["shm-size"]),
+    ),
+  };
+};
+
+const epochOf = ({ context, flags: given }: Given): number | undefined => {
+  const args = buildArguments(given["build-arg"], context.env);
+  const value = args["SOURCE_DATE_EPOCH"] ?? context.env["SOURCE_DATE_EPOCH"];
+  if (value === undefined || value === "") return undefined;
+  if (/^\d{1,12}$/.test(value)) return Number(value);
+  throw new NaruError(
+    "invalid_argument",
+    `invalid SOURCE_DATE_EPOCH "${value}": seconds since 1970`,
+  );
+};
+
+const headersOf = async (
+  given: Given,
+  named: ReturnType<typeof namedContexts>,
+): Promise<Record<string, string>> => {
+  const { context, flags: values } = given;
+  const epoch = epochOf(given);
+  const given64 = await secrets(values.secret, context.env);
+  return {
+    "Content-Type": "application/x-tar",
+    "X-Naru-Build-Extras": encodeHeader({
+      images: named.images,
+      trees: Object.keys(named.trees),
+      ssh: sshSockets(values.ssh, context.env),
+      ...(epoch === undefined ? {} : { sourceDateEpoch: epoch }),
+    }),
+    ...(Object.keys(given64).length === 0 ? {} : { "X-Naru-Build-Secrets": encodeHeader(given64) }),
+    ...(await registryHeader(context)),
+  };
+};
+
+const registryHeader = async (context: CliContext): Promise<Record<string, string>> => {
+  const { auths, credHelpers, credsStore } = await context.config();
+  const names = [...Object.keys(auths ?? {}), ...Object.keys(credHelpers ?? {})];
+  if (names.length === 0 && (credsStore ?? "") === "") return {};
+  const { storedCredentials } = await import("#cli/registry/credentials.ts");
+  const entries: [string, object][] = [];
+  for (const name of new Set(names)) {
+    const found = await storedCredentials(context, name);
+    if (found !== undefined) entries.push([name, found]);
+  }
+  return entries.length === 0
+    ? {}
+    : { "X-Registry-Config": encodeHeader(Object.fromEntries(entries)) };
+};
+
+interface Finished {
+  readonly imageId: string;
+  readonly tags: readonly string[];
+}
+
+type BuildError = Extract<BuildMessage, { kind: "error" }>;
+
+/** Points at the line of the Dockerfile, as a compiler would. */
+const errorText = ({ message, step, details }: BuildError, dockerfile: LoadedContext): string => {
+  const frame = details?.["frame"];
+  if (typeof frame === "string") return `${message}\n\n${frame}`;
+  if (step === undefined || step.line < 1) return message;
+  const lines = dockerfile.dockerfile.toString("utf8").split("\n");
+  const line = lines[step.line - 1] ?? step.text;
+  return `${message}\n\n> ${step.line} | ${line}`;
+};
+
+const follow = async (
+  body: AsyncIterable<Uint8Array>,
+  progress: BuildProgress,
+  loaded: LoadedContext,
+): Promise<Finished> => {
+  let finished: Finished | undefined;
+  let failure: BuildError | undefined;
+  try {
+    for await (const message of jsonLines<BuildMessage>(body)) {
+      if (message.kind === "result") finished = message;
+      if (message.kind === "error") failure = message;
+      await progress.take(message);
+    }
+  } finally {
+    await progress.end();
+  }
+  if (failure !== undefined) {
+    throw new NaruError(failure.code as ErrorCode, errorText(failure, loaded));
+  }
+  if (finished !== undefined) return finished;
+  throw new NaruError("unavailable", "the engine ended the build without a result");
+};
+
+/** Tells of what was packed, and that it was all. */
+async function* watched(
+  pieces: AsyncIterable<Uint8Array>,
+  totals: ContextTotals,
+  progress: BuildProgress,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const piece of pieces) {
+    progress.sent(totals.files, totals.bytes);
+    yield piece;
+  }
+}
+
+const run = async (given: Given): Promise<number> => {
+  const { context, flags: values, args } = given;
+  const outputs = values.output.map(parseOutput);
+  const named = namedContexts(values["build-context"]);
+  const loaded = await loadContext(args[0] ?? ".", values.file);
+  const directories: PackedDirectory[] = [
+    ...(loaded.directory === undefined ? [] : [loaded.directory]),
+    ...Object.entries(named.trees).map(([name, root]) => ({
+      root,
+      prefix: `named/${name}/`,
+      ignore: "",
+    })),
+  ];
+  const client = await context.client();
+  const progress = await progressOf(given);
+  const totals: ContextTotals = { files: 0, bytes: 0 };
+  let finished: Finished;
+  try {
+    const response = await client.call("naruBuild", {
+      query: queryOf(given, outputs),
+      headers: await headersOf(given, named),
+      body: watched(packBuild(loaded.dockerfile, directories, totals), totals, progress),
+    });
+    finished = await follow(response.body, progress, loaded);
+  } catch (error) {
+    await progress.end();
+    throw error;
+  }
+  if (values.iidfile !== undefined) await Bun.write(values.iidfile, finished.imageId);
+  for (const output of outputs) await writeOutput(context, client, output, finished);
+  if (values.quiet) context.output.line(finished.imageId);
+  else if (values.progress !== "json") {
+    const names = finished.tags.length === 0 ? finished.imageId : finished.tags.join(", ");
+    if (!outputs.some(({ destination }) => destination === "-")) context.output.line(names);
+  }
+  return 0;
+};
+
+export const command = defineCommand({
+  usage: "[OPTIONS] PATH | -",
+  flags,
+  args: ONE,
+  completes: "files",
+  examples: ["naru build -t app .", "naru build --explain --secret id=token,src=token.txt ."],
+  run: async (given) => {
+    try {
+      return await run(given);
+    } catch (error) {
+      if (error instanceof NaruError && error.code === "failed_precondition") {
+        throw exitError(1, error.message);
+      }
+      throw error;
+    }
+  },
+});

@@ -1,0 +1,47 @@
+/** What POST /naru/build tells while it works: a JSON value a line. */
+export interface BuildStep {
+  readonly index: number;
+  readonly text: string;
+  /** Absent for ARGs before the first FROM. */
+  readonly stage?: string;
+  readonly line: number;
+}
+
+export type BuildMessage =
+  | { readonly kind: "plan"; readonly steps: readonly BuildStep[] }
+  | { readonly kind: "start"; readonly step: number }
+  | { readonly kind: "run"; readonly step: number; readonly id: string; readonly why: string }
+  /** `data` is base64. */
+  | {
+      readonly kind: "output";
+      readonly step: number;
+      readonly stream: 1 | 2;
+      readonly data: string;
+    }
+  | {
+      readonly kind: "transfer";
+      readonly step: number;
+      readonly transfer: {
+        readonly status: string;
+        readonly id?: string;
+        readonly current?: number;
+        readonly total?: number;
+      };
+    }
+  | {
+      readonly kind: "done";
+      readonly step: number;
+      readonly isCached: boolean;
+      readonly imageId?: string;
+      readonly durationMs: number;
+    }
+  | { readonly kind: "failed"; readonly step: number; readonly message: string }
+  | { readonly kind: "unused-args"; readonly names: readonly string[] }
+  | { readonly kind: "result"; readonly imageId: string; readonly tags: readonly string[] }
+  | {
+      readonly kind: "error";
+      readonly code: string;
+      readonly message: string;
+      readonly step?: BuildStep;
+      readonly details?: Readonly<Record<string, unknown>>;
+    };
