@@ -33,6 +33,7 @@ export interface HostFacts {
   scheme: "http" | "https" | undefined;
   /** The header as it came. */
   challenge: string;
+  settling?: Promise<void>;
 }
 
 const REDIRECTS_MAX = 5;
@@ -103,6 +104,7 @@ export class HostClient {
 
   /** Asks "/v2/" so that scheme and challenge are known. The challenge, undefined when open to all. */
   async probe(credentials: AuthConfig, signal: AbortSignal): Promise<Challenge | undefined> {
+    await this.#settleScheme(signal);
     const response = await this.#hop(
       {
         method: "GET",
@@ -142,7 +144,7 @@ export class HostClient {
       throw new NaruError(
         "unauthenticated",
         `${method.charAt(0)}${method.slice(1).toLowerCase()} "${this.#url(request).href}": no basic auth credentials`,
-        { details: { registryCode: "UNAUTHORIZED" } },
+        { details: { registryCode: "NO_CREDENTIALS" } },
       );
     }
     const auth = { ...this.#authOf(request, challenge), signal: request.signal };
@@ -166,10 +168,8 @@ export class HostClient {
   }
 
   async #send(request: RegistryRequest): Promise<Response> {
-    if (this.#facts.scheme === undefined && this.#endpoint.scheme === undefined) {
-      // A challenge over TLS means something else than one without: first see which it is.
-      await this.probe(request.credentials, request.signal);
-    }
+    // A challenge over TLS means something else than one without: first see which it is.
+    await this.#settleScheme(request.signal);
     const challenge = pickChallenge(this.#facts.challenge);
     const { signal } = request;
     const authorization =
@@ -182,9 +182,6 @@ export class HostClient {
   /** With redirects; those to elsewhere carry no credentials. */
   async #hop(request: RegistryRequest, authorization: string | undefined): Promise<Response> {
     let url = this.#url(request);
-    const origin = await this.#discover(request, url, authorization);
-    if (origin instanceof Response) return origin;
-    url = this.#url(request);
     for (let hop = 0; ; hop += 1) {
       const isHome = url.origin === this.#url(request).origin;
       const response = await this.#network.send(this.#message(request, url, isHome, authorization));
@@ -242,46 +239,47 @@ export class HostClient {
     };
   }
 
-  /**
-   * Settles the scheme of an insecure registry by trying: TLS first, as dockerd does. The answer, when that
-   * try gave one.
-   */
-  async #discover(
-    request: RegistryRequest,
-    url: URL,
-    authorization: string | undefined,
-  ): Promise<Response | undefined> {
-    if (this.#facts.scheme !== undefined) return undefined;
-    this.#facts.scheme = this.#endpoint.scheme ?? "https";
-    if (this.#endpoint.scheme !== undefined || !this.#endpoint.isInsecure) return undefined;
-    try {
-      const response = await this.#network.send(this.#message(request, url, true, authorization));
-      if (REDIRECT.includes(response.status)) {
-        await response.body?.cancel();
-        return undefined;
-      }
-      return response;
-    } catch (error) {
-      this.#facts.scheme = undefined;
-      if (!NOT_TLS.includes(networkCode(error) ?? "")) throw error;
+  /** Once for all who ask meanwhile. An insecure registry is tried: TLS first, as dockerd does. */
+  async #settleScheme(signal: AbortSignal): Promise<void> {
+    const facts = this.#facts;
+    const { isInsecure, scheme } = this.#endpoint;
+    if (facts.scheme !== undefined) return;
+    if (scheme !== undefined || !isInsecure) {
+      facts.scheme = scheme ?? "https";
+      return;
     }
-    this.#facts.scheme = "http";
+    facts.settling ??= this.#tryScheme("https", signal)
+      .catch((error: unknown) => {
+        if (!NOT_TLS.includes(networkCode(error) ?? "")) throw error;
+        return this.#tryScheme("http", signal);
+      })
+      .finally(() => delete facts.settling);
     try {
-      return await this.#network.send(
-        this.#message(request, this.#url(request), true, authorization),
-      );
+      await facts.settling;
     } catch (error) {
-      this.#facts.scheme = undefined;
-      throw error;
+      // Who began it gave up; this one has not.
+      signal.throwIfAborted();
+      if (error instanceof NaruError) throw error;
+      await this.#settleScheme(signal);
+    }
+  }
+
+  async #tryScheme(scheme: "http" | "https", signal: AbortSignal): Promise<void> {
+    const { host, base, isInsecure } = this.#endpoint;
+    const url = new URL(`${scheme}://${host}${base}/v2/`);
+    const response = await this.#network.send({ method: "GET", url, isInsecure, signal });
+    await response.body?.cancel();
+    this.#facts.scheme = scheme;
+    // What it asks for need not be found out by being refused.
+    if (response.status === 401) {
+      this.#facts.challenge = response.headers.get("www-authenticate") ?? "";
     }
   }
 
   #url({ path }: RegistryRequest): URL {
     if (path instanceof URL) return path;
     const { host, base, namespace } = this.#endpoint;
-    const url = new URL(
-      `${this.#facts.scheme ?? this.#endpoint.scheme ?? "https"}://${host}${base}${path}`,
-    );
+    const url = new URL(`${this.#facts.scheme ?? "https"}://${host}${base}${path}`);
     if (namespace !== undefined) url.searchParams.set("ns", namespace);
     return url;
   }

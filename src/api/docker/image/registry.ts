@@ -4,7 +4,7 @@ import { platformOf } from "#api/docker/image/platform.ts";
 import { pumpProgress } from "#api/docker/image/progress.ts";
 import { transferMessages } from "#api/docker/image/transfer-events.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
-import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
 import { decodeAuthConfig, parseRegistryAuth } from "#spec/docker/registry-auth.ts";
 import {
   familiarName,
@@ -15,14 +15,18 @@ import {
 
 const HELLO = "naru/hello:latest";
 
-/** A registry that cannot be reached is Docker's 500: clients try those again. */
-const asDockerFailure = (thrown: unknown): unknown => {
-  if (!hasCode(thrown, "unavailable")) return thrown;
+/**
+ * Docker answers 500 for a registry that cannot be reached (clients try those again), and where credentials are
+ * missing: at a 401 the client would ask for a password in the middle of a script.
+ */
+const asDockerFailure = (thrown: unknown, isPull = false): unknown => {
   const error = toNaruError(thrown);
-  return new NaruError("unavailable", error.message, {
-    cause: error,
-    details: { ...error.details, status: 500 },
-  });
+  const isRefused = error.details["registryCode"] === "NO_CREDENTIALS" || isPull;
+  if (error.code !== "unavailable" && !(isRefused && error.code === "unauthenticated")) {
+    return thrown;
+  }
+  const details = { ...error.details, status: 500 };
+  return new NaruError(error.code, error.message, { cause: error, details });
 };
 
 export const pull = async (call: Call, image: string): Promise<void> => {
@@ -54,7 +58,7 @@ export const pull = async (call: Call, image: string): Promise<void> => {
   try {
     await pumpProgress(call, lines);
   } catch (error) {
-    throw asDockerFailure(error);
+    throw asDockerFailure(error, true);
   }
 };
 
@@ -79,7 +83,7 @@ const push = async (call: Call): Promise<void> => {
   try {
     await pumpProgress(call, lines);
   } catch (error) {
-    throw asDockerFailure(error);
+    throw asDockerFailure(error, true);
   }
 };
 
