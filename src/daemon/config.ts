@@ -197,3 +197,6 @@ export const takeServiceManager = (): ServiceManager => {
 
 /** The only other word of the environment the daemon listens to. */
 export const environment = (name: "NARU_FAILPOINT"): string | undefined => process.env[name];
+
+/** For programs beside the daemon that reach out: they have the same proxies. */
+export const wholeEnvironment = (): Readonly<Record<string, string | undefined>> => process.env;

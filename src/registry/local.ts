@@ -135,17 +135,19 @@ const createReferrers =
     );
   };
 
+/** What the registry's parts share. */
+export const shareInputs = (inputs: LocalInputs): LocalDependencies => ({
+  ...inputs,
+  cache: new ManifestCache(inputs.limits.cacheBytes),
+  sightings: new Sightings(inputs.limits.graceMs),
+});
+
 /** Opens the store: uploads that were left are taken up again. Owned by the caller; `close` it. */
-export const createLocalRegistry = (inputs: LocalInputs): Registry => {
-  const deps: LocalDependencies = {
-    ...inputs,
-    cache: new ManifestCache(inputs.limits.cacheBytes),
-    sightings: new Sightings(inputs.limits.graceMs),
-  };
+export const createLocalRegistry = (deps: LocalDependencies): Registry => {
   const { rows, limits, log } = deps;
   const blobs = createBlobs(deps);
   const uploads = new UploadSessions({
-    ...inputs,
+    ...deps,
     checkQuota: (repository, added) => checkQuota(deps, repository, added),
   });
   const timer = setInterval(() => {
@@ -166,6 +168,7 @@ export const createLocalRegistry = (inputs: LocalInputs): Registry => {
     repositories: (query) =>
       pageOf(query, limits.maxPage, (last, limit) => rows.repositories.list(last, limit), String),
     tags,
+    repositoryFor: () => undefined,
     manifest: (repository, reference) =>
       readManifest(rows, deps.cache, parseRepositoryName(repository), reference),
     blob: blobs.get,

@@ -145,7 +145,6 @@ export const putManifest = (
   const digest = checkDigest(reference, pushed.content);
   const text = Buffer.from(pushed.content).toString("utf8");
   const document = readManifestDocument(text, plainMediaType(pushed.mediaType));
-  const { mediaType, artifactType, annotations, subject } = document;
   // The bytes may lie in a larger buffer that lives on with them.
   const content = Uint8Array.from(pushed.content);
   rows.transaction(() => {
@@ -153,15 +152,51 @@ export const putManifest = (
     checkNeeds(deps, repository, repositoryId, document);
     checkBlobSizes(deps, repositoryId, document);
     for (const tag of tags) checkTag(deps, repository, repositoryId, tag, digest);
-    const pushedAt = now();
-    const needs = [...document.blobs, ...document.manifests].map((item) => item.digest);
-    const row = { digest, mediaType, artifactType, annotations, subject, pushedAt, content, needs };
-    rows.manifests.put(repositoryId, row);
-    for (const name of tags) rows.tags.put(repositoryId, { name, digest, taggedAt: pushedAt });
+    writeRows(rows, repositoryId, { digest, content, document, tags });
   });
-  cache.drop(repository, digest);
-  for (const tag of tags) cache.drop(repository, tag);
-  return { digest, mediaType, subject, tags };
+  forget(cache, repository, [digest, ...tags]);
+  return { digest, mediaType: document.mediaType, subject: document.subject, tags };
+};
+
+interface Written {
+  readonly digest: Digest;
+  readonly content: Uint8Array;
+  readonly document: ManifestDocument;
+  readonly tags: readonly string[];
+}
+
+const writeRows = (
+  rows: RegistryRows,
+  repositoryId: number,
+  { digest, content, document, tags }: Written,
+): void => {
+  const { mediaType, artifactType, annotations, subject } = document;
+  const pushedAt = now();
+  const needs = [...document.blobs, ...document.manifests].map((item) => item.digest);
+  const row = { digest, mediaType, artifactType, annotations, subject, pushedAt, content, needs };
+  rows.manifests.put(repositoryId, row);
+  for (const name of tags) rows.tags.put(repositoryId, { name, digest, taggedAt: pushedAt });
+};
+
+const forget = (cache: ManifestCache, repository: string, references: readonly string[]): void => {
+  for (const reference of references) cache.drop(repository, reference);
+};
+
+/** For one that came from an upstream, verified: what it needs comes when it is asked for. */
+export const adoptManifest = (
+  { rows, cache }: LocalDependencies,
+  repository: string,
+  { digest, mediaType, content }: Manifest,
+  tag: string | undefined,
+): void => {
+  const text = Buffer.from(content).toString("utf8");
+  const document = readManifestDocument(text, plainMediaType(mediaType));
+  const tags = tag === undefined ? [] : [tag];
+  rows.transaction(() => {
+    const repositoryId = rows.repositories.ensure(repository);
+    writeRows(rows, repositoryId, { digest, content, document, tags });
+  });
+  forget(cache, repository, [digest, ...tags]);
 };
 
 export const deleteManifest = (
@@ -182,7 +217,7 @@ export const deleteManifest = (
       ? rows.manifests.remove(repositoryId, parsed.digest)
       : removed[0] === true;
   });
-  for (const key of [...tags, reference]) cache.drop(repository, key);
+  forget(cache, repository, [...tags, reference]);
   if (!isGone) throw unknownManifest(repository, reference);
   return tags;
 };

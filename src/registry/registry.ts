@@ -21,6 +21,7 @@
  */
 import type { CollectOptions, CollectReport } from "#registry/collect.ts";
 import type { RetentionReport } from "#registry/retention-run.ts";
+import type { Growth } from "#registry/upstream/growth.ts";
 import type { ReferrerRow } from "#metadata/registry/manifests.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
@@ -34,8 +35,10 @@ export interface Manifest {
 export interface Blob {
   readonly digest: Digest;
   readonly sizeBytes: number;
-  /** A file that never changes; it may be unlinked, so open it in the same turn. */
+  /** A file whose bytes never change; it may be unlinked, so open it in the same turn. */
   readonly path: string;
+  /** Set while it still arrives from elsewhere: how much of it is there. */
+  readonly growth?: Growth;
 }
 
 export interface NewManifest {
@@ -125,7 +128,9 @@ export interface Registry {
   /** Where it is undefined, pushing is refused: the store belongs to somebody else. */
   readonly uploads: Uploads | undefined;
   repositories(query: PageQuery): Page<string>;
-  tags(repository: string, query: PageQuery): Page<string>;
+  tags(repository: string, query: PageQuery): Page<string> | Promise<Page<string>>;
+  /** Where a mirror keeps repository `name` of the registry `namespace`; undefined: it mirrors no such one. */
+  repositoryFor(namespace: string, name: string): string | undefined;
   /** What is not here may be fetched from the repository's upstream. */
   manifest(repository: string, reference: string): Manifest | Promise<Manifest>;
   blob(repository: string, digest: string): Blob | Promise<Blob>;

@@ -88,6 +88,15 @@ const wrongCredentials = (backend: DistributionBackend, exchange: Exchange, thro
   });
 };
 
+/** A proxy's client says with `ns` whose repository it means (the spec's addition after 1.1.1). */
+const inNamespace = (backend: DistributionBackend, exchange: Exchange, target: Target): Target => {
+  const { queryText } = exchange.head;
+  const namespace = queryText.includes("ns=") ? new URLSearchParams(queryText).get("ns") : null;
+  if (namespace === null || target.repository === "") return target;
+  const repository = backend.registry.repositoryFor(namespace, target.repository);
+  return repository === undefined ? target : { ...target, repository };
+};
+
 /** Returns what the handler returned. */
 const dispatch = (
   backend: DistributionBackend,
@@ -96,9 +105,11 @@ const dispatch = (
 ): void | Promise<void> => {
   const { method, path } = exchange.head;
   if (path === "/v2/" || path === "/v2") return answerBase(backend, exchange, identity);
-  const target = findTarget(path);
-  if (target === undefined)
+  const named = findTarget(path);
+  if (named === undefined) {
     throw distributionError("UNSUPPORTED", "page not found", { status: 404 });
+  }
+  const target = inNamespace(backend, exchange, named);
   const route = target.methods[method];
   if (route === undefined) throw notAllowed(target);
   // Before rules are asked: a pattern must never see what is not a name.

@@ -2,6 +2,7 @@
 import { read } from "node:fs";
 import { Pace, type Patience } from "#api/distribution/patience.ts";
 import type { AnswerStream } from "#api/http/exchange.ts";
+import type { Growth } from "#registry/upstream/growth.ts";
 import { NaruError } from "#lib/errors.ts";
 
 const BUFFER_BYTES = 512 * 1024;
@@ -27,6 +28,8 @@ const readInto = (fd: number, buffer: Buffer, length: number, position: number):
 export interface FileRange {
   readonly first: number;
   readonly sizeBytes: number;
+  /** Of a file that is still being written. */
+  readonly growth?: Growth | undefined;
 }
 
 /** The caller closes `fd`. Throws what writing throws, and data_loss when the file is shorter than the range. */
@@ -41,8 +44,11 @@ export const sendFile = async (
   let current = take();
   let spare = take();
   let at = range.first;
-  const readNext = (): Promise<number> =>
-    at < end ? readInto(fd, current, Math.min(BUFFER_BYTES, end - at), at) : Promise.resolve(0);
+  const readNext = async (): Promise<number> => {
+    if (at >= end) return 0;
+    const there = Math.min(end, (await range.growth?.wait(at)) ?? end);
+    return readInto(fd, current, Math.min(BUFFER_BYTES, there - at), at);
+  };
   let reading = readNext();
   try {
     while (at < end) {

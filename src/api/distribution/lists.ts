@@ -3,9 +3,9 @@ import { type Call, JSON_FIELDS, nextLink } from "#api/distribution/call.ts";
 import type { ReferrerRow } from "#metadata/registry/manifests.ts";
 import { OCI_INDEX } from "#spec/image/media-type.ts";
 
-export const listTags = (call: Call): void => {
+export const listTags = async (call: Call): Promise<void> => {
   const query = { last: call.parameter("last"), limit: call.limit };
-  const { items, next } = call.registry.tags(call.repository, query);
+  const { items, next } = await call.registry.tags(call.repository, query);
   const body = JSON.stringify({ name: call.repository, tags: items });
   call.exchange.answer(200, `${JSON_FIELDS}${nextLink(call, next)}`, body);
 };

@@ -7,6 +7,8 @@ import { parseArgs } from "node:util";
 import { NaruError } from "#lib/errors.ts";
 import { DEFAULT_LIMITS, type RegistryLimits } from "#registry/limits.ts";
 import type { RulesConfig } from "#registry/rules.ts";
+import type { UpstreamConfig } from "#registry/upstream/pull-through.ts";
+import { parseRepositoryName } from "#spec/distribution/name.ts";
 import { DEFAULT_PATIENCE, type Patience } from "#api/distribution/patience.ts";
 import {
   type AccessConfig,
@@ -29,11 +31,15 @@ export interface RegistryConfig {
   readonly access: AccessConfig;
   readonly observe: ObserveConfig;
   readonly upkeep: ScheduleConfig;
+  readonly upstreams: readonly UpstreamConfig[];
+  /** Upstreams that may have any certificate or none. */
+  readonly insecureUpstreams: readonly string[];
 }
 
 const DEFAULT_ADDR = "127.0.0.1:5000";
 const DEFAULT_DATA_ROOT = "/var/lib/naru-registry";
 const DEFAULT_MAX_CONNECTIONS = 4096;
+const DEFAULT_TAG_TTL_SECONDS = 300;
 const DEFAULT_GC_HOURS = 6;
 const SECOND_MS = 1000;
 const HOUR_MS = 3_600_000;
@@ -111,6 +117,22 @@ const rulesOf = (fields: Fields): RulesConfig => ({
   }),
 });
 
+const upstreamOf = (fields: Fields): UpstreamConfig => {
+  const [username, password] = [fields.string("username"), fields.string("password")];
+  const prefix = fields.string("prefix") ?? "";
+  if (prefix !== "") parseRepositoryName(prefix);
+  return {
+    prefix,
+    registry: fields.need("registry"),
+    tagTtlMs: (fields.number("tag-ttl-seconds") ?? DEFAULT_TAG_TTL_SECONDS) * SECOND_MS,
+    credentials: {
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+    },
+    ...fields.done(),
+  };
+};
+
 const readConfigFile = (path: string): Fields => {
   try {
     return new Fields(JSON.parse(readFileSync(path, "utf8")), `config file "${path}"`);
@@ -167,6 +189,8 @@ export const parseRegistryConfig = (argv: readonly string[]): RegistryConfig => 
     rules: rulesOf(fields),
     access: accessConfigOf(fields),
     observe: observeConfigOf(fields),
+    upstreams: fields.list("upstreams").map(upstreamOf),
+    insecureUpstreams: fields.strings("insecure-upstreams") ?? [],
     upkeep: {
       collectEveryMs: (fields.number("gc-interval-hours") ?? DEFAULT_GC_HOURS) * HOUR_MS,
       collectsUntagged: fields.flag("gc-untagged") ?? false,

@@ -8,7 +8,7 @@ import { type Database, openDatabase } from "#database/database.ts";
 import { openContent } from "#content/store.ts";
 import { REGISTRY_MIGRATIONS } from "#metadata/registry/schema.ts";
 import { createRegistryRows } from "#metadata/registry/rows.ts";
-import { createLocalRegistry } from "#registry/local.ts";
+import { createLocalRegistry, shareInputs } from "#registry/local.ts";
 import type { Registry } from "#registry/registry.ts";
 import { createRules } from "#registry/rules.ts";
 import { createDistributionServer } from "#api/distribution/api.ts";
@@ -18,6 +18,7 @@ import type { OnConnection } from "#daemon/listener.ts";
 import { createStderrLog } from "#daemon/log-sink.ts";
 import { type RegistryConfig, parseRegistryConfig } from "#daemon/registry/config.ts";
 import { registryHelp } from "#daemon/registry/help.ts";
+import { wholeEnvironment } from "#daemon/config.ts";
 import { buildAccess } from "#daemon/registry/access.ts";
 import { listenRegistry } from "#daemon/registry/listen.ts";
 import { buildObservers } from "#daemon/registry/observers.ts";
@@ -45,15 +46,15 @@ const healthOf = (database: Database, root: string) => (): void => {
   accessSync(root, constants.W_OK);
 };
 
-const openStore = (
+const openStore = async (
   root: string,
   config: RegistryConfig,
   log: Logger,
   database: Database,
-): Registry => {
+): Promise<Registry> => {
   const content = openContent(`${root}/content`);
   content.sweepIngests();
-  return createLocalRegistry({
+  const deps = shareInputs({
     root,
     content,
     rows: createRegistryRows(database),
@@ -61,6 +62,14 @@ const openStore = (
     limits: config.limits,
     log,
   });
+  const local = createLocalRegistry(deps);
+  if (config.upstreams.length === 0) return local;
+  const { PullThrough } = await import("#registry/upstream/pull-through.ts");
+  const { createRemote } = await import("#remote/client.ts");
+  const { registryOptionsOf } = await import("#daemon/registry-config.ts");
+  const options = new Map([["insecure-registries", config.insecureUpstreams]]);
+  const { remote } = registryOptionsOf(options, wholeEnvironment());
+  return new PullThrough(local, deps, config.upstreams, createRemote(remote));
 };
 
 const serve = async (config: RegistryConfig, log: Logger): Promise<void> => {
@@ -71,7 +80,7 @@ const serve = async (config: RegistryConfig, log: Logger): Promise<void> => {
   const { access, tokenEndpoint } = await buildAccess(config, root, log);
   const database = openDatabase(`${root}/registry.db`, REGISTRY_MIGRATIONS, { isPowerSafe: true });
   cleanup.defer(() => database.close());
-  const registry = openStore(root, config, log, database);
+  const registry = await openStore(root, config, log, database);
   cleanup.defer(() => registry.close());
   const scheme = config.tls === undefined ? "http" : "https";
   const { metrics, observer } = cleanup.use(

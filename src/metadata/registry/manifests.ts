@@ -41,6 +41,17 @@ const contents = (database: Database) => ({
       digest,
     ),
 
+  /** One that needs `target`. */
+  needing: (repositoryId: number, target: Digest): ManifestRow | undefined =>
+    database.get<ManifestRow>(
+      `SELECT m.digest AS digest, m.media_type AS mediaType, m.content AS content
+       FROM registry_needs n JOIN registry_manifests m
+         ON m.repository_id = n.repository_id AND m.digest = n.manifest
+       WHERE n.repository_id = ? AND n.target = ? LIMIT 1`,
+      repositoryId,
+      target,
+    ),
+
   has: (repositoryId: number, digest: Digest): boolean =>
     database.get(
       "SELECT 1 FROM registry_manifests WHERE repository_id = ? AND digest = ?",

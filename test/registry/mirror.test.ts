@@ -1,0 +1,163 @@
+/** Pull-through: repositories that stand for others' elsewhere. */
+import { writeFileSync } from "node:fs";
+
+import { expect, test } from "bun:test";
+
+import { until } from "../harness/process.ts";
+import {
+  errorOf,
+  pushBlobsOf,
+  pushImage,
+  putManifest,
+  serve,
+  sha256,
+  temporaryDirectory,
+  type Served,
+} from "./world.ts";
+
+const mirror = (upstreams: readonly object[], dataRoot?: string): Promise<Served> => {
+  const path = `${temporaryDirectory()}/mirror.json`;
+  writeFileSync(path, JSON.stringify({ upstreams }));
+  return serve(["--config-file", path], dataRoot);
+};
+
+interface Parts {
+  readonly config: { readonly digest: string };
+  readonly layers: readonly { readonly digest: string }[];
+}
+
+const pull = async (url: string, repository: string, tag: string): Promise<string> => {
+  const reply = await fetch(`${url}/v2/${repository}/manifests/${tag}`);
+  if (reply.status !== 200) return errorOf(reply);
+  const { config, layers } = (await reply.json()) as Parts;
+  for (const { digest } of [config, ...layers]) {
+    const blob = await fetch(`${url}/v2/${repository}/blobs/${digest}`);
+    if (blob.status !== 200) return errorOf(blob);
+    expect(sha256(new Uint8Array(await blob.arrayBuffer()))).toBe(digest);
+  }
+  return reply.headers.get("docker-content-digest") ?? "";
+};
+
+test("several upstreams side by side, each by its prefix; what came stays when they are gone", async () => {
+  const [one, two] = [await serve(), await serve()];
+  const first = await pushImage(one.url, "library/app", "v1", { layer: "one" });
+  const second = await pushImage(two.url, "team/tool", "v1", { layer: "x".repeat(3_000_000) });
+  const upstreams = [
+    { prefix: "one", registry: one.host, "tag-ttl-seconds": 0 },
+    { prefix: "deep/two", registry: two.host, "tag-ttl-seconds": 0 },
+  ];
+  const served = await mirror(upstreams);
+  expect(await pull(served.url, "one/library/app", "v1")).toBe(first);
+  expect(await pull(served.url, "deep/two/team/tool", "v1")).toBe(second);
+  expect(await pull(served.url, "one/library/app", "none")).toBe("404 MANIFEST_UNKNOWN");
+  const tags = await (await fetch(`${served.url}/v2/one/library/app/tags/list`)).json();
+  expect(tags).toEqual({ name: "one/library/app", tags: ["v1"] });
+  const digest = sha256("not of any manifest");
+  expect(await errorOf(await fetch(`${served.url}/v2/one/library/app/blobs/${digest}`))).toBe(
+    "404 BLOB_UNKNOWN",
+  );
+  // containerd names the registry that it means.
+  const named = await fetch(`${served.url}/v2/library/app/manifests/v1?ns=${one.host}`);
+  expect(named.headers.get("docker-content-digest")).toBe(first);
+  // A tag that moved is followed.
+  const moved = await pushImage(one.url, "library/app", "v1", { layer: "moved" });
+  expect(await pull(served.url, "one/library/app", "v1")).toBe(moved);
+  // Its own repositories are as ever; those that stand for others take nothing.
+  await pushImage(served.url, "own/app", "v1");
+  const manifest = await pushBlobsOf(two.url, "x/y");
+  const refused = await putManifest(served.url, "one/library/app", "v2", manifest);
+  expect(await errorOf(refused)).toBe("403 DENIED");
+  const upload = await fetch(`${served.url}/v2/one/a/blobs/uploads/`, { method: "POST" });
+  expect(await errorOf(upload)).toBe("403 DENIED");
+  await one.end("SIGKILL");
+  await two.end("SIGKILL");
+  await served.end("SIGKILL");
+  const again = await mirror(upstreams, served.dataRoot);
+  expect(await pull(again.url, "deep/two/team/tool", "v1")).toBe(second);
+  expect(await pull(again.url, "one/library/app", "v1")).toBe(moved);
+}, 60_000);
+
+/** An upstream of one image whose layer comes as `send` sends it. */
+const upstreamOf = (layer: Uint8Array, send: (from: number) => ReadableStream | undefined) => {
+  const config = "{}";
+  const manifest = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.manifest.v1+json",
+    config: { mediaType: "application/x", digest: sha256(config), size: config.length },
+    layers: [{ mediaType: "application/x", digest: sha256(layer), size: layer.length }],
+  });
+  const asked: string[] = [];
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: (request) => {
+      const { pathname } = new URL(request.url);
+      if (pathname.includes("/manifests/")) {
+        return new Response(manifest, {
+          headers: { "content-type": "application/vnd.oci.image.manifest.v1+json" },
+        });
+      }
+      if (!pathname.endsWith(sha256(layer))) return new Response("{}");
+      const range = request.headers.get("range") ?? "";
+      asked.push(range);
+      const from = Number(/=(\d+)-/.exec(range)?.[1] ?? 0);
+      const last = layer.length - 1;
+      return new Response(send(from) ?? layer.subarray(from), {
+        status: from > 0 ? 206 : 200,
+        headers: from > 0 ? { "content-range": `bytes ${from}-${last}/${layer.length}` } : {},
+      });
+    },
+  });
+  return { host: `127.0.0.1:${server.port}`, asked, stop: () => server.stop(true) };
+};
+
+test("a blob is fetched once for all who ask, and they read along while it arrives", async () => {
+  const layer = Buffer.alloc(2_000_000, "along");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const upstream = upstreamOf(
+    layer,
+    () =>
+      new ReadableStream({
+        start: async (controller) => {
+          controller.enqueue(layer.subarray(0, 1_000_000));
+          controller.enqueue(layer.subarray(1_000_000, 1_500_000));
+          await promise;
+          controller.enqueue(layer.subarray(1_500_000));
+          controller.close();
+        },
+      }),
+  );
+  const { url } = await mirror([{ prefix: "up", registry: upstream.host }]);
+  await fetch(`${url}/v2/up/a/manifests/v1`);
+  const path = `${url}/v2/up/a/blobs/${sha256(layer)}`;
+  const replies = await Promise.all(Array.from({ length: 8 }, () => fetch(path)));
+  const early = replies[0]!.body!.getReader();
+  let seen = 0;
+  // The upstream holds its last part back: half of it is with the client all the same.
+  while (seen < 900_000) seen += ((await early.read()) as { value: Uint8Array }).value.length;
+  resolve();
+  const bodies = await Promise.all(replies.slice(1).map((reply) => reply.bytes()));
+  for (const body of bodies) expect(sha256(body)).toBe(sha256(layer));
+  expect(upstream.asked.length).toBe(1);
+  await upstream.stop();
+});
+
+test("a blob that is not what its digest says never arrives whole, and is not kept", async () => {
+  const layer = Buffer.alloc(100_000, "good");
+  const bad = Buffer.from(layer);
+  bad[50_000] = 0;
+  const upstream = upstreamOf(layer, () => new Response(bad).body ?? undefined);
+  const { url } = await mirror([{ prefix: "up", registry: upstream.host }]);
+  await fetch(`${url}/v2/up/a/manifests/v1`);
+  const get = (): Promise<string> =>
+    fetch(`${url}/v2/up/a/blobs/${sha256(layer)}`).then(
+      async (reply) => (await reply.bytes().catch(() => Buffer.alloc(0))).length.toString(),
+      () => "cut",
+    );
+  expect(Number(await get()) < layer.length || (await get()) === "cut").toBe(true);
+  await until("another try", async () => {
+    await get();
+    return upstream.asked.length > 1;
+  });
+  await upstream.stop();
+});
