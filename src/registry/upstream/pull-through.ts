@@ -50,20 +50,15 @@ const explained = (
   const error = toNaruError(thrown);
   const message = `upstream "${upstream.registry}": ${error.message}`;
   if (error.details["distribution"] !== undefined) return error;
-  switch (error.code) {
-    case "not_found":
-      return unknown(message);
-    case "unauthenticated":
-    case "permission_denied":
-      return distributionError("DENIED", message, { cause: error });
-    case "resource_exhausted":
-      return distributionError("TOOMANYREQUESTS", message, {
-        cause: error,
-        details: { retryAfterSeconds: 60 },
-      });
-    default:
-      return distributionError("UNSUPPORTED", message, { cause: error, status: 502 });
+  if (error.code === "not_found") return unknown(message);
+  if (error.code === "unauthenticated" || error.code === "permission_denied") {
+    return distributionError("DENIED", message, { cause: error });
   }
+  if (error.code === "resource_exhausted") {
+    const details = { retryAfterSeconds: 60 };
+    return distributionError("TOOMANYREQUESTS", message, { cause: error, details });
+  }
+  return distributionError("UNSUPPORTED", message, { cause: error, status: 502 });
 };
 
 export class PullThrough implements Registry {
