@@ -115,6 +115,24 @@ export interface SavedArchive extends Disposable {
   stream(signal: AbortSignal): ReadableStream<Uint8Array>;
 }
 
+/** An image in the form of a registry: a manifest, and the bytes that it speaks of. */
+export interface ServedImage {
+  readonly imageId: Digest;
+  /** The bytes whose digest is `imageId`. */
+  readonly config: Uint8Array;
+  readonly manifest: {
+    readonly digest: Digest;
+    readonly mediaType: string;
+    readonly content: Uint8Array;
+  };
+  /** Lowest first, as they are stored: compressed or not. */
+  readonly layers: readonly {
+    readonly digest: Digest;
+    readonly sizeBytes: number;
+    readonly path: string;
+  }[];
+}
+
 /** A layer that is in the snapshot store already, as a build step leaves it. */
 export interface NewLayer {
   readonly diffId: Digest;
@@ -227,6 +245,8 @@ export interface Images {
   /** Whole or not at all: a refused archive (invalid_argument) leaves nothing. Resolves to the ids. */
   load(source: ArchiveSource, options: LoadOptions): Promise<Digest[]>;
   save(names: readonly string[], signal: AbortSignal): Promise<SavedArchive>;
+  /** For other machines to pull: the manifest it came with where that still fits, else one of what is stored. */
+  served(name: string, signal: AbortSignal): Promise<ServedImage>;
   /**
    * Fetches `reference` from its registry (or a mirror), layers side by side, and names it. Nothing is visible
    * until all of it is here; what was fetched of a failed pull is kept for the next one. Pulls that want the

@@ -14,6 +14,7 @@ import { registerImage, setReference } from "#image/register.ts";
 import { restoreImages } from "#image/restore.ts";
 import { removeImage } from "#image/remove.ts";
 import { saveImages } from "#image/save.ts";
+import { serveImage } from "#image/served.ts";
 import type { Transfers } from "#image/transfers.ts";
 import { SingleFlight } from "#lib/single-flight.ts";
 import type { Digest } from "#spec/image/digest.ts";
@@ -45,6 +46,7 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     usage: () => imageUsage(dependencies, catalog),
     load: (source, options) => loadImages(dependencies, source, options),
     save: (names, signal) => saveImages(dependencies, catalog, names, signal),
+    served: (name, signal) => serveImage(dependencies, catalog, name, signal),
     pull: async (name, options) => (await registries()).pull(name, options),
     push: async (name, options) => (await registries()).push(name, options),
     login: async (credentials, signal) => (await registries()).login(credentials, signal),

@@ -37,6 +37,8 @@ export interface Blob {
   readonly sizeBytes: number;
   /** A file whose bytes never change; it may be unlinked, so open it in the same turn. */
   readonly path: string;
+  /** Set where the bytes are in memory: there is no file then. */
+  readonly content?: Uint8Array;
   /** Set while it still arrives from elsewhere: how much of it is there. */
   readonly growth?: Growth;
 }
