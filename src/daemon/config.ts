@@ -50,6 +50,8 @@ export interface DaemonConfig {
   readonly shutdownTimeoutSeconds: number;
   readonly configFile: string | undefined;
   readonly registries: RegistryOptions;
+  /** ADDRESS:PORT at which other machines may pull this engine's images. */
+  readonly serveImages: string | undefined;
 }
 
 export const DEFAULT_DATA_ROOT = "/var/lib/naru";
@@ -173,6 +175,7 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
     shutdownTimeoutSeconds: (values.get("shutdown-timeout") as number | undefined) ?? 15,
     configFile: existsSync(configFile) ? configFile : undefined,
     registries: registryOptionsOf(values, process.env),
+    serveImages: text("serve-images"),
   });
 };
 

@@ -103,6 +103,20 @@ const reload = (running: Running, rooms: Rooms, instance: string): void => {
   }
 };
 
+/** Returns the address, which `cleanup` closes. */
+const serveImagesAt = async (
+  addr: string,
+  { config, log }: Running,
+  { images }: Rooms,
+  cleanup: AsyncDisposableStack,
+): Promise<string> => {
+  const { serveImages } = await import("#daemon/registry/serve-images.ts");
+  const { server, listener } = await serveImages({ addr, tls: config.tls, images, log });
+  cleanup.defer(() => server.close(config.shutdownTimeoutSeconds * 1000));
+  cleanup.defer(() => listener.close());
+  return listener.address;
+};
+
 const serve = async (running: Running): Promise<void> => {
   const { config, log } = running;
   await using cleanup = new AsyncDisposableStack();
@@ -137,8 +151,12 @@ const serve = async (running: Running): Promise<void> => {
   const listeners = await listenOn(config, { kernel, passedSocketCount, onConnection, log });
   cleanup.defer(() => server.close(running.config.shutdownTimeoutSeconds * 1000));
   cleanup.defer(() => listeners.forEach((listener) => listener.close()));
+  const addresses = listeners.map((listener) => listener.address);
+  if (config.serveImages !== undefined) {
+    addresses.push(await serveImagesAt(config.serveImages, running, rooms, cleanup));
+  }
   if (config.pidFile !== undefined) cleanup.use(writePidFile(config.pidFile));
-  writeSync(STDOUT, `ready ${listeners.map((listener) => listener.address).join(" ")}\n`);
+  writeSync(STDOUT, `ready ${addresses.join(" ")}\n`);
   notifier.ready();
   setTimeout(() => rooms.warmUp(), 0);
   setTimeout(() => kernel.releaseCode(), STARTED_MS).unref();

@@ -46,6 +46,7 @@ export const OPTIONS: readonly OptionSpec[] = [
     "boolean",
     "Allow TCP without TLS: whoever reaches the port owns this machine",
   ),
+  option("serve-images", "string", "ADDRESS:PORT where others may pull this engine's images"),
   option("debug", "boolean", "Same as --log-level debug", "debug", "D"),
   option("log-level", "string", "debug, info, warn or error (info)", "log-level", "l"),
   option("log-format", "string", "text or json (text)"),

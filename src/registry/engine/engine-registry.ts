@@ -71,7 +71,7 @@ class Shelf {
   }
 
   tagged(): Tagged[] {
-    return this.#images.list({ filters: new Map() }).flatMap(({ Id, RepoTags }) =>
+    return this.#images.list({ isAll: false, filters: new Map() }).flatMap(({ Id, RepoTags }) =>
       RepoTags.map((name) => {
         const reference = parseReference(name);
         return {
