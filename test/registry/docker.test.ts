@@ -40,8 +40,13 @@ describe.skipIf(!hasDocker20() || !existsSync(clientBinary()))("docker 20.10", (
       [
         ...engine.enter,
         ...naru,
-        ...["registry", "serve", "--addr", host, ...flags],
-        ...["--config-file", `${directory}/config.json`],
+        "registry",
+        "serve",
+        "--addr",
+        host,
+        ...flags,
+        "--config-file",
+        `${directory}/config.json`,
       ],
       {
         stdin: "ignore",
