@@ -119,7 +119,8 @@ class GraphBuilder {
   #baseSource(stage: Stage, base: string, platform: Platform): Source {
     const own = stage.name === undefined ? undefined : this.#namedContext(stage.name);
     if (own !== undefined) return own;
-    const below = this.#byName.get(base);
+    // No image has a name in upper case: it can only mean the stage.
+    const below = this.#byName.get(base.toLowerCase());
     if (below !== undefined) return { kind: "stage", index: below };
     return this.#image(base, platform);
   }

@@ -3,8 +3,8 @@
  *
  *     ===== name
  *     @arg NAME=value      a build argument        @target NAME    the stage to build
- *     @base NAME=value     in the base images' environment
- *     @onbuild TRIGGER     of the base images      @ignore PATTERN in the .dockerignore
+ *     @base NAME=value     in the environment of the image "debian"
+ *     @onbuild TRIGGER     of the image "debian"   @ignore PATTERN in the .dockerignore
  *     FROM …               the Dockerfile, up to the next line of dashes
  *     -----
  *     what it comes to: stages and steps, the config, warnings; or the error
@@ -17,7 +17,7 @@ import { readFileSync } from "node:fs";
 import { checkDockerfile } from "#spec/dockerfile/check.ts";
 import { DockerfileError } from "#spec/dockerfile/error.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
-import { planDockerfile } from "#spec/dockerfile/plan-graph.ts";
+import { baseImages, planDockerfile } from "#spec/dockerfile/plan-graph.ts";
 import { resolveStage } from "#spec/dockerfile/plan-stage.ts";
 import type {
   FileOrigin,
@@ -134,6 +134,9 @@ const showStep = (step: Step): string[] => {
   return [...mark, `  ${step.createdBy}`];
 };
 
+/** The image that has what a case says of its base. */
+const SPECIAL_BASE = "docker.io/library/debian:latest";
+
 const BASE: RunConfig = { Env: ["PATH=/bin"], Cmd: ["sh"] };
 
 const optionsOf = (item: CorpusCase): PlanOptions => {
@@ -161,7 +164,9 @@ const planOf = (item: CorpusCase): Plan => {
   const options = optionsOf(item);
   const onbuild = item.options["onbuild"];
   if (onbuild === undefined) return planDockerfile(file, options);
-  const triggers = new Map(file.stages.map((stage) => [stage.index, onbuild]));
+  const bare = planDockerfile(file, { ...options, hasAllStages: true });
+  const onDebian = baseImages(bare).filter(({ image }) => image.reference === SPECIAL_BASE);
+  const triggers = new Map(onDebian.map(({ stage }) => [stage, onbuild]));
   return planDockerfile(file, { ...options, triggers });
 };
 
@@ -227,10 +232,15 @@ export const render = (item: CorpusCase): string => {
   }
 };
 
-/** The config and the images of a case that is taken. */
-export const resolveCase = (
-  item: CorpusCase,
-): { readonly config: RunConfig; readonly images: readonly string[] } | undefined => {
+export interface ResolvedCase {
+  readonly config: RunConfig;
+  readonly images: readonly string[];
+  /** A program would run, or files would be copied. */
+  readonly hasFiles: boolean;
+}
+
+/** What a case comes to, when it is taken. */
+export const resolveCase = (item: CorpusCase): ResolvedCase | undefined => {
   try {
     const plan = planOf(item);
     const stages = resolveAll(plan, baseConfig(item));
@@ -240,7 +250,9 @@ export const resolveCase = (
       ...instructions.flatMap((i) => i.sources),
     ]);
     const images = sources.flatMap((s) => (s?.kind === "image" ? [s.reference] : []));
-    return target === undefined ? undefined : { config: target.state.config, images };
+    const kinds = stages.flatMap(({ steps }) => steps.map((step) => step.kind));
+    const hasFiles = kinds.includes("run") || kinds.includes("copy");
+    return target === undefined ? undefined : { config: target.state.config, images, hasFiles };
   } catch (error) {
     if (error instanceof NaruError) return undefined;
     throw error;
