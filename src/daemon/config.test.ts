@@ -73,6 +73,18 @@ test.each(ACCEPTED)("flags %j and file %j mean the same", (flags, file, expected
   expect(fromFile(file)).toMatchObject(expected as object);
 });
 
+test("address pools, as flags and in the file", () => {
+  const pool = { base: { address: 0x0a0a0000, prefix: 16 }, size: 24 };
+  const argv = ["--default-address-pool", "base=10.10.0.0/16,size=24"];
+  expect(parseDaemonConfig(argv).pools).toEqual([pool]);
+  const pools = [{ base: "10.10.0.0/16", size: 24 }];
+  expect(fromFile({ "default-address-pools": pools }).pools).toEqual([pool]);
+  expect(parseDaemonConfig([]).pools).toBeUndefined();
+  const wrong = [{ base: "10.10.0.0/16", size: 8 }];
+  expect(() => fromFile({ "default-address-pools": wrong })).toThrow("invalid address pool");
+  expect(() => fromFile({ "default-address-pools": ["x"] })).toThrow("a list of objects");
+});
+
 test("further runtimes are named in the file", () => {
   expect(fromFile({ runtimes: { mine: { path: "/opt/mine" } } }).runtimes).toEqual({
     mine: { path: "/opt/mine" },

@@ -12,6 +12,7 @@ import {
 import { registryOptionsOf } from "#daemon/registry-config.ts";
 import type { RegistryOptions } from "#image/dependencies.ts";
 import { validateLogOptions } from "#log/options.ts";
+import { type SubnetPool, parsePool } from "#network/subnet.ts";
 import { parseBytes } from "#spec/docker/bytes.ts";
 
 export interface TlsConfig {
@@ -40,6 +41,8 @@ export interface DaemonConfig {
   readonly runtimes: Readonly<Record<string, RuntimeEntry>>;
   readonly bip: string | undefined;
   readonly mtu: number | undefined;
+  /** Docker's own where none is given. */
+  readonly pools: readonly SubnetPool[] | undefined;
   readonly cgroupParent: string | undefined;
   readonly logDriver: string;
   readonly logOptions: Readonly<Record<string, string>>;
@@ -110,6 +113,16 @@ const logOf = (values: OptionValues): { logDriver: string; logOptions: Record<st
   return { logDriver, logOptions };
 };
 
+const poolsOf = (values: OptionValues): readonly SubnetPool[] | undefined => {
+  const given = values.get("default-address-pools") as Record<string, unknown>[] | undefined;
+  const pools = given?.map(({ base, size, ...rest }) => {
+    const [other] = Object.keys(rest);
+    if (other !== undefined) return invalid(`"default-address-pools": "${other}" is not supported`);
+    return parsePool(String(base), Number(size));
+  });
+  return pools?.length === 0 ? invalid('"default-address-pools" is empty') : pools;
+};
+
 const rootOf = (values: OptionValues, key: string, fallback: string): string => {
   const path = (values.get(key) as string | undefined) ?? fallback;
   return path === "" ? invalid(`"${key}" is empty: it must be a directory`) : resolve(path);
@@ -166,6 +179,7 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
     runtimes: runtimesOf(values),
     bip: text("bip"),
     mtu: values.get("mtu") as number | undefined,
+    pools: poolsOf(values),
     cgroupParent: text("cgroup-parent"),
     ...logOf(values),
     shmSizeBytes: sizeOf(text("default-shm-size")),

@@ -19,6 +19,7 @@ const KIND_WORDS: Readonly<Record<OptionKind, string>> = {
   list: "a list of texts",
   map: "an object of texts",
   object: "an object",
+  objects: "a list of objects",
 };
 
 const isOfKind = (kind: OptionKind, value: unknown): boolean => {
@@ -36,6 +37,8 @@ const isOfKind = (kind: OptionKind, value: unknown): boolean => {
       return isObject && Object.values(value).every((item) => typeof item === "string");
     case "object":
       return isObject;
+    case "objects":
+      return Array.isArray(value) && value.every((item) => isOfKind("object", item));
   }
 };
 
@@ -74,6 +77,13 @@ export const readFileValues = (path: string, isRequired: boolean): OptionValues 
   return values;
 };
 
+const pairOf = (spec: OptionSpec, item: string): [string, string] => {
+  const at = item.indexOf("=");
+  return at > 0
+    ? [item.slice(0, at), item.slice(at + 1)]
+    : invalid(`--${spec.flag} "${item}" must be key=value`);
+};
+
 const convertFlag = (spec: OptionSpec, raw: string | boolean | (string | boolean)[]): unknown => {
   const list = Array.isArray(raw) ? raw.map(String) : [String(raw)];
   switch (spec.kind) {
@@ -86,13 +96,10 @@ const convertFlag = (spec: OptionSpec, raw: string | boolean | (string | boolean
     case "list":
       return list;
     case "map":
-      return Object.fromEntries(
-        list.map((item) => {
-          const at = item.indexOf("=");
-          return at > 0
-            ? [item.slice(0, at), item.slice(at + 1)]
-            : invalid(`--${spec.flag} "${item}" must be key=value`);
-        }),
+      return Object.fromEntries(list.map((item) => pairOf(spec, item)));
+    case "objects":
+      return list.map((item) =>
+        Object.fromEntries(item.split(",").map((part) => pairOf(spec, part))),
       );
     case "object":
       return invalid(`--${spec.flag} can only be set in the config file`);

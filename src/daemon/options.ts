@@ -3,7 +3,7 @@
  * Each can be a flag (`--data-root D`) or a key of the config file (`"data-root": "D"`).
  */
 
-export type OptionKind = "string" | "boolean" | "list" | "map" | "number" | "object";
+export type OptionKind = "string" | "boolean" | "list" | "map" | "number" | "object" | "objects";
 
 export interface OptionSpec {
   /** Flag name without dashes; list flags are singular where dockerd's are. */
@@ -58,6 +58,12 @@ export const OPTIONS: readonly OptionSpec[] = [
   ),
   option("bip", "string", "Address and size of the default bridge, e.g. 172.30.0.1/16"),
   option("mtu", "number", "MTU of the default bridge (1500)"),
+  option(
+    "default-address-pools",
+    "objects",
+    'Where subnets of networks come from: base=10.10.0.0/16,size=24 (in the file: {"base": …, "size": …})',
+    "default-address-pool",
+  ),
   option("cgroup-parent", "string", "Parent cgroup of containers"),
   option("log-driver", "string", "Default log driver: json-file, local or none (json-file)"),
   option("log-opts", "map", "Default log option, e.g. max-size=20m", "log-opt"),

@@ -36,6 +36,7 @@ import { createVolumeRows } from "#metadata/volumes.ts";
 import { createLinuxHost } from "#network/linux-host.ts";
 import type { NetworkService } from "#network/network.ts";
 import { type NetworkServiceOptions, createNetworkService } from "#network/service.ts";
+import type { SubnetPool } from "#network/subnet.ts";
 import { createRuntime } from "#runtime/oci-runtime.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
@@ -82,6 +83,7 @@ export interface NetworkInputs {
   readonly database: Database;
   readonly publish?: NonNullable<NetworkServiceOptions["publish"]>;
   readonly bip?: string | undefined;
+  readonly pools?: readonly SubnetPool[] | undefined;
   readonly mtu?: number | undefined;
 }
 
@@ -102,6 +104,7 @@ export const buildNetwork = (inputs: NetworkInputs): NetworkService => {
     rows: createNetworkRows(inputs.database),
     logger: inputs.log.with({ room: "network" }),
     ...(inputs.publish === undefined ? {} : { publish: inputs.publish }),
+    ...(inputs.pools === undefined ? {} : { pools: inputs.pools }),
     ...(inputs.bip === undefined ? {} : { bip: inputs.bip }),
     ...(inputs.mtu === undefined ? {} : { mtu: inputs.mtu }),
   });

@@ -4,7 +4,7 @@ import { NaruError } from "#lib/errors.ts";
 import type { NetworkHost } from "#network/host.ts";
 import { type Cidr, formatCidr, formatIpv4, overlaps, parseCidr } from "#network/ipv4.ts";
 import type { BridgeRecord } from "#network/network.ts";
-import { type Subnet, chooseSubnet, subnetOfBridgeIp } from "#network/subnet.ts";
+import { type Subnet, type SubnetPool, chooseSubnet, subnetOfBridgeIp } from "#network/subnet.ts";
 
 export interface BringUpOptions {
   readonly host: NetworkHost;
@@ -14,6 +14,7 @@ export interface BringUpOptions {
   readonly previous: BridgeRecord | undefined;
   /** dockerd's `--bip`: address and block of the bridge. */
   readonly bip: string | undefined;
+  readonly pools: readonly SubnetPool[];
 }
 
 const MAX_TRIES = 5;
@@ -55,7 +56,10 @@ const pick = (options: BringUpOptions, taken: readonly Cidr[], attempt: number):
   if (attempt === 0 && previous !== undefined && isFree(previous)) {
     return { ...previous, linkName: options.linkName, mtu: options.mtu };
   }
-  return recordOf(options, chooseSubnet(taken, attempt === 0 ? 0 : randomFraction()));
+  return recordOf(
+    options,
+    chooseSubnet(taken, attempt === 0 ? 0 : randomFraction(), options.pools),
+  );
 };
 
 /**

@@ -59,13 +59,14 @@ export class Networks {
 
   /** Everything that has a row is up and in the firewall's table; what has none goes. */
   async start(): Promise<void> {
-    const { host, records, firewall, table, mtu, bip, defaultBridge } = this.#options;
+    const { host, records, firewall, table, mtu, bip, pools, defaultBridge } = this.#options;
     const orders: BringUpOptions = {
       host,
       linkName: defaultBridge,
       mtu,
       previous: records.byName("bridge")?.bridge,
       bip,
+      pools,
     };
     records.ensure("bridge", await bringDefaultBridgeUp(orders));
     records.ensure("host");

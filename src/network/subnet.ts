@@ -19,7 +19,7 @@ export interface SubnetPool {
 /** "172.17.0.0/16" in blocks of /16. Throws invalid_argument. */
 export const parsePool = (base: string, size: number): SubnetPool => {
   const cidr = parseCidr(base);
-  if (networkOf(cidr) !== cidr.address || size < cidr.prefix || size > 30) {
+  if (networkOf(cidr) !== cidr.address || !(size >= cidr.prefix && size <= 30)) {
     throw new NaruError(
       "invalid_argument",
       `invalid address pool "${base}" with size ${size}: the base must be a whole block, and the size a prefix length from its own up to 30`,

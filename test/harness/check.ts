@@ -42,6 +42,8 @@ export interface Check {
   create(...args: string[]): Promise<string>;
   /** `docker volume create`; gives its name. */
   volume(...options: string[]): Promise<string>;
+  /** `docker network create`; gives its name. */
+  network(...options: string[]): Promise<string>;
   /** A folder on the host. */
   folder(): string;
   defer(undo: () => Promise<unknown>): void;
@@ -115,6 +117,12 @@ const makeCheck = (undo: (() => Promise<unknown>)[]): Check => {
       const own = name();
       undo.push(() => api("DELETE", `/volumes/${own}?force=1`));
       return dockerOk("volume", "create", ...options, own);
+    },
+    network: async (...options) => {
+      const own = name();
+      undo.push(() => api("DELETE", `/networks/${own}`));
+      await dockerOk("network", "create", ...options, own);
+      return own;
     },
     folder: () => {
       const path = mkdtempSync("/tmp/naru-e2e-files-");
