@@ -1,0 +1,143 @@
+/** What is done to one container: create, start, stop, remove, replace. */
+import type { ObservedContainer } from "#compose/compose.ts";
+import { injectFiles } from "#compose/inject.ts";
+import { containerName, imageOf } from "#compose/names.ts";
+import { referencedServices, resolveReferences } from "#compose/references.ts";
+import { containerRequest } from "#compose/request/request.ts";
+import type { RequestContext } from "#compose/request/request.ts";
+import { runHooks } from "#compose/hooks.ts";
+import type { Stack } from "#compose/stack.ts";
+import type { Service } from "#spec/compose/compose.ts";
+import { compareVersions } from "#spec/docker/api-version.ts";
+import { NaruError, hasCode } from "#lib/errors.ts";
+
+/** The service with references to other services turned into containers. */
+export const resolvedService = (stack: Stack, name: string): Service => {
+  const service = stack.model.services[name];
+  if (service === undefined) throw new NaruError("not_found", `no such service: "${name}"`);
+  for (const other of referencedServices(service)) {
+    if (stack.idsOf(other).length > 0) continue;
+    throw new NaruError(
+      "failed_precondition",
+      `the service "${name}" shares with "${other}", which has no container`,
+    );
+  }
+  return resolveReferences(service, (other) => stack.idsOf(other)[0]);
+};
+
+/** `--link` lines: `links` to services of the project, `external_links` to anything. */
+const linksOf = (stack: Stack, service: Service): string[] => {
+  const links: string[] = [];
+  for (const line of service.links ?? []) {
+    const [target = "", alias = target] = line.split(":");
+    for (const id of stack.idsOf(target)) links.push(`${id}:${alias}`);
+  }
+  return [...links, ...(service.external_links ?? [])];
+};
+
+/** Several networks in one creation are known since 1.44. */
+const MANY_NETWORKS = "1.44";
+
+interface CreateOptions {
+  readonly number: number;
+  readonly containerName: string;
+  readonly replaces?: ObservedContainer | undefined;
+  readonly oneOff?: RequestContext["oneOff"];
+  readonly extraLabels?: Readonly<Record<string, string>>;
+  /** What the command line changes: `run -e`, hooks. */
+  readonly change?: (service: Service) => Service;
+}
+
+/** Creates, connects and fills a container; on failure nothing of it is left. */
+export const createContainer = async (
+  stack: Stack,
+  name: string,
+  options: CreateOptions,
+): Promise<string> => {
+  const { client, project, signal } = stack.options;
+  const resolved = resolvedService(stack, name);
+  const service = options.change?.(resolved) ?? resolved;
+  const image = imageOf(project.model, name);
+  const { body, endpoints } = containerRequest({
+    project,
+    name,
+    service,
+    number: options.number,
+    imageId: stack.observed.images.get(image),
+    replaces: options.replaces,
+    links: linksOf(stack, service),
+    ...(options.oneOff === undefined ? {} : { oneOff: options.oneOff }),
+    ...(options.extraLabels === undefined ? {} : { extraLabels: options.extraLabels }),
+  });
+  const isOld = compareVersions(client.version, MANY_NETWORKS) < 0;
+  const [primary, ...others] = endpoints.settings;
+  if (isOld && primary !== undefined) {
+    body.NetworkingConfig = { EndpointsConfig: Object.fromEntries([primary]) };
+  }
+  const platform = service.platform ?? project.environment["DOCKER_DEFAULT_PLATFORM"];
+  const { Id: id } = await client.call("containerCreate", {
+    query: { name: options.containerName, platform },
+    body,
+    signal,
+  });
+  try {
+    if (isOld) {
+      for (const [network, EndpointConfig] of others) {
+        // oxlint-disable-next-line no-await-in-loop -- their order is the order of interfaces
+        await client.call("networkConnect", {
+          id: network,
+          body: { Container: id, EndpointConfig },
+        });
+      }
+    }
+    await injectFiles(id, name, service, stack.options);
+  } catch (error) {
+    await client.call("containerRemove", { id, query: { force: true, v: true } });
+    throw error;
+  }
+  return id;
+};
+
+const stopSeconds = (stack: Stack): number | undefined => stack.options.stopTimeout;
+
+export const stopContainer = async (stack: Stack, container: ObservedContainer): Promise<void> => {
+  const { client } = stack.options;
+  const service = stack.model.services[container.service];
+  await runHooks(stack, container.id, service?.pre_stop ?? []);
+  try {
+    await client.call("containerStop", { id: container.id, query: { t: stopSeconds(stack) } });
+  } catch (error) {
+    if (!hasCode(error, "not_modified") && !hasCode(error, "not_found")) throw error;
+  }
+};
+
+/** Gone is gone: that somebody else removed it meanwhile is no failure. */
+export const removeContainer = async (
+  stack: Stack,
+  container: ObservedContainer,
+  hasVolumes: boolean,
+): Promise<void> => {
+  stack.removed.add(container.id);
+  try {
+    await stack.options.client.call("containerRemove", {
+      id: container.id,
+      query: { v: hasVolumes, force: true },
+    });
+  } catch (error) {
+    if (!hasCode(error, "not_found")) throw error;
+  }
+};
+
+export const startContainer = async (
+  stack: Stack,
+  id: string,
+  service: string | undefined,
+): Promise<void> => {
+  await stack.options.client.call("containerStart", { id, signal: stack.options.signal });
+  const hooks = service === undefined ? [] : (stack.model.services[service]?.post_start ?? []);
+  await runHooks(stack, id, hooks);
+};
+
+/** Of a service's container: "project-service-1", or what the file calls it. */
+export const ownName = (stack: Stack, service: string, number: number): string =>
+  containerName(stack.model.name, service, stack.model.services[service], number);
