@@ -44,6 +44,8 @@ interface CreateOptions {
   readonly replaces?: ObservedContainer | undefined;
   readonly oneOff?: RequestContext["oneOff"];
   readonly extraLabels?: Readonly<Record<string, string>>;
+  /** One-off containers do not answer to the service's names, unless asked to. */
+  readonly hasAliases?: boolean;
   /** What the command line changes: `run -e`, hooks. */
   readonly change?: (service: Service) => Service;
 }
@@ -68,6 +70,7 @@ export const createContainer = async (
     links: linksOf(stack, service),
     ...(options.oneOff === undefined ? {} : { oneOff: options.oneOff }),
     ...(options.extraLabels === undefined ? {} : { extraLabels: options.extraLabels }),
+    hasAliases: options.hasAliases ?? options.oneOff === undefined,
   });
   const isOld = compareVersions(client.version, MANY_NETWORKS) < 0;
   const [primary, ...others] = endpoints.settings;

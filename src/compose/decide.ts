@@ -3,6 +3,7 @@ import { decideImages } from "#compose/decide-images.ts";
 import { decideNetworks, decideVolumes } from "#compose/decide-resources.ts";
 import { decideService, isFinished, isReady } from "#compose/decide-service.ts";
 import type { Observed, ObservedContainer, Operation, Plan } from "#compose/compose.ts";
+import { scaleOf } from "#compose/names.ts";
 import { inOrder } from "#compose/references.ts";
 import type { Condition, Model, Service } from "#spec/compose/compose.ts";
 
@@ -89,7 +90,9 @@ class Decision {
     const needs: string[] = [];
     for (const [other, { condition, required }] of Object.entries(service.depends_on ?? {})) {
       const gate = { service: other, condition };
-      if (!this.#options.targets.includes(other)) continue;
+      const dependency = this.#model.services[other];
+      if (!this.#options.targets.includes(other) || dependency === undefined) continue;
+      if (scaleOf(dependency) === 0) continue;
       const isThere = isReady(this.ofService(other), condition) && !this.changed.has(other);
       if (isThere) continue;
       const id = gateId(gate);

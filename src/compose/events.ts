@@ -53,7 +53,7 @@ export class ProjectEvents {
     for (const listener of this.#listeners) listener(event);
   }
 
-  listen(listener: (event: ContainerEvent | undefined) => void): () => void {
+  subscribe(listener: (event: ContainerEvent | undefined) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
@@ -78,7 +78,7 @@ export const untilSeen = async <T>(
     isDirty = true;
     wake?.();
   };
-  const stop = events.listen((event) => {
+  const stop = events.subscribe((event) => {
     if (event === undefined || ids.has(event.Actor.ID)) notice();
   });
   signal?.addEventListener("abort", notice, { once: true });

@@ -4,8 +4,8 @@ import type { CliContext } from "#cli/context.ts";
 import { composeFlagsOf } from "#cli/compose/state.ts";
 import type { LoadOptions, Project } from "#spec/compose/compose.ts";
 import { resolveInputs, STDIN } from "#spec/compose/inputs.ts";
-import { loadProject } from "#spec/compose/load.ts";
-import { NaruError } from "#lib/errors.ts";
+import { cleanName, loadProject } from "#spec/compose/load.ts";
+import { NaruError, hasCode } from "#lib/errors.ts";
 
 let stdin: string | undefined;
 
@@ -45,4 +45,29 @@ export const openProject = (
     throw new NaruError("not_found", `no such service: "${name}"`);
   }
   return project;
+};
+/**
+ * The project's name for commands that can do without the file: `-p`, else what the file or its
+ * folder says. The project is there when the file is.
+ */
+export const findProject = (
+  context: CliContext,
+): { readonly name: string; readonly project: Project | undefined } => {
+  const given =
+    composeFlagsOf(context)["project-name"] ?? context.env["COMPOSE_PROJECT_NAME"] ?? "";
+  const hasFile = composeFlagsOf(context).file.length > 0;
+  if (given !== "" && !hasFile) {
+    if (cleanName(given) !== given) {
+      throw new NaruError("invalid_argument", `"${given}" is no project name`);
+    }
+    try {
+      const project = loadProject({ ...loadOptions(context), profiles: ["*"] });
+      if (project.model.name === given) return { name: given, project };
+    } catch (error) {
+      if (!hasCode(error, "not_found")) throw error;
+    }
+    return { name: given, project: undefined };
+  }
+  const project = openProject(context, [], { profiles: ["*"] });
+  return { name: project.model.name, project };
 };

@@ -46,7 +46,8 @@ const attach = async ({ client, id, request, detachKeys }: RunOptions): Promise<
 };
 
 /** Attach and wait are under way together, and both stand before the start is sent. */
-const runAttached = async (options: RunOptions): Promise<number> => {
+/** Attaches, starts, and gives the exit code (0 when detached by keys). */
+export const runAttached = async (options: RunOptions): Promise<number> => {
   const { context, client, id, request } = options;
   await using stack = new AsyncDisposableStack();
   if (options.hasSignalProxy) {

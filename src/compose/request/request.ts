@@ -30,6 +30,7 @@ export interface RequestContext {
   readonly replaces?: ObservedContainer | undefined;
   readonly hasInheritedVolumes?: boolean;
   readonly links?: readonly string[];
+  readonly hasAliases: boolean;
   readonly oneOff?: { readonly slug: string; readonly isRemoved: boolean };
   readonly extraLabels?: Readonly<Record<string, string>>;
 }
@@ -167,7 +168,7 @@ export const containerRequest = (context: RequestContext): ContainerRequest => {
     name,
     service,
     number: context.number,
-    hasAliases: context.oneOff === undefined,
+    hasAliases: context.hasAliases,
     links: context.links ?? [],
   });
   const healthcheck = healthcheckOf(service);
@@ -184,6 +185,9 @@ export const containerRequest = (context: RequestContext): ContainerRequest => {
       StopSignal: service.stop_signal ?? "",
       MacAddress: endpoints.settings.length === 0 ? (service.mac_address ?? "") : "",
     }),
+    ...(context.oneOff !== undefined && service.stdin_open === true
+      ? { AttachStdin: true, StdinOnce: true }
+      : {}),
     AttachStdout: true,
     AttachStderr: true,
     Env: environmentOf(service),

@@ -1,0 +1,200 @@
+/** `up` with the containers' output on the terminal, until they have all stopped or Ctrl-C. */
+import type { CliContext } from "#cli/context.ts";
+import { bringUp } from "#cli/compose/bring-up.ts";
+import { LogView, shortName } from "#cli/compose/log-view.ts";
+import type { Screen } from "#cli/compose/screen.ts";
+import { stopProject } from "#cli/compose/stop-project.ts";
+import type { ContainerEvent } from "#compose/events.ts";
+import type { UpOptions } from "#compose/decide.ts";
+import { scaleOf } from "#compose/names.ts";
+import { LABEL } from "#compose/labels.ts";
+import type { Stack } from "#compose/stack.ts";
+import { nowNs } from "#lib/clock.ts";
+
+export interface AttachOptions {
+  readonly shown: readonly string[];
+  readonly hidden: readonly string[];
+  readonly hasDependencies: boolean;
+  readonly hasTimestamps: boolean;
+  readonly hasPrefix: boolean;
+  readonly hasColor: boolean;
+  readonly exitFrom: string | undefined;
+  readonly stopsOnExit: boolean;
+  readonly stopsOnFailure: boolean;
+}
+
+const INTERRUPTED = 130;
+
+/** The exit code that ends the whole: of the first that stopped, or of --exit-code-from. */
+interface Ending {
+  readonly exitCode: number;
+  readonly isInterrupted: boolean;
+}
+
+const seconds = (ns: bigint): string =>
+  `${String(ns / 1_000_000_000n)}.${String(ns % 1_000_000_000n).padStart(9, "0")}`;
+
+class Attached {
+  readonly #stack: Stack;
+  readonly #view: LogView;
+  readonly #options: AttachOptions;
+  readonly #targets: ReadonlySet<string>;
+  readonly #logs = new Map<string, Promise<void>>();
+  readonly #running = new Set<string>();
+  readonly ending = Promise.withResolvers<Ending>();
+  /** Where a container's log was read to; its first lines may be older than its start's event. */
+  readonly #seen = new Map<string, string>();
+  readonly #began: string;
+  #isUp = false;
+
+  constructor(stack: Stack, view: LogView, options: AttachOptions, up: UpOptions, began: string) {
+    this.#began = began;
+    this.#stack = stack;
+    this.#view = view;
+    this.#options = options;
+    this.#targets = new Set(up.targets);
+  }
+
+  #isShown(service: string): boolean {
+    const { shown, hidden } = this.#options;
+    if (hidden.includes(service)) return false;
+    if (this.#stack.model.services[service]?.attach === false) return shown.includes(service);
+    return shown.length === 0 || shown.includes(service);
+  }
+
+  began(id: string, name: string, service: string): void {
+    const since = this.#seen.get(id) ?? this.#began;
+    this.#running.add(id);
+    if (!this.#isShown(service)) return;
+    this.#view.add(id, name);
+    const before = this.#logs.get(id) ?? Promise.resolve();
+    const shown = before.then(() => this.#view.show(id, since));
+    // A container without readable logs is no reason to stop the others.
+    shown.catch(() => undefined);
+    this.#logs.set(
+      id,
+      shown.catch(() => undefined),
+    );
+  }
+
+  async #ended(id: string, service: string, exitCode: number): Promise<void> {
+    this.#running.delete(id);
+    await this.#logs.get(id);
+    if (this.#isShown(service)) {
+      await this.#view.line(id, `exited with code ${String(exitCode)}`);
+    }
+    const { exitFrom, stopsOnExit, stopsOnFailure } = this.#options;
+    const isMeant = exitFrom === undefined || exitFrom === service;
+    const isEnd = (stopsOnExit && isMeant) || (stopsOnFailure && exitCode !== 0);
+    if (isEnd) this.ending.resolve({ exitCode, isInterrupted: true });
+    else this.#lookForEnd();
+  }
+
+  #lookForEnd(): void {
+    if (this.#isUp && this.#running.size === 0) {
+      this.ending.resolve({ exitCode: 0, isInterrupted: false });
+    }
+  }
+
+  /** From now on an empty stage is the end. */
+  isUp(): void {
+    this.#isUp = true;
+    this.#lookForEnd();
+  }
+
+  hear(event: ContainerEvent | undefined): void {
+    if (event === undefined) {
+      this.ending.resolve({ exitCode: 1, isInterrupted: false });
+      return;
+    }
+    const { ID: id, Attributes: attributes } = event.Actor;
+    const service = attributes[LABEL.service] ?? "";
+    if (!this.#targets.has(service) || attributes[LABEL.oneOff] === "True") return;
+    const { name } = this.#stack.model;
+    const own = (attributes["name"] ?? "").replace(/^[0-9a-f]{12}_/, "");
+    const shown = own.startsWith(`${name}-`) ? own.slice(name.length + 1) : own;
+    if (event.Action === "start") {
+      this.began(id, shown, service);
+    } else if (event.Action === "die") {
+      this.#seen.set(id, seconds(BigInt(event.timeNano)));
+      void this.#ended(id, service, Number(attributes["exitCode"] ?? 0));
+    }
+  }
+
+  async settled(): Promise<void> {
+    await Promise.race([Promise.all(this.#logs.values()), Bun.sleep(2000)]);
+  }
+}
+
+/** The first Ctrl-C asks, the second kills. */
+const onInterrupt = (act: (isSecond: boolean) => void): (() => void) => {
+  let count = 0;
+  const listener = (): void => {
+    count += 1;
+    act(count > 1);
+  };
+  process.on("SIGINT", listener);
+  process.on("SIGTERM", listener);
+  return () => {
+    process.off("SIGINT", listener);
+    process.off("SIGTERM", listener);
+  };
+};
+
+const killAll = async (stack: Stack): Promise<void> => {
+  const { client } = stack.options;
+  const containers = await stack.containers();
+  await Promise.allSettled(
+    containers
+      .filter((container) => container.state === "running" && !container.isOneOff)
+      .map((container) => client.call("containerKill", { id: container.id })),
+  );
+};
+
+export const attachAll = async (
+  context: CliContext,
+  stack: Stack,
+  screen: Screen,
+  up: UpOptions,
+  options: AttachOptions,
+): Promise<number> => {
+  const began = seconds(nowNs());
+  const hasColor = options.hasColor && (await context.output.isTerminal("stdout"));
+  const view = new LogView(context, stack.options.client, {
+    isFollowed: true,
+    hasTimestamps: options.hasTimestamps,
+    hasPrefix: options.hasPrefix,
+    hasColor,
+  });
+  const attached = new Attached(stack, view, options, up, began);
+  for (const name of up.targets) {
+    const service = stack.model.services[name];
+    const count = service === undefined ? 0 : scaleOf(service);
+    if (count > 0) view.reserve(service?.container_name ?? `${name}-${String(count)}`);
+  }
+  await stack.events.ready();
+  for (const container of await stack.containers()) {
+    const isMeant = up.targets.includes(container.service) && !container.isOneOff;
+    if (!isMeant || container.state !== "running") continue;
+    attached.began(container.id, shortName(container, stack.model.name), container.service);
+  }
+  using cleanup = new DisposableStack();
+  cleanup.defer(stack.events.subscribe((event) => attached.hear(event)));
+  cleanup.defer(
+    onInterrupt((isSecond) => {
+      if (isSecond) void killAll(stack);
+      attached.ending.resolve({ exitCode: INTERRUPTED, isInterrupted: true });
+    }),
+  );
+  const bringing = bringUp(context, stack, screen, up).then(() => attached.isUp());
+  const ending = await Promise.race([
+    attached.ending.promise,
+    bringing.then(() => attached.ending.promise),
+  ]);
+  if (ending.isInterrupted) {
+    await context.output.write("stderr", "Gracefully stopping... (press Ctrl+C again to force)\n");
+    await stopProject(stack, screen, up.targets);
+  }
+  await attached.settled();
+  return ending.exitCode;
+};

@@ -1,0 +1,87 @@
+/** Opens a project's stack for a command: client, progress, files, builder. */
+import { readFile } from "node:fs/promises";
+import type { CliContext } from "#cli/context.ts";
+import { Screen } from "#cli/compose/screen.ts";
+import type { ScreenMode } from "#cli/compose/screen.ts";
+import { composeFlagsOf } from "#cli/compose/state.ts";
+import { registryAuthHeader } from "#cli/image/credentials.ts";
+import { Stack } from "#compose/stack.ts";
+import type { Project } from "#spec/compose/compose.ts";
+import { NaruError } from "#lib/errors.ts";
+
+export interface OpenStack {
+  readonly stack: Stack;
+  readonly screen: Screen;
+}
+
+/** As many at once as nobody has asked to be fewer. */
+const PARALLEL = 64;
+
+const modeOf = async (context: CliContext, isQuiet: boolean): Promise<ScreenMode> => {
+  if (isQuiet) return "quiet";
+  const { progress, ansi } = composeFlagsOf(context);
+  const given = progress ?? context.env["COMPOSE_PROGRESS"] ?? "auto";
+  if (given === "tty" || given === "plain" || given === "json" || given === "quiet") return given;
+  if (given !== "auto") {
+    throw new NaruError("invalid_argument", `"${given}" is no way to show progress`);
+  }
+  if (ansi === "never") return "plain";
+  return (await context.output.isTerminal("stderr")) ? "tty" : "plain";
+};
+
+export interface OpenStackOptions {
+  readonly isQuiet?: boolean;
+  readonly stopTimeout?: number | undefined;
+  readonly signal?: AbortSignal;
+  readonly buildImage?: (service: string, image: string) => Promise<void>;
+}
+
+/** A project of which only the name is known. */
+export const namelessProject = (name: string): Project => ({
+  model: { name, services: {} },
+  disabled: {},
+  workingDirectory: "/",
+  files: [],
+  environmentFiles: [],
+  profiles: [],
+  environment: {},
+  warnings: [],
+});
+
+export const openStack = async (
+  context: CliContext,
+  project: Project,
+  options: OpenStackOptions = {},
+): Promise<OpenStack> => {
+  const [client, mode] = await Promise.all([
+    context.client(),
+    modeOf(context, options.isQuiet === true),
+  ]);
+  const screen = new Screen(context.output, mode);
+  const limit = composeFlagsOf(context).parallel ?? Number(context.env["COMPOSE_PARALLEL_LIMIT"]);
+  const stack = new Stack({
+    client,
+    project,
+    host: {
+      readFile: async (path) => {
+        try {
+          return await readFile(path);
+        } catch (cause) {
+          throw new NaruError("not_found", `the file "${path}" cannot be read`, { cause });
+        }
+      },
+      onProgress: (event) => screen.show(event),
+      registryHeaders: (image) => registryAuthHeader(context, image),
+      buildImage:
+        options.buildImage ??
+        (async (service, image) => {
+          const { buildService } = await import("#cli/compose/build-service.ts");
+          await buildService(context, project, service, image);
+        }),
+    },
+    parallel: limit > 0 ? limit : PARALLEL,
+    stopTimeout: options.stopTimeout,
+    signal: options.signal,
+  });
+  return { stack, screen };
+};

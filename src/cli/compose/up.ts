@@ -1,0 +1,81 @@
+import { attachAll } from "#cli/compose/attach-all.ts";
+import { bringUp } from "#cli/compose/bring-up.ts";
+import { openProject } from "#cli/compose/project.ts";
+import { openStack } from "#cli/compose/stack.ts";
+import { upFlags } from "#cli/compose/up-flags.ts";
+import { upOptions, withScale } from "#cli/compose/up-options.ts";
+import { ANY, defineCommand } from "#cli/framework/command.ts";
+import { bool, integer, list, text } from "#cli/framework/flags.ts";
+import { usageError } from "#cli/framework/errors.ts";
+import { composeFlagsOf } from "#cli/compose/state.ts";
+import { decideUp } from "#compose/decide.ts";
+import { planLines, planSummary } from "#compose/plan.ts";
+import { NaruError } from "#lib/errors.ts";
+
+export const command = defineCommand({
+  usage: "[OPTIONS] [SERVICE...]",
+  description:
+    "Creates and starts what the project says and is not there yet, in the order of its " +
+    "dependencies; what has changed is recreated, what has not is left alone.",
+  flags: {
+    ...upFlags,
+    "abort-on-container-exit": bool("Stop all containers when one stops"),
+    "abort-on-container-failure": bool("Stop all containers when one fails"),
+    attach: list("Show the output of these services alone"),
+    "attach-dependencies": bool("Show the output of dependencies too"),
+    detach: bool("Leave the containers running and return", "d"),
+    "exit-code-from": text("Return the exit code of this service; stops all when it stops"),
+    menu: bool("Accepted for compatibility", undefined, { isHidden: true }),
+    "no-attach": list("Do not show the output of these services"),
+    "no-color": bool("Show names without colours"),
+    "no-log-prefix": bool("Show lines without names"),
+    "no-start": bool("Create the containers and leave them stopped"),
+    timestamps: bool("Show when each line was written"),
+    wait: bool("Return when all services run or are healthy"),
+    "wait-timeout": integer("Seconds to wait at most"),
+  },
+  args: ANY,
+  run: async ({ context, flags, args }) => {
+    const whole = openProject(context, args);
+    const project = { ...whole, model: withScale(whole.model, flags.scale) };
+    if (Object.keys(project.model.services).length === 0) {
+      throw new NaruError("invalid_argument", "there is no service to bring up");
+    }
+    const isDetached = flags.detach || flags.wait || flags["no-start"];
+    const exitFrom = flags["exit-code-from"];
+    if (exitFrom !== undefined && isDetached) {
+      throw usageError("--exit-code-from needs the output: leave --detach and --wait out");
+    }
+    const timeout = flags["wait-timeout"];
+    const deadline =
+      timeout === undefined ? undefined : AbortSignal.timeout(Math.max(1, timeout) * 1000);
+    const { stack, screen } = await openStack(context, project, {
+      isQuiet: flags["quiet-pull"] && flags["quiet-build"],
+      stopTimeout: flags.timeout,
+      ...(deadline === undefined ? {} : { signal: deadline }),
+    });
+    using _owned = stack;
+    const options = upOptions(context, project, args, flags);
+    if (composeFlagsOf(context)["dry-run"]) {
+      const plan = decideUp(stack.model, await stack.observe(), options);
+      for (const line of planLines(plan, stack.model)) context.output.line(line);
+      context.output.line(planSummary(plan));
+      return 0;
+    }
+    if (isDetached) {
+      await bringUp(context, stack, screen, options);
+      return 0;
+    }
+    return await attachAll(context, stack, screen, options, {
+      shown: flags.attach,
+      hidden: flags["no-attach"],
+      hasDependencies: flags["attach-dependencies"],
+      hasTimestamps: flags.timestamps,
+      hasPrefix: !flags["no-log-prefix"],
+      hasColor: !flags["no-color"],
+      exitFrom,
+      stopsOnExit: flags["abort-on-container-exit"] || exitFrom !== undefined,
+      stopsOnFailure: flags["abort-on-container-failure"],
+    });
+  },
+});
