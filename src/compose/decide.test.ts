@@ -176,8 +176,8 @@ const isSettled = (model: Model, plan: Plan): boolean =>
       !Object.values(model.services).some((other) => operation.service in (other.depends_on ?? {})),
   );
 
-test("apply, then plan again: nothing is left, for 300 projects and changes of them", () => {
-  for (let seed = 1; seed <= 300; seed += 1) {
+test("apply, then plan again: nothing is left, for 100 projects and changes of them", () => {
+  for (let seed = 1; seed <= 100; seed += 1) {
     const next = random(seed);
     const first = modelOf(randomFile(next));
     const second = modelOf(randomFile(next));
