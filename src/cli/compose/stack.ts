@@ -4,7 +4,7 @@ import type { CliContext } from "#cli/context.ts";
 import { Screen } from "#cli/compose/screen.ts";
 import type { ScreenMode } from "#cli/compose/screen.ts";
 import { composeFlagsOf } from "#cli/compose/state.ts";
-import { registryAuthHeader } from "#cli/image/credentials.ts";
+import { registryAuthHeader } from "#cli/registry/credentials.ts";
 import { Stack } from "#compose/stack.ts";
 import type { Project } from "#spec/compose/compose.ts";
 import { NaruError } from "#lib/errors.ts";
