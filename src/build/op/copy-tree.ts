@@ -47,6 +47,8 @@ export interface CopyPlan {
   readonly items: readonly CopyItem[];
   /** Of all that is written; each file's own when absent. */
   readonly owner?: Owner;
+  /** Of what comes out of archives; what they say when absent. */
+  readonly unpackedOwner?: Owner;
   /** Octal or symbolic, as --chmod says it. */
   readonly chmod?: string;
   /** Seconds since the epoch, for all that is written. */
@@ -91,7 +93,7 @@ class TreeCopier {
 
   async #unpack(item: CopyItem, parentFd: number, name: string): Promise<void> {
     this.#kernel.close(this.#makeDirectory(item.target));
-    const { owner } = this.#plan;
+    const { unpackedOwner: owner } = this.#plan;
     using writer = new TreeWriter({
       kernel: this.#kernel,
       rootFd: this.#targetFd,

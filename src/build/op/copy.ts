@@ -211,6 +211,22 @@ const contentName = (selections: readonly Selection[]): string => {
   return `${first.isDirectory ? "dir" : "file"}:${digest}`;
 };
 
+/** "user" alone means the group of that name too; a number alone is both. */
+const ownerOf = (
+  { configs }: BuildDependencies,
+  rootfs: string,
+  chown: string,
+): { uid: number; gid: number } => {
+  if (chown.includes(":")) return configs.userOf(rootfs, chown);
+  try {
+    return configs.userOf(rootfs, `${chown}:${chown}`);
+  } catch (error) {
+    // No group of that name: the user's own.
+    if (!hasCode(error, "invalid_argument")) throw error;
+    return configs.userOf(rootfs, chown);
+  }
+};
+
 export interface CopyVertex extends Vertex {
   /** "file:… in /dest ". */
   readonly content: string;
@@ -238,7 +254,7 @@ export const copyVertex = async (
   );
   const run = (context: RunContext): Promise<Digest | undefined> =>
     onSnapshot(dependencies, context, parent, async (rootfs) => {
-      const owner = chown === undefined ? undefined : dependencies.configs.userOf(rootfs, chown);
+      const owner = chown === undefined ? undefined : ownerOf(dependencies, rootfs, chown);
       const isFromContext = request.from.every(({ tree }) => tree.layers === undefined);
       const plan: CopyPlan = {
         targetRoot: rootfs,
@@ -246,6 +262,7 @@ export const copyVertex = async (
         ...(owner === undefined && !isFromContext
           ? {}
           : { owner: { uid: owner?.uid ?? 0, gid: owner?.gid ?? 0 } }),
+        ...(owner === undefined ? {} : { unpackedOwner: owner }),
         ...(chmod === undefined ? {} : { chmod }),
       };
       await runPlan(
