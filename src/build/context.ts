@@ -17,6 +17,7 @@ import { runBuildWorker } from "#build/worker-client.ts";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import { TarParser } from "#lib/tar/parser.ts";
+import { failpoint } from "#lib/failpoint.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { posix } from "node:path";
 import { splitPath } from "#snapshot/directory-cache.ts";
@@ -113,6 +114,7 @@ export const receiveContext = async (
         { verb: "receive", root },
         { stdin: chained(chunks, iterator), signal },
       ).then(({ digests: pairs }) => new Map(pairs));
+  failpoint("build.after-context");
   undo.move();
   return { root, digests, hint: "", [Symbol.dispose]: dispose };
 };

@@ -3,6 +3,7 @@ import type { BuildRequest, BuildResult } from "#build/build.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { type StageState, type StepImage, chainOf } from "#build/state.ts";
 import { NaruError } from "#lib/errors.ts";
+import { failpoint } from "#lib/failpoint.ts";
 import type { StoredImage } from "#image/image.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import { familiarString, parseReference, withDefaultTag } from "#spec/image/reference.ts";
@@ -59,6 +60,7 @@ export const exportImage = async (
     throw new NaruError("invalid_argument", "No image was generated. Is your Dockerfile empty?");
   }
   const tags = request.tags.map(checkTag);
+  failpoint("build.before-image");
   const last = state.steps.at(-1);
   if (last === undefined) {
     // Nothing but a FROM: the base itself gets the names.

@@ -6,6 +6,7 @@ import type { BuildDependencies } from "#build/dependencies.ts";
 import { type KeyParts, explainMiss, readKeyParts, writeKeyParts } from "#build/explain.ts";
 import type { InputDigest } from "#build/op/tree-digest.ts";
 import { now, randomHex } from "#lib/clock.ts";
+import { failpoint } from "#lib/failpoint.ts";
 import type { BuildCacheRow } from "#metadata/build-cache.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 
@@ -191,6 +192,7 @@ export class Solver {
     const { rows, snapshots } = this.#dependencies;
     const created = now();
     const hasLayer = chainId !== undefined && chainId !== vertex.parent;
+    failpoint("build.before-row");
     rows.put({
       key,
       chainId,

@@ -287,6 +287,28 @@ const IMAGE_REMOVE: Scenario = {
   },
 };
 
+const contextOf = (): Buffer =>
+  writeTar([
+    {
+      name: "Dockerfile",
+      body: `FROM ${IMAGE}\nCOPY data /data\nRUN echo stepped; cat /data > /made; sleep 0.2\n`,
+    },
+    { name: "data", body: Buffer.alloc(2 << 20, "d") },
+  ]);
+
+const BUILD: Scenario = {
+  trigger: (w) => w.attempt("POST", "/build?t=built:1", { raw: contextOf() }),
+  verify: async (w) => {
+    expect((await w.api("GET", "/images/built:1/json")).status).toBe(404);
+    const reply = await w.api("POST", "/build?t=built:1", { raw: contextOf() });
+    expect(reply.text).toContain("Successfully tagged built:1");
+    const out = await w.cli("run", "--rm", "built:1", "cmp", "/data", "/made");
+    expect([out.code, out.stdout]).toEqual([0, ""]);
+    expect((await w.api("DELETE", "/images/built:1")).status).toBe(200);
+    expect((await w.api("POST", "/build/prune?all=1")).status).toBe(200);
+  },
+};
+
 /** By the word before the dot. */
 const SCENARIOS: Record<string, Scenario> = {
   create: CREATE,
@@ -299,6 +321,7 @@ const SCENARIOS: Record<string, Scenario> = {
   rename: RENAME,
   load: LOAD,
   pull: PULL,
+  build: BUILD,
   volume: VOLUME,
   "image-remove": IMAGE_REMOVE,
   network: NETWORK,

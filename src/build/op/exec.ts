@@ -7,6 +7,7 @@ import { type MountSources, type StepMount, prepareMounts } from "#build/op/run-
 import type { InputDigest } from "#build/op/tree-digest.ts";
 import type { RunContext, Vertex } from "#build/solver.ts";
 import { NaruError } from "#lib/errors.ts";
+import { failpoint } from "#lib/failpoint.ts";
 import {
   RESOLV_CONF_PATHS,
   chooseResolvConf,
@@ -141,7 +142,10 @@ const runProcess = async (
     id,
     bundle,
     config: JSON.stringify(config),
-    onOutput: (stream, bytes) => context.output(stream, bytes),
+    onOutput: (stream, bytes) => {
+      failpoint("build.mid-step");
+      return context.output(stream, bytes);
+    },
     signal,
   });
   if (exitCode !== 0) throw new ExitError(exitCode);

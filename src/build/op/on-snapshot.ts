@@ -1,6 +1,7 @@
 /** A writable snapshot that becomes a layer, or leaves nothing. */
 import type { BuildDependencies } from "#build/dependencies.ts";
 import type { RunContext } from "#build/solver.ts";
+import { failpoint } from "#lib/failpoint.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
 /** The end marks of a tar: nothing was written. */
@@ -25,6 +26,7 @@ export const onSnapshot = async (
       signal,
       ...(mtimeMaxSeconds === undefined ? {} : { mtimeMaxSeconds }),
     });
+    failpoint("build.before-layer");
     if (diff.tarBytes > EMPTY_TAR_BYTES) return (await snapshots.commitActive(id, diff)).chainId;
     snapshots.remove(id);
     return parent;
