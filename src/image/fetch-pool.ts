@@ -118,6 +118,11 @@ export class FetchPool {
     }
   }
 
+  /** Starts a worker that will be wanted in a moment. */
+  warm(): void {
+    if (this.#idle.length === 0 && this.#busy < this.#limit) this.#rest(new Worker(this.#command));
+  }
+
   #take(): Worker {
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
       clearTimeout(idle.idleTimer);
@@ -138,7 +143,10 @@ export class FetchPool {
   #leave(worker: Worker): void {
     this.#busy -= 1;
     this.#waiting.shift()?.();
-    if (worker.isGone) return;
+    if (!worker.isGone) this.#rest(worker);
+  }
+
+  #rest(worker: Worker): void {
     this.#idle.push(worker);
     worker.idleTimer = setTimeout(() => {
       this.#idle.splice(this.#idle.indexOf(worker), 1);

@@ -127,71 +127,76 @@ export class StreamStage {
   }
 
   async #inChild(): Promise<StagedFiles> {
-    const { diffId } = this.#options;
-    const chunks = this.#chunks();
-    const first = await chunks.next();
-    const head = first.done === true ? new Uint8Array() : first.value;
-    const all = (async function* () {
-      yield head;
-      yield* chunks;
-    })();
-    const compression = detectCompression(head.subarray(0, MAGIC_BYTES));
-    const program = compression === "none" ? undefined : decompressor(compression);
-    const answer =
-      program === undefined ? this.#plain(all) : this.#program(program, all, compression);
-    const { staged, diffId: found } = await answer;
-    checkSum(found, diffId);
-    if ("failure" in staged) throw new NaruError(staged.failure.code, staged.failure.message);
-    return staged;
+    const { kernel, diffId } = this.#options;
+    // The unpacker gets ready while the first bytes are under way.
+    const pipe = kernel.pipe();
+    let isOpen = true;
+    const closePipe = (): void => {
+      if (isOpen) closeSync(pipe.writeFd);
+      isOpen = false;
+    };
+    try {
+      const answer = this.#startUnpacker(pipe.readFd);
+      answer.catch(() => undefined); // Awaited below.
+      const chunks = this.#chunks();
+      const first = await chunks.next();
+      const head = first.done === true ? new Uint8Array() : first.value;
+      const all = (async function* () {
+        yield head;
+        yield* chunks;
+      })();
+      try {
+        await this.#decompress(head, all, pipe.writeFd, closePipe);
+      } catch (error) {
+        await answer; // Where the unpacker failed first, that is the reason.
+        throw error;
+      }
+      const { staged, diffId: found } = await answer;
+      checkSum(found, diffId);
+      if ("failure" in staged) throw new NaruError(staged.failure.code, staged.failure.message);
+      return staged;
+    } finally {
+      closePipe();
+    }
   }
 
-  #startUnpacker(stdin: "pipe" | number): Bun.Subprocess<"pipe" | number, "pipe", "inherit"> {
+  /** Takes `stdin` over. */
+  #startUnpacker(stdin: number): Promise<UnpackResult> {
     const { command, directory } = this.#options;
     const task: StageTask = { directory };
-    const child = Bun.spawn([...command, "stage", JSON.stringify(task)], {
-      stdin,
-      stdout: "pipe",
-      stderr: "inherit",
-    });
-    this.#children.push(child);
-    return child;
-  }
-
-  async #plain(source: AsyncIterable<Uint8Array>): Promise<UnpackResult> {
-    const child = this.#startUnpacker("pipe");
-    const answer = answerOf(child.stdout);
-    await feed(child.stdin, decompress(source), child);
-    return await answer;
-  }
-
-  async #program(
-    program: string[],
-    source: AsyncIterable<Uint8Array>,
-    compression: string,
-  ): Promise<UnpackResult> {
-    const { kernel } = this.#options;
-    const pipe = kernel.pipe();
-    let child: Bun.Subprocess<"pipe", number, "pipe">;
-    let unpacker: Bun.Subprocess<"pipe" | number, "pipe", "inherit">;
     try {
-      child = Bun.spawn(program, { stdin: "pipe", stdout: pipe.writeFd, stderr: "pipe" });
+      const child = Bun.spawn([...command, "stage", JSON.stringify(task)], {
+        stdin,
+        stdout: "pipe",
+        stderr: "inherit",
+      });
       this.#children.push(child);
-      unpacker = this.#startUnpacker(pipe.readFd);
+      return answerOf(child.stdout);
     } finally {
-      closeSync(pipe.readFd);
-      closeSync(pipe.writeFd);
+      closeSync(stdin);
     }
-    const answer = answerOf(unpacker.stdout);
-    answer.catch(() => child.kill("SIGKILL"));
-    await feed(child.stdin, source, child);
+  }
+
+  /** Without a program for it the runtime decompresses, and the program only passes on. */
+  async #decompress(
+    head: Uint8Array,
+    source: AsyncIterable<Uint8Array>,
+    stdout: number,
+    closeStdout: () => void,
+  ): Promise<void> {
+    const compression = detectCompression(head.subarray(0, MAGIC_BYTES));
+    const program = compression === "none" ? undefined : decompressor(compression);
+    const child = Bun.spawn(program ?? ["cat"], { stdin: "pipe", stdout, stderr: "pipe" });
+    this.#children.push(child);
+    closeStdout();
+    await feed(child.stdin, program === undefined ? decompress(source) : source, child);
     const [complaint, status] = await Promise.all([child.stderr.text(), child.exited]);
-    if (status !== 0 && !child.killed) {
-      throw new NaruError(
-        "invalid_argument",
-        `the layer's ${compression} data is damaged: ${complaint.trim()}`,
-      );
-    }
-    return await answer;
+    // Without a reader it ends by a signal: then the unpacker has the reason.
+    if (status === 0 || child.signalCode !== null) return;
+    throw new NaruError(
+      "invalid_argument",
+      `the layer's ${compression} data is damaged: ${complaint.trim()}`,
+    );
   }
 }
 
@@ -214,7 +219,7 @@ const feed = async (
   if (typeof sink !== "object") throw new NaruError("internal", "a child without a stdin");
   try {
     for await (const chunk of source) {
-      if (child.exitCode !== null || child.killed) return;
+      if (child.exitCode !== null || child.signalCode !== null) return;
       await sink.write(chunk);
       await sink.flush();
     }

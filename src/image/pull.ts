@@ -168,6 +168,7 @@ const pullOne = async (
     }
     return finish(head.digest, reference.digest === undefined && tagId !== known, known);
   }
+  parts.pool.warm();
   const image = await resolveImage(repository, head?.digest ?? wanted, platform, signal);
   if (image.fetched.rateLimit !== undefined) {
     dependencies.log.info("registry", { rate: image.fetched.rateLimit, host: reference.domain });
