@@ -41,7 +41,7 @@ export const percentile = (values: readonly number[], part: number): number => {
 };
 
 /** The first of these subjects that the measure has is the peer. */
-export const PEERS = ["docker28", "docker20"] as const;
+export const PEERS = ["docker28", "docker20", "docker-registry"] as const;
 
 export const peerOf = (measure: Measure): string | undefined =>
   PEERS.find((name) => (measure.samples[name]?.length ?? 0) > 0);

@@ -13,18 +13,23 @@ export interface LoadResult {
 const binary = `/tmp/naru-bench-load-${process.pid}`;
 process.on("exit", () => Bun.spawnSync(["rm", "-f", binary]));
 
-/** Loads `unix:/path` or `tcp:addr:port`; `enter` is argv in front (a network namespace). */
+/**
+ * Loads `unix:/path` or `tcp:addr:port`; `enter` is argv in front (a network namespace), `fields` further header
+ * lines, each with its CRLF.
+ */
 export const load = async (
   target: string,
   connections: number,
   seconds: number,
   path: string,
   enter: readonly string[] = [],
+  fields = "",
 ): Promise<LoadResult> => {
   if (!existsSync(binary)) {
     await must(["cc", "-O2", "-o", binary, `${import.meta.dir}/native/load.c`]);
   }
-  const out = await must([...enter, binary, target, String(connections), String(seconds), path]);
+  const numbers = [String(connections), String(seconds)];
+  const out = await must([...enter, binary, target, ...numbers, path, fields]);
   const [count = 0, took = 1, p50 = 0, p99 = 0, , failures = 0] = out.trim().split(" ").map(Number);
   return { perSecond: count / took, p50Ms: p50 / 1000, p99Ms: p99 / 1000, failures };
 };

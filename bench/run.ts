@@ -12,6 +12,7 @@ import { judge, median, peerOf, type Measure, type Verdict } from "./figures.ts"
 import { GOALS } from "./goals.ts";
 import { imageRow, pathRow, portsRow, stdoutRow } from "./rows/data.ts";
 import { apiRow, cliRow, densityRow, idleRow, scaleRow } from "./rows/engine.ts";
+import { registryRow } from "./rows/registry.ts";
 import { endRow, execRow, parallelRow, runRow, type RowOptions } from "./rows/start.ts";
 import { dockerClient, startSubjects, STARTERS } from "./subjects.ts";
 
@@ -29,6 +30,7 @@ const ROWS: Record<string, (options: RowOptions) => Promise<Measure[]>> = {
   ports: portsRow,
   stdout: stdoutRow,
   cli: cliRow,
+  registry: registryRow,
 };
 
 const flag = (name: string): boolean => process.argv.includes(`--${name}`);

@@ -2,7 +2,7 @@
  * A small closed-loop HTTP load generator: N keep-alive connections over a unix or TCP socket,
  * one fixed GET, for some seconds. Prints "requests seconds p50us p99us maxus failures".
  *
- *   load unix:/path|tcp:ADDR:PORT CONNECTIONS SECONDS PATH
+ *   load unix:/path|tcp:ADDR:PORT CONNECTIONS SECONDS PATH [FIELDS]
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -80,11 +80,11 @@ static int by_value(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5) return 2;
+  if (argc < 5 || argc > 6) return 2;
   int count = atoi(argv[2]), epoll = epoll_create1(EPOLL_CLOEXEC);
   double seconds = atof(argv[3]);
   char request[1024];
-  int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", argv[4]);
+  int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", argv[4], argc > 5 ? argv[5] : "");
   struct connection *list = calloc(count, sizeof *list);
   float *samples = malloc(SAMPLES * sizeof *samples);
   long done = 0, failures = 0;

@@ -5,7 +5,6 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { createReadStream } from "node:fs";
-import { NaruError } from "#lib/errors.ts";
 import { distributionError } from "#spec/distribution/errors.ts";
 
 /** Small chunks are gathered up to here before they are written. */
@@ -58,11 +57,7 @@ class Writer {
     this.#parts = [];
     this.#partBytes = 0;
     this.#offset += length;
-    this.#writing = this.#file.writev(parts, at).then(({ bytesWritten }) => {
-      if (bytesWritten !== length)
-        throw new NaruError("resource_exhausted", "a write was cut short");
-      return undefined;
-    });
+    this.#writing = this.#write(parts, length, at);
     // Told to whoever waits next.
     this.#writing.catch(() => undefined);
     this.#unsynced += length;
@@ -75,6 +70,17 @@ class Writer {
         .finally(() => {
           this.#syncing = undefined;
         });
+    }
+  }
+
+  /** A write that was cut short is gone on with, so that what cut it (a full disk) says its name. */
+  async #write(parts: Uint8Array[], length: number, at: number): Promise<void> {
+    let { bytesWritten: done } = await this.#file.writev(parts, at);
+    if (done === length) return;
+    const all = Buffer.concat(parts);
+    while (done < length) {
+      const { bytesWritten } = await this.#file.write(all, done, length - done, at + done);
+      done += bytesWritten;
     }
   }
 

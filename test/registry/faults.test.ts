@@ -1,10 +1,10 @@
 /** The registry killed, clients that are slow or leave, limits reached. */
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 
 import { expect, test } from "bun:test";
 
-import { until } from "../harness/process.ts";
+import { must, until } from "../harness/process.ts";
 import {
   errorOf,
   pushBlob,
@@ -158,6 +158,31 @@ test("slow clients are cut off and harm nobody", async () => {
   expect(received).toBeLessThan(64 * 1024 * 1024);
   for (const socket of crowd) socket.destroy();
   sender.destroy();
+});
+
+test("a full disk: a clear answer, and the upload goes on when there is room", async () => {
+  const disk = temporaryDirectory();
+  await must(["mount", "-t", "tmpfs", "-o", "size=40m", "none", disk]);
+  try {
+    const served = await serve([], `${disk}/data`);
+    const filler = `${disk}/filler`;
+    writeFileSync(filler, Buffer.alloc(20 * 1024 * 1024, 1));
+    const data = Buffer.alloc(16 * 1024 * 1024, "disk");
+    const location = await startUpload(served, "full/a");
+    const first = await fetch(served.url + location, { method: "PATCH", body: data });
+    expect(first.status).toBe(507);
+    expect(await first.text()).toContain("disk is full");
+    rmSync(filler);
+    const offset = await offsetOf(served.url + location);
+    const put = await fetch(`${served.url}${location}?digest=${sha256(data)}`, {
+      method: "PUT",
+      body: data.subarray(offset),
+    });
+    expect(put.status).toBe(201);
+    await served.end("SIGTERM");
+  } finally {
+    await must(["umount", "-l", disk]);
+  }
 });
 
 test("a client that tries TLS first is answered at once, not after its own patience", async () => {

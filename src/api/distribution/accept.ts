@@ -7,12 +7,12 @@ const anything: Accepts = () => true;
 
 const parse = (field: string): Accepts => {
   const types = new Set<string>();
+  if (field.trim() === "") return anything;
   for (const part of field.split(",")) {
     const [type = "", ...parameters] = part.split(";").map((piece) => piece.trim().toLowerCase());
     if (!parameters.some((parameter) => /^q=0(?:\.0*)?$/.test(parameter))) types.add(type);
   }
-  types.delete("");
-  if (types.size === 0 || types.has("*/*")) return anything;
+  if (types.has("*/*")) return anything;
   return (mediaType) => types.has(mediaType) || types.has("application/*");
 };
 

@@ -3,6 +3,7 @@ import { accessSync, constants, mkdirSync, writeSync } from "node:fs";
 import { resolve } from "node:path";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { type Logger, createLogger } from "#lib/log.ts";
+import type { ProcessKernel } from "#kernel/kernel.ts";
 import { createKernel } from "#kernel/real.ts";
 import { type Database, openDatabase } from "#database/database.ts";
 import { openContent } from "#content/store.ts";
@@ -28,6 +29,10 @@ import { watchSignals } from "#daemon/signals.ts";
 
 const STDOUT = 1;
 const SHUTDOWN_SECONDS = 15;
+const QUIET_MS = 1000;
+/** In ticks without a request; what the collection itself needs of the code goes with the rest. */
+const COLLECT_AT = 1;
+const RELEASE_AT = 2;
 
 const acceptUpTo = (limit: number, server: HttpServer, log: Logger): OnConnection => {
   let isFull = false;
@@ -72,11 +77,32 @@ const openStore = async (
   return new PullThrough(local, deps, config.upstreams, createRemote(remote));
 };
 
+/**
+ * Code that ran once (the start, a first upload) is the kernel's to keep or drop; what is still needed comes back by
+ * itself. While requests come nothing is done: those pages are in use.
+ */
+const releaseWhenQuiet = (
+  kernel: Pick<ProcessKernel, "releaseCode">,
+  count: () => number,
+): Disposable => {
+  let before = -1;
+  let quietTicks = 0;
+  const timer = setInterval(() => {
+    const now = count();
+    quietTicks = now === before ? quietTicks + 1 : 0;
+    before = now;
+    if (quietTicks === COLLECT_AT) Bun.gc(true);
+    if (quietTicks === RELEASE_AT) kernel.releaseCode();
+  }, QUIET_MS).unref();
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+};
+
 const serve = async (config: RegistryConfig, log: Logger): Promise<void> => {
   await using cleanup = new AsyncDisposableStack();
   const root = resolve(config.dataRoot);
   mkdirSync(root, { recursive: true, mode: 0o700 });
-  cleanup.use(lockRoot(createKernel(), root));
+  const kernel = createKernel();
+  cleanup.use(lockRoot(kernel, root));
   const { access, tokenEndpoint } = await buildAccess(config, root, log);
   const database = openDatabase(`${root}/registry.db`, REGISTRY_MIGRATIONS, { isPowerSafe: true });
   cleanup.defer(() => database.close());
@@ -114,6 +140,7 @@ const serve = async (config: RegistryConfig, log: Logger): Promise<void> => {
   cleanup.defer(() => server.close(SHUTDOWN_SECONDS * 1000));
   cleanup.defer(() => listener.close());
   writeSync(STDOUT, `ready ${listener.address}\n`);
+  cleanup.use(releaseWhenQuiet(kernel, () => metrics.requestCount));
   await stopped;
 };
 

@@ -21,6 +21,9 @@ export class Metrics implements RegistryObserver {
   readonly #durations = new Map<string, Histogram>();
   readonly #events = new Map<string, { count: number; bytes: number }>();
 
+  /** Since the start. */
+  requestCount = 0;
+
   event({ action, kind, sizeBytes = 0 }: RegistryEvent): void {
     const key = labels([
       ["action", action],
@@ -36,6 +39,7 @@ export class Metrics implements RegistryObserver {
   }
 
   request(method: string, route: string, status: number, durationMs: number): void {
+    this.requestCount += 1;
     const known = METHODS.includes(method) ? method : "other";
     const key = `${known} ${route} ${status}`;
     this.#requests.set(key, (this.#requests.get(key) ?? 0) + 1);
