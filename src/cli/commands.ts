@@ -147,7 +147,19 @@ const image: readonly Entry[] = [
 ];
 
 const volume: readonly Entry[] = [
+  entry(
+    "backup",
+    "Write a volume with all that is known of it to a file",
+    () => import("#cli/volume/backup.ts"),
+  ),
+  entry(
+    "clone",
+    "Make a new volume that is a copy of another",
+    () => import("#cli/volume/clone.ts"),
+  ),
   entry("create", "Create a volume", () => import("#cli/volume/create.ts")),
+  entry("export", "Write a volume's files as a tar archive", () => import("#cli/volume/export.ts")),
+  entry("import", "Unpack a tar archive into a volume", () => import("#cli/volume/import.ts")),
   entry(
     "inspect",
     "Show everything about one or more volumes",
@@ -155,6 +167,8 @@ const volume: readonly Entry[] = [
   ),
   entry("ls", "List volumes", () => import("#cli/volume/ls.ts"), { aliases: ["list"] }),
   entry("prune", "Remove unused volumes", () => import("#cli/volume/prune.ts")),
+  entry("rename", "Give a volume another name", () => import("#cli/volume/rename.ts")),
+  entry("restore", "Make a new volume of a backup", () => import("#cli/volume/restore.ts")),
   entry("rm", "Remove one or more volumes", () => import("#cli/volume/rm.ts"), {
     aliases: ["remove"],
   }),

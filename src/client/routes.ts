@@ -35,7 +35,11 @@ import type {
   NetworkCreateRequest,
   NetworkResponse,
 } from "#spec/docker/network.ts";
-import type { VolumeCreateRequest, VolumeResponse } from "#spec/docker/volume.ts";
+import type {
+  VolumeCloneRequest,
+  VolumeCreateRequest,
+  VolumeResponse,
+} from "#spec/docker/volume.ts";
 
 /** json: parsed; none: nothing; stream: the open response for the caller to read. */
 export type AnswerKind = "json" | "none" | "stream";
@@ -148,6 +152,11 @@ export const routes = {
   volumeInspect: json<VolumeResponse>()("GET", "/volumes/{name}"),
   volumeRemove: none()("DELETE", "/volumes/{name}"),
   volumePrune: json<PruneResponse>()("POST", "/volumes/prune"),
+  volumeRename: json<VolumeResponse>()("POST", "/naru/volumes/{name}/rename"),
+  volumeClone: json<VolumeResponse, VolumeCloneRequest>()("POST", "/naru/volumes/{name}/clone"),
+  volumeExport: stream()("GET", "/naru/volumes/{name}/export"),
+  volumeImport: none<Upload>()("POST", "/naru/volumes/{name}/import"),
+  volumeRestore: json<VolumeResponse, Upload>()("POST", "/naru/volumes/restore"),
 
   networkList: json<NetworkResponse[]>()("GET", "/networks"),
   networkInspect: json<NetworkResponse>()("GET", "/networks/{id}"),

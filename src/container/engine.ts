@@ -37,6 +37,8 @@ export class Engine {
     string,
     { readonly delayMs: number; readonly abort: AbortController }
   >();
+  /** How many want a container to stand still for now (stand-still.ts). */
+  readonly holds = new Map<string, number>();
   readonly #begins: ((record: ContainerRecord) => void)[] = [];
   /** Work that follows the answer; awaited before the same container starts again and at shutdown. */
   readonly #following = new Map<string, Promise<void>>();

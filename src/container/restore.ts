@@ -9,6 +9,7 @@ import type { Engine } from "#container/engine.ts";
 import { handleExit, releaseProcess } from "#container/exit.ts";
 import { endLost } from "#container/monitor-loss.ts";
 import { removeRecord } from "#container/remove.ts";
+import { resumeHeld } from "#container/stand-still.ts";
 import { startsWithDaemon } from "#container/restart-policy.ts";
 import { startContainer } from "#container/start.ts";
 
@@ -126,6 +127,7 @@ export const restoreContainers = async (engine: Engine): Promise<void> => {
       await removeRecord(engine, record, { removesAnonymous: true });
     } else await sweepStopped(engine, record);
   }
+  await resumeHeld(engine);
   await sweepOrphans(engine);
   for (const { id } of before) {
     const record = engine.states.find(id);

@@ -15,6 +15,7 @@ import { logsOf } from "#container/logs.ts";
 import { watchMonitor } from "#container/monitor-loss.ts";
 import { pauseContainer, unpauseContainer } from "#container/pause.ts";
 import { pruneContainers } from "#container/prune.ts";
+import { whilePaused } from "#container/stand-still.ts";
 import { removeContainer } from "#container/remove.ts";
 import { restoreContainers } from "#container/restore.ts";
 import { startContainer } from "#container/start.ts";
@@ -27,6 +28,11 @@ import { renameContainer, updateContainer } from "#container/update.ts";
 export interface ContainerService extends Containers {
   /** Once, before requests are served. */
   restore(): Promise<void>;
+  /**
+   * Runs `work` while these containers stand still. Those that do not run, or are paused already, are left as
+   * they are. Whatever happens, also to the daemon, they go on afterwards.
+   */
+  whilePaused<T>(ids: readonly string[], work: () => Promise<T>): Promise<T>;
   /** Stops watching; containers run on. Resolves when what was under way has ended. */
   close(): Promise<void>;
 }
@@ -140,6 +146,7 @@ export const createContainers = (deps: ContainerDependencies): ContainerService 
     prune: (filters) => pruneContainers(engine, filters),
     commit: async (request) => commitContainer(engine, request),
     restore: () => restoreContainers(engine),
+    whilePaused: (ids, work) => whilePaused(engine, ids, work),
     close: async () => {
       engine.closing.abort();
       engine.health.close();

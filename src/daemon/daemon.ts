@@ -57,6 +57,7 @@ const startRooms = async (rooms: Rooms): Promise<void> => {
   await rooms.volumes.start();
   await rooms.sweepBuilds();
   await rooms.containers.restore();
+  rooms.volumes.settle();
 };
 
 /** Half of the descriptors stay for containers; who comes beyond the other half is hung up on. */

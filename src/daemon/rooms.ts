@@ -235,6 +235,7 @@ const buildVolumes = (
   snapshots: Snapshots,
   images: Images,
   events: Rooms["events"],
+  containers: () => ContainerService,
 ): Volumes =>
   createVolumes({
     dataRoot: config.dataRoot,
@@ -244,6 +245,13 @@ const buildVolumes = (
     images: { view: async (reference) => snapshots.view(images.get(reference).chainId) },
     publish: (event) => events.publish(event),
     logger: log.with({ room: "volume" }),
+    users: {
+      whilePaused: (ids, work) => containers().whilePaused(ids, work),
+      isRunning: (id) =>
+        containers()
+          .list()
+          .some((record) => record.id === id && isLive(record.state)),
+    },
   });
 
 export const buildRooms = (inputs: RoomInputs): Rooms => {
@@ -269,7 +277,7 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     database,
     publish: (event) => events.publish(event),
   });
-  const volumes = buildVolumes(inputs, database, snapshots, images, events);
+  const volumes = buildVolumes(inputs, database, snapshots, images, events, () => containers);
   const capabilities = ownCapabilities();
   const seccomp = createSeccomp(config.seccompProfile);
   const runtimes = buildRuntimes(inputs, cgroups);

@@ -25,6 +25,10 @@ export type MountFlag =
   | "unbindable"
   | "noatime"
   | "relatime"
+  | "nodiratime"
+  | "strictatime"
+  | "sync"
+  | "dirsync"
   | "silent";
 
 /** mount(2) family. Targets must exist. */

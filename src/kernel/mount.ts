@@ -15,6 +15,10 @@ const BITS: Readonly<Record<MountFlag, number>> = {
   noexec: 8,
   remount: 32,
   noatime: 1024,
+  sync: 16,
+  dirsync: 128,
+  nodiratime: 2048,
+  strictatime: 1 << 24,
   bind: 4096,
   rec: 16384,
   silent: 32768,
@@ -33,6 +37,8 @@ const PER_MOUNT: ReadonlySet<MountFlag> = new Set([
   "noexec",
   "noatime",
   "relatime",
+  "nodiratime",
+  "strictatime",
 ]);
 
 const MNT_DETACH = 2;

@@ -21,17 +21,29 @@ export interface VolumeRows {
   /** Inserts or replaces. */
   put(row: VolumeRow): void;
   delete(name: string): void;
+  /** In one transaction: `oldName` goes, `row` comes. */
+  replace(oldName: string, row: VolumeRow): void;
 }
 
-export const createVolumeRows = (database: Database): VolumeRows => ({
-  all: () => database.all<VolumeRow>("SELECT name, record FROM volumes"),
-  put: (row) => {
+export const createVolumeRows = (database: Database): VolumeRows => {
+  const put = (row: VolumeRow): void => {
     database.run(
       `INSERT INTO volumes (name, record) VALUES (?, ?)
        ON CONFLICT (name) DO UPDATE SET record = excluded.record`,
       row.name,
       row.record,
     );
-  },
-  delete: (name) => void database.run("DELETE FROM volumes WHERE name = ?", name),
-});
+  };
+  const remove = (name: string): void =>
+    void database.run("DELETE FROM volumes WHERE name = ?", name);
+  return {
+    all: () => database.all<VolumeRow>("SELECT name, record FROM volumes"),
+    put,
+    delete: remove,
+    replace: (oldName, row) =>
+      database.transaction(() => {
+        remove(oldName);
+        put(row);
+      }),
+  };
+};

@@ -6,8 +6,9 @@
  */
 import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { NaruError, toNaruError } from "#lib/errors.ts";
+import { failpoint } from "#lib/failpoint.ts";
 import type { FileKernel, MountKernel } from "#kernel/kernel.ts";
-import { parseLocalMount } from "#volume/local-options.ts";
+import { hostToLookUp, parseLocalMount, withAddress } from "#volume/local-options.ts";
 import type { VolumeRecord } from "#volume/volume.ts";
 
 export type HostMountsKernel = MountKernel & Pick<FileKernel, "openInRoot" | "close" | "fdPath">;
@@ -21,6 +22,36 @@ export interface HostMountsOptions {
 
 const O_PATH = 0o10000000;
 
+/** strerror(3), for what a mount(2) of a user's options fails with. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "no such file or directory",
+  EINVAL: "invalid argument",
+  ENODEV: "no such device",
+  ENOTBLK: "block device required",
+  ENOTDIR: "not a directory",
+  EPERM: "operation not permitted",
+  EACCES: "permission denied",
+  ECONNREFUSED: "connection refused",
+  ETIMEDOUT: "connection timed out",
+  EPROTONOSUPPORT: "protocol not supported",
+};
+
+const reasonOf = (error: NaruError): string =>
+  REASONS[String(error.details["errno"])] ?? error.message;
+
+const addressOf = async (record: VolumeRecord, host: string): Promise<string> => {
+  try {
+    const { lookup } = await import("node:dns/promises");
+    return (await lookup(host)).address;
+  } catch (cause) {
+    throw new NaruError(
+      "unavailable",
+      `error while mounting volume '${record.name}': error resolving passed in network volume address: lookup ${host}: no such host`,
+      { cause },
+    );
+  }
+};
+
 export class HostMounts {
   readonly #options: HostMountsOptions;
   /** Volumes with mount options, and the containers that run on them. */
@@ -32,9 +63,12 @@ export class HostMounts {
   }
 
   /** The container runs on this volume: mount it unless it is mounted. Nothing to do for a directory. */
-  activate(record: VolumeRecord, containerId: string): void {
-    const mount = parseLocalMount(record.options);
-    if (mount === undefined) return;
+  async activate(record: VolumeRecord, containerId: string): Promise<void> {
+    const asked = parseLocalMount(record.options);
+    if (asked === undefined) return;
+    const host = hostToLookUp(asked);
+    const mount = host === undefined ? asked : withAddress(asked, await addressOf(record, host));
+    // From here on nothing waits: two that begin at once mount once.
     const target = this.#options.mountpoint(record.name);
     if (!this.#isMounted(target)) {
       const { device, type, flags, data } = mount;
@@ -42,12 +76,22 @@ export class HostMounts {
         this.#options.kernel.mount(device, target, type, flags, data);
       } catch (thrown) {
         const error = toNaruError(thrown);
-        const message = `error while mounting volume '${target}': failed to mount local volume: mount ${device}:${target}, data: ${data}: ${error.message}`;
+        const message = `error while mounting volume '${target}': failed to mount local volume: mount ${device}:${target}, data: ${data}: ${reasonOf(error)}`;
         throw new NaruError(error.code, message, { cause: error, details: error.details });
       }
     }
+    failpoint("volume-mount.after-mount");
     const users = this.#active.get(record.name) ?? new Set();
     this.#active.set(record.name, users.add(containerId));
+  }
+
+  /** Unmounts what a killed daemon left mounted for containers that do not run. */
+  settle(records: readonly VolumeRecord[]): void {
+    const { kernel, mountpoint } = this.#options;
+    for (const { name, options } of records) {
+      if (parseLocalMount(options) === undefined || this.#active.has(name)) continue;
+      kernel.unmount(mountpoint(name));
+    }
   }
 
   /** After a restart: it is mounted already, this container is one of those who need it. */

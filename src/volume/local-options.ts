@@ -26,6 +26,11 @@ const FLAGS: Readonly<Record<string, readonly MountFlag[]>> = {
   nodev: ["nodev"],
   noexec: ["noexec"],
   noatime: ["noatime"],
+  nodiratime: ["nodiratime"],
+  strictatime: ["strictatime"],
+  sync: ["sync"],
+  dirsync: ["dirsync"],
+  diratime: [],
   relatime: ["relatime"],
   silent: ["silent"],
   bind: ["bind"],
@@ -60,6 +65,45 @@ export const validateLocalOptions = (options: Readonly<Record<string, string>>):
     throw new NaruError("invalid_argument", `missing required option: "${missing}"`);
   }
 };
+
+/** The words of `data` that name a host, which the kernel takes as an address only. */
+const HOST_WORDS: Readonly<Record<string, string>> = {
+  nfs: "addr",
+  nfs4: "addr",
+  cifs: "addr",
+  smb3: "addr",
+};
+
+/**
+ * The host in `data` of a network file system, when it is a name: mount(2) takes addresses only, what turns
+ * names into them is mount.nfs(8). undefined when there is nothing to look up.
+ */
+export const hostToLookUp = ({ type, data }: LocalMount): string | undefined => {
+  const key = HOST_WORDS[type];
+  if (key === undefined) return undefined;
+  const host = new RegExp(`(?:^|,)${key}=([^,]+)`).exec(data)?.[1];
+  return host === undefined || /^[\d.]+$|:/.test(host) ? undefined : host;
+};
+
+/** With `address` in place of the host's name. */
+export const withAddress = (mount: LocalMount, address: string): LocalMount => {
+  const key = HOST_WORDS[mount.type] ?? "addr";
+  const pattern = new RegExp(`(^|,)${key}=[^,]+`);
+  return { ...mount, data: mount.data.replace(pattern, `$1${key}=${address}`) };
+};
+
+const PER_MOUNT: ReadonlySet<MountFlag> = new Set<MountFlag>([
+  "ro",
+  "nosuid",
+  "nodev",
+  "noexec",
+  "noatime",
+  "nodiratime",
+]);
+
+/** The flags that hold for one mount rather than for the file system: each bind of it has its own. */
+export const mountFlags = (options: Readonly<Record<string, string>>): readonly MountFlag[] =>
+  (parseLocalMount(options)?.flags ?? []).filter((flag) => PER_MOUNT.has(flag));
 
 /** undefined for a plain directory. */
 export const parseLocalMount = (

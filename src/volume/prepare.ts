@@ -66,7 +66,7 @@ const fill = async (
 ): Promise<void> => {
   const { store, hostMounts, kernel } = parts;
   const borrower = `copy-up-${request.containerId}`;
-  hostMounts.activate(record, borrower);
+  await hostMounts.activate(record, borrower);
   try {
     await copyUp(kernel, store.mountpoint(record.name), request.rootfs, destination);
   } finally {

@@ -23,11 +23,15 @@ const accessOptions = (
   return isDeep ? ["ro", "rro"] : ["ro"];
 };
 
-/** `source`: where on the host the tree is. */
+/**
+ * `source`: where on the host the tree is. `ownFlags`: those of a volume that is a mount (ro, noexec …): a runtime sets all
+ * flags of a bind anew, so they must be told again.
+ */
 export const bindOf = (
   point: MountPoint,
   spec: Mount | undefined,
   source: string,
+  ownFlags: readonly string[] = [],
 ): RuntimeMount => {
   const propagation = point.Propagation === "" ? "rprivate" : point.Propagation;
   const isFlat = point.Type === "bind" && spec?.BindOptions?.NonRecursive === true;
@@ -35,7 +39,16 @@ export const bindOf = (
     destination: point.Destination,
     type: "bind",
     source,
-    options: [isFlat ? "bind" : "rbind", ...accessOptions(point, spec, propagation), propagation],
+    options: [
+      isFlat ? "bind" : "rbind",
+      ...accessOptions(
+        ownFlags.includes("ro") ? { ...point, RW: false } : point,
+        spec,
+        propagation,
+      ),
+      ...ownFlags.filter((flag) => flag !== "ro"),
+      propagation,
+    ],
   };
 };
 

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
+import type { FileKernel } from "#kernel/kernel.ts";
 import type { VolumeRows } from "#metadata/volumes.ts";
 import type { MountPoint } from "#spec/docker/container.ts";
 import { type Filters, booleanFilter, matchesLabels } from "#spec/docker/filters.ts";
@@ -10,16 +11,21 @@ import type { VolumeCreateRequest, VolumeResponse } from "#spec/docker/volume.ts
 import type { RuntimeMount } from "#spec/runtime/config.ts";
 import { diskUsage } from "#volume/disk-usage.ts";
 import { HostMounts, type HostMountsKernel } from "#volume/host-mounts.ts";
+import { mountFlags } from "#volume/local-options.ts";
 import { byDepth } from "#volume/mounts.ts";
 import { prepareMounts } from "#volume/prepare.ts";
 import { bindOf, specOf, tmpfsMounts, tmpfsOf } from "#volume/runtime-mounts.ts";
+import { type CopyParts, renameVolume } from "#volume/rename.ts";
 import { VolumeStore } from "#volume/store.ts";
 import type {
   ImageTrees,
   PrepareRequest,
   PreparedMounts,
+  CopyRequest,
+  ExportOptions,
   VolumeEvent,
   VolumeRecord,
+  VolumeUsers,
   Volumes,
 } from "#volume/volume.ts";
 
@@ -27,10 +33,11 @@ export interface VolumesOptions {
   readonly dataRoot: string;
   readonly execRoot: string;
   readonly rows: VolumeRows;
-  readonly kernel: HostMountsKernel;
+  readonly kernel: HostMountsKernel & FileKernel;
   readonly images: ImageTrees;
   readonly publish: (event: VolumeEvent) => void;
   readonly logger: Logger;
+  readonly users: VolumeUsers;
 }
 
 export class LocalVolumes implements Volumes {
@@ -60,6 +67,38 @@ export class LocalVolumes implements Volumes {
 
   get(name: string): VolumeResponse {
     return this.#response(this.#store.get(name));
+  }
+
+  rename(name: string, newName: string): VolumeResponse {
+    return this.#response(renameVolume(this.#copyParts(), name, newName));
+  }
+
+  async clone(
+    name: string,
+    request: CopyRequest,
+    options: { readonly isPaused: boolean; readonly signal?: AbortSignal },
+  ): Promise<VolumeResponse> {
+    const { cloneVolume } = await import("#volume/copy-verbs.ts");
+    return this.#response(await cloneVolume(this.#copyParts(), name, request, options));
+  }
+
+  async export(name: string, options: ExportOptions): Promise<AsyncIterable<Uint8Array>> {
+    const { exportVolume } = await import("#volume/copy-verbs.ts");
+    return exportVolume(this.#copyParts(), name, options);
+  }
+
+  async import(name: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+    const { importVolume } = await import("#volume/copy-verbs.ts");
+    await importVolume(this.#copyParts(), name, tar, signal);
+  }
+
+  async restore(
+    name: string | undefined,
+    archive: AsyncIterable<Uint8Array>,
+    signal?: AbortSignal,
+  ): Promise<VolumeResponse> {
+    const { restoreVolume } = await import("#volume/copy-verbs.ts");
+    return this.#response(await restoreVolume(this.#copyParts(), name, archive, signal));
   }
 
   async create(request: VolumeCreateRequest): Promise<VolumeResponse> {
@@ -110,11 +149,13 @@ export class LocalVolumes implements Volumes {
     const result: VolumeResponse[] = [];
     for (const record of this.#store.list()) {
       // oxlint-disable-next-line no-await-in-loop -- one tree after the other keeps it gentle
-      const Size = await this.#sizeOf(record, signal);
-      const RefCount = this.#store.usersOf(record.name).length;
-      result.push({ ...this.#response(record), UsageData: { Size, RefCount } });
+      result.push(await this.#sized(record, signal));
     }
     return result;
+  }
+
+  sized(name: string, signal?: AbortSignal): Promise<VolumeResponse> {
+    return this.#sized(this.#store.get(name), signal);
   }
 
   prepare(request: PrepareRequest): Promise<PreparedMounts> {
@@ -127,6 +168,10 @@ export class LocalVolumes implements Volumes {
       this.#store.use(record.name, containerId);
       if (isRunning) this.#hostMounts.adopt(record, containerId);
     }
+  }
+
+  settle(): void {
+    this.#hostMounts.settle(this.#store.list());
   }
 
   async runtimeMounts(
@@ -183,7 +228,8 @@ export class LocalVolumes implements Volumes {
         return bindOf(
           point,
           spec,
-          this.#volumePath(containerId, point, spec?.VolumeOptions?.Subpath),
+          await this.#volumePath(containerId, point, spec?.VolumeOptions?.Subpath),
+          mountFlags(this.#store.get(point.Name ?? "").options),
         );
       case "tmpfs":
         return tmpfsOf(point, spec);
@@ -203,13 +249,22 @@ export class LocalVolumes implements Volumes {
     return this.#hostMounts.bindInside(containerId, point.Source, "", true);
   }
 
-  #volumePath(containerId: string, point: MountPoint, subpath: string | undefined): string {
+  async #volumePath(
+    containerId: string,
+    point: MountPoint,
+    subpath: string | undefined,
+  ): Promise<string> {
     const record = this.#store.get(point.Name ?? "");
-    this.#hostMounts.activate(record, containerId);
+    await this.#hostMounts.activate(record, containerId);
     const path = this.#store.mountpoint(record.name);
     return subpath === undefined || subpath === ""
       ? path
       : this.#hostMounts.bindInside(containerId, path, subpath);
+  }
+
+  #copyParts(): CopyParts {
+    const { kernel, users } = this.#options;
+    return { store: this.#store, hostMounts: this.#hostMounts, kernel, users };
   }
 
   /** Records of the volumes among the mounts; those that are gone are left out. */
@@ -218,6 +273,12 @@ export class LocalVolumes implements Volumes {
       const record = point.Type === "volume" ? this.#store.find(point.Name ?? "") : undefined;
       return record === undefined ? [] : [record];
     });
+  }
+
+  async #sized(record: VolumeRecord, signal: AbortSignal | undefined): Promise<VolumeResponse> {
+    const Size = await this.#sizeOf(record, signal);
+    const RefCount = this.#store.usersOf(record.name).length;
+    return { ...this.#response(record), UsageData: { Size, RefCount } };
   }
 
   async #sizeOf(record: VolumeRecord, signal: AbortSignal | undefined): Promise<number> {

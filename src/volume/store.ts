@@ -1,6 +1,7 @@
 /** The volumes themselves: directories, rows, who uses them. */
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { basename } from "node:path";
 import { now, randomHex } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
@@ -21,6 +22,8 @@ export interface VolumeStoreOptions {
 }
 
 const TRASH = ".trash";
+/** Volumes that are being copied or unpacked; swept with everything that has no row. */
+const INGEST = ".ingest";
 
 const checkName = (name: string): void => {
   if (name.length === 1) {
@@ -48,9 +51,12 @@ export class VolumeStore {
     }
   }
 
-  /** Directories without a row are half-made or half-removed: they go. */
+  /** Directories without a row are half-made or half-removed: they go. A rename cut short is finished. */
   async sweep(): Promise<void> {
     const { root } = this.#options;
+    for (const record of this.#records.values()) {
+      if (record.movedFrom !== undefined) this.#finishMove(record);
+    }
     mkdirSync(`${root}/${TRASH}`, { recursive: true, mode: 0o701 });
     for (const name of readdirSync(root)) {
       if (name !== TRASH && !this.#records.has(name)) this.#throwAway(name);
@@ -76,8 +82,44 @@ export class VolumeStore {
     return `${this.#options.root}/${name}/_data`;
   }
 
-  /** A name that exists answers with what exists. */
-  create(request: VolumeCreateRequest): VolumeRecord {
+  /** Throws already_exists. */
+  assertFree(name: string): void {
+    if (!this.#records.has(name)) return;
+    throw new NaruError("already_exists", `volume "${name}" exists already: choose another name`);
+  }
+
+  /** Throws invalid_argument for a name no volume can have. */
+  checkName(name: string): void {
+    checkName(name);
+  }
+
+  /** An empty directory for a volume to come; `create` takes it over, disposing removes what is left. */
+  ingest(): Disposable & { readonly directory: string } {
+    const place = `${INGEST}/${randomHex(8)}`;
+    const directory = `${this.#options.root}/${place}/_data`;
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    return {
+      directory,
+      [Symbol.dispose]: () => {
+        this.#throwAway(place);
+        this.#deleteLater(place);
+      },
+    };
+  }
+
+  /** The name must be free and nobody may use the volume: the caller has looked. */
+  rename(name: string, newName: string): VolumeRecord {
+    const { movedFrom: _none, ...record } = { ...this.get(name), name: newName };
+    const moved: VolumeRecord = { ...record, movedFrom: name };
+    this.#options.rows.replace(name, { name: newName, record: JSON.stringify(moved) });
+    this.#records.delete(name);
+    this.#records.set(newName, moved);
+    failpoint("volume-rename.after-row");
+    return this.#finishMove(moved);
+  }
+
+  /** A name that exists answers with what exists. `ingested`: the directory that becomes the volume's. */
+  create(request: VolumeCreateRequest, ingested?: string): VolumeRecord {
     const isAnonymous = (request.Name ?? "") === "";
     const name = request.Name || randomHex(32);
     const existing = this.#records.get(name);
@@ -91,7 +133,12 @@ export class VolumeStore {
     const labels = { ...request.Labels, ...(isAnonymous ? { [ANONYMOUS_LABEL]: "" } : {}) };
     const options = { ...request.DriverOpts };
     const record: VolumeRecord = { name, createdAt: now(), labels, options, isAnonymous };
-    mkdirSync(this.mountpoint(name), { recursive: true, mode: 0o755 });
+    if (ingested === undefined) {
+      mkdirSync(this.mountpoint(name), { recursive: true, mode: 0o755 });
+    } else {
+      mkdirSync(`${this.#options.root}/${name}`, { recursive: true, mode: 0o755 });
+      renameSync(ingested, this.mountpoint(name));
+    }
     failpoint("volume.after-directory");
     this.#options.rows.put({ name, record: JSON.stringify(record) });
     this.#records.set(name, record);
@@ -115,12 +162,7 @@ export class VolumeStore {
     this.#options.rows.delete(name);
     this.#records.delete(name);
     this.#throwAway(name);
-    this.#emptyTrash().catch((error: unknown) =>
-      this.#options.logger.warn("a removed volume's files could not be deleted yet", {
-        volume: name,
-        error: String(error),
-      }),
-    );
+    this.#deleteLater(name);
     this.#emit("destroy", record);
   }
 
@@ -163,6 +205,29 @@ export class VolumeStore {
     validateLocalOptions(request.DriverOpts ?? {});
   }
 
+  /** The row says where the directory has to be; this brings it there. */
+  #finishMove(record: VolumeRecord): VolumeRecord {
+    const { root, rows } = this.#options;
+    const { movedFrom, ...settled } = record;
+    const target = `${root}/${record.name}`;
+    if (movedFrom !== undefined && !existsSync(target) && !this.#records.has(movedFrom)) {
+      renameSync(`${root}/${movedFrom}`, target);
+      failpoint("volume-rename.after-directory");
+    }
+    rows.put({ name: settled.name, record: JSON.stringify(settled) });
+    this.#records.set(settled.name, settled);
+    return settled;
+  }
+
+  #deleteLater(name: string): void {
+    this.#emptyTrash().catch((error: unknown) =>
+      this.#options.logger.warn("a removed volume's files could not be deleted yet", {
+        volume: name,
+        error: String(error),
+      }),
+    );
+  }
+
   /** Out of sight at once; deleted by `#emptyTrash`. What is mounted inside is unmounted, not deleted. */
   #throwAway(name: string): void {
     const { root, kernel } = this.#options;
@@ -170,7 +235,7 @@ export class VolumeStore {
     if (statSync(path, { throwIfNoEntry: false }) === undefined) return;
     for (const mount of kernel.mountsUnder(path)) kernel.unmount(mount);
     mkdirSync(`${root}/${TRASH}`, { recursive: true, mode: 0o701 });
-    renameSync(path, `${root}/${TRASH}/${name}.${randomHex(4)}`);
+    renameSync(path, `${root}/${TRASH}/${basename(name)}.${randomHex(4)}`);
   }
 
   async #emptyTrash(): Promise<void> {

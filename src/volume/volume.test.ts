@@ -53,6 +53,7 @@ beforeEach(async () => {
       },
       publish: (event) => events.push(event),
       logger: silentLogger,
+      users: { whilePaused: (_ids, work) => work(), isRunning: () => false },
     });
   volumes = make();
   await volumes.start();

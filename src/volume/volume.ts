@@ -31,6 +31,8 @@ export interface VolumeRecord {
   readonly options: Readonly<Record<string, string>>;
   /** Made without a name, for one container; `prune` takes these first. */
   readonly isAnonymous: boolean;
+  /** A rename under way: the directory may still stand at this name. */
+  readonly movedFrom?: string;
 }
 
 /** The label by which clients know an anonymous volume. */
@@ -55,6 +57,29 @@ export interface PreparedMounts {
   readonly anonymous: readonly string[];
 }
 
+export type ExportFormat = "tar" | "tar.zst" | "backup";
+
+export interface ExportOptions {
+  /** "backup": labels and name come along (backup-format.ts). */
+  readonly format: ExportFormat;
+  /** Containers that run on the volume stand still while it is read. */
+  readonly isPaused: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface CopyRequest {
+  readonly Name: string;
+  /** Instead of those of the original. */
+  readonly Labels?: Readonly<Record<string, string>>;
+}
+
+/** What this room asks of containers (`container/`, by the composition root). Ids it does not know are passed over. */
+export interface VolumeUsers {
+  /** Runs `work` while these stand still; they go on also when the daemon is killed meanwhile. */
+  whilePaused<T>(containerIds: readonly string[], work: () => Promise<T>): Promise<T>;
+  isRunning(containerId: string): boolean;
+}
+
 export interface Volumes {
   /** Sweeps what a dead daemon left half-made. Idempotent. */
   start(): Promise<void>;
@@ -68,13 +93,44 @@ export interface Volumes {
   /** Unused anonymous volumes, or all unused with filter `all`; `label` and `label!` narrow. */
   prune(filters: Filters): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }>;
   usedNames(): ReadonlySet<string>;
+  /** Throws conflict while a container has it, and already_exists. */
+  rename(name: string, newName: string): VolumeResponse;
+  /**
+   * A new volume with the same content and labels. It is a plain directory, also when the original is a
+   * mount of something else. Throws already_exists; nothing is left of a copy that failed.
+   */
+  clone(
+    name: string,
+    request: CopyRequest,
+    options: { readonly isPaused: boolean; readonly signal?: AbortSignal },
+  ): Promise<VolumeResponse>;
+  /** When it resolves the volume has been found; the rest is read as the answer is taken. */
+  export(name: string, options: ExportOptions): Promise<AsyncIterable<Uint8Array>>;
+  /**
+   * Unpacks a tar (plain or compressed) into a volume, over what is there. Throws conflict while a container
+   * runs on it. What was written before an error stays.
+   */
+  import(name: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  /**
+   * Makes a new volume of a backup, or of any tar when a name is given. The volume appears when it is complete.
+   * Throws already_exists, invalid_argument.
+   */
+  restore(
+    name: string | undefined,
+    archive: AsyncIterable<Uint8Array>,
+    signal?: AbortSignal,
+  ): Promise<VolumeResponse>;
   /** All volumes with `UsageData`: bytes of file contents, hard links counted once. Walks the trees. */
   usage(signal?: AbortSignal): Promise<VolumeResponse[]>;
+  /** One volume with its `UsageData`. */
+  sized(name: string, signal?: AbortSignal): Promise<VolumeResponse>;
 
   /** Validates the container's mounts and makes its volumes, filled from the image. Undone on a throw. */
   prepare(request: PrepareRequest): Promise<PreparedMounts>;
   /** After a restart: this container exists, with these mounts, and runs or not. */
   adopt(containerId: string, points: readonly MountPoint[], isRunning: boolean): void;
+  /** After a restart, when all have been adopted: what stands mounted for nobody is unmounted. */
+  settle(): void;
   /**
    * The mounts of config.json, parents before children. Makes host directories that -v names, and
    * mounts what must stand on the host; on a throw nothing stays mounted.

@@ -78,6 +78,9 @@ const volume: VolumeResponse = {
   Scope: "local",
 };
 
+const bytesOf = async (source: AsyncIterable<Uint8Array>): Promise<Buffer> =>
+  Buffer.concat(await Array.fromAsync(source));
+
 const createFakeVolumes = (state: FakeState): VolumeBackend => ({
   list: () => [volume],
   get: (name) => {
@@ -95,6 +98,24 @@ const createFakeVolumes = (state: FakeState): VolumeBackend => ({
   },
   usedNames: () => new Set(["data"]),
   usage: async () => [{ ...volume, UsageData: { Size: 1, RefCount: 1 } }],
+  sized: async () => ({ ...volume, UsageData: { Size: 1, RefCount: 1 } }),
+  rename: (name, newName) => {
+    state.note("volume rename", name, newName);
+    return { ...volume, Name: newName };
+  },
+  clone: async (name, request, { isPaused }) => {
+    state.note("volume clone", name, request, isPaused);
+    return { ...volume, Name: request.Name };
+  },
+  export: async (name, { format, isPaused }) => {
+    state.note("volume export", name, format, isPaused);
+    return new Response("tar").body as ReadableStream<Uint8Array>;
+  },
+  import: async (name, tar) => state.note("volume import", name, (await bytesOf(tar)).toString()),
+  restore: async (name, archive) => {
+    state.note("volume restore", name ?? "", (await bytesOf(archive)).toString());
+    return { ...volume, Name: name ?? "kept" };
+  },
 });
 
 export const createFakeBackend = (): FakeBackend => {

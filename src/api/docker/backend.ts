@@ -69,7 +69,19 @@ export interface NetworkBackend {
 
 export type VolumeBackend = Pick<
   Volumes,
-  "list" | "get" | "create" | "remove" | "prune" | "usedNames" | "usage"
+  | "list"
+  | "get"
+  | "create"
+  | "remove"
+  | "prune"
+  | "usedNames"
+  | "usage"
+  | "sized"
+  | "rename"
+  | "clone"
+  | "export"
+  | "import"
+  | "restore"
 >;
 
 /** Files that the engine keeps for a container outside its root. */

@@ -21,6 +21,7 @@ import { diskUsageRoutes } from "#api/docker/system/disk-usage.ts";
 import { eventRoutes } from "#api/docker/system/events.ts";
 import { notSupportedRoutes } from "#api/docker/system/not-supported.ts";
 import { pingRoutes } from "#api/docker/system/ping.ts";
+import { volumeCopyRoutes } from "#api/docker/volume/copies.ts";
 import { volumeRoutes } from "#api/docker/volume/volumes.ts";
 
 export const routes: readonly Route[] = [
@@ -42,6 +43,7 @@ export const routes: readonly Route[] = [
   ...naruBuildRoutes,
   ...networkRoutes,
   ...volumeRoutes,
+  ...volumeCopyRoutes,
   ...aboutRoutes,
   ...eventRoutes,
   ...diskUsageRoutes,

@@ -17,3 +17,10 @@ export interface VolumeCreateRequest {
   DriverOpts?: Record<string, string> | null;
   Labels?: Record<string, string> | null;
 }
+
+/** naru's own: POST /naru/volumes/{name}/clone. */
+export interface VolumeCloneRequest {
+  Name: string;
+  /** Instead of those of the original. */
+  Labels?: Record<string, string>;
+}

@@ -33,7 +33,14 @@ const list = (call: Call): void => {
   call.json(200, { Volumes: selected, Warnings: null });
 };
 
-const inspect = (call: Call): void => call.json(200, call.backend.volumes.get(call.name));
+/** `size` is naru's own: the tree is walked only for those who ask. */
+const inspect = async (call: Call): Promise<void> => {
+  const { volumes } = call.backend;
+  call.json(
+    200,
+    call.query.flag("size") ? await volumes.sized(call.name, call.signal) : volumes.get(call.name),
+  );
+};
 
 const create = async (call: Call): Promise<void> => {
   const body = checkKinds((await call.readJson()) ?? {}, CREATE_KINDS, "");
