@@ -52,6 +52,12 @@ export const bindOf = (
   };
 };
 
+/** For a file there is nothing below; crun opens the target of "rro" as a directory and fails. */
+export const onFile = (mount: RuntimeMount): RuntimeMount => ({
+  ...mount,
+  options: mount.options.filter((option) => option !== "rro"),
+});
+
 export const tmpfsOf = (point: MountPoint, spec: Mount | undefined): RuntimeMount => ({
   destination: point.Destination,
   type: "tmpfs",

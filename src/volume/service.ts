@@ -1,5 +1,5 @@
 /** The volume room at work: see `volume.ts` for the contract. */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, statSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
@@ -14,7 +14,7 @@ import { HostMounts, type HostMountsKernel } from "#volume/host-mounts.ts";
 import { mountFlags } from "#volume/local-options.ts";
 import { byDepth } from "#volume/mounts.ts";
 import { prepareMounts } from "#volume/prepare.ts";
-import { bindOf, specOf, tmpfsMounts, tmpfsOf } from "#volume/runtime-mounts.ts";
+import { bindOf, onFile, specOf, tmpfsMounts, tmpfsOf } from "#volume/runtime-mounts.ts";
 import { type CopyParts, renameVolume } from "#volume/rename.ts";
 import { VolumeStore } from "#volume/store.ts";
 import type {
@@ -223,7 +223,7 @@ export class LocalVolumes implements Volumes {
     switch (point.Type) {
       case "bind":
         requireSource(point, spec === undefined || spec.BindOptions?.CreateMountpoint === true);
-        return bindOf(point, spec, this.#bindSource(containerId, point, spec));
+        return asItsSource(bindOf(point, spec, this.#bindSource(containerId, point, spec)));
       case "volume":
         return bindOf(
           point,
@@ -236,7 +236,9 @@ export class LocalVolumes implements Volumes {
       case "image": {
         using view = await this.#options.images.view(point.Source);
         const subpath = spec?.ImageOptions?.Subpath ?? "";
-        return bindOf(point, spec, this.#hostMounts.bindInside(containerId, view.path, subpath));
+        return asItsSource(
+          bindOf(point, spec, this.#hostMounts.bindInside(containerId, view.path, subpath)),
+        );
       }
       case "npipe":
       case "cluster":
@@ -318,5 +320,8 @@ const requireSource = (point: MountPoint, createsSource: boolean): void => {
     `invalid mount config for type "bind": bind source path does not exist: ${point.Source}`,
   );
 };
+
+const asItsSource = (mount: RuntimeMount): RuntimeMount =>
+  statSync(mount.source).isDirectory() ? mount : onFile(mount);
 
 export const createVolumes = (options: VolumesOptions): Volumes => new LocalVolumes(options);

@@ -36,6 +36,14 @@ check("-v: both sides see each other's files", async (t) => {
   expect(readFileSync(`${dir}/out`, "utf8")).toBe("from container\n");
 });
 
+check("-v :ro of a file", async (t) => {
+  const dir = t.folder();
+  writeFileSync(`${dir}/one`, "one");
+  const out = await sh(["-v", `${dir}/one:/mnt/f:ro`], "cat /mnt/f; echo x > /mnt/f");
+  expect(out.stdout).toBe("one");
+  expect(out.stderr).toMatch(/[Rr]ead-only/);
+});
+
 check("-v :ro", async (t) => {
   const dir = t.folder();
   const out = await sh(["-v", `${dir}:/mnt:ro`], "echo x > /mnt/f");

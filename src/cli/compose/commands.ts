@@ -9,6 +9,7 @@ const entry = (
 ): Entry => ({ name, summary, load, ...extra });
 
 export const composeCommands: readonly Entry[] = [
+  entry("build", "Build images", () => import("#cli/compose/build.ts")),
   entry(
     "config",
     "Print the project as it was understood",
@@ -45,6 +46,7 @@ export const composeCommands: readonly Entry[] = [
   entry("port", "Print where a port is published", () => import("#cli/compose/port.ts")),
   entry("ps", "List containers", () => import("#cli/compose/ps.ts")),
   entry("pull", "Pull images", () => import("#cli/compose/pull.ts")),
+  entry("push", "Push images", () => import("#cli/compose/push.ts")),
   entry("restart", "Restart containers", () => import("#cli/compose/restart.ts")),
   entry("rm", "Remove stopped containers", () => import("#cli/compose/rm.ts")),
   entry("run", "Run a command once in a new container", () => import("#cli/compose/run.ts")),

@@ -1,0 +1,73 @@
+/** Compose projects in folders of their own, brought up by naru compose and by docker compose. */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+
+import type { Check } from "./check.ts";
+import { clientEnv } from "./client.ts";
+import { run, type Output } from "./process.ts";
+
+const NARU = resolve(import.meta.dir, "../../dist/naru");
+
+const PLACES = [
+  process.env["E2E_COMPOSE"] ?? "",
+  "/var/tmp/naru-peers/compose/usr/libexec/docker/cli-plugins/docker-compose",
+  "/usr/libexec/docker/cli-plugins/docker-compose",
+  "/usr/local/lib/docker/cli-plugins/docker-compose",
+];
+
+/** Where docker compose 2 is; undefined when it is not there. */
+export const dockerCompose = PLACES.find((path) => path !== "" && existsSync(path));
+
+export interface ComposeProject {
+  readonly name: string;
+  readonly folder: string;
+  write(path: string, text: string): void;
+  /** naru compose ARGS. */
+  naru(...args: string[]): Promise<Output>;
+  /** docker compose ARGS. */
+  docker(...args: string[]): Promise<Output>;
+  /** Trimmed output; throws unless it exits 0. */
+  naruOk(...args: string[]): Promise<string>;
+  dockerOk(...args: string[]): Promise<string>;
+}
+
+/** A folder with these files; all of it goes when the check ends. */
+export const composeProject = (
+  t: Check,
+  files: Readonly<Record<string, string>>,
+  env: Readonly<Record<string, string>> = {},
+): ComposeProject => {
+  const name = t.name();
+  const folder = t.folder();
+  const write = (path: string, text: string): void => {
+    mkdirSync(dirname(`${folder}/${path}`), { recursive: true });
+    writeFileSync(`${folder}/${path}`, text);
+  };
+  for (const [path, text] of Object.entries(files)) write(path, text);
+  const exec = (argv: readonly string[]): Promise<Output> =>
+    run(argv, {
+      cwd: folder,
+      env: { ...clientEnv, COMPOSE_PROJECT_NAME: name, ...env },
+      timeoutMs: 60_000,
+    });
+  const ok = async (argv: readonly string[]): Promise<string> => {
+    const out = await exec(argv);
+    if (out.code === 0) return out.stdout.trim();
+    throw new Error(`${argv.join(" ")}: exit ${out.code}\n${out.stdout}${out.stderr}`);
+  };
+  const naru = (args: readonly string[]): string[] => [NARU, "compose", ...args];
+  const docker = (args: readonly string[]): string[] => [
+    dockerCompose ?? "docker-compose",
+    ...args,
+  ];
+  t.defer(() => exec(naru(["-p", name, "down", "-v", "-t", "0", "--remove-orphans"])));
+  return {
+    name,
+    folder,
+    write,
+    naru: (...args) => exec(naru(args)),
+    docker: (...args) => exec(docker(args)),
+    naruOk: (...args) => ok(naru(args)),
+    dockerOk: (...args) => ok(docker(args)),
+  };
+};
