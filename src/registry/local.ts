@@ -7,7 +7,7 @@ import { type CollectOptions, collect } from "#registry/collect.ts";
 import type { RegistryLimits } from "#registry/limits.ts";
 import { ManifestCache } from "#registry/manifest-cache.ts";
 import { deleteManifest, putManifest, readManifest, unknownName } from "#registry/manifests.ts";
-import { checkQuota } from "#registry/quota.ts";
+import { Quotas } from "#registry/quota.ts";
 import type {
   Blob,
   MountSource,
@@ -38,6 +38,7 @@ export interface LocalInputs {
 export interface LocalDependencies extends LocalInputs {
   readonly cache: ManifestCache;
   readonly sightings: Sightings;
+  readonly quotas: Quotas;
 }
 
 /** Repositories that are looked at for a blob that is to be mounted from anywhere. */
@@ -77,12 +78,13 @@ const createBlobs = (deps: LocalDependencies) => {
   };
 
   const link = (repository: string, blob: Blob): void => {
-    checkQuota(deps, repository, blob.sizeBytes);
+    deps.quotas.check(repository, blob.sizeBytes);
     rows.transaction(() => {
       const repositoryId = rows.repositories.ensure(repository);
       rows.blobs.link(repositoryId, blob.digest, blob.sizeBytes, now());
       sightings.see(repositoryId, blob.digest);
     });
+    deps.quotas.added(repository, blob.sizeBytes);
   };
 
   return {
@@ -140,16 +142,14 @@ export const shareInputs = (inputs: LocalInputs): LocalDependencies => ({
   ...inputs,
   cache: new ManifestCache(inputs.limits.cacheBytes),
   sightings: new Sightings(inputs.limits.graceMs),
+  quotas: new Quotas(inputs.rules, inputs.rows),
 });
 
 /** Opens the store: uploads that were left are taken up again. Owned by the caller; `close` it. */
 export const createLocalRegistry = (deps: LocalDependencies): Registry => {
   const { rows, limits, log } = deps;
   const blobs = createBlobs(deps);
-  const uploads = new UploadSessions({
-    ...deps,
-    checkQuota: (repository, added) => checkQuota(deps, repository, added),
-  });
+  const uploads = new UploadSessions(deps);
   const timer = setInterval(() => {
     const count = uploads.expire();
     if (count > 0) log.info("removed uploads that nobody went on with", { count });

@@ -1,22 +1,56 @@
 /** Quotas: what the repositories of a pattern may hold together. */
-import type { LocalDependencies } from "#registry/local.ts";
+import { monotonicMs } from "#lib/clock.ts";
+import type { RegistryRows } from "#metadata/registry/rows.ts";
+import type { QuotaRule, Rules } from "#registry/rules.ts";
 import { distributionError } from "#spec/distribution/errors.ts";
 
 /** SQLite's GLOB knows "*" alone, which crosses "/": close enough only for patterns that end in it. */
 const sqlGlobOf = (pattern: string): string => pattern.replaceAll("**", "*").replaceAll("[", "[[]");
 
-/** Throws DENIED when `addedBytes` more would be too many. A blob that is here already may count twice until then. */
-export const checkQuota = (
-  { rows, rules }: Pick<LocalDependencies, "rows" | "rules">,
-  repository: string,
-  addedBytes: number,
-): void => {
-  for (const { repositories, maxBytes } of rules.quotasOf(repository)) {
-    const usedBytes = rows.blobs.usedBytes(sqlGlobOf(repositories));
-    if (usedBytes + addedBytes <= maxBytes) continue;
-    throw distributionError(
-      "DENIED",
-      `the quota of "${repositories}" is ${maxBytes} bytes, ${usedBytes} are used and ${addedBytes} more do not fit: delete images or ask for a larger quota`,
-    );
+/** Sums over many rows are not made anew for every request: additions are counted on, deletions show later. */
+const REMEMBER_MS = 5000;
+
+interface Sum {
+  usedBytes: number;
+  readonly atMs: number;
+}
+
+export class Quotas {
+  readonly #rules: Rules;
+  readonly #rows: RegistryRows;
+  readonly #sums = new Map<QuotaRule, Sum>();
+
+  constructor(rules: Rules, rows: RegistryRows) {
+    this.#rules = rules;
+    this.#rows = rows;
   }
-};
+
+  #sum(rule: QuotaRule): Sum {
+    const known = this.#sums.get(rule);
+    if (known !== undefined && monotonicMs() - known.atMs < REMEMBER_MS) return known;
+    const usedBytes = this.#rows.blobs.usedBytes(sqlGlobOf(rule.repositories));
+    const sum = { usedBytes, atMs: monotonicMs() };
+    this.#sums.set(rule, sum);
+    return sum;
+  }
+
+  /** Throws DENIED when `addedBytes` more would be too many. A blob that is here already may count twice for a moment. */
+  check(repository: string, addedBytes: number): void {
+    for (const rule of this.#rules.quotasOf(repository)) {
+      const { usedBytes } = this.#sum(rule);
+      if (usedBytes + addedBytes <= rule.maxBytes) continue;
+      throw distributionError(
+        "DENIED",
+        `the quota of "${rule.repositories}" is ${rule.maxBytes} bytes, ${usedBytes} are used and ${addedBytes} more do not fit: delete images or ask for a larger quota`,
+      );
+    }
+  }
+
+  /** A blob came to the repository. */
+  added(repository: string, sizeBytes: number): void {
+    for (const rule of this.#rules.quotasOf(repository)) {
+      const sum = this.#sums.get(rule);
+      if (sum !== undefined) sum.usedBytes += sizeBytes;
+    }
+  }
+}

@@ -13,6 +13,7 @@ import type { Content } from "#content/content.ts";
 import { monotonicMs, now, parseInstant, nowNs, randomHex } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import type { RegistryRows } from "#metadata/registry/rows.ts";
+import type { Quotas } from "#registry/quota.ts";
 import type { RegistryLimits } from "#registry/limits.ts";
 import type { Blob, UploadChunk, UploadStatus, Uploads } from "#registry/registry.ts";
 import { type HashAlgorithm, appendTo, hashFile } from "#registry/upload-file.ts";
@@ -26,8 +27,8 @@ export interface UploadDependencies {
   readonly content: Content;
   readonly rows: RegistryRows;
   readonly limits: RegistryLimits;
-  /** Called before bytes are taken and again, in the commit's own turn, when they are all there. Throws DENIED. */
-  readonly checkQuota: (repository: string, addedBytes: number) => void;
+  /** Asked before bytes are taken and again, in the commit's own turn, when they are all there. */
+  readonly quotas: Quotas;
 }
 
 interface Session {
@@ -96,7 +97,7 @@ export class UploadSessions implements Uploads {
   }
 
   #open(repository: string, algorithm: HashAlgorithm, isPersistent: boolean): Session {
-    const { rows, limits, checkQuota } = this.#deps;
+    const { rows, limits, quotas } = this.#deps;
     parseRepositoryName(repository);
     if (this.#sessions.size >= limits.maxUploads) {
       throw distributionError(
@@ -105,7 +106,7 @@ export class UploadSessions implements Uploads {
         { details: { retryAfterSeconds: 10 } },
       );
     }
-    checkQuota(repository, 0);
+    quotas.check(repository, 0);
     const id = randomHex(16);
     const path = join(this.#directory, id);
     closeSync(openSync(path, "wx", 0o600));
@@ -218,7 +219,7 @@ export class UploadSessions implements Uploads {
   }
 
   async #take(session: Session, chunk: UploadChunk): Promise<void> {
-    const { limits, checkQuota } = this.#deps;
+    const { limits, quotas } = this.#deps;
     this.#checkOrder(session, chunk);
     const { lengthBytes } = chunk;
     const room = limits.maxBlobBytes - session.offset;
@@ -229,7 +230,7 @@ export class UploadSessions implements Uploads {
         { status: 413 },
       );
     }
-    checkQuota(session.repository, session.offset + (lengthBytes ?? 0));
+    quotas.check(session.repository, session.offset + (lengthBytes ?? 0));
     session.hasher ??= await hashFile(session.path, session.algorithm);
     const { hasher, path, offset } = session;
     const limitBytes = lengthBytes ?? room;
@@ -260,7 +261,7 @@ export class UploadSessions implements Uploads {
   }
 
   async #commit(session: Session, wanted: Digest): Promise<Blob> {
-    const { content, rows, checkQuota } = this.#deps;
+    const { content, rows, quotas } = this.#deps;
     const algorithm = algorithmOf(wanted);
     if (session.hasher === undefined || session.algorithm !== algorithm) {
       session.hasher = await hashFile(session.path, algorithm);
@@ -277,7 +278,7 @@ export class UploadSessions implements Uploads {
       );
     }
     await using ingest = content.openIngest();
-    checkQuota(session.repository, session.offset);
+    quotas.check(session.repository, session.offset);
     // One turn from here: a collection sees either neither file nor row, or both.
     const { path, sizeBytes } = ingest.commit(session.path, wanted, session.offset);
     rows.transaction(() => {
@@ -286,6 +287,7 @@ export class UploadSessions implements Uploads {
       if (session.isPersistent) rows.uploads.remove(session.id);
     });
     this.#sessions.delete(session.id);
+    quotas.added(session.repository, sizeBytes);
     return { digest: wanted, sizeBytes, path };
   }
 
