@@ -4,6 +4,7 @@
  *
  *     bun scripts/prove-dockerfile.ts docker28 [WORD…]   BuildKit: checks, and builds where no step runs
  *     bun scripts/prove-dockerfile.ts docker20 [WORD…]   the classic builder: builds where no step runs
+ *     bun scripts/prove-dockerfile.ts naru [WORD…]       dist/naru by the classic client: the same builds
  *     bun scripts/prove-dockerfile.ts write              the expected results anew, to be read
  *
  * WORDs choose cases by subject and name. Engines come from test/peer (bench/peers/bring.ts).
@@ -28,6 +29,7 @@ import {
 } from "../src/spec/dockerfile/corpus/corpus.suite.ts";
 import type { RunConfig } from "../src/spec/dockerfile/plan.ts";
 import type { StartedEngine } from "../test/harness/engine.ts";
+import { startNaru } from "../test/harness/naru.ts";
 import { SID_ROOT, startDocker20, startDocker28 } from "../test/peer/docker.ts";
 
 const PLUGIN = "usr/libexec/docker/cli-plugins/docker-buildx";
@@ -43,8 +45,8 @@ if (mode === "write") {
   }
   process.exit(0);
 }
-if (mode !== "docker28" && mode !== "docker20") {
-  console.error("name an engine: docker28 or docker20; or write");
+if (mode !== "docker28" && mode !== "docker20" && mode !== "naru") {
+  console.error("name an engine: docker28, docker20 or naru; or write");
   process.exit(1);
 }
 
@@ -54,7 +56,8 @@ interface Output {
   readonly err: string;
 }
 
-const engine: StartedEngine = mode === "docker28" ? await startDocker28() : await startDocker20();
+const start = { docker28: startDocker28, docker20: startDocker20, naru: startNaru }[mode];
+const engine: StartedEngine = await start();
 const home = mkdtempSync("/tmp/prove-dockerfile-");
 
 const docker = async (args: readonly string[], stdin = ""): Promise<Output> => {
@@ -189,6 +192,13 @@ const KNOWN: Readonly<Record<typeof mode, Readonly<Record<string, string>>>> = {
     "onbuild: unknown": EARLY,
     "onbuild: wrong arguments": EARLY,
     "program: CMD nothing": "BuildKit gives the shell an empty line",
+  },
+  naru: {
+    "checks: UndefinedArgInFrom": "a stage that nothing needs is not looked up",
+    "directives: check makes warnings errors": NO_CHECKS,
+    "directives: check with a wrong boolean": NO_CHECKS,
+    "directives: check with an unknown option": NO_CHECKS,
+    "directives: check without an option": NO_CHECKS,
   },
 };
 

@@ -33,6 +33,7 @@ const flags = {
   "build-arg": list("Set build-time variables"),
   "build-context": list("Additional build contexts (e.g., name=path)"),
   "cgroup-parent": text("Set the parent cgroup of RUN instructions"),
+  check: bool("Check the build configuration, and build nothing"),
   explain: bool("Say why each step is not taken from the cache"),
   file: text('Name of the Dockerfile (default: "PATH/Dockerfile")', "f", { completes: "files" }),
   iidfile: text("Write the image ID to a file", undefined, { completes: "files" }),
@@ -219,6 +220,20 @@ const run = async (given: Given): Promise<number> => {
     })),
   ];
   const client = await context.client();
+  const checks = await import("#cli/build/check.ts");
+  const checkRequest = {
+    target: values.target,
+    platform: values.platform,
+    buildArgs: buildArguments(values["build-arg"], context.env),
+    contexts: [...Object.keys(named.images), ...Object.keys(named.trees)],
+  };
+  if (values.check) {
+    const result = await checks.checkContext(loaded, checkRequest, client);
+    return checks.printChecks(loaded, result, context.output);
+  }
+  if (checks.mayRefuse(loaded, checkRequest)) {
+    checks.refuseViolations(await checks.checkBuild(loaded, checkRequest, client));
+  }
   const progress = await progressOf(given);
   const totals: ContextTotals = { files: 0, bytes: 0 };
   let finished: Finished;
@@ -232,6 +247,10 @@ const run = async (given: Given): Promise<number> => {
   } catch (error) {
     await progress.end();
     throw error;
+  }
+  if (!values.quiet && values.progress !== "json") {
+    // Now its base images are here, whose variables count.
+    checks.printWarnings(await checks.checkBuild(loaded, checkRequest, client), context.output);
   }
   if (values.iidfile !== undefined) await Bun.write(values.iidfile, finished.imageId);
   for (const output of outputs) await writeOutput(context, client, output, finished);
@@ -248,7 +267,11 @@ export const command = defineCommand({
   flags,
   args: ONE,
   completes: "files",
-  examples: ["naru build -t app .", "naru build --explain --secret id=token,src=token.txt ."],
+  examples: [
+    "naru build -t app .",
+    "naru build --explain --secret id=token,src=token.txt .",
+    "naru build --check .",
+  ],
   run: async (given) => {
     try {
       return await run(given);

@@ -15,20 +15,28 @@ const NO_SECRET = /(?:_|^)(?:public|file|version)(?:_|$)/i;
 /** Patterns that leave nothing of a context. */
 const IGNORES_ALL: readonly string[] = ["*", "**", "**/*"];
 
+/** What a stage takes over from the one it is built on. */
+interface Below {
+  readonly hasWorkdir: boolean;
+  readonly hasKnownBase: boolean;
+}
+
 class StageChecker {
   readonly #planned: PlannedStage;
   readonly #report: Report;
   readonly #options: CheckOptions;
   /** The last of each of CMD, ENTRYPOINT, HEALTHCHECK. */
   readonly #last = new Map<string, SourceRange>();
+  readonly #hasKnownBase: boolean;
   /** A WORKDIR stood in this stage or in one below it. */
   hasWorkdir: boolean;
 
-  constructor(planned: PlannedStage, options: CheckOptions, report: Report, hasWorkdir: boolean) {
+  constructor(planned: PlannedStage, options: CheckOptions, report: Report, below: Below) {
     this.#planned = planned;
     this.#options = options;
     this.#report = report;
-    this.hasWorkdir = hasWorkdir;
+    this.#hasKnownBase = below.hasKnownBase;
+    this.hasWorkdir = below.hasWorkdir;
   }
 
   #rangeOf(instruction: StageInstruction, isTrigger: boolean): SourceRange {
@@ -36,6 +44,7 @@ class StageChecker {
   }
 
   readonly missing: MissingObserver = (instruction, isTrigger, names, known) => {
+    if (!this.#hasKnownBase) return;
     for (const name of names) {
       const reason = `Usage of undefined variable '$${name}'`;
       const dollars = known.map((other) => `$${other}`);
@@ -152,21 +161,29 @@ const checkImagePlatform = (planned: PlannedStage, options: CheckOptions, report
   report("InvalidBaseImagePlatform", stage.from.range, message);
 };
 
+interface Checked extends Below {
+  readonly state: StageState;
+}
+
 /** Throws DockerfileError at what cannot be built. */
 export const checkStages = (plan: Plan, options: CheckOptions, report: Report): void => {
-  const done = new Map<number, { readonly state: StageState; readonly hasWorkdir: boolean }>();
+  const done = new Map<number, Checked>();
+  const baseOf = (planned: PlannedStage, below: Checked | undefined): StageBase => {
+    if (below !== undefined) return { kind: "stage", state: below.state };
+    if (planned.base.kind === "scratch") return { kind: "scratch" };
+    return { kind: "image", config: options.images?.get(planned.index)?.config ?? {} };
+  };
   for (const planned of plan.stages) {
-    const below = planned.base.kind === "stage" ? done.get(planned.base.index) : undefined;
-    const config = options.images?.get(planned.index)?.config ?? {};
-    const scratch: StageBase = { kind: "scratch" };
-    const image: StageBase = planned.base.kind === "scratch" ? scratch : { kind: "image", config };
-    const base: StageBase = below === undefined ? image : { kind: "stage", state: below.state };
+    const { base, index } = planned;
+    const below = base.kind === "stage" ? done.get(base.index) : undefined;
+    const isKnown = base.kind === "scratch" || options.images?.has(index) === true;
+    const { hasKnownBase, hasWorkdir } = below ?? { hasKnownBase: isKnown, hasWorkdir: false };
     checkImagePlatform(planned, options, report);
-    const checker = new StageChecker(planned, options, report, below?.hasWorkdir ?? false);
-    const { state } = resolveStage(plan, planned, base, {
+    const checker = new StageChecker(planned, options, report, { hasKnownBase, hasWorkdir });
+    const { state } = resolveStage(plan, planned, baseOf(planned, below), {
       missing: checker.missing,
       step: checker.step,
     });
-    done.set(planned.index, { state, hasWorkdir: checker.hasWorkdir });
+    done.set(index, { state, hasKnownBase, hasWorkdir: checker.hasWorkdir });
   }
 };

@@ -35,8 +35,10 @@ test("a base image of another platform", () => {
 test("what the base image sets is defined", () => {
   const images = new Map([[0, { config: { Env: ["GOPATH=/go"] } }]]);
   const text = "FROM golang\nCOPY a $GOPATH/src";
+  const other = new Map([[0, { config: {} }]]);
   expect(check(text, { images }).warnings).toEqual([]);
-  expect(check(text).warnings.map((w) => w.rule)).toEqual(["UndefinedVar"]);
+  expect(check(text, { images: other }).warnings.map((w) => w.rule)).toEqual(["UndefinedVar"]);
+  expect(check(text).warnings).toEqual([]);
 });
 
 test("a config of the build goes before the file's own", () => {

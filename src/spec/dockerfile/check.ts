@@ -36,7 +36,10 @@ export interface CheckedImage {
 }
 
 export interface CheckOptions extends PlanOptions {
-  /** Configs of base images by the stage on them, as far as they are known. */
+  /**
+   * Configs of base images by the stage on them, as far as they are known. Where one is not, it may set
+   * any variable: UndefinedVar says nothing of that stage, nor of those on it.
+   */
   readonly images?: ReadonlyMap<number, CheckedImage>;
   /** Patterns of the .dockerignore. */
   readonly ignored?: readonly string[];
