@@ -13,6 +13,7 @@ import { decompress } from "#snapshot/decompress.ts";
 import { type Digest, sha256Digest } from "#spec/image/digest.ts";
 
 const CHUNK_BYTES = 512 * 1024;
+const PIPE_BYTES = 1024 * 1024;
 /** Below this a second process costs more than it brings. */
 const SMALL_BYTES = 1024 * 1024;
 
@@ -129,7 +130,7 @@ export class StreamStage {
   async #inChild(): Promise<StagedFiles> {
     const { kernel, diffId } = this.#options;
     // The unpacker gets ready while the first bytes are under way.
-    const pipe = kernel.pipe();
+    const pipe = kernel.pipe(PIPE_BYTES);
     let isOpen = true;
     const closePipe = (): void => {
       if (isOpen) closeSync(pipe.writeFd);

@@ -156,8 +156,11 @@ export type SocketAddress =
 
 /** Descriptors and sockets that Bun's own API cannot make. */
 export interface SocketKernel {
-  /** pipe2(O_CLOEXEC). The caller closes both ends. */
-  pipe(): PipeEnds;
+  /**
+   * pipe2(O_CLOEXEC). The caller closes both ends. `sizeBytes`: for bulk, fewer turns between writer and
+   * reader (F_SETPIPE_SZ); where the host's limit forbids it the pipe stays as it is.
+   */
+  pipe(sizeBytes?: number): PipeEnds;
   /** Connects an AF_UNIX SOCK_SEQPACKET socket; returns its non-blocking descriptor. Paths over 107 bytes go by /proc/self/fd. */
   connectSeqpacket(path: string): number;
   /** shutdown(fd, SHUT_WR). */

@@ -104,11 +104,15 @@ const localAddress = (fd: number): SocketAddress => {
   return { family: "unix", path: path.replace(/^\0/, "@").replace(/\0.*$/s, "") };
 };
 
+const F_SETPIPE_SZ = 1031;
+
 export const socketKernel: SocketKernel = {
-  pipe: () => {
+  pipe: (sizeBytes) => {
     const fds = new Int32Array(2);
     checked(libc().pipe2(fds, O_CLOEXEC), "pipe2", "pipe");
-    return { readFd: fds[0] ?? -1, writeFd: fds[1] ?? -1 };
+    const [readFd = -1, writeFd = -1] = fds;
+    if (sizeBytes !== undefined) libc().fcntl(writeFd, F_SETPIPE_SZ, sizeBytes);
+    return { readFd, writeFd };
   },
   connectSeqpacket,
   shutdownWrite,
