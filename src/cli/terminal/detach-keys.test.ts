@@ -29,9 +29,9 @@ test("a whole sequence detaches, a broken one is passed on", () => {
 });
 
 test("bars of progress", () => {
-  expect(formatProgress({ progressDetail: { current: 50, total: 100 } })).toBe(
+  expect(formatProgress({ progressDetail: { current: 50, total: 100 } }, 80)).toBe(
     `[${"=".repeat(25)}>${" ".repeat(24)}]  50B/100B`,
   );
-  expect(formatProgress({ progressDetail: { current: 1500 } })).toBe("1.5kB");
-  expect(formatProgress({ progressDetail: {} })).toBe("");
+  expect(formatProgress({ progressDetail: { current: 1500 } }, 80)).toBe("1.5kB");
+  expect(formatProgress({ progressDetail: {} }, 80)).toBe("");
 });
