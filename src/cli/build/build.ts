@@ -122,10 +122,10 @@ const epochOf = ({ context, flags: given }: Given): number | undefined => {
 const headersOf = async (
   given: Given,
   named: ReturnType<typeof namedContexts>,
+  secretsBytes: number,
 ): Promise<Record<string, string>> => {
   const { context, flags: values } = given;
   const epoch = epochOf(given);
-  const given64 = await secrets(values.secret, context.env);
   return {
     "Content-Type": "application/x-tar",
     "X-Naru-Build-Extras": encodeHeader({
@@ -134,7 +134,7 @@ const headersOf = async (
       ssh: sshSockets(values.ssh, context.env),
       ...(epoch === undefined ? {} : { sourceDateEpoch: epoch }),
     }),
-    ...(Object.keys(given64).length === 0 ? {} : { "X-Naru-Build-Secrets": encodeHeader(given64) }),
+    "X-Naru-Build-Secrets-Length": String(secretsBytes),
     ...(await registryHeader(context)),
   };
 };
@@ -194,6 +194,14 @@ const follow = async (
   throw new NaruError("unavailable", "the engine ended the build without a result");
 };
 
+async function* after(
+  first: Uint8Array,
+  rest: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void> {
+  yield first;
+  yield* rest;
+}
+
 /** Tells of what was packed, and that it was all. */
 async function* watched(
   pieces: AsyncIterable<Uint8Array>,
@@ -237,11 +245,16 @@ const run = async (given: Given): Promise<number> => {
   const progress = await progressOf(given);
   const totals: ContextTotals = { files: 0, bytes: 0 };
   let finished: Finished;
+  const hidden = Buffer.from(JSON.stringify(await secrets(values.secret, context.env)));
   try {
     const response = await client.call("naruBuild", {
       query: queryOf(given, outputs),
-      headers: await headersOf(given, named),
-      body: watched(packBuild(loaded.dockerfile, directories, totals), totals, progress),
+      headers: await headersOf(given, named, hidden.length),
+      body: watched(
+        after(hidden, packBuild(loaded.dockerfile, directories, totals)),
+        totals,
+        progress,
+      ),
     });
     finished = await follow(response.body, progress, loaded);
   } catch (error) {

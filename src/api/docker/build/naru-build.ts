@@ -12,9 +12,11 @@ import { pumpStream } from "#api/docker/stream.ts";
 import type { AnswerStream } from "#api/http/exchange.ts";
 import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
 
-/** Header fields: base64url of JSON. */
-const SECRETS = "x-naru-build-secrets";
+/** A header field: base64url of JSON. */
 const EXTRAS = "x-naru-build-extras";
+/** A header field: so many bytes of the body, in front of the tar, are the secrets: base64 by id, as JSON. */
+const SECRETS_LENGTH = "x-naru-build-secrets-length";
+const SECRETS_MAX_BYTES = 16 * 1024 * 1024;
 
 interface Extras {
   /** By name: "docker-image://…"; trees come in the body. */
@@ -25,6 +27,39 @@ interface Extras {
   /** Seconds since the epoch. */
   readonly sourceDateEpoch?: number;
 }
+
+/** The first bytes of a body, and the rest of it. Secrets stay in memory. */
+const readSecrets = async (
+  call: Call,
+): Promise<{ secrets: Map<string, Uint8Array>; rest: AsyncIterable<Uint8Array> }> => {
+  const length = Number(call.field(SECRETS_LENGTH) ?? "0");
+  if (!Number.isSafeInteger(length) || length < 0 || length > SECRETS_MAX_BYTES) {
+    throw new NaruError("invalid_argument", `secrets may have ${SECRETS_MAX_BYTES} bytes at most`);
+  }
+  const iterator = call.exchange.body()[Symbol.asyncIterator]();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  while (size < length) {
+    const next = await iterator.next();
+    if (next.done === true) throw new NaruError("invalid_argument", "the body ends in the secrets");
+    chunks.push(Uint8Array.from(next.value));
+    size += next.value.length;
+  }
+  const bytes = Buffer.concat(chunks);
+  const object: Record<string, string> =
+    length === 0 ? {} : (JSON.parse(bytes.subarray(0, length).toString("utf8")) as never);
+  const rest = async function* (): AsyncGenerator<Uint8Array, void> {
+    if (bytes.length > length) yield bytes.subarray(length);
+    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
+      yield next.value;
+    }
+  };
+  const entries = Object.entries(object).map(([id, text]): [string, Uint8Array] => [
+    id,
+    Buffer.from(text, "base64"),
+  ]);
+  return { secrets: new Map(entries), rest: rest() };
+};
 
 const headerOf = <T>(call: Call, name: string, fallback: T): T => {
   const text = call.field(name);
@@ -68,9 +103,9 @@ class EventLines {
 const run = async (call: Call, lines: EventLines): Promise<void> => {
   const { options } = decodeBuild(call);
   const extras = headerOf<Extras>(call, EXTRAS, {});
-  const secrets = headerOf<Record<string, string>>(call, SECRETS, {});
   const builds = await call.backend.builds();
-  using sent = await builds.receiveContext(call.exchange.body(), call.signal);
+  const { secrets, rest } = await readSecrets(call);
+  using sent = await builds.receiveContext(rest, call.signal);
   const dockerfile = readTreeFile(builds.kernel, sent.root, "Dockerfile");
   if (dockerfile === undefined || dockerfile.trim() === "") {
     throw new NaruError("invalid_argument", "the Dockerfile is missing or empty");
@@ -88,9 +123,7 @@ const run = async (call: Call, lines: EventLines): Promise<void> => {
     context: partOfContext(sent, "context"),
     dockerfile,
     namedContexts,
-    secrets: new Map(
-      Object.entries(secrets).map(([id, text]) => [id, Buffer.from(text, "base64")]),
-    ),
+    secrets,
     sshSockets: new Map(Object.entries(extras.ssh ?? {})),
     sourceDateEpoch: extras.sourceDateEpoch,
     signal: call.signal,
