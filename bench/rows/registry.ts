@@ -152,7 +152,8 @@ const measureAll = async (
       }
     }
   }
-  await Bun.sleep(4000);
+  // Both give memory back some time after the last request.
+  await Bun.sleep(7000);
   const memory = Object.fromEntries(servers.map((server) => [server.name, [residentMiB(server)]]));
   return [
     {

@@ -1,7 +1,7 @@
 /**
- * One upload's file: appends, hashing on the way. Two buffers' worth of work is under way at once: while one
- * chunk is being written by the thread pool the next is received and hashed. What reached the disk goes back
- * to the kernel's disposal early, so that the sync at the end has little left to do.
+ * One upload's file: appends, hashing on the way. While chunks are being written by the thread pool the next are
+ * received and hashed. The disk is asked to take what is written early, so that the sync at the end has little
+ * left to do.
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { createReadStream } from "node:fs";
@@ -9,6 +9,8 @@ import { distributionError } from "#spec/distribution/errors.ts";
 
 /** Small chunks are gathered up to here before they are written. */
 const BATCH_BYTES = 1024 * 1024;
+/** Of one upload, under way at once. */
+const WRITES_LIMIT = 3;
 /** So much is written before the disk is asked, in the background, to take it. */
 const SYNC_EVERY_BYTES = 16 * 1024 * 1024;
 const READ_BYTES = 1024 * 1024;
@@ -26,13 +28,17 @@ export const hashFile = async (
   return hasher;
 };
 
-/** Gathers, writes at an offset, syncs now and then. At most one write and one batch are in memory. */
+/**
+ * Gathers, writes at an offset, syncs now and then. A few writes are under way at a time: where the machine is busy
+ * each would otherwise cost a turn of waiting.
+ */
 class Writer {
   readonly #file: FileHandle;
+  readonly #writing = new Set<Promise<void>>();
   #offset: number;
   #parts: Uint8Array[] = [];
   #partBytes = 0;
-  #writing: Promise<unknown> = Promise.resolve();
+  #failure: { readonly at: number; readonly error: unknown } | undefined;
   #unsynced = 0;
   #syncing: Promise<unknown> | undefined;
 
@@ -41,15 +47,17 @@ class Writer {
     this.#offset = offset;
   }
 
-  /** undefined, or a promise to wait for before more is given. */
+  /** undefined, or a promise to wait for before more is given. Throws what an earlier write failed with. */
   push(chunk: Uint8Array): Promise<void> | undefined {
+    if (this.#failure !== undefined) throw this.#failure.error;
     this.#parts.push(chunk);
     this.#partBytes += chunk.length;
-    return this.#partBytes < BATCH_BYTES ? undefined : this.#flush();
+    if (this.#partBytes < BATCH_BYTES) return undefined;
+    this.#flush();
+    return this.#writing.size < WRITES_LIMIT ? undefined : Promise.race(this.#writing);
   }
 
-  async #flush(): Promise<void> {
-    await this.#writing;
+  #flush(): void {
     if (this.#partBytes === 0) return;
     const parts = this.#parts;
     const length = this.#partBytes;
@@ -57,9 +65,12 @@ class Writer {
     this.#parts = [];
     this.#partBytes = 0;
     this.#offset += length;
-    this.#writing = this.#write(parts, length, at);
-    // Told to whoever waits next.
-    this.#writing.catch(() => undefined);
+    const write = this.#write(parts, length, at)
+      .catch((error: unknown) => {
+        if (this.#failure === undefined || at < this.#failure.at) this.#failure = { at, error };
+      })
+      .finally(() => this.#writing.delete(write));
+    this.#writing.add(write);
     this.#unsynced += length;
     if (this.#unsynced >= SYNC_EVERY_BYTES && this.#syncing === undefined) {
       this.#unsynced = 0;
@@ -84,18 +95,23 @@ class Writer {
     }
   }
 
+  /** Everything is written and synced, or it throws. */
   async finish(): Promise<void> {
-    await this.#flush();
-    await this.#writing;
-    await this.#syncing;
+    await this.settle();
+    if (this.#failure !== undefined) throw this.#failure.error;
     await this.#file.sync();
   }
 
   /** Waits until nothing is being written any more, whatever became of it. */
   async settle(): Promise<void> {
-    await this.#flush().catch(() => undefined);
-    await this.#writing.catch(() => undefined);
+    this.#flush();
+    await Promise.all(this.#writing);
     await this.#syncing;
+  }
+
+  /** After a failure: what follows the first write that failed has a hole before it and goes. */
+  async cutToSound(): Promise<void> {
+    await this.#file.truncate(this.#failure?.at ?? this.#offset);
   }
 }
 
@@ -138,6 +154,7 @@ export const appendTo = async (
     return taken;
   } catch (error) {
     await writer.settle();
+    await writer.cutToSound();
     throw error;
   } finally {
     await file.close();

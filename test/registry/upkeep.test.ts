@@ -3,8 +3,10 @@ import { readdirSync, writeFileSync } from "node:fs";
 
 import { expect, test } from "bun:test";
 
+import { must } from "../harness/process.ts";
 import {
   errorOf,
+  naru,
   OCI_INDEX,
   pushBlob,
   pushBlobsOf,
@@ -187,6 +189,8 @@ test("retention says what it would remove, and why, before it does", async () =>
   expect(plan.removed.map(({ tag }) => tag)).toEqual(["b1"]);
   expect(plan.removed[0]?.reason).toContain('the rule for "ci/**"');
   expect(await statusOf(`${url}/v2/ci/app/manifests/b1`)).toBe(200);
+  const said = await must([...naru, "registry", "retention", "--dry-run", "--url", url]);
+  expect(said).toContain('would remove ci/app:b1 (nothing in the rule for "ci/**", "*" keeps it)');
   expect(await retain("")).toEqual(plan);
   expect(await statusOf(`${url}/v2/ci/app/manifests/b1`)).toBe(404);
   expect((await retain("")).removed).toEqual([]);

@@ -31,8 +31,8 @@ const STDOUT = 1;
 const SHUTDOWN_SECONDS = 15;
 const QUIET_MS = 1000;
 /** In ticks without a request; what the collection itself needs of the code goes with the rest. */
-const COLLECT_AT = 1;
-const RELEASE_AT = 2;
+const COLLECT_AT = 3;
+const RELEASE_AT = 4;
 
 const acceptUpTo = (limit: number, server: HttpServer, log: Logger): OnConnection => {
   let isFull = false;
@@ -156,10 +156,15 @@ export const runRegistry = async (argv: readonly string[]): Promise<number> => {
     log.error("a promise nobody awaited failed", { error: String(error) });
   });
   try {
+    if (verb === "collect" || verb === "retention") {
+      const { runUpkeep } = await import("#daemon/registry/upkeep-command.ts");
+      await runUpkeep(verb, rest);
+      return 0;
+    }
     if (verb !== "serve") {
       throw new NaruError(
         "invalid_argument",
-        `"${verb}" is not a command of naru registry: use serve`,
+        `"${verb}" is not a command of naru registry: use serve, collect or retention`,
       );
     }
     await serve(parseRegistryConfig(rest), log);
