@@ -13,6 +13,7 @@ import { GOALS } from "./goals.ts";
 import { imageRow, pathRow, portsRow, stdoutRow } from "./rows/data.ts";
 import { apiRow, cliRow, densityRow, idleRow, scaleRow } from "./rows/engine.ts";
 import { registryRow } from "./rows/registry.ts";
+import { networksRow } from "./rows/networks.ts";
 import { endRow, execRow, parallelRow, runRow, type RowOptions } from "./rows/start.ts";
 import { dockerClient, startSubjects, STARTERS } from "./subjects.ts";
 
@@ -28,6 +29,7 @@ const ROWS: Record<string, (options: RowOptions) => Promise<Measure[]>> = {
   image: imageRow,
   path: pathRow,
   ports: portsRow,
+  networks: networksRow,
   stdout: stdoutRow,
   cli: cliRow,
   registry: registryRow,

@@ -1,5 +1,5 @@
 /** The networks that are up: their bridges, their addresses, and how they come and go. */
-import { now, randomHex } from "#lib/clock.ts";
+import { now, randomHex, sleep } from "#lib/clock.ts";
 import { NaruError, invariant } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 import { failpoint } from "#lib/failpoint.ts";
@@ -37,6 +37,7 @@ export interface NetworksOptions {
 
 const MAX_NAME_BYTES = 15;
 const MAX_TRIES = 5;
+const ANSWER_FIRST_MS = 2;
 
 const randomFraction = (): number => Number.parseInt(randomHex(3), 16) / 2 ** 24;
 
@@ -135,12 +136,11 @@ export class Networks {
     this.#live.delete(record.id);
     const isNamed = bridge !== undefined && !bridge.linkName.startsWith(bridgePrefix);
     // A bridge of ours is found by its name after a death of the daemon; of another, the row must tell.
-    if (isNamed) await this.#removeBridge(bridge);
+    if (isNamed) await this.#takeDown(bridge, 0);
     records.delete(record.id);
     failpoint("network-remove.after-row");
-    if (bridge === undefined || isNamed) return;
-    await this.#forget(bridge);
-    void this.#removeBridge(bridge);
+    // The kernel takes tens of milliseconds for a bridge: the answer goes first.
+    if (bridge !== undefined && !isNamed) void this.#takeDown(bridge, ANSWER_FIRST_MS);
   }
 
   /** Resolves when every bridge that is on its way out has gone. */
@@ -218,13 +218,16 @@ export class Networks {
       );
   }
 
-  #removeBridge(bridge: BridgeRecord): Promise<void> {
-    const done = this.#removeLinks([bridge.linkName]).then(
-      () => void this.#removals.delete(removal),
-    );
-    const removal: Removal = { bridge, done };
+  #takeDown(bridge: BridgeRecord, delayMs: number): Promise<void> {
+    const work = async (): Promise<void> => {
+      if (delayMs > 0) await sleep(delayMs);
+      await this.#forget(bridge);
+      await this.#removeLinks([bridge.linkName]);
+      this.#removals.delete(removal);
+    };
+    const removal: Removal = { bridge, done: work() };
     this.#removals.add(removal);
-    return done;
+    return removal.done;
   }
 
   async #removeLinks(names: readonly string[]): Promise<void> {
