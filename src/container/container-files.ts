@@ -50,7 +50,9 @@ const contents = (
     hosts: renderHosts({
       hostname: config.Hostname,
       domainname: config.Domainname,
-      addresses: (sandbox?.endpoints ?? []).flatMap(({ ip }) => (ip === "" ? [] : [ip])),
+      addresses: (sandbox?.endpoints ?? []).flatMap(({ ip, ipv6 }) =>
+        [ip, ipv6?.ip ?? ""].filter((address) => address !== ""),
+      ),
       extraHosts: [...(hostConfig.ExtraHosts ?? []), ...hostNames(record)],
       hostGateway: engine.deps.network.hostGateway(),
       ...(hostsBase === undefined ? {} : { base: hostsBase }),

@@ -52,18 +52,14 @@ export const orderOf = (
   asked: EndpointSettings,
 ): EndpointOrder => {
   const ip = asked.IPAMConfig?.IPv4Address;
-  if (asked.IPAMConfig?.IPv6Address) {
-    throw new NaruError(
-      "invalid_argument",
-      `invalid config for network ${network}: invalid endpoint settings:\nno configured subnet or ip-range contain the IP address ${asked.IPAMConfig.IPv6Address}`,
-    );
-  }
+  const ip6 = asked.IPAMConfig?.IPv6Address;
   const isMain = network === record.hostConfig.NetworkMode || !isUserDefined(network);
   const mac = (isMain ? record.config.MacAddress : undefined) || record.askedMacs?.[network];
   return {
     network,
     names: endpointNames(record, network, asked.Aliases),
     ...(ip ? { ip } : {}),
+    ...(ip6 ? { ip6 } : {}),
     ...(mac ? { mac } : {}),
     ...(asked.GwPriority === undefined ? {} : { gatewayPriority: asked.GwPriority }),
     ...(asked.DriverOpts === null ? {} : { options: asked.DriverOpts }),
@@ -206,7 +202,17 @@ export const disconnected = (
   const endpoints = Object.fromEntries(
     Object.entries(record.endpoints).map(([name, endpoint]) => [
       name,
-      { ...endpoint, EndpointID: "", Gateway: "", IPAddress: "", IPPrefixLen: 0, MacAddress: "" },
+      {
+        ...endpoint,
+        EndpointID: "",
+        Gateway: "",
+        IPAddress: "",
+        IPPrefixLen: 0,
+        IPv6Gateway: "",
+        GlobalIPv6Address: "",
+        GlobalIPv6PrefixLen: 0,
+        MacAddress: "",
+      },
     ]),
   );
   return { endpoints, ports: {} };

@@ -7,11 +7,12 @@
  * which fails when somebody listens there; then the listening ends, the binding stays, and the
  * permission to share is withdrawn. Connections that come by are refused, not accepted.
  */
+import { parseIp } from "#kernel/ip-bytes.ts";
 import { checked, libc } from "#kernel/libc.ts";
 
 export interface PortKernel {
   /**
-   * Takes `port` of the IPv4 `address` ("0.0.0.0" = all) and returns the descriptor that holds it,
+   * Takes `port` of the `address` ("0.0.0.0" or "::" = all) and returns the descriptor that holds it,
    * for `closePort`. Throws with errno EADDRINUSE when anybody has it, EADDRNOTAVAIL
    * when the host has no such address.
    */
@@ -21,6 +22,9 @@ export interface PortKernel {
 }
 
 const AF_INET = 2;
+const AF_INET6 = 10;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
@@ -34,6 +38,15 @@ const ipv4Address = (address: string, port: number): Uint8Array => {
   bytes[0] = AF_INET;
   new DataView(bytes.buffer).setUint16(2, port);
   bytes.set(address.split(".").map(Number), 4);
+  return bytes;
+};
+
+/** struct sockaddr_in6: family, port, flow information, address, scope. */
+const ipv6Address = (address: string, port: number): Uint8Array => {
+  const bytes = new Uint8Array(28);
+  bytes[0] = AF_INET6;
+  new DataView(bytes.buffer).setUint16(2, port);
+  bytes.set(parseIp(address), 8);
   return bytes;
 };
 
@@ -56,9 +69,19 @@ const bindTcp = (fd: number, address: Uint8Array, subject: string): void => {
 const reservePort = (address: string, port: number, protocol: "tcp" | "udp"): number => {
   const subject = `${address}:${port}/${protocol}`;
   const type = (protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC;
-  const fd = checked(libc().socket(AF_INET, type, 0), "socket", subject);
+  const isV6 = address.includes(":");
+  const fd = checked(libc().socket(isV6 ? AF_INET6 : AF_INET, type, 0), "socket", subject);
   try {
-    const bytes = ipv4Address(address, port);
+    const bytes = isV6 ? ipv6Address(address, port) : ipv4Address(address, port);
+    // The same port of IPv4 is somebody else's business.
+    if (isV6) {
+      const { setsockopt } = libc();
+      checked(
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, new Int32Array([1]), 4),
+        "setsockopt",
+        subject,
+      );
+    }
     if (protocol === "tcp") bindTcp(fd, bytes, subject);
     else checked(libc().bind(fd, bytes, bytes.length), "bind", subject);
     return fd;

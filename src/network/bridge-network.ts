@@ -5,8 +5,10 @@ import { AddressPool } from "#network/address-pool.ts";
 import { checkAddress, macOrder } from "#network/endpoint-order.ts";
 import type { NetworkHost } from "#network/host.ts";
 import { contains, formatIpv4, macOf, parseCidr, requireIpv4 } from "#network/ipv4.ts";
+import { AddressPool6, formatIpv6, parseCidr6, requireIpv6 } from "#network/ipv6.ts";
 import type {
   BridgeRecord,
+  EndpointAddress,
   Endpoint,
   EndpointOrder,
   NetworkRecord,
@@ -44,6 +46,7 @@ export class BridgeNetwork {
   readonly bridge: BridgeRecord;
   readonly #options: BridgeNetworkOptions;
   readonly #addresses: AddressPool;
+  readonly #addresses6: AddressPool6 | undefined;
   readonly #pool: SandboxPool<Sandbox>;
 
   constructor(options: BridgeNetworkOptions) {
@@ -54,6 +57,15 @@ export class BridgeNetwork {
     this.#addresses = new AddressPool(block, range === undefined ? block : parseCidr(range));
     for (const address of new Set([gateway, ...reserved])) {
       this.#addresses.claim(requireIpv4(address));
+    }
+    const { ipv6 } = options.bridge;
+    if (ipv6 !== undefined) {
+      const block6 = parseCidr6(ipv6.subnet);
+      const range6 = ipv6.range === undefined ? block6 : parseCidr6(ipv6.range);
+      this.#addresses6 = new AddressPool6(block6, range6);
+      for (const one of new Set([ipv6.gateway, ...(ipv6.reserved ?? [])])) {
+        this.#addresses6.claim(requireIpv6(one));
+      }
     }
     this.#pool = new SandboxPool<Sandbox>({
       make: () => this.#makeSandbox(),
@@ -90,6 +102,13 @@ export class BridgeNetwork {
       order.ip === undefined
         ? this.#addresses.allocate()
         : this.#addresses.claim(requireIpv4(order.ip));
+    let ipv6: EndpointAddress | undefined;
+    try {
+      ipv6 = this.#address6(order.ip6);
+    } catch (error) {
+      this.#addresses.release(address);
+      throw error;
+    }
     const endpointId = randomHex(32);
     return {
       endpointId,
@@ -101,6 +120,7 @@ export class BridgeNetwork {
       prefix: parseCidr(this.bridge.subnet).prefix,
       gateway: this.bridge.isInternal === true ? "" : this.bridge.gateway,
       mac: mac ?? macOf(address),
+      ...(ipv6 === undefined ? {} : { ipv6 }),
       gatewayPriority: order.gatewayPriority ?? 0,
       names: order.names ?? [],
     };
@@ -114,14 +134,31 @@ export class BridgeNetwork {
   /** Takes the address of an endpoint that outlived the daemon. */
   adopt(endpoint: Endpoint): void {
     this.#addresses.claim(requireIpv4(endpoint.ip));
+    if (endpoint.ipv6 !== undefined) this.#addresses6?.claim(requireIpv6(endpoint.ipv6.ip));
   }
 
   /** Gives the address back. It rests until the cable has gone, with its namespace or by itself. */
   release(endpoint: Endpoint): void {
     const { host } = this.#options;
+    const isGone = (): boolean => !host.hasLink(endpoint.linkName);
+    if (endpoint.ipv6 !== undefined) {
+      this.#addresses6?.release(requireIpv6(endpoint.ipv6.ip), isGone);
+    }
     const address = requireIpv4(endpoint.ip);
     if (!contains(parseCidr(this.bridge.subnet), address)) return;
-    this.#addresses.release(address, () => !host.hasLink(endpoint.linkName));
+    this.#addresses.release(address, isGone);
+  }
+
+  #address6(wanted: string | undefined): EndpointAddress | undefined {
+    const { ipv6, isInternal } = this.bridge;
+    const pool = this.#addresses6;
+    if (ipv6 === undefined || pool === undefined) return undefined;
+    const address = wanted === undefined ? pool.allocate() : pool.claim(requireIpv6(wanted));
+    return {
+      ip: formatIpv6(address),
+      prefix: parseCidr6(ipv6.subnet).prefix,
+      gateway: isInternal === true ? "" : ipv6.gateway,
+    };
   }
 
   #cableOf(endpoint: Endpoint, isGateway: boolean) {
@@ -133,6 +170,9 @@ export class BridgeNetwork {
       mtu: bridge.mtu,
       address: { address: requireIpv4(endpoint.ip), prefix: endpoint.prefix },
       gateway: isGateway && endpoint.gateway !== "" ? requireIpv4(endpoint.gateway) : undefined,
+      address6:
+        endpoint.ipv6 === undefined ? undefined : `${endpoint.ipv6.ip}/${endpoint.ipv6.prefix}`,
+      gateway6: isGateway ? endpoint.ipv6?.gateway || undefined : undefined,
       mac: endpoint.mac,
       isIsolated: bridge.isIccOff === true,
     };

@@ -14,12 +14,13 @@ import {
   decode,
   encode,
 } from "dns-packet";
+import { formatIpv6 } from "#network/ipv6.ts";
 
 /** What the asking container sees. */
 export interface DnsView {
   /** Addresses of a name in lower case without the last dot; undefined = nobody's. */
   lookup(name: string): readonly string[] | undefined;
-  /** A name of an IPv4 address. */
+  /** A name of an address of either family, in its usual spelling. */
   reverse(address: string): string | undefined;
 }
 
@@ -96,6 +97,16 @@ export const failure = (query: DecodedPacket, rcode: Rcode): Uint8Array =>
 
 const REVERSE = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa$/;
 
+const REVERSE6 = /^((?:[0-9a-f]\.){32})ip6\.arpa$/;
+
+/** The address that a name of in-addr.arpa or ip6.arpa (RFC 3596) asks for. */
+const reversedAddress = (name: string): string | undefined => {
+  const [, a, b, c, d] = REVERSE.exec(name) ?? [];
+  if (d !== undefined) return `${d}.${c}.${b}.${a}`;
+  const digits = REVERSE6.exec(name)?.[1]?.split(".").toReversed().join("");
+  return digits === undefined ? undefined : formatIpv6(BigInt(`0x${digits}`));
+};
+
 const answersTo = (
   question: Question,
   view: DnsView,
@@ -104,8 +115,8 @@ const answersTo = (
   const name = question.name.toLowerCase().replace(/\.$/, "");
   const common = { name: question.name, ttl: TTL_SECONDS, class: "IN" as const };
   if (question.type === "PTR") {
-    const [, a, b, c, d] = REVERSE.exec(name) ?? [];
-    const data = d === undefined ? undefined : view.reverse(`${d}.${c}.${b}.${a}`);
+    const address = reversedAddress(name);
+    const data = address === undefined ? undefined : view.reverse(address);
     return data === undefined ? undefined : [{ ...common, type: "PTR", data }];
   }
   if (question.type !== "A" && question.type !== "AAAA") return undefined;

@@ -3,11 +3,14 @@ import type { Endpoint, Sandbox } from "#network/network.ts";
 
 interface NetworkNames {
   readonly networkName: string;
-  /** Lower case name → address by endpoint: several containers may share an alias. */
-  readonly byName: Map<string, Map<string, string>>;
+  /** Lower case name → addresses by endpoint: several containers may share an alias. */
+  readonly byName: Map<string, Map<string, readonly string[]>>;
   /** Address → the container's first name. */
   readonly byAddress: Map<string, string>;
 }
+
+const addressesOf = ({ ip, ipv6 }: Endpoint): string[] =>
+  ipv6 === undefined ? [ip] : [ip, ipv6.ip];
 
 export class DnsZone {
   readonly #networks = new Map<string, NetworkNames>();
@@ -40,7 +43,7 @@ export class DnsZone {
     const found =
       network.byName.get(name) ??
       (name.endsWith(suffix) ? network.byName.get(name.slice(0, -suffix.length)) : undefined);
-    return found === undefined ? undefined : [...found.values()];
+    return found === undefined ? undefined : [...found.values()].flat();
   }
 
   /** "name.network" of an address. */
@@ -54,22 +57,24 @@ export class DnsZone {
 
   #add(endpoint: Endpoint): void {
     this.version += 1;
-    const { networkId, networkName, endpointId, ip, names } = endpoint;
+    const { networkId, networkName, endpointId, names } = endpoint;
+    const addresses = addressesOf(endpoint);
     const network = this.#networks.get(networkId) ?? {
       networkName,
-      byName: new Map<string, Map<string, string>>(),
+      byName: new Map<string, Map<string, readonly string[]>>(),
       byAddress: new Map<string, string>(),
     };
     this.#networks.set(networkId, network);
     for (const name of names) {
       const key = name.toLowerCase();
-      const addresses = network.byName.get(key) ?? new Map<string, string>();
-      network.byName.set(key, addresses.set(endpointId, ip));
+      const known = network.byName.get(key) ?? new Map<string, readonly string[]>();
+      network.byName.set(key, known.set(endpointId, addresses));
     }
-    network.byAddress.set(ip, names[0] ?? "");
+    for (const address of addresses) network.byAddress.set(address, names[0] ?? "");
   }
 
-  #remove({ networkId, endpointId, ip, names }: Endpoint): void {
+  #remove(endpoint: Endpoint): void {
+    const { networkId, endpointId, names } = endpoint;
     const network = this.#networks.get(networkId);
     if (network === undefined) return;
     for (const name of names) {
@@ -78,7 +83,7 @@ export class DnsZone {
       addresses?.delete(endpointId);
       if (addresses?.size === 0) network.byName.delete(key);
     }
-    network.byAddress.delete(ip);
+    for (const address of addressesOf(endpoint)) network.byAddress.delete(address);
     if (network.byName.size === 0) this.#networks.delete(networkId);
   }
 }

@@ -1,6 +1,7 @@
 /** What may be wished of an endpoint, in the words of Docker's refusals. Pure. */
 import { NaruError } from "#lib/errors.ts";
 import { broadcastOf, contains, networkOf, parseCidr, parseIpv4 } from "#network/ipv4.ts";
+import { contains6, parseCidr6, parseIpv6 } from "#network/ipv6.ts";
 import type { EndpointOrder, NetworkRecord } from "#network/network.ts";
 
 export const IFNAME_OPTION = "com.docker.network.endpoint.ifname";
@@ -46,6 +47,23 @@ export const checkAddress = (record: NetworkRecord, ip: string): void => {
   }
 };
 
+const checkAddress6 = (record: NetworkRecord, ip: string): void => {
+  const address = parseIpv6(ip);
+  if (address === undefined) return refuse(`invalid IPv6 address: ${ip}`);
+  const ipv6 = record.bridge?.ipv6;
+  if (ipv6 === undefined) {
+    return refuse(`no configured subnet or ip-range contain the IP address ${ip}`);
+  }
+  if (ipv6.isSubnetNamed !== true) {
+    return refuse(
+      "user specified IP address is supported only when connecting to networks with user configured subnets",
+    );
+  }
+  if (!contains6(parseCidr6(ipv6.subnet), address)) {
+    return refuse(`no configured subnet or ip-range contain the IP address ${ip}`);
+  }
+};
+
 export interface EndpointSysctl {
   /** With the interface's name in place: "net/ipv4/conf/eth0/log_martians". */
   readonly path: string;
@@ -70,6 +88,7 @@ export const endpointSysctls = (text: string, interfaceName: string): EndpointSy
 export const checkEndpointOrder = (record: NetworkRecord, order: EndpointOrder): void => {
   if (order.mac !== undefined) macOrder(order.mac);
   if (order.ip !== undefined) checkAddress(record, order.ip);
+  if (order.ip6 !== undefined) checkAddress6(record, order.ip6);
   for (const [key, value] of Object.entries(order.options ?? {})) {
     if (key === SYSCTLS_OPTION) endpointSysctls(value, "eth0");
     else if (key === IFNAME_OPTION) {

@@ -1,7 +1,7 @@
 /**
  * The instance's own nftables table as text for `nft -f`. Pure: the same networks give the same text.
  *
- * One table of family ip. The rules never change: what changes are elements of sets and maps, so a
+ * One table a family. The rules never change: what changes are elements of sets and maps, so a
  * packet costs the same few lookups however many networks and ports there are, and a change costs as
  * much as what it changes. Only the first packet of a connection meets the nat chains.
  *  - `bridges`       every bridge; `internal` those without a way out
@@ -25,7 +25,7 @@ export interface FirewallNetwork {
   readonly isMasqueradeOff?: boolean;
 }
 
-/** One element of a map. `hostIp` "0.0.0.0" = every address of the host. */
+/** One element of a map. `hostIp` "0.0.0.0" or "::" = every address of the host. */
 export interface PortForward {
   readonly hostIp: string;
   readonly hostPort: number;
@@ -34,18 +34,29 @@ export interface PortForward {
   readonly port: number;
 }
 
-const SETS: readonly (readonly [name: string, type: string])[] = [
+/** Each family has a table of its own; that of IPv6 is there once a network needs it. */
+export type Family = "ip" | "ip6";
+
+const addressType = (family: Family): string => (family === "ip" ? "ipv4_addr" : "ipv6_addr");
+
+const setsOf = (family: Family): readonly (readonly [name: string, type: string])[] => [
   ["bridges", "type ifname;"],
   ["internal", "type ifname;"],
   ["neighbours", "type ifname . ifname;"],
-  ["home", "type ifname . ipv4_addr; flags interval;"],
-  ["masqueraded", "type ipv4_addr; flags interval;"],
+  ["home", `type ifname . ${addressType(family)}; flags interval;`],
+  ["masqueraded", `type ${addressType(family)}; flags interval;`],
 ];
 
-const MAPS: readonly (readonly [name: string, type: string])[] = [
-  ["published_at", "type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service;"],
-  ["published_any", "type inet_proto . inet_service : ipv4_addr . inet_service;"],
-];
+const mapsOf = (family: Family): readonly (readonly [name: string, type: string])[] => {
+  const port = "inet_proto . inet_service";
+  const target = `${addressType(family)} . inet_service`;
+  return [
+    ["published_at", `type ${addressType(family)} . ${port} : ${target};`],
+    ["published_any", `type ${port} : ${target};`],
+  ];
+};
+
+const SET_NAMES = setsOf("ip").map(([name]) => name);
 
 const CHAINS: readonly (readonly [name: string, hook: string])[] = [
   // Before connection tracking: here a reply to 127.0.0.1 still bears the bridge's own address.
@@ -57,19 +68,26 @@ const CHAINS: readonly (readonly [name: string, hook: string])[] = [
   ["forward", "type filter hook forward priority 0; policy accept;"],
 ];
 
-const RULES: readonly (readonly [chain: string, rule: string])[] = [
+type Rules = readonly (readonly [chain: string, rule: string])[];
+
+/** IPv4 alone has a loopback that can be routed (route_localnet). */
+const LOOPBACK_RULES: Rules = [
   // route_localnet on the bridges opens the host's loopback to containers: shut it again.
   ["spoofed", "iifname @bridges ip daddr 127.0.0.0/8 drop"],
-  ["published", "dnat to ip daddr . meta l4proto . th dport map @published_at"],
-  ["published", "dnat to meta l4proto . th dport map @published_any"],
   // A neighbour who sends to 127.0.0.1 over the wire must not reach ports published there.
   ["prerouting", "ip daddr 127.0.0.0/8 return"],
+  ["postrouting", "oifname @bridges ip saddr 127.0.0.0/8 masquerade"],
+];
+
+const rulesOf = (family: Family): Rules => [
+  ...(family === "ip" ? LOOPBACK_RULES : ([["output", "ip6 daddr ::1 return"]] as const)),
+  ["published", `dnat to ${family} daddr . meta l4proto . th dport map @published_at`],
+  ["published", "dnat to meta l4proto . th dport map @published_any"],
   ["prerouting", "fib daddr type local jump published"],
   ["output", "fib daddr type local jump published"],
-  ["postrouting", "oifname @bridges ip saddr 127.0.0.0/8 masquerade"],
-  ["postrouting", "oifname . ip saddr @home ct status dnat masquerade"],
-  ["postrouting", "oifname . ip saddr @home accept"],
-  ["postrouting", "ip saddr @masqueraded masquerade"],
+  ["postrouting", `oifname . ${family} saddr @home ct status dnat masquerade`],
+  ["postrouting", `oifname . ${family} saddr @home accept`],
+  ["postrouting", `${family} saddr @masqueraded masquerade`],
   ["forward", "iifname @internal oifname . iifname != @neighbours drop"],
   ["forward", "oifname != @bridges accept"],
   ["forward", "ct state established,related accept"],
@@ -96,63 +114,83 @@ const setElements = (
 
 const inSets = (
   verb: "add" | "delete",
-  table: string,
+  target: string,
   networks: readonly FirewallNetwork[],
 ): string => {
   const all = networks.flatMap(setElements);
-  return SETS.map(([set]) => {
+  return SET_NAMES.map((set) => {
     const items = all.filter(([name]) => name === set).map(([, item]) => item);
-    return items.length === 0 ? "" : `${verb} element ip ${table} ${set} { ${items.join(", ")} }\n`;
+    return items.length === 0 ? "" : `${verb} element ${target} ${set} { ${items.join(", ")} }\n`;
   }).join("");
 };
 
 /** Brings the table to exactly these networks, whatever of it exists; published ports are left alone. */
-export const renderTable = (table: string, networks: readonly FirewallNetwork[]): string => {
-  const target = `ip ${table}`;
+export const renderTable = (
+  table: string,
+  networks: readonly FirewallNetwork[],
+  family: Family = "ip",
+): string => {
+  const target = `${family} ${table}`;
   const lines = [
     `add table ${target}`,
-    ...SETS.map(([name, type]) => `add set ${target} ${name} { ${type} }`),
-    ...MAPS.map(([name, type]) => `add map ${target} ${name} { ${type} }`),
+    ...setsOf(family).map(([name, type]) => `add set ${target} ${name} { ${type} }`),
+    ...mapsOf(family).map(([name, type]) => `add map ${target} ${name} { ${type} }`),
     ...CHAINS.map(
       ([name, hook]) => `add chain ${target} ${name}${hook === "" ? "" : ` { ${hook} }`}`,
     ),
-    ...SETS.map(([name]) => `flush set ${target} ${name}`),
+    ...SET_NAMES.map((name) => `flush set ${target} ${name}`),
     ...CHAINS.map(([name]) => `flush chain ${target} ${name}`),
-    ...RULES.map(([chain, rule]) => `add rule ${target} ${chain} ${rule}`),
+    ...rulesOf(family).map(([chain, rule]) => `add rule ${target} ${chain} ${rule}`),
   ];
-  return `${lines.join("\n")}\n${inSets("add", table, networks)}`;
+  return `${lines.join("\n")}\n${inSets("add", target, networks)}`;
 };
 
 /** One more network for the table that stands. */
-export const renderNetwork = (table: string, network: FirewallNetwork): string =>
-  inSets("add", table, [network]);
+export const renderNetwork = (
+  table: string,
+  network: FirewallNetwork,
+  family: Family = "ip",
+): string => inSets("add", `${family} ${table}`, [network]);
 
-export const renderNetworkRemoval = (table: string, network: FirewallNetwork): string =>
-  inSets("delete", table, [network]);
+export const renderNetworkRemoval = (
+  table: string,
+  network: FirewallNetwork,
+  family: Family = "ip",
+): string => inSets("delete", `${family} ${table}`, [network]);
+
+const ANY_ADDRESS: readonly string[] = ["0.0.0.0", "::"];
+
+const isAny = ({ hostIp }: PortForward): boolean => ANY_ADDRESS.includes(hostIp);
 
 const key = (f: PortForward): string =>
-  f.hostIp === "0.0.0.0"
-    ? `${f.protocol} . ${f.hostPort}`
-    : `${f.hostIp} . ${f.protocol} . ${f.hostPort}`;
+  isAny(f) ? `${f.protocol} . ${f.hostPort}` : `${f.hostIp} . ${f.protocol} . ${f.hostPort}`;
+
+const familyOf = (f: PortForward): Family => (f.hostIp.includes(":") ? "ip6" : "ip");
 
 const elements = (
   verb: "add" | "delete",
   table: string,
   forwards: readonly PortForward[],
-): string => {
-  const line = (map: string, group: readonly PortForward[]): string => {
-    if (group.length === 0) return "";
-    const items = group.map((f) => (verb === "add" ? `${key(f)} : ${f.ip} . ${f.port}` : key(f)));
-    return `${verb} element ip ${table} ${map} { ${items.join(", ")} }\n`;
-  };
-  const isAny = (f: PortForward): boolean => f.hostIp === "0.0.0.0";
-  return (
-    line(
-      "published_at",
-      forwards.filter((f) => !isAny(f)),
-    ) + line("published_any", forwards.filter(isAny))
-  );
-};
+): string =>
+  (["ip", "ip6"] as const)
+    .flatMap((family) => {
+      const own = forwards.filter((f) => familyOf(f) === family);
+      const line = (map: string, group: readonly PortForward[]): string => {
+        if (group.length === 0) return "";
+        const items = group.map((f) =>
+          verb === "add" ? `${key(f)} : ${f.ip} . ${f.port}` : key(f),
+        );
+        return `${verb} element ${family} ${table} ${map} { ${items.join(", ")} }\n`;
+      };
+      return [
+        line(
+          "published_at",
+          own.filter((f) => !isAny(f)),
+        ),
+        line("published_any", own.filter(isAny)),
+      ];
+    })
+    .join("");
 
 export const renderAdd = (table: string, forwards: readonly PortForward[]): string =>
   elements("add", table, forwards);
@@ -160,10 +198,20 @@ export const renderAdd = (table: string, forwards: readonly PortForward[]): stri
 export const renderDelete = (table: string, forwards: readonly PortForward[]): string =>
   elements("delete", table, forwards);
 
-/** All published ports at once, in place of whatever was published. */
-export const renderReplace = (table: string, forwards: readonly PortForward[]): string =>
-  `flush map ip ${table} published_at\nflush map ip ${table} published_any\n${renderAdd(table, forwards)}`;
+/** All published ports at once, in place of whatever was published in the tables of these families. */
+export const renderReplace = (
+  table: string,
+  forwards: readonly PortForward[],
+  families: readonly Family[] = ["ip"],
+): string => {
+  const maps = families.flatMap((family) =>
+    mapsOf(family).map(([name]) => `${family} ${table} ${name}`),
+  );
+  return `${maps.map((map) => `flush map ${map}\n`).join("")}${renderAdd(table, forwards)}`;
+};
 
-/** Works whether the table exists or not. */
+/** Works whether the tables exist or not. */
 export const renderRemoval = (table: string): string =>
-  `add table ip ${table}\ndelete table ip ${table}\n`;
+  (["ip", "ip6"] as const)
+    .map((family) => `add table ${family} ${table}\ndelete table ${family} ${table}\n`)
+    .join("");

@@ -18,6 +18,9 @@ export interface Cable {
   readonly address: Cidr;
   /** Of the default route; without one the namespace gets none by this cable. */
   readonly gateway: number | undefined;
+  /** "fd00::2/64" and the gateway of its default route, where the network has this family. */
+  readonly address6: string | undefined;
+  readonly gateway6: string | undefined;
   readonly mac: string;
   /** Frames from other isolated ports of the bridge do not come through. */
   readonly isIsolated: boolean;
@@ -43,6 +46,8 @@ export interface NetworkHost extends PortKernel {
   /** net.ipv4.ip_forward = 1. */
   enableForwarding(): void;
   isForwarding(): boolean;
+  /** net.ipv6.conf.all.forwarding = 1; links that learn their routes from routers go on to. */
+  enableForwarding6(): void;
   /** A new namespace with `lo` up at `path`. */
   createNetns(path: string): void;
   /** A new namespace with `lo` and a wired interface, both up. All or nothing. */
@@ -50,7 +55,7 @@ export interface NetworkHost extends PortKernel {
   /** A cable into a namespace that stands, its end up. All or nothing. */
   plug(netnsPath: string, cable: Cable): void;
   /** In place of whatever default route the namespace has. */
-  setDefaultRoute(netnsPath: string, interfaceName: string, gateway: number): void;
+  setDefaultRoute(netnsPath: string, interfaceName: string, gateway: string): void;
   /** Kernel settings inside a namespace, by path below /proc/sys. */
   writeSysctls(netnsPath: string, settings: readonly { path: string; value: string }[]): void;
   /** Idempotent. */

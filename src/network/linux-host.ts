@@ -23,6 +23,8 @@ export interface LinuxHostParts {
   readonly applyRulesetIn: (netnsPath: string, text: string) => Promise<void>;
 }
 
+const isThere = (text: string | undefined): text is string => text !== undefined;
+
 const isV4 = (cidr: string): boolean => !cidr.includes(":");
 
 const ensureSysctl = (sysctl: SysctlKernel, name: string, value: string): void => {
@@ -43,14 +45,19 @@ const plug = (parts: LinuxHostParts, netnsPath: string, cable: Cable): void => {
   });
   try {
     // Without an IPv6 address of its own the endpoint should not make up a link-local one either.
-    namespaces.inNetns(netnsPath, () =>
-      sysctl.writeSysctl(`net/ipv6/conf/${cable.name}/disable_ipv6`, 1),
-    );
+    if (cable.address6 === undefined) {
+      namespaces.inNetns(netnsPath, () =>
+        sysctl.writeSysctl(`net/ipv6/conf/${cable.name}/disable_ipv6`, 1),
+      );
+    }
     links.configureEndpoint({
       netnsPath,
       name: cable.name,
-      addresses: [formatCidr(cable.address)],
-      gateways: cable.gateway === undefined ? [] : [formatIpv4(cable.gateway)],
+      addresses: [formatCidr(cable.address), cable.address6].filter(isThere),
+      gateways: [
+        cable.gateway === undefined ? undefined : formatIpv4(cable.gateway),
+        cable.gateway6,
+      ].filter(isThere),
     });
   } catch (error) {
     links.deleteLink(cable.linkName);
@@ -73,10 +80,25 @@ const bringBridgeUp = ({ links, sysctl }: LinuxHostParts, bridge: BridgeRecord):
   const { linkName, gateway, mtu } = bridge;
   if (!links.linkExists(linkName)) {
     const address = `${gateway}/${parseCidr(bridge.subnet).prefix}`;
-    links.createBridge(linkName, { addresses: [address], mtu, mac: macOf(requireIpv4(gateway)) });
+    const { ipv6 } = bridge;
+    const address6 = ipv6 && `${ipv6.gateway}/${ipv6.subnet.split("/")[1] ?? ""}`;
+    const addresses = [address, address6].filter(isThere);
+    links.createBridge(linkName, { addresses, mtu, mac: macOf(requireIpv4(gateway)) });
   }
   // Connections from 127.0.0.1 to published ports leave and return through the bridge.
   ensureSysctl(sysctl, `net/ipv4/conf/${linkName}/route_localnet`, "1");
+};
+
+/** A link that takes routes from routers stops to when the host forwards, unless it is told to (2). */
+const enableForwarding6 = ({ links, sysctl }: LinuxHostParts): void => {
+  if (sysctl.readSysctl("net.ipv6.conf.all.forwarding") === "1") return;
+  for (const { name, kind } of links.listLinks()) {
+    const path = `net/ipv6/conf/${name}/accept_ra`;
+    if (kind !== "veth" && kind !== "bridge" && sysctl.readSysctl(path) === "1") {
+      sysctl.writeSysctl(path, 2);
+    }
+  }
+  sysctl.writeSysctl("net.ipv6.conf.all.forwarding", 1);
 };
 
 export const createLinuxHost = (parts: LinuxHostParts): NetworkHost => {
@@ -100,12 +122,13 @@ export const createLinuxHost = (parts: LinuxHostParts): NetworkHost => {
     removeLinks: (names) => links.deleteLinks(names),
     bringBridgeUp: (bridge) => bringBridgeUp(parts, bridge),
     enableForwarding: () => ensureSysctl(sysctl, "net.ipv4.ip_forward", "1"),
+    enableForwarding6: () => enableForwarding6(parts),
     isForwarding: () => sysctl.readSysctl("net.ipv4.ip_forward") === "1",
     createNetns: (path) => namespaces.createNetns(path),
     createWiredNetns: (path, cable) => createWiredNetns(parts, path, cable),
     plug: (netnsPath, cable) => plug(parts, netnsPath, cable),
     setDefaultRoute: (netnsPath, name, gateway) =>
-      links.replaceDefaultRoute(netnsPath, name, formatIpv4(gateway)),
+      links.replaceDefaultRoute(netnsPath, name, gateway),
     writeSysctls: (netnsPath, settings) =>
       namespaces.inNetns(netnsPath, () => {
         for (const { path, value } of settings) sysctl.writeSysctl(path, value);

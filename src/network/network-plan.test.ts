@@ -1,6 +1,13 @@
 import { expect, test } from "bun:test";
 import { freeInterfaceName, gatewayEndpoint } from "#network/gateway.ts";
 import { parseCidr } from "#network/ipv4.ts";
+import {
+  AddressPool6,
+  formatIpv6,
+  parseCidr6,
+  requireIpv6,
+  uniqueLocalBlock,
+} from "#network/ipv6.ts";
 import type { Endpoint, NetworkRecord } from "#network/network.ts";
 import { endpointSysctls } from "#network/endpoint-order.ts";
 import { type PlanContext, planNetwork } from "#network/network-plan.ts";
@@ -17,6 +24,7 @@ const context = (records: readonly NetworkRecord[] = [], taken: readonly string[
     linkName: "nr0123450",
     mtu: 1500,
     chance: 0,
+    base6: parseCidr6("fd00:1::/48"),
   }) satisfies PlanContext;
 
 const plan = (request: Partial<NetworkCreateRequest>, with_ = context()): NetworkRecord =>
@@ -78,6 +86,37 @@ test("everything asked is in the record", () => {
   });
 });
 
+test("a second family, from the daemon's own block or as asked", () => {
+  const first = plan({ EnableIPv6: true });
+  expect(first.bridge?.ipv6).toEqual({ subnet: "fd00:1::/64", gateway: "fd00:1::1" });
+  expect(first.ipam?.config[1]).toEqual({ Subnet: "fd00:1::/64", Gateway: "fd00:1::1" });
+  const more = {
+    EnableIPv6: true,
+    IPAM: { Config: [{ Subnet: "10.5.0.0/24" }, { Subnet: "fd00:2::/64", Gateway: "fd00:2::9" }] },
+  };
+  const { bridge } = plan({ Name: "two", ...more }, context([first]));
+  expect(bridge?.ipv6).toEqual({
+    subnet: "fd00:2::/64",
+    gateway: "fd00:2::9",
+    isSubnetNamed: true,
+  });
+  expect(plan({ Name: "3", EnableIPv6: true }, context([first])).bridge?.ipv6?.subnet).toBe(
+    "fd00:1:0:1::/64",
+  );
+});
+
+test("IPv6 addresses", () => {
+  expect(formatIpv6(requireIpv6("FD00:0:0::0:5"))).toBe("fd00::5");
+  const pool = new AddressPool6(parseCidr6("fd00::/126"));
+  pool.claim(requireIpv6("fd00::1"));
+  expect([pool.allocate(), pool.allocate()].map(formatIpv6)).toEqual(["fd00::2", "fd00::3"]);
+  expect(() => pool.allocate()).toThrow("full");
+  expect(() => pool.claim(requireIpv6("fd01::1"))).toThrow("does not belong");
+  pool.release(requireIpv6("fd00::2"), () => true);
+  expect(formatIpv6(pool.allocate())).toBe("fd00::2");
+  expect(uniqueLocalBlock("0a1b2c").address >> 80n).toBe(0xfd6e610a1b2cn);
+});
+
 const subnet = (Subnet: string, more: object = {}): Partial<NetworkCreateRequest> => ({
   IPAM: { Config: [{ Subnet, ...more }] },
 });
@@ -105,6 +144,9 @@ const REFUSALS: readonly [request: Partial<NetworkCreateRequest>, words: string]
     { IPAM: { Config: [{ Subnet: "10.1.0.0/24" }, { Subnet: "10.2.0.0/24" }] } },
     "multiple subnets",
   ],
+  [subnet("fd00::/64"), "needs an IPv6 network"],
+  [{ EnableIPv6: true, ...subnet("fd00::5/64") }, "it should be fd00::/64"],
+  [{ EnableIPv6: true, ...subnet("fd00::/64", { Gateway: "fd01::1" }) }, "parent subnet fd00::/64"],
   [{ Options: { "com.docker.network.driver.mtu": "big" } }, "failed to parse"],
   [{ Options: { "com.docker.network.bridge.name": "a/b" } }, "failed to parse"],
   [{ Options: { "com.docker.network.bridge.nonsense": "1" } }, "is not supported"],

@@ -11,6 +11,8 @@ import {
   parseCidr,
   parseIpv4,
 } from "#network/ipv4.ts";
+import type { Cidr6 } from "#network/ipv6.ts";
+import { planIpv6 } from "#network/network-plan6.ts";
 import type { BridgeRecord, NetworkRecord } from "#network/network.ts";
 import { bridgeSettings } from "#network/network-options.ts";
 import { type SubnetPool, chooseSubnet } from "#network/subnet.ts";
@@ -29,6 +31,8 @@ export interface PlanContext {
   readonly mtu: number;
   /** 0 to below 1: which free subnet. */
   readonly chance: number;
+  /** Where IPv6 subnets come from that nobody named. */
+  readonly base6: Cidr6;
 }
 
 const invalid = (message: string): never => {
@@ -67,7 +71,6 @@ const checkFields = (request: NetworkCreateRequest): void => {
   if ((request.Scope ?? "") !== "" && request.Scope !== "local") {
     missing(`network scope "${request.Scope}" is not supported: use "local"`);
   }
-  if (request.EnableIPv6 === true) missing("IPv6 networks are not supported yet");
   if (request.EnableIPv4 === false) missing("networks without IPv4 are not supported yet");
   const ipamDriver = request.IPAM?.Driver ?? "";
   if (ipamDriver !== "" && ipamDriver !== "default") {
@@ -92,7 +95,6 @@ const checkConfigOnly = (request: NetworkCreateRequest): void => {
 const checkedConfig = (config: IpamConfig): IpamConfig => {
   const text = config.Subnet ?? "";
   if (text === "") invalid("invalid network config:\nsubnet is required with IPAM settings");
-  if (text.includes(":")) missing(`IPv6 subnet "${text}" is not supported yet`);
   const subnet = parseCidr(text);
   const wrong: string[] = [];
   if (subnet.address !== networkOf(subnet)) {
@@ -191,8 +193,11 @@ const withConfigFrom = (
     Labels: { ...source.labels },
     Options: { ...source.options },
     IPAM: { Options: source.ipam?.options ?? null, Config: source.ipam?.config ?? [] },
+    EnableIPv6: request.EnableIPv6 === true || (source.ipam?.config ?? []).some(isIpv6),
   };
 };
+
+const isIpv6 = ({ Subnet = "" }: IpamConfig): boolean => Subnet.includes(":");
 
 const bridgeOf = (
   request: NetworkCreateRequest,
@@ -216,7 +221,9 @@ const bridgeOf = (
     ...(config.AuxiliaryAddresses === undefined
       ? {}
       : { reserved: Object.values(config.AuxiliaryAddresses) }),
-    ...((request.IPAM?.Config ?? []).length > 0 ? { isSubnetNamed: true as const } : {}),
+    ...((request.IPAM?.Config ?? []).some((one) => !isIpv6(one))
+      ? { isSubnetNamed: true as const }
+      : {}),
     ...(request.Internal === true ? { isInternal: true as const } : {}),
   };
 };
@@ -228,8 +235,15 @@ export const planNetwork = (asked: NetworkCreateRequest, context: PlanContext): 
   if (asked.ConfigOnly === true) checkConfigOnly(asked);
   checkFields(asked);
   const request = withConfigFrom(asked, records);
-  const configs = request.IPAM?.Config ?? [];
-  if (configs.length > 1) forbidden("bridge driver doesn't support multiple subnets");
+  const all = request.IPAM?.Config ?? [];
+  const [configs, configs6] = [all.filter((one) => !isIpv6(one)), all.filter(isIpv6)];
+  if (configs.length > 1 || configs6.length > 1) {
+    forbidden("bridge driver doesn't support multiple subnets");
+  }
+  const [first6] = configs6;
+  if (first6 !== undefined && request.EnableIPv6 !== true && request.ConfigOnly !== true) {
+    invalid(`subnet "${first6.Subnet}" needs an IPv6 network: add --ipv6 (EnableIPv6)`);
+  }
   const common = {
     id,
     name: request.Name,
@@ -239,17 +253,21 @@ export const planNetwork = (asked: NetworkCreateRequest, context: PlanContext): 
   };
   const options = request.IPAM?.Options ?? null;
   if (request.ConfigOnly === true) {
-    const config = configs.map(checkedConfig);
+    const config = [...configs.map(checkedConfig), ...configs6];
     return { ...common, driver: "null", ipam: { options, config }, isConfigOnly: true };
   }
   checkDriver(request.Driver || "bridge");
   const [first] = configs;
   const config = first === undefined ? chosen(context) : named(first, records);
+  const plan6 = request.EnableIPv6 === true ? planIpv6(first6, records, context.base6) : undefined;
   return {
     ...common,
     driver: "bridge",
-    bridge: bridgeOf(request, context, config),
-    ipam: { options, config: [config] },
+    bridge: {
+      ...bridgeOf(request, context, config),
+      ...(plan6 === undefined ? {} : { ipv6: plan6.bridge }),
+    },
+    ipam: { options, config: plan6 === undefined ? [config] : [config, plan6.config] },
     ...(request.Attachable === true ? { isAttachable: true as const } : {}),
     ...((request.ConfigFrom?.Network ?? "") === ""
       ? {}

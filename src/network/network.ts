@@ -80,9 +80,24 @@ export interface BridgeRecord {
   readonly hostIp?: string;
   /** Names of the interfaces inside begin so; "eth" when absent. */
   readonly interfacePrefix?: string;
+  /** The second family, where it is wanted. */
+  readonly ipv6?: BridgeRecord6;
 }
 
+/** As the same fields of `BridgeRecord`, in IPv6. */
+export type BridgeRecord6 = Pick<
+  BridgeRecord,
+  "subnet" | "gateway" | "range" | "reserved" | "isSubnetNamed"
+>;
+
 export type SandboxMode = "bridge" | "none";
+
+export interface EndpointAddress {
+  readonly ip: string;
+  readonly prefix: number;
+  /** "" in an internal network. */
+  readonly gateway: string;
+}
 
 /** One cable into one network, and how the namespace is called there. Plain JSON. */
 export interface Endpoint {
@@ -98,6 +113,7 @@ export interface Endpoint {
   readonly prefix: number;
   /** "" in an internal network. */
   readonly gateway: string;
+  readonly ipv6?: EndpointAddress;
   readonly mac: string;
   /** The highest has the default route; equals by the network's name. */
   readonly gatewayPriority: number;
@@ -122,6 +138,7 @@ export interface EndpointOrder {
   /** Name or id. */
   readonly network: string;
   readonly ip?: string;
+  readonly ip6?: string;
   readonly mac?: string;
   readonly gatewayPriority?: number;
   /** As `Endpoint.names`. */

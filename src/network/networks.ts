@@ -5,7 +5,9 @@ import type { Logger } from "#lib/log.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import { type BridgeNetwork, requireBridge } from "#network/bridge-network.ts";
 import { type BringUpOptions, bringDefaultBridgeUp } from "#network/bring-up.ts";
+import { uniqueLocalBlock } from "#network/ipv6.ts";
 import {
+  type Family,
   type FirewallNetwork,
   renderNetwork,
   renderNetworkRemoval,
@@ -28,6 +30,7 @@ export interface NetworksOptions {
   /** Begins the names of bridges that nobody named. */
   readonly bridgePrefix: string;
   readonly defaultBridge: string;
+  readonly instanceId: string;
   readonly mtu: number;
   readonly pools: readonly SubnetPool[];
   readonly bip: string | undefined;
@@ -41,7 +44,8 @@ const ANSWER_FIRST_MS = 2;
 
 const randomFraction = (): number => Number.parseInt(randomHex(3), 16) / 2 ** 24;
 
-const firewallOf = (bridge: BridgeRecord): FirewallNetwork => bridge;
+const firewall6Of = (bridge: BridgeRecord): FirewallNetwork[] =>
+  bridge.ipv6 === undefined ? [] : [{ ...bridge, subnet: bridge.ipv6.subnet }];
 
 interface Removal {
   readonly bridge: BridgeRecord;
@@ -51,6 +55,7 @@ interface Removal {
 export class Networks {
   readonly #options: NetworksOptions;
   readonly #live = new Map<string, BridgeNetwork>();
+  #hasIpv6 = false;
   /** Bridges on their way out: nobody may take their name or subnet before they have gone. */
   readonly #removals = new Set<Removal>();
 
@@ -74,8 +79,14 @@ export class Networks {
     records.ensure("none");
     for (const record of records.list()) this.#bringUp(record);
     const bridges = records.list().flatMap(({ bridge }) => (bridge === undefined ? [] : [bridge]));
-    await firewall.write(renderTable(table, bridges.map(firewallOf)));
+    await firewall.write(renderTable(table, bridges));
+    if (bridges.some(({ ipv6 }) => ipv6 !== undefined)) await this.#raise6();
     this.#sweep(new Set(bridges.map(({ linkName }) => linkName)));
+  }
+
+  /** Which tables there are. */
+  get families(): readonly Family[] {
+    return this.#hasIpv6 ? ["ip", "ip6"] : ["ip"];
   }
 
   /** The bridge of a network that is up. Throws permission_denied for one that has none. */
@@ -122,7 +133,11 @@ export class Networks {
       // Another daemon may have picked the same subnet in the same moment: then this one gives way.
       if (bridge.isSubnetNamed !== true && attempt < MAX_TRIES && this.#isShared(bridge)) continue;
       undo.defer(() => this.#forget(bridge));
-      await firewall.write(renderNetwork(table, firewallOf(bridge)));
+      await firewall.write(renderNetwork(table, bridge));
+      for (const one of firewall6Of(bridge)) {
+        // oxlint-disable-next-line no-await-in-loop -- there is one at most
+        await (this.#hasIpv6 ? firewall.write(renderNetwork(table, one, "ip6")) : this.#raise6());
+      }
       this.#live.set(record.id, this.#options.openBridge(record, bridge));
       undo.move();
       return record;
@@ -148,6 +163,15 @@ export class Networks {
     while (this.#removals.size > 0) {
       await Promise.all([...this.#removals].map(({ done }) => done));
     }
+  }
+
+  /** What the first network with IPv6 brings: its table, and a host that forwards. */
+  async #raise6(): Promise<void> {
+    const { firewall, table, host, records } = this.#options;
+    const bridges = records.list().flatMap(({ bridge }) => (bridge === undefined ? [] : [bridge]));
+    await firewall.write(renderTable(table, bridges.flatMap(firewall6Of), "ip6"));
+    this.#hasIpv6 = true;
+    host.enableForwarding6();
   }
 
   #bringUp(record: NetworkRecord): void {
@@ -183,6 +207,7 @@ export class Networks {
         pools,
         linkName: `${this.#options.bridgePrefix}${id}`.slice(0, MAX_NAME_BYTES),
         mtu,
+        base6: uniqueLocalBlock(this.#options.instanceId),
         chance: attempt === 0 ? 0 : randomFraction(),
       });
       const { bridge } = record;
@@ -211,8 +236,9 @@ export class Networks {
 
   async #forget(bridge: BridgeRecord): Promise<void> {
     const { firewall, table, logger } = this.#options;
+    const text6 = firewall6Of(bridge).map((one) => renderNetworkRemoval(table, one, "ip6"));
     await firewall
-      .write(renderNetworkRemoval(table, firewallOf(bridge)))
+      .write(renderNetworkRemoval(table, bridge) + text6.join(""))
       .catch((error: unknown) =>
         logger.warn("the firewall kept a network that was removed", { error: String(error) }),
       );

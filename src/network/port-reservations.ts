@@ -9,7 +9,7 @@ import type { PortProtocol, PublishRequest } from "#spec/docker/ports.ts";
 
 /** The kernel's part: see `kernel/reserve.ts`. */
 export interface PortKernel {
-  /** Binds and holds a port of an IPv4 address; returns the descriptor. Throws with `details.errno`. */
+  /** Binds and holds a port of an address; returns the descriptor. Throws with `details.errno`. */
   reservePort(address: string, port: number, protocol: PortProtocol): number;
   closePort(fd: number): void;
 }

@@ -2,7 +2,13 @@
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
 import { formatPort, parsePortMap, type PublishRequest } from "#spec/docker/ports.ts";
-import { type PortForward, renderAdd, renderDelete, renderReplace } from "#network/firewall.ts";
+import {
+  type Family,
+  type PortForward,
+  renderAdd,
+  renderDelete,
+  renderReplace,
+} from "#network/firewall.ts";
 import type { FirewallWriter } from "#network/firewall-writer.ts";
 import type { Endpoint, PublishOrder } from "#network/network.ts";
 import type { HeldPort, PortReservations } from "#network/port-reservations.ts";
@@ -72,6 +78,7 @@ export class Publisher {
   /** Holds the ports of all orders and makes them the only published ones, in one transaction. */
   async replaceAll(
     orders: readonly PublishTarget[],
+    families: readonly Family[],
   ): Promise<{ readonly containerId: string; readonly error: unknown }[]> {
     const failures: { containerId: string; error: unknown }[] = [];
     for (const order of orders) {
@@ -83,7 +90,7 @@ export class Publisher {
       }
     }
     const forwards = this.#publications.values().flatMap((publication) => publication.forwards);
-    await this.#options.firewall.write(renderReplace(this.#options.table, [...forwards]));
+    await this.#options.firewall.write(renderReplace(this.#options.table, [...forwards], families));
     return failures;
   }
 
@@ -105,13 +112,14 @@ export class Publisher {
     const forwards: PortForward[] = [];
     try {
       for (const wish of wishes) {
-        const one = this.#reserveOne(order, wish);
-        held.push(one);
-        forwards.push({ ...one, ip: order.endpoint.ip, port: wish.port.number });
-        (realized[formatPort(wish.port)] ??= []).push({
-          HostIp: one.hostIp,
-          HostPort: String(one.hostPort),
-        });
+        for (const one of this.#reserveOne(order, wish)) {
+          held.push(one);
+          forwards.push({ ...one, ip: targetOf(order, one.hostIp), port: wish.port.number });
+          (realized[formatPort(wish.port)] ??= []).push({
+            HostIp: one.hostIp,
+            HostPort: String(one.hostPort),
+          });
+        }
       }
     } catch (error) {
       this.#giveBack({ held, forwards, realized });
@@ -120,15 +128,37 @@ export class Publisher {
     return { held, forwards, realized };
   }
 
-  #reserveOne(order: PublishTarget, wish: PublishRequest): HeldPort {
+  /** One port, or the same one in both families where nobody named an address and both are there. */
+  #reserveOne(order: PublishTarget, wish: PublishRequest): HeldPort[] {
+    const { reservations } = this.#options;
     const hostIp = wish.hostIp === "" ? order.hostIp : wish.hostIp;
-    return this.#options.reservations.reserve(order.containerId, wish, hostIp);
+    const first = reservations.reserve(order.containerId, wish, hostIp);
+    const hasBoth = wish.hostIp === "" && hostIp === "0.0.0.0" && order.endpoint.ipv6 !== undefined;
+    if (!hasBoth) return [first];
+    const { hostPort } = first;
+    try {
+      const same = { ...wish, hostPorts: { first: hostPort, last: hostPort } };
+      return [first, reservations.reserve(order.containerId, same, "::")];
+    } catch (error) {
+      reservations.giveBack(first);
+      throw error;
+    }
   }
 
   #giveBack(publication: Publication): void {
     for (const held of publication.held) this.#options.reservations.giveBack(held);
   }
 }
+
+/** The container's address in the family of the host's. */
+const targetOf = ({ endpoint }: PublishTarget, hostIp: string): string => {
+  if (!hostIp.includes(":")) return endpoint.ip;
+  if (endpoint.ipv6 !== undefined) return endpoint.ipv6.ip;
+  throw new NaruError(
+    "invalid_argument",
+    `host address "${hostIp}" cannot be published: the container has no IPv6 address in network "${endpoint.networkName}" (create it with --ipv6)`,
+  );
+};
 
 /** Docker's words around the reason; scripts look for them. */
 const explain = (order: PublishTarget, thrown: unknown): NaruError => {

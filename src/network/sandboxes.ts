@@ -9,7 +9,6 @@ import {
 } from "#network/endpoint-order.ts";
 import { freeInterfaceName, gatewayEndpoint } from "#network/gateway.ts";
 import type { NetworkHost } from "#network/host.ts";
-import { requireIpv4 } from "#network/ipv4.ts";
 import type {
   AcquireRequest,
   Endpoint,
@@ -36,6 +35,7 @@ interface Use {
 const isPlain = (record: NetworkRecord, order: EndpointOrder): boolean =>
   record.name === "bridge" &&
   order.ip === undefined &&
+  order.ip6 === undefined &&
   order.mac === undefined &&
   Object.keys(order.options ?? {}).length === 0;
 
@@ -78,7 +78,6 @@ export class Sandboxes {
 
   connect(given: Sandbox, order: EndpointOrder): Sandbox {
     const { containerId, sandbox } = this.#useOf(given);
-    const { host } = this.#options;
     if (sandbox.mode === "none") {
       throw new NaruError(
         "invalid_argument",
@@ -96,7 +95,7 @@ export class Sandboxes {
     }
     // In place of the route there is, which another cable may have brought.
     if (isGateway) {
-      host.setDefaultRoute(sandbox.netnsPath, endpoint.name, requireIpv4(endpoint.gateway));
+      this.#routeThrough(sandbox, endpoint);
     }
     return this.#replace(containerId, { ...sandbox, endpoints });
   }
@@ -111,7 +110,7 @@ export class Sandboxes {
     const endpoints = sandbox.endpoints.filter((one) => one !== endpoint);
     const next = gatewayEndpoint(endpoints);
     if (gatewayEndpoint(sandbox.endpoints) === endpoint && next !== undefined) {
-      host.setDefaultRoute(sandbox.netnsPath, next.name, requireIpv4(next.gateway));
+      this.#routeThrough(sandbox, next);
     }
     const replaced = this.#replace(containerId, { ...sandbox, endpoints });
     try {
@@ -139,6 +138,14 @@ export class Sandboxes {
 
   clear(): void {
     this.#used.clear();
+  }
+
+  /** In place of the routes there are. */
+  #routeThrough({ netnsPath }: Sandbox, endpoint: Endpoint): void {
+    const { host } = this.#options;
+    for (const gateway of [endpoint.gateway, endpoint.ipv6?.gateway]) {
+      if (gateway) host.setDefaultRoute(netnsPath, endpoint.name, gateway);
+    }
   }
 
   #replace(containerId: string, sandbox: Sandbox): Sandbox {

@@ -140,6 +140,7 @@ export class LinuxNetworkService implements NetworkService {
       logger,
       firewall: this.#firewall,
       ...this.#names,
+      instanceId: options.instanceId,
       mtu: options.mtu ?? DEFAULT_MTU,
       pools: options.pools ?? DEFAULT_POOLS,
       bip: options.bip,
@@ -163,7 +164,10 @@ export class LinuxNetworkService implements NetworkService {
     this.#removeStrays(new Set(kept.map((entry) => entry.sandbox.netnsPath)));
     const owned = kept.flatMap(({ sandbox }) => sandbox.endpoints.map((one) => one.linkName));
     this.#swept = this.#sweepCables(cables.filter((name) => !owned.includes(name)));
-    const unpublished = await this.#publisher.replaceAll(kept.flatMap(this.#targetOf));
+    const unpublished = await this.#publisher.replaceAll(
+      kept.flatMap(this.#targetOf),
+      this.#networks.families,
+    );
     await this.#resolveAgain(kept);
     network.openPool();
     const lost = entries.filter((entry) => !kept.includes(entry)).map((entry) => entry.containerId);

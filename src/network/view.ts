@@ -34,6 +34,9 @@ export const endpointSettings = (endpoint: Endpoint): EndpointSettings => ({
   Gateway: endpoint.gateway,
   IPAddress: endpoint.ip,
   IPPrefixLen: endpoint.prefix,
+  IPv6Gateway: endpoint.ipv6?.gateway ?? "",
+  GlobalIPv6Address: endpoint.ipv6?.ip ?? "",
+  GlobalIPv6PrefixLen: endpoint.ipv6?.prefix ?? 0,
   DNSNames: endpoint.names.length === 0 ? null : [...endpoint.names],
 });
 
@@ -42,7 +45,7 @@ const networkContainer = ({ containerName, endpoint }: EndpointView): NetworkCon
   EndpointID: endpoint.endpointId,
   MacAddress: endpoint.mac,
   IPv4Address: endpoint.ip === "" ? "" : `${endpoint.ip}/${endpoint.prefix}`,
-  IPv6Address: "",
+  IPv6Address: endpoint.ipv6 === undefined ? "" : `${endpoint.ipv6.ip}/${endpoint.ipv6.prefix}`,
 });
 
 /** Of the predefined networks, which nobody asked for: what the bridge has. */
@@ -61,7 +64,7 @@ export const networkResponse = (
   Scope: "local",
   Driver: record.driver,
   EnableIPv4: true,
-  EnableIPv6: false,
+  EnableIPv6: record.bridge?.ipv6 !== undefined,
   IPAM: {
     Driver: "default",
     Options: record.ipam?.options ? { ...record.ipam.options } : null,

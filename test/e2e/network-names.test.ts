@@ -206,3 +206,15 @@ check(
   },
   { skip: naruOnly("Docker on Linux knows no such name") },
 );
+
+check("a network with IPv6: addresses, names, neighbours", async (t) => {
+  const hex = Math.floor(Math.random() * 65_536).toString(16);
+  const name = await t.network("--ipv6", "--subnet", `fd00:77:${hex}::/64`);
+  const a = await t.idle("--network", name);
+  const b = await t.idle("--network", name, "--ip6", `fd00:77:${hex}::77`);
+  const format = `{{(index .NetworkSettings.Networks "${name}").GlobalIPv6Address}}`;
+  expect(await field(b, format)).toBe(`fd00:77:${hex}::77`);
+  expect(await dockerOk("exec", a, "ip", "-6", "route")).toContain("default via fd00:77:");
+  expect((await docker(["exec", a, "ping", "-6", "-c", "1", "-W", "3", b])).code).toBe(0);
+  expect(await pings(a, `fd00:77:${hex}::77`)).toBe(true);
+});

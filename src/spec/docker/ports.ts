@@ -23,7 +23,7 @@ export interface PortRange {
 /** One wanted binding of one container port. */
 export interface PublishRequest {
   readonly port: Port;
-  /** "0.0.0.0" = every address of the host, "" = the daemon's default. IPv4 only. */
+  /** "0.0.0.0" or "::" = every address of the host in that family, "" = the daemon's default. */
   readonly hostIp: string;
   /** undefined = any free port; a range = any free port of it. */
   readonly hostPorts: PortRange | undefined;
@@ -78,14 +78,7 @@ export const formatPort = (port: Port): string => `${port.number}/${port.protoco
 const parseHostIp = (hostIp: string): string => {
   const bare = hostIp.replace(/^\[(.*)\]$/, "$1");
   if (bare === "") return "";
-  const family = isIP(bare);
-  if (family === 0) return refuse(`invalid IP address in port binding: "${hostIp}"`);
-  if (family === 6) {
-    throw new NaruError(
-      "not_implemented",
-      `host address "${hostIp}" cannot be published: IPv6 port bindings are not supported, use an IPv4 address`,
-    );
-  }
+  if (isIP(bare) === 0) return refuse(`invalid IP address in port binding: "${hostIp}"`);
   return bare;
 };
 
@@ -104,7 +97,7 @@ const byPort = (a: Port, b: Port): number =>
 
 /**
  * Every wanted binding of the map, by container port. A port with null or [] asks for nothing and is
- * not looked at. Throws invalid_argument, or not_implemented for sctp and IPv6 host addresses.
+ * not looked at. Throws invalid_argument, or not_implemented for sctp.
  */
 export const parsePortMap = (map: PortMap): PublishRequest[] =>
   Object.entries(map)
