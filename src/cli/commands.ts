@@ -144,6 +144,7 @@ const image: readonly Entry[] = [
     () => import("#cli/image/save.ts"),
   ),
   entry("tag", "Give an image another name", () => import("#cli/image/tag.ts")),
+  entry("tree", "Show which images share layers", () => import("#cli/image/tree.ts")),
 ];
 
 const volume: readonly Entry[] = [
@@ -262,6 +263,7 @@ const topLevel: readonly Entry[] = [
   ),
   lift(image, "image", "ls", "images"),
   lift(image, "image", "rm", "rmi"),
+  entry("copy", "Copy an image from one registry to another", () => import("#cli/image/copy.ts")),
   entry("login", "Log in to a registry", () => import("#cli/registry/login.ts")),
   entry("logout", "Log out from a registry", () => import("#cli/registry/logout.ts")),
   entry("search", "Search Docker Hub for images", () => import("#cli/registry/search.ts")),

@@ -140,6 +140,7 @@ export const routes = {
   naruBuild: stream<Upload>()("POST", "/naru/build"),
   imageLoad: stream<Upload>()("POST", "/images/load"),
   imagePrune: json<PruneResponse>()("POST", "/images/prune"),
+  imageCopy: stream()("POST", "/naru/images/copy"),
   imageSearch: json<SearchItem[]>()("GET", "/images/search"),
   login: json<{ IdentityToken?: string; Status: string }, AuthConfig>()("POST", "/auth"),
   imageBootstrap: stream()("POST", "/naru/images/bootstrap"),

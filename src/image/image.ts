@@ -259,6 +259,8 @@ export interface Images {
    * name here.
    */
   push(reference: string, options: PushOptions): Promise<void>;
+  /** From registry to registry, every byte as it is. The store here is not changed. */
+  copy(source: string, target: string, options: CopyOptions): Promise<void>;
   /** unauthenticated when the registry does not take the credentials. */
   login(credentials: AuthConfig, signal: AbortSignal): Promise<{ readonly identityToken: string }>;
   /** What a registry has under a name, without fetching it. */
@@ -323,6 +325,12 @@ export interface PushOptions extends TransferOptions {
   readonly platform?: Platform;
   /** Every tag that the repository has here. */
   readonly isAllTags: boolean;
+}
+
+export interface CopyOptions extends TransferOptions {
+  readonly targetCredentials: AuthConfig;
+  /** Of an index this one only; all of it when absent. */
+  readonly platform?: Platform;
 }
 
 export interface BootstrapOptions {

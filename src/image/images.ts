@@ -49,6 +49,7 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     served: (name, signal) => serveImage(dependencies, catalog, name, signal),
     pull: async (name, options) => (await registries()).pull(name, options),
     push: async (name, options) => (await registries()).push(name, options),
+    copy: async (source, target, options) => (await registries()).copy(source, target, options),
     login: async (credentials, signal) => (await registries()).login(credentials, signal),
     distribution: async (name, credentials, signal) =>
       (await registries()).distribution(name, credentials, signal),

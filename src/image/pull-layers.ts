@@ -14,13 +14,17 @@ import { chainIds } from "#spec/image/chain-id.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, shortId } from "#spec/image/digest.ts";
 
-type FetchEvent = Extract<TransferLine, { kind: "progress" | "verified" }>;
+export type FetchEvent = Extract<TransferLine, { kind: "progress" | "verified" }>;
 
 /** A blob that arrived, and what was unpacked of it on the way. */
 export interface FetchedLayer {
   readonly ingest: Ingest;
   /** One image can have it; the others unpack the blob. */
   staged: StagedFiles | undefined;
+  /** The whole blob, until somebody commits it. */
+  readonly partial: string;
+  /** False: nobody wanted it for the store, it goes when all have let go. */
+  isKept: boolean;
 }
 
 export type LayerFlights = SharedWork<FetchedLayer, FetchEvent>;
@@ -84,18 +88,19 @@ const fetchWork =
   async (signal, onEvent) => {
     const { content } = dependencies;
     const ingest = content.openIngest();
+    const partial = content.partialPath(blob.digest);
     try {
       const result: PullResult = await pool.run(
         {
           ...access,
           kind: "pull",
           blob,
-          partial: content.partialPath(blob.digest),
+          partial,
           stage: { directory: join(ingest.directory, "layer"), diffId },
         },
         { signal, onEvent },
       );
-      return { ingest, staged: result.staged };
+      return { ingest, staged: result.staged, partial, isKept: true };
     } catch (error) {
       await ingest[Symbol.asyncDispose]();
       throw error;
@@ -131,6 +136,7 @@ const adopt = async (pull: LayerPull, layer: PullLayer, job: Joined | undefined)
   const { blob, chainId, diffId, parent } = layer;
   const fetched = await job?.result;
   signal.throwIfAborted();
+  if (fetched !== undefined) fetched.isKept = true;
   if (layers.layer(chainId) !== undefined) return;
   undo.defer(() => discardLayer(dependencies, chainId));
   const staged = fetched?.staged;

@@ -259,3 +259,39 @@ test("a push of what is not here says so", async () => {
     `An image does not exist locally with the tag: ${registry.host}/no/body`,
   );
 });
+
+test("copy: an index with all its platforms to another registry, the same digests, nothing kept here", async () => {
+  using other = startRegistry();
+  const children = [SMALL, LARGE].map((one, at) =>
+    registry.addImage(`p${at}`, [one], { architecture: ["amd64", "arm64"][at] }),
+  );
+  const manifests = children.map((digest, at) => ({
+    mediaType: OCI_MANIFEST,
+    digest,
+    size: registry.manifests.get(digest)!.text.length,
+    platform: { os: "linux", architecture: ["amd64", "arm64"][at] },
+  }));
+  const text = JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests });
+  registry.manifests.set("1", { text, type: OCI_INDEX });
+  registry.manifests.set(digestOf(text), { text, type: OCI_INDEX });
+  const said: string[] = [];
+  const options = {
+    credentials: {},
+    targetCredentials: {},
+    signal: new AbortController().signal,
+    onEvent: ({ status, id }: TransferEvent) => void said.push(`${id ?? ""} ${status}`),
+  };
+  registry.faults.cuts = [1e9, 1e9, 1_000_000];
+  await fake.images.copy(`${registry.host}/a/b:1`, `${other.host}/c/d:2`, options);
+  expect(other.manifests.get("2")!.text).toBe(text);
+  for (const digest of children) expect(other.manifests.has(digest)).toBe(true);
+  for (const digest of registry.blobs.keys()) expect(other.blobs.has(digest)).toBe(true);
+  expect([...fake.content.walk()]).toEqual([]);
+  expect(readdirSync(join(fake.root, "content/partial"))).toEqual([]);
+  await fake.images.copy(`${registry.host}/a/b:1`, `${other.host}/c/d:arm`, {
+    ...options,
+    platform: parsePlatform("linux/arm64"),
+  });
+  expect(digestOf(other.manifests.get("arm")!.text)).toBe(children[1]!);
+  expect(said.filter((line) => line.endsWith("Already exists"))).toHaveLength(2);
+});

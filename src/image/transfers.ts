@@ -1,6 +1,8 @@
 /** Everything images do with registries, over one set of parts. Loaded on first use. */
+import { rmSync } from "node:fs";
 import type { Catalog } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
+import { copyImage } from "#image/copy.ts";
 import { inspectDistribution } from "#image/distribution.ts";
 import { FetchPool } from "#image/fetch-pool.ts";
 import type { Images } from "#image/image.ts";
@@ -11,12 +13,16 @@ import { FETCH } from "#image/worker-protocol.ts";
 import { SharedWork } from "#lib/shared-work.ts";
 import { createRemote } from "#remote/client.ts";
 
-export type Transfers = Pick<Images, "pull" | "push" | "login" | "distribution" | "search">;
+export type Transfers = Pick<
+  Images,
+  "pull" | "push" | "copy" | "login" | "distribution" | "search"
+>;
 
 export const createTransfers = (dependencies: ImageDependencies, catalog: Catalog): Transfers => {
   const { registries, workerCommand } = dependencies;
   const remote = createRemote(registries.remote);
-  const flights: LayerFlights = new SharedWork(async ({ ingest }) => {
+  const flights: LayerFlights = new SharedWork(async ({ ingest, isKept, partial }) => {
+    if (!isKept) rmSync(partial, { force: true });
     await ingest[Symbol.asyncDispose]();
   });
   const downloads = new FetchPool([...workerCommand, FETCH], registries.maxDownloads);
@@ -24,6 +30,7 @@ export const createTransfers = (dependencies: ImageDependencies, catalog: Catalo
   const parts = { dependencies, remote, config: registries.remote, flights, pool: downloads };
   return {
     pull: (name, options) => pullImages(parts, name, options),
+    copy: (source, target, options) => copyImage(parts, source, target, options),
     login: (credentials, signal) => remote.login(credentials, signal),
     distribution: (name, credentials, signal) =>
       inspectDistribution(remote, name, credentials, signal),

@@ -38,6 +38,7 @@ export type ImageBackend = Pick<
   | "import"
   | "pull"
   | "push"
+  | "copy"
   | "login"
   | "distribution"
   | "search"

@@ -102,6 +102,10 @@ export const createFakeImages = (state: FakeState): ImageBackend => ({
     onEvent({ status: "Pushed", id: "abc" });
     onEvent({ status: "", aux: { Tag: "1" } });
   },
+  copy: async (source, target, { onEvent, targetCredentials }) => {
+    state.note("copy", source, target, targetCredentials);
+    onEvent({ status: "Copied", id: "abc" });
+  },
   login: async ({ username }) => ({ identityToken: `token of ${username}` }),
   distribution: async () => ({
     Descriptor: { mediaType: "m", digest: digest("1"), size: 7 },

@@ -156,6 +156,14 @@ test("push: lines and facts", async () => {
   ]);
 });
 
+test("copy: both registries' credentials", async () => {
+  const auth = Buffer.from('{"username":"t"}').toString("base64url");
+  const path = "POST /naru/images/copy?source=a:1&target=r.io/b:2";
+  const copied = await server.call(path, undefined, { "X-Registry-Auth-Target": auth });
+  expect(lines(copied.text)).toEqual([{ status: "Copied", progressDetail: {}, id: "abc" }]);
+  expect(server.backend.calls).toEqual(['copy a:1 r.io/b:2 {"username":"t"}']);
+});
+
 test("login, search, distribution", async () => {
   const login = await call("POST /auth", { username: "u", password: "p", serveraddress: "r:1" });
   expect(login.json).toEqual({ IdentityToken: "token of u", Status: "Login Succeeded" });

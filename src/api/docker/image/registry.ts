@@ -148,7 +148,29 @@ const search = async (call: Call): Promise<void> => {
   );
 };
 
+const copy = async (call: Call): Promise<void> => {
+  const { backend, query, signal } = call;
+  const platform = platformOf(call, "platform");
+  const credentials = parseRegistryAuth(call.field("x-registry-auth"));
+  const targetCredentials = parseRegistryAuth(call.field("x-registry-auth-target"));
+  const lines = transferMessages(signal, (onEvent, stop) =>
+    backend.images.copy(query.text("source"), query.text("target"), {
+      credentials,
+      targetCredentials,
+      onEvent,
+      signal: stop,
+      ...(platform === undefined ? {} : { platform }),
+    }),
+  );
+  try {
+    await pumpProgress(call, lines);
+  } catch (error) {
+    throw asDockerFailure(error, true);
+  }
+};
+
 export const registryRoutes: readonly Route[] = [
+  post("/naru/images/copy", copy),
   get("/images/search", search),
   post("/images/{name…}/push", push),
   post("/auth", login),
