@@ -50,43 +50,94 @@ export interface Solved {
 }
 
 const REPLAY_MAX_BYTES = 256 * 1024;
+const WAITING_MAX_BYTES = 1024 * 1024;
 
 type Listener = (stream: 1 | 2, bytes: Uint8Array) => void | Promise<void>;
 
 /** One run and all who wait for it. */
-class Flight {
+export class Flight {
   readonly controller = new AbortController();
-  readonly #listeners = new Set<Listener>();
+  /** Who hears the output, with how much of it is on its way. The first is waited for, others may miss some. */
+  readonly #listeners = new Map<Listener, number>();
   readonly #replay: [1 | 2, Uint8Array][] = [];
   #replayBytes = 0;
-  promise: Promise<Solved> | undefined;
+  readonly #heard = Promise.withResolvers<void>();
+  #members = 0;
+  readonly promise: Promise<Solved>;
+
+  /** `run` is called at once; its output waits until somebody listens. */
+  constructor(run: (flight: Flight) => Promise<Solved>) {
+    this.promise = run(this);
+    this.promise.catch(() => undefined); // Told to those who joined.
+  }
 
   async output(stream: 1 | 2, bytes: Uint8Array): Promise<void> {
+    await this.#heard.promise;
     this.#replay.push([stream, bytes]);
     this.#replayBytes += bytes.length;
     while (this.#replayBytes > REPLAY_MAX_BYTES && this.#replay.length > 1) {
       this.#replayBytes -= this.#replay.shift()?.[1].length ?? 0;
     }
-    for (const listener of this.#listeners) await listener(stream, bytes);
+    const [first, ...others] = this.#listeners.keys();
+    for (const listener of others) {
+      if ((this.#listeners.get(listener) ?? 0) < WAITING_MAX_BYTES) {
+        void this.#tell(listener, stream, bytes);
+      }
+    }
+    if (first !== undefined) await this.#tell(first, stream, bytes);
   }
 
-  async join(listener: Listener, signal: AbortSignal): Promise<Solved> {
-    for (const [stream, bytes] of this.#replay) await listener(stream, bytes);
-    this.#listeners.add(listener);
-    const leave = (): void => {
-      this.#listeners.delete(listener);
-      if (this.#listeners.size === 0) this.controller.abort(signal.reason);
-    };
-    if (signal.aborted) leave();
-    signal.addEventListener("abort", leave, { once: true });
+  /** A listener that fails hears no more; its own build learns of it by its signal. */
+  async #tell(listener: Listener, stream: 1 | 2, bytes: Uint8Array): Promise<void> {
+    this.#count(listener, bytes.length);
     try {
-      const solved = await this.promise;
+      await listener(stream, bytes);
+    } catch {
+      this.#listeners.delete(listener);
+    } finally {
+      this.#count(listener, -bytes.length);
+    }
+  }
+
+  #count(listener: Listener, bytes: number): void {
+    const waiting = this.#listeners.get(listener);
+    if (waiting !== undefined) this.#listeners.set(listener, waiting + bytes);
+  }
+
+  /** `begin` is awaited before the first output. The last one to leave ends the run and waits for its end. */
+  async join(
+    listener: Listener,
+    signal: AbortSignal,
+    begin: () => void | Promise<void>,
+  ): Promise<Solved> {
+    const left = Promise.withResolvers<never>();
+    left.promise.catch(() => undefined);
+    let isHere = true;
+    this.#members += 1;
+    const leave = (): void => {
+      if (!isHere) return;
+      isHere = false;
+      this.#members -= 1;
+      this.#listeners.delete(listener);
+      this.#heard.resolve();
+      if (this.#members > 0) left.reject(signal.reason ?? new Error("left"));
+      else this.controller.abort(signal.reason);
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    if (signal.aborted) leave();
+    try {
+      await begin();
+      for (const [stream, bytes] of this.#replay.slice()) await listener(stream, bytes);
+      if (isHere) this.#listeners.set(listener, 0);
+      this.#heard.resolve();
+      const solved = await Promise.race([this.promise, left.promise]);
       signal.throwIfAborted();
-      if (solved === undefined) throw new Error("a flight was joined before it began");
       return solved;
     } finally {
       signal.removeEventListener("abort", leave);
-      this.#listeners.delete(listener);
+      leave();
+      // What it made on the host is gone when the last one is told.
+      if (this.#members === 0) await this.promise.catch(() => undefined);
     }
   }
 }
@@ -160,32 +211,33 @@ export class Solver {
     const name = options.isCacheIgnored ? `${key} ${randomHex(8)}` : key;
     const running = this.#flights.get(name);
     if (running !== undefined && !running.controller.signal.aborted) {
-      await onRun(randomHex(32), `${why}; another build is at it`);
-      return await running.join(onOutput, signal);
+      const reason = `${why}; another build is at it`;
+      return await running.join(onOutput, signal, () => onRun(randomHex(32), reason));
     }
     const id = randomHex(32);
-    await onRun(id, why);
-    const flight = new Flight();
+    const flight = new Flight((own) =>
+      this.#run(key, vertex, id, own).finally(() => {
+        if (this.#flights.get(name) === own) this.#flights.delete(name);
+      }),
+    );
+    // In the same turn as it was looked for: who comes meanwhile must find it.
     this.#flights.set(name, flight);
-    const { run } = vertex;
-    flight.promise = (async () => {
-      // Whoever started it has joined by then, so that nothing is said to nobody.
-      await Promise.resolve();
-      const context: RunContext = {
-        id,
-        signal: flight.controller.signal,
-        ...(vertex.mtimeMaxSeconds === undefined
-          ? {}
-          : { mtimeMaxSeconds: vertex.mtimeMaxSeconds }),
-        output: (stream, bytes) => flight.output(stream, bytes),
-      };
-      using _parent = this.hold(vertex.parent);
-      return this.#store(key, vertex, await run(context));
-    })().finally(() => {
-      if (this.#flights.get(name) === flight) this.#flights.delete(name);
-    });
-    flight.promise.catch(() => undefined); // Told to those who joined.
-    return await flight.join(onOutput, signal);
+    return await flight.join(onOutput, signal, () => onRun(id, why));
+  }
+
+  async #run(key: string, vertex: Vertex, id: string, flight: Flight): Promise<Solved> {
+    // Whoever started it joins first.
+    await Promise.resolve();
+    const { run, parent, mtimeMaxSeconds } = vertex;
+    const context: RunContext = {
+      id,
+      signal: flight.controller.signal,
+      output: (stream, bytes) => flight.output(stream, bytes),
+      ...(mtimeMaxSeconds === undefined ? {} : { mtimeMaxSeconds }),
+    };
+    using _parent = this.hold(parent);
+    context.signal.throwIfAborted();
+    return this.#store(key, vertex, await run?.(context));
   }
 
   #store(key: string, vertex: Vertex, chainId: Digest | undefined): Solved {

@@ -1,7 +1,7 @@
 /**
  * A build told as Docker's classic builder tells it: one step after the other, though steps of other stages
- * may run meanwhile. What they say is kept until it is their turn; a step whose kept output grows too large
- * waits.
+ * may run meanwhile. What they say is kept until it is their turn, up to a limit; nothing ever waits for a
+ * turn, since the step before may be waiting for this very one.
  */
 import type { ProgressMessage } from "#api/docker/backend.ts";
 import { transferMessage } from "#api/docker/image/transfer-events.ts";
@@ -19,7 +19,8 @@ export interface ClassicOptions {
 
 export type ClassicMessage = ProgressMessage;
 
-const KEPT_MAX_CHARS = 1024 * 1024;
+const KEPT_MAX_CHARS = 4 * 1024 * 1024;
+const CLIPPED = "\n[output clipped: the limit of a step that waits for its turn is reached]\n";
 const RED = "\u001b[91m";
 const PLAIN = "\u001b[0m";
 
@@ -30,8 +31,6 @@ interface Waiting {
   readonly messages: ClassicMessage[];
   chars: number;
   isDone: boolean;
-  /** Pending while too much is kept. */
-  readonly turn: PromiseWithResolvers<void>;
 }
 
 const idOf = (containerId: string): string => containerId.slice(0, 12);
@@ -67,7 +66,7 @@ export class ClassicLines {
       case "output":
       case "transfer":
       case "failed":
-        return this.#say(event.step, this.#messages(event));
+        return this.#say(event.step, this.#messages(event), event.kind === "output");
     }
   }
 
@@ -80,7 +79,6 @@ export class ClassicLines {
   async failed(step: number | undefined): Promise<void> {
     const waiting = step === undefined ? undefined : this.#waiting.get(step);
     if (waiting !== undefined && step !== this.#current) await this.#write(waiting.messages);
-    for (const { turn } of this.#waiting.values()) turn.resolve();
     await this.#tail;
   }
 
@@ -157,19 +155,21 @@ export class ClassicLines {
   #waitingOf(step: number): Waiting {
     let waiting = this.#waiting.get(step);
     if (waiting === undefined) {
-      waiting = { messages: [], chars: 0, isDone: false, turn: Promise.withResolvers() };
+      waiting = { messages: [], chars: 0, isDone: false };
       this.#waiting.set(step, waiting);
     }
     return waiting;
   }
 
-  async #say(step: number, messages: ClassicMessage[]): Promise<void> {
+  async #say(step: number, messages: ClassicMessage[], isOutput = false): Promise<void> {
     if (messages.length === 0) return;
     if (step <= this.#current) return await this.#write(messages);
     const waiting = this.#waitingOf(step);
-    waiting.messages.push(...messages);
+    const isClipped = waiting.chars > KEPT_MAX_CHARS;
     for (const message of messages) waiting.chars += message.stream?.length ?? 100;
-    if (waiting.chars > KEPT_MAX_CHARS) await waiting.turn.promise;
+    const wanted = isClipped && isOutput ? [] : messages;
+    waiting.messages.push(...wanted);
+    if (!isClipped && waiting.chars > KEPT_MAX_CHARS) waiting.messages.push({ stream: CLIPPED });
   }
 
   /** On to the first step that is not done. */
@@ -181,9 +181,9 @@ export class ClassicLines {
       this.#current += 1;
       const next = this.#waiting.get(this.#current);
       if (next === undefined) continue;
-      void this.#write(next.messages.splice(0));
+      // Who says something next hears of a failed write; here nobody waits.
+      this.#write(next.messages.splice(0)).catch(() => undefined);
       next.chars = 0;
-      next.turn.resolve();
     }
   }
 
