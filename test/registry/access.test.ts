@@ -3,10 +3,12 @@ import { createServer } from "node:http";
 import { readFileSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 
 import { must, until } from "../harness/process.ts";
-import { errorOf, pushImage, serve, temporaryDirectory, type Served } from "./world.ts";
+import { cleanUp, errorOf, pushImage, serve, temporaryDirectory, type Served } from "./world.ts";
+
+afterAll(cleanUp);
 
 const directory = temporaryDirectory();
 const basic = (user: string, password: string): Record<string, string> => ({

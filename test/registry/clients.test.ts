@@ -1,12 +1,14 @@
 /** Clients that others wrote: skopeo, buildah and podman of the distribution, where they are installed. */
 import { mkdirSync, writeFileSync } from "node:fs";
 
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 
 import { BUSYBOX_CONFIG, busyboxRoot, dockerArchive } from "../harness/images.ts";
 import { must, run } from "../harness/process.ts";
 import { writeTar } from "../harness/tar.ts";
-import { serve, temporaryDirectory } from "./world.ts";
+import { cleanUp, serve, temporaryDirectory } from "./world.ts";
+
+afterAll(cleanUp);
 
 const directory = temporaryDirectory();
 const has = (program: string): boolean => Bun.which(program) !== null;

@@ -4,10 +4,12 @@
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
-import { beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 
 import { must, run } from "../harness/process.ts";
-import { serve, temporaryDirectory } from "./world.ts";
+import { cleanUp, serve, temporaryDirectory } from "./world.ts";
+
+afterAll(cleanUp);
 
 const PROGRAM =
   "github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111";

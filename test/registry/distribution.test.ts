@@ -1,9 +1,10 @@
 /** What the conformance program does not ask: the edges of the API, on the wire. */
 import { connect } from "node:net";
 
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 
 import {
+  cleanUp,
   errorOf,
   OCI_INDEX,
   OCI_MANIFEST,
@@ -14,6 +15,8 @@ import {
   serve,
   sha256,
 } from "./world.ts";
+
+afterAll(cleanUp);
 
 const { url, host } = await serve();
 const get = (path: string, init?: RequestInit): Promise<Response> =>

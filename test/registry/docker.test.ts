@@ -9,7 +9,9 @@ import { BUSYBOX_CONFIG, busyboxRoot, dockerArchive } from "../harness/images.ts
 import { run, until } from "../harness/process.ts";
 import { writeTar } from "../harness/tar.ts";
 import { hasDocker20, startDocker20 } from "../peer/docker.ts";
-import { naru, temporaryDirectory } from "./world.ts";
+import { cleanUp, naru, temporaryDirectory } from "./world.ts";
+
+afterAll(cleanUp);
 
 describe.skipIf(!hasDocker20() || !existsSync(clientBinary()))("docker 20.10", () => {
   const directory = temporaryDirectory();

@@ -2,10 +2,11 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 
 import { must, until } from "../harness/process.ts";
 import {
+  cleanUp,
   errorOf,
   pushBlob,
   pushImage,
@@ -14,6 +15,8 @@ import {
   temporaryDirectory,
   type Served,
 } from "./world.ts";
+
+afterAll(cleanUp);
 
 const withConfig = (config: object): string[] => {
   const path = `${temporaryDirectory()}/config.json`;

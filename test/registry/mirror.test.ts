@@ -1,10 +1,11 @@
 /** Pull-through: repositories that stand for others' elsewhere. */
 import { writeFileSync } from "node:fs";
 
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 
 import { until } from "../harness/process.ts";
 import {
+  cleanUp,
   errorOf,
   pushBlobsOf,
   pushImage,
@@ -14,6 +15,8 @@ import {
   temporaryDirectory,
   type Served,
 } from "./world.ts";
+
+afterAll(cleanUp);
 
 const mirror = (upstreams: readonly object[], dataRoot?: string): Promise<Served> => {
   const path = `${temporaryDirectory()}/mirror.json`;

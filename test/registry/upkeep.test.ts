@@ -1,10 +1,11 @@
 /** Collection under pushes, retention, immutable tags, quotas. */
 import { readdirSync, writeFileSync } from "node:fs";
 
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 
 import { must } from "../harness/process.ts";
 import {
+  cleanUp,
   errorOf,
   naru,
   OCI_INDEX,
@@ -16,6 +17,8 @@ import {
   temporaryDirectory,
   type Served,
 } from "./world.ts";
+
+afterAll(cleanUp);
 
 const withConfig = (config: object): string[] => {
   const path = `${temporaryDirectory()}/config.json`;

@@ -4,8 +4,6 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { resolve } from "node:path";
 
-import { afterAll } from "bun:test";
-
 const root = resolve(import.meta.dir, "../..");
 
 /** argv of naru: `NARU_BIN`, else dist/naru, else the source. */
@@ -44,11 +42,13 @@ export const temporaryDirectory = (): string => {
   return path;
 };
 
-afterAll(async () => {
-  for (const child of running) child.kill(9);
-  await Promise.all(running.map((child) => child.exited));
-  for (const path of directories) rmSync(path, { recursive: true, force: true });
-});
+/** For each file's `afterAll`: a hook of this module would belong to the first file alone. */
+export const cleanUp = async (): Promise<void> => {
+  const children = running.splice(0);
+  for (const child of children) child.kill(9);
+  await Promise.all(children.map((child) => child.exited));
+  for (const path of directories.splice(0)) rmSync(path, { recursive: true, force: true });
+};
 
 /** Starts one on a free port and waits for "ready". */
 export const serve = async (

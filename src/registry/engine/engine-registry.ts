@@ -20,19 +20,18 @@ const MAKE_TIMEOUT_MS = 600_000;
 const DEFAULT_DOMAIN = "docker.io";
 const OFFICIAL = "library/";
 
-const servedName = ({ domain, path }: Reference): string => {
-  if (domain !== DEFAULT_DOMAIN) return `${domain.replace(":", "_").toLowerCase()}/${path}`;
-  return path.startsWith(OFFICIAL) ? path.slice(OFFICIAL.length) : path;
+/** "library/alpine" is "alpine"; "library/a/b" is itself. */
+const shortPath = (path: string): string => {
+  const rest = path.startsWith(OFFICIAL) ? path.slice(OFFICIAL.length) : "/";
+  return rest.includes("/") ? path : rest;
 };
 
+const servedName = ({ domain, path }: Reference): string =>
+  domain === DEFAULT_DOMAIN ? shortPath(path) : `${domain.replace(":", "_").toLowerCase()}/${path}`;
+
 /** One spelling of what clients ask for. */
-const plainName = (name: string): string => {
-  const short = name.startsWith(`${DEFAULT_DOMAIN}/`)
-    ? name.slice(DEFAULT_DOMAIN.length + 1)
-    : name;
-  const rest = short.startsWith(OFFICIAL) ? short.slice(OFFICIAL.length) : short;
-  return rest.includes("/") && short !== rest ? short : rest;
-};
+const plainName = (name: string): string =>
+  shortPath(name.startsWith(`${DEFAULT_DOMAIN}/`) ? name.slice(DEFAULT_DOMAIN.length + 1) : name);
 
 interface Tagged {
   readonly repository: string;
