@@ -4,6 +4,7 @@ import type { RunConfig } from "#build/state.ts";
 import { NaruError } from "#lib/errors.ts";
 import { signalNumber } from "#spec/docker/signals.ts";
 import type { KeyValue, StageInstruction, Word } from "#spec/dockerfile/dockerfile.ts";
+import { parseExposed } from "#spec/dockerfile/ports.ts";
 
 export interface MetadataInput {
   readonly config: RunConfig;
@@ -62,25 +63,11 @@ const label = (instruction: ByName<"LABEL">, input: MetadataInput): MetadataOutp
   return { config: { ...input.config, Labels }, text };
 };
 
-const PORT = /^(?:[^/]*:)?(\d{1,5})(?:-(\d{1,5}))?(?:\/([a-z]+))?$/i;
-
-const exposedPorts = (word: string): string[] => {
-  const match = PORT.exec(word);
-  const first = Number(match?.[1]);
-  const last = Number(match?.[2] ?? first);
-  const protocol = (match?.[3] ?? "tcp").toLowerCase();
-  if (match === null || first > last || last > 65_535) {
-    throw new NaruError("invalid_argument", `invalid containerPort: ${word}`);
-  }
-  if (!["tcp", "udp", "sctp"].includes(protocol)) {
-    throw new NaruError("invalid_argument", `invalid proto: ${protocol}`);
-  }
-  return Array.from({ length: last - first + 1 }, (_, index) => `${first + index}/${protocol}`);
-};
-
 const expose = (instruction: ByName<"EXPOSE">, input: MetadataInput): MetadataOutput => {
   const words = instruction.ports.flatMap((word) => input.expandWords(word));
-  const ports = Object.fromEntries(words.flatMap(exposedPorts).map((port) => [port, {}]));
+  const ports = Object.fromEntries(
+    words.flatMap((word) => parseExposed(word).ports).map((port) => [port, {}]),
+  );
   return {
     config: { ...input.config, ExposedPorts: { ...input.config.ExposedPorts, ...ports } },
     text: `EXPOSE ${words.toSorted().join(" ")}`,
@@ -114,7 +101,12 @@ const entrypoint = (
 ): MetadataOutput => {
   const Entrypoint = argvOf(instruction.command, config);
   return {
-    config: { ...config, Entrypoint, ...(hasCommand ? {} : { Cmd: null }) },
+    // An empty list takes the base's entrypoint away.
+    config: {
+      ...config,
+      Entrypoint: Entrypoint.length > 0 ? Entrypoint : null,
+      ...(hasCommand ? {} : { Cmd: null }),
+    },
     text: `ENTRYPOINT ${quoted(Entrypoint)}`,
   };
 };
@@ -125,8 +117,9 @@ const stopsignal = (instruction: ByName<"STOPSIGNAL">, input: MetadataInput): Me
   return { config: { ...input.config, StopSignal: signal }, text: `STOPSIGNAL ${signal}` };
 };
 
-/** Absolute, by the directory before. */
+/** Absolute, by the directory before. An absolute path stays as it was written. */
 export const workingDirectory = (config: RunConfig, path: string): string => {
+  if (path.startsWith("/")) return path;
   const clean = posix.resolve("/", config.WorkingDir ?? "/", path);
   return clean === "" ? "/" : clean;
 };

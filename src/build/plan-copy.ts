@@ -17,7 +17,7 @@ const inlineFiles = (
   for (const { path, content, isExpanded } of instruction.inlineFiles) {
     const text = isExpanded
       ? scope.placed({ range: instruction.range }, () =>
-          scope.text(content, { ignoresQuotes: true, keepsQuotes: true }),
+          scope.text(content, { escape: "\\", ignoresQuotes: true }),
         )
       : content;
     writeFileSync(`${root}/${posix.basename(path)}`, text, { mode: 0o644 });

@@ -1,4 +1,5 @@
 /** One stage from its FROM to its last instruction. */
+import { posix } from "node:path";
 import { BuildStepError, type StepInfo } from "#build/build.ts";
 import {
   type MetadataOutput,
@@ -174,7 +175,11 @@ export class StageRun {
       case "WORKDIR": {
         const { config } = this.#state;
         const path = workingDirectory(config, this.#scope.expand(instruction.path));
-        const vertex = workdirVertex(this.#session.dependencies, path, this.#state.chainId);
+        const vertex = workdirVertex(
+          this.#session.dependencies,
+          posix.resolve(path),
+          this.#state.chainId,
+        );
         return this.#planned(vertex, this.#metadata(instruction));
       }
       case "CMD":
@@ -231,10 +236,13 @@ export class StageRun {
     const { buildArguments } = this.#session;
     const shown: string[] = [];
     for (const { key, value } of instruction.args) {
-      const name = this.#scope.expand(key);
-      const fallback = value === undefined ? undefined : this.#scope.expand(value);
+      const name = key.text;
+      // A default that needs what is not there is no fault when a value was given.
+      const isGiven = this.#session.request.buildArgs.get(name) !== undefined;
+      const fallback = value === undefined || isGiven ? undefined : this.#scope.expand(value);
       this.#scope.declared.set(name, buildArguments.declare(name, fallback));
-      shown.push(fallback === undefined ? name : `${name}=${fallback}`);
+      const written = isGiven ? value?.text : fallback;
+      shown.push(written === undefined ? name : `${name}=${written}`);
     }
     const output = { config: this.#state.config, text: `ARG ${shown.join(" ")}` };
     const info = { index: 0, text: output.text, stage: undefined, line: 0 };

@@ -170,6 +170,9 @@ RUN --mount=type=cache,id=${id},target=/c echo x >> /c/n && wc -l < /c/n > /coun
 RUN --mount=type=tmpfs,target=/t touch /t/x
 RUN --mount=type=bind,target=/b cat /b/f > /f
 RUN --mount=type=bind,target=/b,rw echo scratch > /b/new
+WORKDIR /w
+RUN --mount=type=bind cp f /g
+WORKDIR /
 RUN <<EOT
 echo one > /h
 echo two >> /h
@@ -180,7 +183,7 @@ EOT
 `;
     const out = await built(t, dockerfile, { f: `bound ${id}` });
     const again = await built(t, dockerfile, { f: `bound ${id}` }, ["--no-cache"]);
-    const script = "cat /f /h /i; ls -A / | grep -cE '^(c|t|b)$'; true";
+    const script = "cmp /f /g && ls /w; cat /f /h /i; ls -A / | grep -cE '^(c|t|b)$'; true";
     expect(await inside(out.image, script)).toBe(`bound ${id}one\ntwo\ninline \n0`);
     expect(await inside(again.image, "cat /count")).toBe("2");
   },

@@ -50,9 +50,12 @@ export const targetOf = (mount: Mount, workingDir: string, index: number): strin
   if (given !== "") return posix.resolve("/", workingDir, given);
   if (mount.type === "secret") return `/run/secrets/${posix.basename(mount.id || mount.source)}`;
   if (mount.type === "ssh") return `/run/buildkit/ssh_agent.${index}`;
+  // Over the working directory itself.
+  const target = posix.resolve("/", workingDir);
+  if (target !== "/") return target;
   throw new NaruError(
     "invalid_argument",
-    `invalid mount: a target is required for type "${mount.type}"`,
+    `invalid mount target "/" for type "${mount.type}": name one with target=, or set a WORKDIR`,
   );
 };
 
