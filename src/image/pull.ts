@@ -170,10 +170,11 @@ const pullOne = async (
   }
   parts.pool.warm();
   const image = await resolveImage(repository, head?.digest ?? wanted, platform, signal);
-  if (image.fetched.rateLimit !== undefined) {
-    dependencies.log.info("registry", { rate: image.fetched.rateLimit, host: reference.domain });
-  }
   onEvent(start);
+  const { rateLimit } = image.fetched;
+  if (rateLimit !== undefined) {
+    onEvent({ status: `Rate limit of ${reference.domain}: ${rateLimit}` });
+  }
   await fetchImage(parts, repository, image, options);
   const id = digestOf(image.configText);
   finish(image.digest, tagId !== id, id);

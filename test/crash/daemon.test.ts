@@ -5,6 +5,7 @@ import { BUSYBOX_CONFIG, busyboxRoot, dockerArchive } from "../harness/images.ts
 import { must, until } from "../harness/process.ts";
 import { writeTar } from "../harness/tar.ts";
 import { ended, IMAGE, isAlive, parentOf, withWorld, type CrashWorld } from "./world.ts";
+import { startRegistry } from "./registry.ts";
 
 const logs = async (w: CrashWorld, name: string): Promise<string> =>
   (await w.cli("logs", name)).stdout;
@@ -212,6 +213,24 @@ test("disk full: a load fails in words, the engine lives, room again when remove
     { dataMiB: 64 },
   );
 }, 90_000);
+
+test("disk full: a pull fails in words and leaves nothing; a smaller one works", async () => {
+  await withWorld(
+    async (w) => {
+      const registry = await startRegistry(w);
+      const pull = (tag: string) =>
+        w.api("POST", `/images/create?fromImage=${registry.host}/crash/image&tag=${tag}`);
+      const before = (await w.api("GET", "/images/json")).json<unknown[]>().length;
+      const big = await pull("big");
+      expect(big.text).toMatch(/no space left|disk is full|ENOSPC/i);
+      expect((await w.api("GET", "/images/json")).json<unknown[]>()).toHaveLength(before);
+      expect((await pull("1")).text).toContain("Downloaded newer image");
+      expect((await w.api("DELETE", `/images/${registry.host}/crash/image:1`)).status).toBe(200);
+      await registry.stop();
+    },
+    { dataMiB: 64 },
+  );
+}, 60_000);
 
 test("disk filled by a container: the API answers, ends are recorded, rm gives the room back", async () => {
   await withWorld(

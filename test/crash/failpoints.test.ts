@@ -7,7 +7,7 @@ import { expect, test } from "bun:test";
 import { BUSYBOX_CONFIG, busyboxRoot, dockerArchive } from "../harness/images.ts";
 import { naruBinary } from "../harness/naru.ts";
 import { writeTar } from "../harness/tar.ts";
-import { until } from "../harness/process.ts";
+import { type WorldRegistry, startRegistry } from "./registry.ts";
 import { ended, IMAGE, isAlive, withWorld, type CrashWorld } from "./world.ts";
 
 interface Scenario {
@@ -216,36 +216,20 @@ const LOAD: Scenario = {
   },
 };
 
-/** A registry in the world's network, with crash/image:1; its lines. */
-let registry: { child: Bun.Subprocess; host: string; lines: string[] } | undefined;
-
-const startRegistry = async (w: CrashWorld): Promise<void> => {
-  const script = `${import.meta.dir}/../harness/registry-process.ts`;
-  const child = Bun.spawn([...w.world.enter, process.execPath, script], { stdout: "pipe" });
-  const lines: string[] = [];
-  const read = async (): Promise<void> => {
-    for await (const chunk of child.stdout) {
-      lines.push(...Buffer.from(chunk).toString().trim().split("\n"));
-    }
-  };
-  void read();
-  await until("the registry", () => lines.length > 0);
-  registry = { child, host: lines.shift() ?? "", lines };
-};
+let registry: WorldRegistry | undefined;
 
 const pullPath = (): string => `/images/create?fromImage=${registry?.host}/crash/image&tag=1`;
 
 const PULL: Scenario = {
-  prepare: startRegistry,
+  prepare: async (w) => void (registry = await startRegistry(w)),
   trigger: (w) => w.attempt("POST", pullPath()),
   verify: async (w) => {
-    const { child, host, lines } = registry!;
+    const { host, lines } = registry!;
     const name = `${host}/crash/image:1`;
     expect(await usableImage(w, name)).toBe(false);
     expect((await w.api("POST", pullPath())).status).toBe(200);
     expect(await usableImage(w, name)).toBe(true);
-    child.kill();
-    await child.exited;
+    await registry!.stop();
     // What was whole before the kill is not fetched again: the config twice, the one new layer once.
     const fetched = lines.filter((line) => line.startsWith("GET") && line.includes("/blobs/"));
     const counts = [...Map.groupBy(fetched, (line) => line).values()].map((all) => all.length);
