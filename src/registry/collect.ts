@@ -23,6 +23,8 @@ export interface CollectReport {
   readonly repositories: readonly string[];
   /** Files that no row spoke of: left by a crash. */
   readonly strayFiles: number;
+  /** Nothing was looked at but strays: clients may have been told of things before this registry started. */
+  readonly isTooEarly: boolean;
 }
 
 const BATCH = 50;
@@ -44,24 +46,34 @@ const cutoffOf = (graceMs: number): string =>
   formatInstant(nowNs() - BigInt(Math.trunc(graceMs)) * 1_000_000n);
 
 /** An index's manifests become loose when it goes: until a round finds none. */
-const collectManifests: Pass = async ({ rows, cache, limits }, options, found) => {
-  const cutoff = cutoffOf(options.graceMs ?? limits.graceMs);
+const collectManifests: Pass = async (deps, options, found) => {
+  const { rows, cache, limits, sightings } = deps;
+  const graceMs = options.graceMs ?? limits.graceMs;
+  const cutoff = cutoffOf(graceMs);
+  let skipped = 0;
+  let removed = 0;
   for (;;) {
-    const loose = rows.manifests.loose(cutoff, options.isDryRun ? 10_000 : BATCH);
+    const loose = rows.manifests.loose(cutoff, skipped, BATCH);
     for (const { repositoryId, repository, digest } of loose) {
+      const isSeen = sightings.isRecent(repository, digest, graceMs);
+      if (isSeen || options.isDryRun) skipped += 1;
+      if (isSeen) continue;
       found.manifests.push({ repository, digest });
       if (options.isDryRun) continue;
       rows.transaction(() => rows.manifests.remove(repositoryId, digest));
       cache.drop(repository, digest);
+      removed += 1;
     }
-    if (loose.length === 0 || options.isDryRun) return;
+    if (loose.length < BATCH) {
+      if (removed === 0) return;
+      [skipped, removed] = [0, 0];
+    }
     await breathe();
   }
 };
 
 const collectBlobs: Pass = async ({ rows, content, sightings, limits }, options, found) => {
   const graceMs = options.graceMs ?? limits.graceMs;
-  if (sightings.isBlind(graceMs)) return;
   const cutoff = cutoffOf(graceMs);
   let after = { repositoryId: -1, digest: "" };
   for (;;) {
@@ -69,7 +81,7 @@ const collectBlobs: Pass = async ({ rows, content, sightings, limits }, options,
     // No await until all of the batch is judged: what was loose in the query is loose now.
     for (const { repositoryId, repository, digest, sizeBytes } of loose) {
       after = { repositoryId, digest };
-      if (sightings.isRecent(repositoryId, digest, graceMs)) continue;
+      if (sightings.isRecent(repository, digest, graceMs)) continue;
       found.blobs.push({ repository, digest });
       if (options.isDryRun) {
         if (rows.blobs.holders(digest, 2).length === 1) found.freedBytes += sizeBytes;
@@ -106,12 +118,15 @@ export const collect = async (
   options: CollectOptions,
 ): Promise<CollectReport> => {
   const found: Findings = { manifests: [], blobs: [], freedBytes: 0, strayFiles: 0 };
-  if (options.removesUntagged) await collectManifests(deps, options, found);
-  await collectBlobs(deps, options, found);
+  const isTooEarly = deps.sightings.isBlind(options.graceMs ?? deps.limits.graceMs);
+  if (!isTooEarly) {
+    if (options.removesUntagged) await collectManifests(deps, options, found);
+    await collectBlobs(deps, options, found);
+  }
   await collectStrays(deps, options, found);
   const graceMs = options.graceMs ?? deps.limits.graceMs;
   const repositories = options.isDryRun
     ? []
     : deps.rows.repositories.removeEmpty(cutoffOf(graceMs));
-  return { ...found, repositories };
+  return { ...found, repositories, isTooEarly };
 };

@@ -73,7 +73,7 @@ const createBlobs = (deps: LocalDependencies) => {
     const sizeBytes = rows.blobs.sizeOf(repositoryId, digest);
     if (sizeBytes === undefined) return undefined;
     // Whoever was told that it is here need not push it again: collection waits.
-    sightings.see(repositoryId, digest);
+    sightings.see(repository, digest);
     return { digest, sizeBytes, path: content.path(digest) };
   };
 
@@ -82,7 +82,7 @@ const createBlobs = (deps: LocalDependencies) => {
     rows.transaction(() => {
       const repositoryId = rows.repositories.ensure(repository);
       rows.blobs.link(repositoryId, blob.digest, blob.sizeBytes, now());
-      sightings.see(repositoryId, blob.digest);
+      sightings.see(repository, blob.digest);
     });
     deps.quotas.added(repository, blob.sizeBytes);
   };
@@ -169,8 +169,12 @@ export const createLocalRegistry = (deps: LocalDependencies): Registry => {
       pageOf(query, limits.maxPage, (last, limit) => rows.repositories.list(last, limit), String),
     tags,
     repositoryFor: () => undefined,
-    manifest: (repository, reference) =>
-      readManifest(rows, deps.cache, parseRepositoryName(repository), reference),
+    manifest: (repository, reference) => {
+      const manifest = readManifest(rows, deps.cache, parseRepositoryName(repository), reference);
+      // An index that names it may follow.
+      if (reference.includes(":")) deps.sightings.see(repository, manifest.digest);
+      return manifest;
+    },
     blob: blobs.get,
     referrers: createReferrers(deps),
     putManifest: (repository: string, manifest: NewManifest) =>

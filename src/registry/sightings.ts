@@ -1,9 +1,8 @@
 /**
- * Who asks for a blob and is told that it is here will not push it. What was seen lately is remembered, so that
- * collection leaves it until the manifest that needs it had time to come.
+ * Who asks for a blob or a manifest and is told that it is here will not push it. What was seen lately is
+ * remembered, so that collection leaves it until what needs it had time to come.
  */
 import { monotonicMs } from "#lib/clock.ts";
-import type { Digest } from "#spec/image/digest.ts";
 
 /** Beyond these the oldest half is forgotten and collection told to wait. */
 const LIMIT = 200_000;
@@ -19,16 +18,16 @@ export class Sightings {
     this.#blindUntilMs = monotonicMs() + graceMs;
   }
 
-  see(repositoryId: number, digest: Digest): void {
+  see(repository: string, digest: string): void {
     if (this.#recent.size >= LIMIT) {
       this.#recent = new Map();
       this.#blindUntilMs = monotonicMs() + this.#graceMs;
     }
-    this.#recent.set(`${repositoryId} ${digest}`, monotonicMs());
+    this.#recent.set(`${repository} ${digest}`, monotonicMs());
   }
 
-  isRecent(repositoryId: number, digest: Digest, graceMs: number): boolean {
-    const at = this.#recent.get(`${repositoryId} ${digest}`);
+  isRecent(repository: string, digest: string, graceMs: number): boolean {
+    const at = this.#recent.get(`${repository} ${digest}`);
     return at !== undefined && monotonicMs() - at < graceMs;
   }
 

@@ -71,7 +71,11 @@ const ask = async (flags: Flags, path: string): Promise<unknown> => {
 
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
+const TOO_EARLY =
+  "nothing was looked at: the registry started less than its grace time (gc-grace-seconds) ago, and clients may be about to use what it told them of before";
+
 const collectLines = (report: CollectReport, verb: string): string[] => [
+  ...(report.isTooEarly ? [TOO_EARLY] : []),
   ...report.manifests.map(({ repository, digest }) => `${verb} manifest ${repository}@${digest}`),
   ...report.blobs.map(({ repository, digest }) => `${verb} blob ${repository}@${digest}`),
   `${verb} ${plural(report.manifests.length, "manifest")} and ${plural(report.blobs.length, "blob")}: ${report.freedBytes} bytes`,

@@ -131,9 +131,9 @@ const lists = (database: Database) => ({
 
   /**
    * Manifests pushed before `cutoff` that no tag and no index names, and that are about no manifest that is
-   * there (a signature lives as long as its image).
+   * there (a signature lives as long as its image); without the first `offset` of them.
    */
-  loose: (cutoff: string, limit: number): LooseManifest[] =>
+  loose: (cutoff: string, offset: number, limit: number): LooseManifest[] =>
     database.all<LooseManifest>(
       `SELECT m.repository_id AS repositoryId, r.name AS repository, m.digest AS digest
        FROM registry_manifests m JOIN registry_repositories r ON r.id = m.repository_id
@@ -144,9 +144,10 @@ const lists = (database: Database) => ({
                          WHERE n.repository_id = m.repository_id AND n.target = m.digest)
          AND NOT EXISTS (SELECT 1 FROM registry_manifests s
                          WHERE s.repository_id = m.repository_id AND s.digest = m.subject)
-       LIMIT ?`,
+       ORDER BY m.repository_id, m.digest LIMIT ? OFFSET ?`,
       cutoff,
       limit,
+      offset,
     ),
 });
 
