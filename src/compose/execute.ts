@@ -15,6 +15,7 @@ import { untilReady } from "#compose/ready.ts";
 import { recreate, replaceRolling } from "#compose/replace.ts";
 import { networkRequest } from "#compose/request/network.ts";
 import type { Stack } from "#compose/stack.ts";
+import type { Volume } from "#spec/compose/compose.ts";
 import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
 import { VERSION } from "#lib/version.ts";
 
@@ -62,6 +63,19 @@ const removeNetwork = async (operation: Of<"remove-network">, stack: Stack): Pro
   }
 };
 
+/** What marks a volume as the project's. */
+export const volumeLabels = (
+  key: string,
+  volume: Volume,
+  project: string,
+): Record<string, string> => ({
+  ...volume.labels,
+  [LABEL.configHash]: volumeHash(volume),
+  [LABEL.project]: project,
+  [LABEL.version]: VERSION,
+  [LABEL.volume]: key,
+});
+
 const createVolume = async (operation: Of<"create-volume">, stack: Stack): Promise<void> => {
   const volume = stack.model.volumes?.[operation.key];
   if (volume === undefined) return;
@@ -70,13 +84,7 @@ const createVolume = async (operation: Of<"create-volume">, stack: Stack): Promi
       Name: volume.name,
       ...(volume.driver === undefined ? {} : { Driver: volume.driver }),
       ...(volume.driver_opts === undefined ? {} : { DriverOpts: volume.driver_opts }),
-      Labels: {
-        ...volume.labels,
-        [LABEL.configHash]: volumeHash(volume),
-        [LABEL.project]: stack.model.name,
-        [LABEL.version]: VERSION,
-        [LABEL.volume]: operation.key,
-      },
+      Labels: volumeLabels(operation.key, volume, stack.model.name),
     },
   });
 };

@@ -1,10 +1,10 @@
 /** Compose projects in folders of their own, brought up by naru compose and by docker compose. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 import type { Check } from "./check.ts";
 import { clientEnv } from "./client.ts";
-import { run, type Output } from "./process.ts";
+import { run, until, type Output } from "./process.ts";
 
 const NARU = resolve(import.meta.dir, "../../dist/naru");
 
@@ -22,6 +22,12 @@ export interface ComposeProject {
   readonly name: string;
   readonly folder: string;
   write(path: string, text: string): void;
+  remove(path: string): void;
+  /** naru compose ARGS, left running; its standard error is collected. */
+  background(...args: string[]): {
+    waitFor(part: string): Promise<void>;
+    stop(): Promise<number>;
+  };
   /** naru compose ARGS. */
   naru(...args: string[]): Promise<Output>;
   /** docker compose ARGS. */
@@ -65,6 +71,30 @@ export const composeProject = (
     name,
     folder,
     write,
+    remove: (path) => rmSync(`${folder}/${path}`, { recursive: true, force: true }),
+    background: (...args) => {
+      const child = Bun.spawn(naru(args), {
+        cwd: folder,
+        env: { ...process.env, ...clientEnv, COMPOSE_PROJECT_NAME: name, ...env },
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: "pipe",
+      });
+      let seen = "";
+      const collect = async (): Promise<void> => {
+        for await (const chunk of child.stderr) seen += Buffer.from(chunk).toString("utf8");
+      };
+      void collect();
+      return {
+        waitFor: async (part) => {
+          await until(`"${part}" in ${seen}`, async () => seen.includes(part));
+        },
+        stop: async () => {
+          child.kill("SIGINT");
+          return child.exited;
+        },
+      };
+    },
     naru: (...args) => exec(naru(args)),
     docker: (...args) => exec(docker(args)),
     naruOk: (...args) => ok(naru(args)),

@@ -11,6 +11,11 @@ const entry = (
 export const composeCommands: readonly Entry[] = [
   entry("build", "Build images", () => import("#cli/compose/build.ts")),
   entry(
+    "clone",
+    "Bring up a copy of the project, volumes and all",
+    () => import("#cli/compose/clone.ts"),
+  ),
+  entry(
     "config",
     "Print the project as it was understood",
     () => import("#cli/compose/config.ts"),
@@ -64,4 +69,9 @@ export const composeCommands: readonly Entry[] = [
   entry("version", "Print the version", () => import("#cli/compose/version.ts")),
   entry("volumes", "List volumes", () => import("#cli/compose/volumes.ts")),
   entry("wait", "Wait until containers stop", () => import("#cli/compose/wait.ts")),
+  entry(
+    "watch",
+    "Keep containers up to date with their sources",
+    () => import("#cli/compose/watch.ts"),
+  ),
 ];

@@ -33,6 +33,7 @@ export const command = defineCommand({
     timestamps: bool("Show when each line was written"),
     wait: bool("Return when all services run or are healthy"),
     "wait-timeout": integer("Seconds to wait at most"),
+    watch: bool("Watch the sources and keep the containers up to date", "w"),
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
@@ -41,7 +42,7 @@ export const command = defineCommand({
     if (Object.keys(project.model.services).length === 0) {
       throw new NaruError("invalid_argument", "there is no service to bring up");
     }
-    const isDetached = flags.detach || flags.wait || flags["no-start"];
+    const isDetached = flags.watch || flags.detach || flags.wait || flags["no-start"];
     const exitFrom = flags["exit-code-from"];
     if (exitFrom !== undefined && isDetached) {
       throw usageError("--exit-code-from needs the output: leave --detach and --wait out");
@@ -64,7 +65,9 @@ export const command = defineCommand({
     }
     if (isDetached) {
       await bringUp(context, stack, screen, options);
-      return 0;
+      if (!flags.watch) return 0;
+      const { watchProject } = await import("#cli/compose/watch-project.ts");
+      return await watchProject(context, stack, screen, args);
     }
     return await attachAll(context, stack, screen, options, {
       shown: flags.attach,

@@ -40,6 +40,7 @@ export const PROJECT_NAME = /^[a-z0-9][-_a-z0-9]*$/;
 class Loader {
   readonly warnings = new Set<string>();
   readonly #options: LoadOptions;
+  readonly #trees = new Map<string, readonly Node[]>();
 
   constructor(options: LoadOptions) {
     this.#options = options;
@@ -50,6 +51,15 @@ class Loader {
     if (text !== undefined) return text;
     const where = from === undefined ? "" : `${describePlace(from.place)}: `;
     throw new NaruError("not_found", `${where}there is no file "${file}"`);
+  }
+
+  /** The documents of a file, parsed once however often it is asked for. */
+  trees(file: string, from?: Node): readonly Node[] {
+    const known = this.#trees.get(file);
+    if (known !== undefined) return known;
+    const trees = parseYaml(file, this.read(file, from));
+    this.#trees.set(file, trees);
+    return trees;
   }
 
   variables(environment: Environment): Variables | undefined {
@@ -83,8 +93,7 @@ class Loader {
 
   #documents(file: string, folder: string, environment: Environment, from?: Node): MapNode[] {
     const documents = readComposeFile({
-      file,
-      text: this.read(file, from),
+      trees: this.trees(file, from),
       folder,
       home: this.#options.home,
       variables: this.variables(environment),
@@ -222,7 +231,7 @@ const importResources = (
 const nameInFiles = (loader: Loader, options: LoadOptions): string | undefined => {
   let name: string | undefined;
   for (const file of options.files) {
-    for (const tree of parseYaml(file, loader.read(file))) {
+    for (const tree of loader.trees(file)) {
       const node = tree.kind === "map" ? tree.entries.get("name") : undefined;
       if (node?.kind !== "scalar" || typeof node.value !== "string" || node.value === "") continue;
       try {

@@ -5,7 +5,6 @@ import type { Node } from "#spec/compose/node.ts";
 import { describePlace, placedError } from "#spec/compose/node.ts";
 import { projectShape } from "#spec/compose/schema/project.ts";
 import type { Reading } from "#spec/compose/shape.ts";
-import { parseYaml } from "#spec/compose/yaml.ts";
 
 export interface Problem {
   readonly node: Node;
@@ -28,8 +27,8 @@ export const problemsError = (problems: readonly Problem[]): Error => {
 };
 
 export interface ReadFileOptions {
-  readonly file: string;
-  readonly text: string;
+  /** The documents of the file as they are written. */
+  readonly trees: readonly Node[];
   /** What relative paths stand for. */
   readonly folder: string;
   readonly home: string | undefined;
@@ -47,7 +46,7 @@ export const readComposeFile = (options: ReadFileOptions): Node[] => {
       problems.push({ node, message: path === "" ? message : `${path}: ${message}` });
     },
   };
-  const documents = parseYaml(options.file, options.text).map((tree) => {
+  const documents = options.trees.map((tree) => {
     if (tree.kind !== "map") {
       throw placedError(tree.place, "the file must be a mapping with services");
     }

@@ -1,0 +1,215 @@
+/** `watch`: what changes in the sources goes into the containers, by the rules of `develop.watch`. */
+import { lstatSync, readFileSync, readdirSync, statSync, watch } from "node:fs";
+import type { CliContext } from "#cli/context.ts";
+import { bringUp } from "#cli/compose/bring-up.ts";
+import { buildService } from "#cli/compose/build-service.ts";
+import type { Screen } from "#cli/compose/screen.ts";
+import { errorText } from "#cli/report.ts";
+import { DEFAULT_UP } from "#compose/decide.ts";
+import { runHooks } from "#compose/hooks.ts";
+import { imageOf } from "#compose/names.ts";
+import type { Stack } from "#compose/stack.ts";
+import type { PlainFile } from "#compose/tar.ts";
+import { encodeTar } from "#compose/tar.ts";
+import type { Change, WatchedRule } from "#compose/watch.ts";
+import { matchChanges } from "#compose/watch.ts";
+import { sleep } from "#lib/clock.ts";
+import { NaruError } from "#lib/errors.ts";
+
+/** Editors write in several steps: changes that come together are one. */
+const SETTLE_MS = 100;
+
+const rulesOf = (stack: Stack, named: readonly string[]): WatchedRule[] =>
+  Object.entries(stack.model.services)
+    .filter(([service]) => named.length === 0 || named.includes(service))
+    .flatMap(([service, given]) => (given.develop?.watch ?? []).map((rule) => ({ service, rule })));
+
+const filesBelow = (path: string): string[] => {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return [];
+  if (!found.isDirectory()) return [path];
+  return readdirSync(path).flatMap((name) => filesBelow(`${path}/${name}`));
+};
+
+interface Sorted {
+  readonly files: readonly PlainFile[];
+  readonly gone: readonly string[];
+}
+
+const sortChanges = (changes: readonly Change[]): Sorted => {
+  const files: PlainFile[] = [];
+  const gone: string[] = [];
+  for (const { path, target } of changes) {
+    if (target === undefined) continue;
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found === undefined) gone.push(target);
+    else if (found.isFile()) {
+      const bytes = readFileSync(path);
+      files.push({ path: target.slice(1), bytes, mode: found.mode & 0o777, uid: 0, gid: 0 });
+    }
+  }
+  return { files, gone };
+};
+
+class Watcher {
+  readonly #context: CliContext;
+  readonly #stack: Stack;
+  readonly #screen: Screen;
+  readonly #rules: readonly WatchedRule[];
+  readonly #changed = new Set<string>();
+  #wake: (() => void) | undefined;
+
+  constructor(context: CliContext, stack: Stack, screen: Screen, rules: readonly WatchedRule[]) {
+    this.#context = context;
+    this.#stack = stack;
+    this.#screen = screen;
+    this.#rules = rules;
+  }
+
+  /** The undo ends the watching. */
+  open(): () => void {
+    const roots = [...new Set(this.#rules.map(({ rule }) => rule.path))];
+    const watchers = roots.map((root) => {
+      const isFolder = statSync(root, { throwIfNoEntry: false })?.isDirectory();
+      if (isFolder === undefined) {
+        throw new NaruError("not_found", `"${root}" is to be watched, but it is not there`);
+      }
+      // A file is watched by its folder: editors put a new one in its place.
+      const folder = isFolder ? root : root.slice(0, root.lastIndexOf("/")) || "/";
+      return watch(folder, { recursive: isFolder, persistent: true }, (_event, name) => {
+        if (name !== null) this.#notice(`${folder}/${name}`);
+      });
+    });
+    return () => {
+      for (const watcher of watchers) watcher.close();
+      this.#wake?.();
+    };
+  }
+
+  #notice(path: string): void {
+    this.#changed.add(path);
+    this.#wake?.();
+  }
+
+  async initialSync(): Promise<void> {
+    const first = this.#rules.filter(({ rule }) => rule.initial_sync === true);
+    const paths = first.flatMap(({ rule }) => filesBelow(rule.path));
+    if (paths.length > 0) await this.#apply(matchChanges(first, paths));
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = (): void => this.#wake?.();
+    signal.addEventListener("abort", stop, { once: true });
+    while (!signal.aborted) {
+      if (this.#changed.size === 0) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#wake = resolve;
+        await promise;
+        continue;
+      }
+      await sleep(SETTLE_MS);
+      const paths = [...this.#changed];
+      this.#changed.clear();
+      try {
+        await this.#apply(matchChanges(this.#rules, paths));
+      } catch (error) {
+        // A source that does not compile is what watching is for: the next change may mend it.
+        await this.#say(errorText(error));
+      }
+    }
+  }
+
+  async #say(text: string): Promise<void> {
+    await this.#context.output.write("stderr", `${text}\n`);
+  }
+
+  async #apply(changes: readonly Change[]): Promise<void> {
+    for (const service of new Set(changes.map((change) => change.service))) {
+      const own = changes.filter((change) => change.service === service);
+      if (own.some((change) => change.rule.action === "rebuild")) await this.#rebuild(service);
+      else await this.#sync(service, own);
+    }
+  }
+
+  async #rebuild(service: string): Promise<void> {
+    await this.#say(`Rebuilding "${service}" after changes were detected...`);
+    const image = imageOf(this.#stack.model, service);
+    await buildService(this.#context, this.#stack.options.project, service, image);
+    this.#stack.made.clear();
+    await bringUp(this.#context, this.#stack, this.#screen, {
+      ...DEFAULT_UP,
+      targets: [service],
+      named: [service],
+      build: "never",
+    });
+    await this.#say(`service "${service}" successfully built`);
+  }
+
+  async #sync(service: string, changes: readonly Change[]): Promise<void> {
+    const { client } = this.#stack.options;
+    const containers = (await this.#stack.containers()).filter(
+      (item) => item.service === service && !item.isOneOff && item.state === "running",
+    );
+    const { files, gone } = sortChanges(changes);
+    const actions = new Set(changes.map((change) => change.rule.action));
+    for (const { id } of containers) {
+      if (files.length > 0) await this.#copy(id, files);
+      if (gone.length > 0) await runHooks(this.#stack, id, [{ command: ["rm", "-rf", ...gone] }]);
+      for (const { rule } of changes) {
+        if (rule.action !== "sync+exec" || rule.exec === undefined) continue;
+        await runHooks(this.#stack, id, [rule.exec]);
+      }
+      if (actions.has("restart") || actions.has("sync+restart")) {
+        await client.call("containerRestart", { id });
+      }
+    }
+    const count = files.length + gone.length;
+    if (count > 0) await this.#say(`Synced ${String(count)} changes into "${service}"`);
+    if (actions.has("restart") || actions.has("sync+restart")) {
+      await this.#say(`service "${service}" restarted`);
+    }
+  }
+
+  async #copy(id: string, files: readonly PlainFile[]): Promise<void> {
+    const archive = encodeTar(files);
+    await this.#stack.options.client.call("archivePut", {
+      id,
+      query: { path: "/" },
+      headers: { "Content-Type": "application/x-tar" },
+      body: (async function* body() {
+        yield await Promise.resolve(archive);
+      })(),
+    });
+  }
+}
+
+/** Until Ctrl-C. The containers are up already. */
+export const watchProject = async (
+  context: CliContext,
+  stack: Stack,
+  screen: Screen,
+  named: readonly string[],
+): Promise<number> => {
+  const rules = rulesOf(stack, named);
+  if (rules.length === 0) {
+    throw new NaruError(
+      "invalid_argument",
+      'none of the services says what to watch; give one a "develop" section with "watch"',
+    );
+  }
+  const watcher = new Watcher(context, stack, screen, rules);
+  const abort = new AbortController();
+  const stop = (): void => abort.abort();
+  using cleanup = new DisposableStack();
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  cleanup.defer(() => {
+    process.off("SIGINT", stop);
+    process.off("SIGTERM", stop);
+  });
+  cleanup.defer(watcher.open());
+  await watcher.initialSync();
+  await context.output.write("stderr", "Watch enabled\n");
+  await watcher.run(abort.signal);
+  return 0;
+};
