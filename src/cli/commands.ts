@@ -269,6 +269,11 @@ const topLevel: readonly Entry[] = [
   entry("search", "Search Docker Hub for images", () => import("#cli/registry/search.ts")),
   lift(system, "system", "events"),
   lift(system, "system", "info"),
+  entry(
+    "init",
+    "Write a Dockerfile and a compose file for the project in a folder",
+    () => import("#cli/init/init.ts"),
+  ),
   entry("inspect", "Show everything about any object", () => import("#cli/system/inspect.ts")),
   entry(
     "version",

@@ -11,7 +11,7 @@ import {
   naruOnly,
   until,
 } from "../harness/check.ts";
-import { composeProject, dockerCompose } from "../harness/compose.ts";
+import { composeProject, containerIds as ids, dockerCompose } from "../harness/compose.ts";
 
 const needsDocker =
   dockerCompose === undefined ? "docker compose is not on this machine (E2E_COMPOSE)" : undefined;
@@ -42,20 +42,6 @@ services:
 networks: {front: {labels: {a: b}}}
 volumes: {data: {labels: {x: y}}}
 `;
-
-const ids = async (project: string): Promise<string[]> =>
-  (
-    await dockerOk(
-      "ps",
-      "-aq",
-      "--no-trunc",
-      "--filter",
-      `label=com.docker.compose.project=${project}`,
-    )
-  )
-    .split("\n")
-    .filter((id) => id !== "")
-    .toSorted();
 
 check("up, ps, exec, logs, down: nothing is left", async (t) => {
   const p = composeProject(t, { "compose.yaml": APP }, { WHO: "ferry", FROM_SHELL: "yes" });
@@ -321,108 +307,3 @@ check("down takes containers that are in the way of nobody, and keeps foreign on
   await docker(["rm", "-f", guest]);
   await p.naruOk("down");
 });
-
-check(
-  "build: a context, an inline Dockerfile, a context of another service; --build only what changed",
-  async (t) => {
-    const p = composeProject(t, {
-      "app/Dockerfile": `FROM ${BUSYBOX}\nARG WHO\nCOPY file /file\nRUN echo "$WHO" > /who\nCMD ["sleep", "600"]\n`,
-      "app/file": "first",
-      "compose.yaml": `
-services:
-  app: {build: {context: ./app, args: {WHO: me}}, init: true}
-  top:
-    init: true
-    build:
-      context: .
-      additional_contexts: {base: "service:app"}
-      dockerfile_inline: |
-        FROM base
-        RUN cat /who > /again
-`,
-    });
-    t.defer(() => docker(["rmi", "-f", `${p.name}-app`, `${p.name}-top`]));
-    await p.naruOk("up", "-d");
-    expect(await p.naruOk("exec", "-T", "top", "cat", "/again", "/file")).toBe("me\nfirst");
-    const before = await ids(p.name);
-    await p.naruOk("up", "-d", "--build");
-    expect(await ids(p.name)).toEqual(before);
-    p.write("app/file", "second");
-    await p.naruOk("up", "-d", "--build", "app");
-    expect(await p.naruOk("exec", "-T", "app", "cat", "/file")).toBe("second");
-  },
-  { skip: naruOnly("images are built by the engine's own endpoint") },
-);
-
-check(
-  "watch: changes are copied, deletions too, and a restart follows where it is asked for",
-  async (t) => {
-    const p = composeProject(t, {
-      "src/a.txt": "one",
-      "conf/c.txt": "one",
-      "compose.yaml": `
-services:
-  web:
-    image: ${BUSYBOX}
-    command: sleep 600
-    init: true
-    stop_grace_period: 1s
-    develop:
-      watch:
-        - {path: ./src, action: sync, target: /app, ignore: ["*.log"], initial_sync: true}
-        - {path: ./conf, action: sync+restart, target: /conf}
-`,
-    });
-    const watching = p.background("watch");
-    t.defer(() => watching.stop());
-    await watching.waitFor("Watch enabled");
-    const inside = (script: string): Promise<string> =>
-      p.naru("exec", "-T", "web", "sh", "-c", script).then((out) => out.stdout.trim());
-    expect(await inside("cat /app/a.txt")).toBe("one");
-    p.write("src/deep/b.txt", "two");
-    p.write("src/no.log", "not me");
-    await until("b is there", async () => (await inside("cat /app/deep/b.txt")) === "two");
-    expect(await inside("ls /app")).not.toContain("no.log");
-    p.remove("src/a.txt");
-    await until("a is gone", async () => !(await inside("ls /app")).includes("a.txt"));
-    const began = await field(`${p.name}-web-1`, "{{.State.StartedAt}}");
-    p.write("conf/c.txt", "two");
-    await until(
-      "it has restarted",
-      async () => (await field(`${p.name}-web-1`, "{{.State.StartedAt}}")) !== began,
-    );
-    expect(await inside("cat /conf/c.txt")).toBe("two");
-  },
-);
-
-check(
-  "clone: a second project with a copy of the data, which goes its own way",
-  async (t) => {
-    const p = composeProject(t, {
-      "compose.yaml": `
-services:
-  db:
-    image: ${BUSYBOX}
-    command: sleep 600
-    init: true
-    container_name: only-${Date.now().toString(36)}
-    volumes: ["data:/data"]
-    ports: ["127.0.0.1:0:80"]
-volumes: {data: }
-`,
-    });
-    const copy = `${p.name}x`;
-    t.defer(() => p.naru("-p", copy, "down", "-v", "-t", "0"));
-    await p.naruOk("up", "-d");
-    await p.naruOk("exec", "-T", "db", "sh", "-c", "echo first > /data/f");
-    await p.naruOk("clone", copy);
-    const other = `${copy}-db-1`;
-    expect(await dockerOk("exec", other, "cat", "/data/f")).toBe("first");
-    await dockerOk("exec", other, "sh", "-c", "echo second > /data/f");
-    expect(await p.naruOk("exec", "-T", "db", "cat", "/data/f")).toBe("first");
-    expect((await p.naru("clone", copy)).stderr).toContain("has containers already");
-    await p.naruOk("-p", copy, "down", "-v", "-t", "0");
-    expect(await p.naruOk("exec", "-T", "db", "cat", "/data/f")).toBe("first");
-  },
-  { skip: naruOnly("volumes are cloned") },
-);

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 import type { Check } from "./check.ts";
-import { clientEnv } from "./client.ts";
+import { clientEnv, dockerOk } from "./client.ts";
 import { run, until, type Output } from "./process.ts";
 
 const NARU = resolve(import.meta.dir, "../../dist/naru");
@@ -101,3 +101,18 @@ export const composeProject = (
     dockerOk: (...args) => ok(docker(args)),
   };
 };
+
+/** Ids of the project's containers, sorted. */
+export const containerIds = async (project: string): Promise<string[]> =>
+  (
+    await dockerOk(
+      "ps",
+      "-aq",
+      "--no-trunc",
+      "--filter",
+      `label=com.docker.compose.project=${project}`,
+    )
+  )
+    .split("\n")
+    .filter((id) => id !== "")
+    .toSorted();

@@ -1,0 +1,61 @@
+import { expect, test } from "bun:test";
+import { parse } from "yaml";
+import { detect } from "#cli/init/detect.ts";
+import { composeFile, dockerignore } from "#cli/init/files.ts";
+import { loadProject } from "#spec/compose/load.ts";
+import { parseDockerfile } from "#spec/dockerfile/parse.ts";
+
+const folder = (files: Readonly<Record<string, string>>) => ({
+  names: [...new Set(Object.keys(files).map((name) => name.split("/")[0] ?? name))],
+  read: (name: string) => files[name],
+});
+
+const CASES: readonly (readonly [string, Readonly<Record<string, string>>, string])[] = [
+  [
+    "Node",
+    { "package.json": '{"scripts":{"start":"x","build":"y"}}', "yarn.lock": "" },
+    "yarn install",
+  ],
+  ["Node", { "package.json": "broken", "server.js": "" }, '["node","server.js"]'],
+  ["Python", { "requirements.txt": "fastapi\n", "app.py": "" }, '"app:app"'],
+  ["Python", { "pyproject.toml": "[project]" }, "pip install ."],
+  ["Go", { "go.mod": "module x\n\ngo 1.24\n" }, "golang:1.24"],
+  ["Java", { "pom.xml": "<java.version>17</java.version>" }, "temurin-17"],
+  ["Java", { "build.gradle": "" }, "gradle:jdk21"],
+  ["PHP", { "composer.json": "{}", "public/index.php": "" }, "/var/www/html/public"],
+  ["static", { "public/index.html": "" }, "COPY public "],
+];
+
+for (const [kind, files, part] of CASES) {
+  test(`${kind}: ${Object.keys(files).join(", ")}`, () => {
+    const recipe = detect(folder(files))!;
+    expect(recipe.kind).toBe(kind);
+    expect(recipe.dockerfile).toContain(part);
+    expect(() => parseDockerfile(recipe.dockerfile)).not.toThrow();
+    expect(dockerignore(recipe)).toContain(".git\n");
+    const text = composeFile(recipe);
+    const { model } = loadProject({
+      source: { read: () => text },
+      files: ["/p/compose.yaml"],
+      workingDirectory: "/p",
+      fallbackName: "p",
+      environment: {},
+      profiles: [],
+    });
+    expect(model.services["app"]?.ports?.[0]?.target).toBe(recipe.port);
+  });
+}
+
+test("what it depends on comes beside it, healthy first", () => {
+  const recipe = detect(folder({ "package.json": '{"dependencies":{"pg":"8","ioredis":"5"}}' }))!;
+  const file = parse(composeFile(recipe)) as { services: Record<string, { depends_on?: object }> };
+  expect(Object.keys(file.services)).toEqual(["app", "postgres", "redis"]);
+  expect(file.services["app"]?.depends_on).toEqual({
+    postgres: { condition: "service_healthy" },
+    redis: { condition: "service_healthy" },
+  });
+});
+
+test("an unknown folder is none", () => {
+  expect(detect(folder({ "notes.md": "" }))).toBeUndefined();
+});
