@@ -1,16 +1,7 @@
 /** naru compose against the engine, and docker compose beside it on the same projects. */
 import { expect } from "bun:test";
 
-import {
-  BUSYBOX,
-  check,
-  docker,
-  dockerOk,
-  field,
-  inspect,
-  naruOnly,
-  until,
-} from "../harness/check.ts";
+import { BUSYBOX, check, docker, dockerOk, field, inspect, until } from "../harness/check.ts";
 import { composeProject, containerIds as ids, dockerCompose } from "../harness/compose.ts";
 
 const needsDocker =
