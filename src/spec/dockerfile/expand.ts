@@ -109,7 +109,7 @@ class Expander {
   }
 
   /** Up to `stop`, which is read too, or to the end. */
-  text(stop: string | undefined, mode: Mode, words: WordList = new WordList()): string {
+  text(stop: string | undefined, mode: Mode, words?: WordList): string {
     let out = "";
     for (let char = this.#peek(); char !== undefined; char = this.#peek()) {
       if (char === stop) {
@@ -118,20 +118,20 @@ class Expander {
       }
       if (char === "$") {
         const value = this.#dollar();
-        words.add(value);
+        words?.add(value);
         out += value;
         continue;
       }
       const isQuote = (char === "'" || char === '"') && this.#options.ignoresQuotes !== true;
       const literal = isQuote ? this.#quoted(char, mode) : this.#plain(char, mode.keepsEscapes);
-      if (isQuote || char === this.#escape || char === "<") words.addQuoted(literal);
-      else words.add(literal);
+      if (isQuote || char === this.#escape || char === "<") words?.addQuoted(literal);
+      else words?.add(literal);
       out += literal;
     }
     if (stop !== undefined) {
       throw new Complaint(`unexpected end of statement while looking for matching ${stop}`);
     }
-    words.end();
+    words?.end();
     return out;
   }
 
@@ -291,6 +291,21 @@ class Expander {
   }
 }
 
+/** Runs one pass; complaints tell of the whole text. */
+const pass = (
+  text: string,
+  expander: Expander,
+  options: ExpandOptions,
+  words?: WordList,
+): string => {
+  try {
+    return expander.text(undefined, options.keepsEscapes === true ? REPLACEMENT : WORD, words);
+  } catch (error) {
+    if (!(error instanceof Complaint)) throw error;
+    throw new Complaint(`failed to process ${JSON.stringify(text)}: ${error.message}`);
+  }
+};
+
 /**
  * Expands one text. Throws Complaint: unmatched quotes, bad substitutions, `:?`. Whoever knows where the
  * text stands makes a DockerfileError of it.
@@ -301,15 +316,18 @@ export const expandWord = (
   options: ExpandOptions = {},
 ): Expansion => {
   const expander = new Expander(text, lookup, options);
-  const words = new WordList();
-  try {
-    const out = expander.text(undefined, options.keepsEscapes === true ? REPLACEMENT : WORD, words);
-    const { used, missing } = expander;
-    return { text: out, words: words.words, used, missing };
-  } catch (error) {
-    if (!(error instanceof Complaint)) throw error;
-    throw new Complaint(`failed to process ${JSON.stringify(text)}: ${error.message}`);
-  }
+  const out = pass(text, expander, options);
+  const { used, missing } = expander;
+  // Words are seldom wanted: only those who ask pay for them.
+  const words = (): readonly string[] => expandWords(text, lookup, options);
+  return {
+    text: out,
+    used,
+    missing,
+    get words() {
+      return words();
+    },
+  };
 };
 
 /** Expands, then cuts at spaces. */
@@ -317,4 +335,8 @@ export const expandWords = (
   text: string,
   lookup: Lookup,
   options: ExpandOptions = {},
-): readonly string[] => expandWord(text, lookup, options).words;
+): readonly string[] => {
+  const words = new WordList();
+  pass(text, new Expander(text, lookup, options), options, words);
+  return words.words;
+};

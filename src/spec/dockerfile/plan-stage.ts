@@ -60,7 +60,7 @@ const expandPairs = (
 
 const applyEnv = (draft: StageDraft, instruction: EnvInstruction): Applied => {
   const pairs = expandPairs(draft, instruction);
-  for (const [name, value] of pairs) draft.setEnv(name, value);
+  draft.setEnv(pairs);
   const line = `ENV ${pairs.map(([name, value]) => `${name}=${value}`).join(" ")}`;
   return [line, pairs.map(([name]) => name)];
 };

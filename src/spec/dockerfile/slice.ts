@@ -6,7 +6,11 @@ const SPACE = "\\t\\n\\v\\f\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u
 const IS_SPACE = new RegExp(`[${SPACE}]`);
 const LEADING_SPACE = new RegExp(`^[${SPACE}]+`);
 
-export const isSpace = (char: string): boolean => IS_SPACE.test(char);
+/** Most characters of most files. */
+const isGraphic = (code: number): boolean => code > 0x20 && code < 0x80;
+
+export const isSpace = (char: string): boolean =>
+  !isGraphic(char.charCodeAt(0)) && IS_SPACE.test(char);
 
 export const trimStart = (text: string): string => text.replace(LEADING_SPACE, "");
 
@@ -32,7 +36,15 @@ export class JoinedText {
   }
 
   positionAt(offset: number): Position {
-    const piece = this.#pieces.findLast((p) => p.offset <= offset) ?? this.#pieces[0];
+    let low = 0;
+    let high = this.#pieces.length;
+    // The last piece that begins at or before the offset.
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if ((this.#pieces[middle]?.offset ?? 0) <= offset) low = middle;
+      else high = middle;
+    }
+    const piece = this.#pieces[low];
     if (piece === undefined) return { line: 1, column: 1 };
     return { line: piece.line, column: piece.column + offset - piece.offset };
   }

@@ -46,6 +46,8 @@ export class StageDraft {
   readonly plan: Plan;
   readonly #observe: MissingObserver | undefined;
   readonly #env: Map<string, string>;
+  /** Name to "NAME=value", as the image's config has it. */
+  readonly #imageEnv: Map<string, string>;
   readonly #args: Map<string, string | undefined>;
   #config: RunConfig;
   author: string | undefined;
@@ -63,6 +65,7 @@ export class StageDraft {
     const env = [...(config.Env ?? [])];
     if (!env.some((pair) => pair.startsWith("PATH="))) env.push(`PATH=${DEFAULT_PATH}`);
     this.#config = { ...kept, Env: env };
+    this.#imageEnv = new Map(env.map((pair) => [splitPair(pair)[0], pair]));
     this.author = author;
     this.#env = new Map(base.kind === "stage" ? base.state.env : env.map(splitPair));
     this.#args = new Map(base.kind === "stage" ? base.state.args : []);
@@ -144,14 +147,13 @@ export class StageDraft {
     return text === "" ? undefined : text;
   }
 
-  /** For ENV: also in the image. */
-  setEnv(name: string, value: string): void {
-    this.#env.set(name, value);
-    const pairs = [...(this.#config.Env ?? [])];
-    const at = pairs.findIndex((pair) => splitPair(pair)[0] === name);
-    if (at < 0) pairs.push(`${name}=${value}`);
-    else pairs[at] = `${name}=${value}`;
-    this.set({ Env: pairs });
+  /** For ENV: also in the image. A name keeps its place in the list. */
+  setEnv(added: readonly (readonly [name: string, value: string])[]): void {
+    for (const [name, value] of added) {
+      this.#env.set(name, value);
+      this.#imageEnv.set(name, `${name}=${value}`);
+    }
+    this.set({ Env: [...this.#imageEnv.values()] });
   }
 
   /** For ARG: in the environment of the build alone. */
