@@ -147,6 +147,26 @@ const image: readonly Entry[] = [
   entry("tree", "Show which images share layers", () => import("#cli/image/tree.ts")),
 ];
 
+const manifest: readonly Entry[] = [
+  entry(
+    "annotate",
+    "Say for which platform an image of a list is",
+    () => import("#cli/manifest/annotate.ts"),
+  ),
+  entry(
+    "create",
+    "Begin a list of images for several platforms",
+    () => import("#cli/manifest/create.ts"),
+  ),
+  entry(
+    "inspect",
+    "Show a list, or what a registry has under a name",
+    () => import("#cli/manifest/inspect.ts"),
+  ),
+  entry("push", "Push a list to its registry", () => import("#cli/manifest/push.ts")),
+  entry("rm", "Forget lists that were made here", () => import("#cli/manifest/rm.ts")),
+];
+
 const volume: readonly Entry[] = [
   entry(
     "backup",
@@ -244,7 +264,7 @@ const COMMON = new Set([
 ]);
 
 /** Commands of docker that later versions bring: answered by name until then. */
-export const PLANNED = ["buildx", "manifest"] as const;
+export const PLANNED = ["buildx"] as const;
 
 const builder: readonly Entry[] = [
   entry("build", "Build an image from a Dockerfile", () => import("#cli/build/build.ts")),
@@ -297,6 +317,7 @@ const topLevel: readonly Entry[] = [
   group("builder", "Manage builds", builder),
   group("container", "Manage containers", container),
   group("image", "Manage images", image),
+  group("manifest", "Manage lists of images for several platforms", manifest),
   group("volume", "Manage volumes", volume),
   group("network", "Manage networks", network),
   group("system", "Manage the engine", system),

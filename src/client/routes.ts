@@ -27,6 +27,8 @@ import type {
   HistoryItem,
   ImageInspect,
   ImageSummary,
+  IndexEntryBody,
+  RemoteManifestBody,
   SearchItem,
 } from "#spec/docker/image.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
@@ -140,6 +142,8 @@ export const routes = {
   naruBuild: stream<Upload>()("POST", "/naru/build"),
   imageLoad: stream<Upload>()("POST", "/images/load"),
   imagePrune: json<PruneResponse>()("POST", "/images/prune"),
+  manifestGet: json<RemoteManifestBody>()("GET", "/naru/manifests/{name}"),
+  manifestPush: stream<{ Entries: readonly IndexEntryBody[] }>()("POST", "/naru/manifests"),
   imageCopy: stream()("POST", "/naru/images/copy"),
   imageSearch: json<SearchItem[]>()("GET", "/images/search"),
   login: json<{ IdentityToken?: string; Status: string }, AuthConfig>()("POST", "/auth"),

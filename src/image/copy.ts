@@ -19,12 +19,12 @@ import {
   withDefaultTag,
 } from "#spec/image/reference.ts";
 
-interface Side {
+export interface Side {
   readonly repository: Repository;
   readonly credentials: AuthConfig;
 }
 
-interface Copy {
+export interface Copy {
   readonly parts: PullParts;
   readonly source: Side;
   readonly target: Side;
@@ -122,7 +122,7 @@ const scoreOf = ({ platform }: Descriptor, wanted: Platform): number =>
   platform === undefined ? 0 : platformScore(platform, wanted);
 
 /** Children before their index, blobs before their manifest: what is there is always whole. */
-const copyManifest = async (
+export const copyManifest = async (
   copy: Copy,
   fetched: FetchedManifest,
   name: string,

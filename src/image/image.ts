@@ -261,6 +261,14 @@ export interface Images {
   push(reference: string, options: PushOptions): Promise<void>;
   /** From registry to registry, every byte as it is. The store here is not changed. */
   copy(source: string, target: string, options: CopyOptions): Promise<void>;
+  /** The manifest a registry has under a name, as it is. */
+  manifest(name: string, credentials: AuthConfig, signal: AbortSignal): Promise<RemoteManifest>;
+  /** Writes an index under `target`'s tag; images that its repository has not are copied there first. */
+  pushIndex(
+    target: string,
+    entries: readonly IndexEntry[],
+    options: TransferOptions,
+  ): Promise<void>;
   /** unauthenticated when the registry does not take the credentials. */
   login(credentials: AuthConfig, signal: AbortSignal): Promise<{ readonly identityToken: string }>;
   /** What a registry has under a name, without fetching it. */
@@ -331,6 +339,21 @@ export interface CopyOptions extends TransferOptions {
   readonly targetCredentials: AuthConfig;
   /** Of an index this one only; all of it when absent. */
   readonly platform?: Platform;
+}
+
+export interface RemoteManifest {
+  readonly text: string;
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  /** Of a single image. */
+  readonly platform?: Platform;
+}
+
+export interface IndexEntry {
+  readonly reference: string;
+  readonly digest: Digest;
+  readonly platform: Platform;
 }
 
 export interface BootstrapOptions {

@@ -50,6 +50,10 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     pull: async (name, options) => (await registries()).pull(name, options),
     push: async (name, options) => (await registries()).push(name, options),
     copy: async (source, target, options) => (await registries()).copy(source, target, options),
+    manifest: async (name, credentials, signal) =>
+      (await registries()).manifest(name, credentials, signal),
+    pushIndex: async (target, entries, options) =>
+      (await registries()).pushIndex(target, entries, options),
     login: async (credentials, signal) => (await registries()).login(credentials, signal),
     distribution: async (name, credentials, signal) =>
       (await registries()).distribution(name, credentials, signal),

@@ -104,7 +104,9 @@ export const resolveImage = async (
       );
     }
     const configText = await repository.blobText(manifest.config, CONFIG_MAX_BYTES, signal);
-    const config = checkConfig(manifest, configText, platform, reference);
+    // What an index says of its images counts: their configs need not know it.
+    const wanted = depth === 0 ? platform : undefined;
+    const config = checkConfig(manifest, configText, wanted, reference);
     return { digest, fetched, manifest, configText, config };
   }
   throw new NaruError("invalid_argument", "the image's indexes point at indexes without an end");

@@ -8,6 +8,7 @@ import { FetchPool } from "#image/fetch-pool.ts";
 import type { Images } from "#image/image.ts";
 import { pullImages } from "#image/pull.ts";
 import type { LayerFlights } from "#image/pull-layers.ts";
+import { pushIndex, remoteManifest } from "#image/push-index.ts";
 import { pushImages } from "#image/push.ts";
 import { FETCH } from "#image/worker-protocol.ts";
 import { SharedWork } from "#lib/shared-work.ts";
@@ -15,7 +16,7 @@ import { createRemote } from "#remote/client.ts";
 
 export type Transfers = Pick<
   Images,
-  "pull" | "push" | "copy" | "login" | "distribution" | "search"
+  "pull" | "push" | "copy" | "manifest" | "pushIndex" | "login" | "distribution" | "search"
 >;
 
 export const createTransfers = (dependencies: ImageDependencies, catalog: Catalog): Transfers => {
@@ -31,6 +32,8 @@ export const createTransfers = (dependencies: ImageDependencies, catalog: Catalo
   return {
     pull: (name, options) => pullImages(parts, name, options),
     copy: (source, target, options) => copyImage(parts, source, target, options),
+    manifest: (name, credentials, signal) => remoteManifest(parts, name, credentials, signal),
+    pushIndex: (target, entries, options) => pushIndex(parts, target, entries, options),
     login: (credentials, signal) => remote.login(credentials, signal),
     distribution: (name, credentials, signal) =>
       inspectDistribution(remote, name, credentials, signal),

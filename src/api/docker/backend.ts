@@ -39,6 +39,8 @@ export type ImageBackend = Pick<
   | "pull"
   | "push"
   | "copy"
+  | "manifest"
+  | "pushIndex"
   | "login"
   | "distribution"
   | "search"

@@ -106,6 +106,16 @@ export const createFakeImages = (state: FakeState): ImageBackend => ({
     state.note("copy", source, target, targetCredentials);
     onEvent({ status: "Copied", id: "abc" });
   },
+  manifest: async (name) => ({
+    text: `{"name":"${name}"}`,
+    mediaType: "m",
+    digest: digest("1"),
+    sizeBytes: 7,
+  }),
+  pushIndex: async (target, entries, { onEvent }) => {
+    state.note("index", target, entries);
+    onEvent({ status: "Digest: x" });
+  },
   login: async ({ username }) => ({ identityToken: `token of ${username}` }),
   distribution: async () => ({
     Descriptor: { mediaType: "m", digest: digest("1"), size: 7 },

@@ -64,6 +64,28 @@ export interface DistributionInspect {
   readonly Platforms: readonly Readonly<Record<string, unknown>>[];
 }
 
+/** An image of a manifest list. */
+export interface IndexEntryBody {
+  readonly Ref: string;
+  readonly Digest: string;
+  readonly Platform: {
+    readonly os: string;
+    readonly architecture: string;
+    readonly variant?: string;
+    readonly osVersion?: string;
+  };
+}
+
+/** GET /naru/manifests/{name}. */
+export interface RemoteManifestBody {
+  readonly Digest: string;
+  readonly MediaType: string;
+  readonly Size: number;
+  readonly Platform?: IndexEntryBody["Platform"];
+  /** The document's exact text. */
+  readonly Text: string;
+}
+
 /** One item of GET /images/search. */
 export interface SearchItem {
   readonly name: string;

@@ -164,6 +164,27 @@ test("copy: both registries' credentials", async () => {
   expect(server.backend.calls).toEqual(['copy a:1 r.io/b:2 {"username":"t"}']);
 });
 
+test("manifests: as they are, and lists", async () => {
+  const got = await call("GET /naru/manifests/a/b:1");
+  expect(got.json).toMatchObject({ MediaType: "m", Size: 7, Text: '{"name":"a/b:1"}' });
+  const entry = {
+    Ref: "a/b:1",
+    Digest: `sha256:${"0".repeat(64)}`,
+    Platform: { os: "linux", architecture: "arm64" },
+  };
+  await call("POST /naru/manifests?target=a/list:1", { Entries: [entry] });
+  expect(server.backend.calls).toEqual([
+    `index a/list:1 [{"reference":"a/b:1","digest":"${entry.Digest}","platform":{"os":"linux","architecture":"arm64"}}]`,
+  ]);
+  const wrong = await call("POST /naru/manifests?target=a", {
+    Entries: [{ ...entry, Digest: "x" }],
+  });
+  expect([wrong.status, wrong.json.message]).toEqual([
+    400,
+    expect.stringContaining("Entries[0].Digest"),
+  ]);
+});
+
 test("login, search, distribution", async () => {
   const login = await call("POST /auth", { username: "u", password: "p", serveraddress: "r:1" });
   expect(login.json).toEqual({ IdentityToken: "token of u", Status: "Login Succeeded" });

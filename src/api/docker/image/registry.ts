@@ -4,8 +4,11 @@ import { platformOf } from "#api/docker/image/platform.ts";
 import { pumpProgress } from "#api/docker/image/progress.ts";
 import { transferMessages } from "#api/docker/image/transfer-events.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
+import type { IndexEntry } from "#image/image.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { decodeAuthConfig, parseRegistryAuth } from "#spec/docker/registry-auth.ts";
+import { asArray, asDigest, asObject, asString } from "#spec/image/decode.ts";
+import { decodePlatform } from "#spec/image/platform.ts";
 import {
   familiarName,
   familiarString,
@@ -169,7 +172,49 @@ const copy = async (call: Call): Promise<void> => {
   }
 };
 
+const manifest = async (call: Call): Promise<void> => {
+  const credentials = parseRegistryAuth(call.field("x-registry-auth"));
+  const found = await answering(call.backend.images.manifest(call.name, credentials, call.signal));
+  const { digest, mediaType, platform, sizeBytes, text } = found;
+  call.json(200, {
+    Digest: digest,
+    MediaType: mediaType,
+    Size: sizeBytes,
+    ...(platform === undefined ? {} : { Platform: platform }),
+    Text: text,
+  });
+};
+
+const decodeEntry = (value: unknown, index: number): IndexEntry => {
+  const what = `Entries[${index}]`;
+  const entry = asObject(value, what);
+  const platform = asObject(entry["Platform"], `${what}.Platform`);
+  const { osVersion, ...rest } = platform;
+  return {
+    reference: asString(entry["Ref"], `${what}.Ref`),
+    digest: asDigest(entry["Digest"], `${what}.Digest`),
+    platform: decodePlatform({ ...rest, "os.version": osVersion }, `${what}.Platform`),
+  };
+};
+
+const pushIndex = async (call: Call): Promise<void> => {
+  const { backend, query, signal } = call;
+  const body = (await call.readJson()) ?? {};
+  const entries = asArray(body["Entries"], "Entries").map(decodeEntry);
+  const credentials = parseRegistryAuth(call.field("x-registry-auth"));
+  const lines = transferMessages(signal, (onEvent, stop) =>
+    backend.images.pushIndex(query.text("target"), entries, { credentials, onEvent, signal: stop }),
+  );
+  try {
+    await pumpProgress(call, lines);
+  } catch (error) {
+    throw asDockerFailure(error, true);
+  }
+};
+
 export const registryRoutes: readonly Route[] = [
+  get("/naru/manifests/{name…}", manifest),
+  post("/naru/manifests", pushIndex),
   post("/naru/images/copy", copy),
   get("/images/search", search),
   post("/images/{name…}/push", push),
