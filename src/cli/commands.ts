@@ -287,6 +287,11 @@ const topLevel: readonly Entry[] = [
   entry("login", "Log in to a registry", () => import("#cli/registry/login.ts")),
   entry("logout", "Log out from a registry", () => import("#cli/registry/logout.ts")),
   entry("search", "Search Docker Hub for images", () => import("#cli/registry/search.ts")),
+  entry(
+    "ports",
+    "List published ports and who can reach them",
+    () => import("#cli/network/ports.ts"),
+  ),
   lift(system, "system", "events"),
   lift(system, "system", "info"),
   entry(

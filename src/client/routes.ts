@@ -21,7 +21,7 @@ import type {
   WaitResponse,
 } from "#spec/docker/container.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
-import type { Resources, RestartPolicy } from "#spec/docker/host-config.ts";
+import type { PortMap, Resources, RestartPolicy } from "#spec/docker/host-config.ts";
 import type {
   DeleteItem,
   HistoryItem,
@@ -32,6 +32,7 @@ import type {
   SearchItem,
 } from "#spec/docker/image.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
+import type { PortChange, PortReach } from "#spec/docker/port-reach.ts";
 import type {
   EndpointSettings,
   NetworkCreateRequest,
@@ -178,6 +179,8 @@ export const routes = {
     "/networks/{id}/disconnect",
   ),
   networkRemove: none()("DELETE", "/networks/{id}"),
+  portList: json<PortReach[]>()("GET", "/naru/ports"),
+  portChange: json<{ Ports: PortMap }, PortChange>()("POST", "/naru/containers/{id}/ports"),
   networkPrune: json<PruneResponse>()("POST", "/networks/prune"),
 
   buildPrune: json<PruneResponse>()("POST", "/build/prune"),

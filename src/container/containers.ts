@@ -20,7 +20,8 @@ import type {
 import type { EventMessage } from "#spec/docker/event.ts";
 import type { Filters } from "#spec/docker/filters.ts";
 import type { EndpointSettings } from "#spec/docker/network.ts";
-import type { Resources, RestartPolicy } from "#spec/docker/host-config.ts";
+import type { PortChange } from "#spec/docker/port-reach.ts";
+import type { PortMap, Resources, RestartPolicy } from "#spec/docker/host-config.ts";
 
 /** One piece of output. Stream 1 = stdout (all of a TTY), 2 = stderr. */
 export interface OutputChunk {
@@ -134,6 +135,9 @@ export interface Containers {
   ): Promise<void>;
   /** Leaves one. Throws not_found when it is not in it. */
   disconnect(container: string, network: string): Promise<void>;
+
+  /** Publishes more ports or fewer, while it runs too; gives the ports as they are then. */
+  changePorts(container: string, change: PortChange): Promise<PortMap>;
 
   attach(container: string, options: AttachOptions): Promise<StdioSession>;
   /** Checks the container at once; driver none throws not_implemented in Docker's words. */

@@ -14,6 +14,7 @@ import { handleExit } from "#container/exit.ts";
 import { logsOf } from "#container/logs.ts";
 import { watchMonitor } from "#container/monitor-loss.ts";
 import { pauseContainer, unpauseContainer } from "#container/pause.ts";
+import { changePorts } from "#container/ports.ts";
 import { pruneContainers } from "#container/prune.ts";
 import { whilePaused } from "#container/stand-still.ts";
 import { removeContainer } from "#container/remove.ts";
@@ -22,6 +23,7 @@ import { startContainer } from "#container/start.ts";
 import { statsOf } from "#container/stats.ts";
 import { type StopOptions, killContainer, stopContainer } from "#container/stop.ts";
 import { topContainer } from "#container/top.ts";
+import type { PortChange } from "#spec/docker/port-reach.ts";
 import type { EndpointSettings } from "#spec/docker/network.ts";
 import { renameContainer, updateContainer } from "#container/update.ts";
 
@@ -80,6 +82,10 @@ const lifecycleVerbs = (engine: Engine) => {
     ) => {
       const id = idOf(container);
       return engine.actors.run(id, () => connectContainer(engine, id, network, settings));
+    },
+    changePorts: (container: string, change: PortChange) => {
+      const id = idOf(container);
+      return engine.actors.run(id, () => changePorts(engine, id, change));
     },
     disconnect: (container: string, network: string) => {
       const id = idOf(container);

@@ -8,6 +8,9 @@ import { createHostImages } from "#daemon/host-images.ts";
 import type { Rooms } from "#daemon/rooms.ts";
 import { systemFacts, versionResponse } from "#daemon/system-facts.ts";
 import type { Tools } from "#daemon/tools.ts";
+import { exposureOf } from "#network/exposure.ts";
+import { gatewayEndpoint } from "#network/gateway.ts";
+import type { PortReach } from "#spec/docker/port-reach.ts";
 import type { NetworkRecord } from "#network/network.ts";
 import type { BuildCacheRecord } from "#spec/docker/system.ts";
 import type { NetworkResponse } from "#spec/docker/network.ts";
@@ -41,6 +44,32 @@ const describeNetwork = (rooms: Rooms, record: NetworkRecord): NetworkResponse =
   return rooms.network.describe(record, endpoints);
 };
 
+const portsOf = async (rooms: Rooms): Promise<PortReach[]> => {
+  const reach = await rooms.network.reach();
+  return rooms.containers.list().flatMap((record) => {
+    const endpoint = gatewayEndpoint(record.sandbox?.endpoints ?? []);
+    if (!isLive(record.state) || endpoint === undefined) return [];
+    return Object.entries(record.ports).flatMap(([Port, bindings]) =>
+      (bindings ?? []).map(({ HostIp, HostPort }): PortReach => {
+        const { scope, addresses, notes } = exposureOf(HostIp, reach);
+        const target = HostIp.includes(":") ? `[${endpoint.ipv6?.ip ?? ""}]` : endpoint.ip;
+        return {
+          Container: record.name,
+          ContainerID: record.id,
+          Port,
+          HostIp,
+          HostPort,
+          Target: `${target}:${Port.split("/")[0] ?? ""}`,
+          Network: endpoint.networkName,
+          Scope: scope,
+          Addresses: [...addresses],
+          Notes: [...notes],
+        };
+      }),
+    );
+  });
+};
+
 export const dockerBackend = (
   rooms: Rooms,
   context: {
@@ -61,6 +90,7 @@ export const dockerBackend = (
     remove: async (nameOrId) => void (await rooms.network.remove(nameOrId)),
     prune: async (filters) => (await rooms.network.prune(filters)).map(({ name }) => name),
   },
+  ports: () => portsOf(rooms),
   volumes: rooms.volumes,
   builds: () => rooms.builds(),
   system: {

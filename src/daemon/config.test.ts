@@ -73,6 +73,16 @@ test.each(ACCEPTED)("flags %j and file %j mean the same", (flags, file, expected
   expect(fromFile(file)).toMatchObject(expected as object);
 });
 
+test("where ports go that name no address", () => {
+  expect(parseDaemonConfig([]).publishIp).toBe("0.0.0.0");
+  expect(parseDaemonConfig(["--ip", "192.0.2.1"]).publishIp).toBe("192.0.2.1");
+  expect(parseDaemonConfig(["--publish-policy", "loopback"]).publishIp).toBe("127.0.0.1");
+  expect(() => parseDaemonConfig(["--publish-policy", "some"])).toThrow("publish-policy");
+  expect(() => parseDaemonConfig(["--publish-policy", "loopback", "--ip", "192.0.2.1"])).toThrow(
+    "contradict",
+  );
+});
+
 test("address pools, as flags and in the file", () => {
   const pool = { base: { address: 0x0a0a0000, prefix: 16 }, size: 24 };
   const argv = ["--default-address-pool", "base=10.10.0.0/16,size=24"];

@@ -12,6 +12,7 @@ import {
 import { registryOptionsOf } from "#daemon/registry-config.ts";
 import type { RegistryOptions } from "#image/dependencies.ts";
 import { validateLogOptions } from "#log/options.ts";
+import { parseIpv4 } from "#network/ipv4.ts";
 import { type SubnetPool, parsePool } from "#network/subnet.ts";
 import { parseBytes } from "#spec/docker/bytes.ts";
 
@@ -41,6 +42,8 @@ export interface DaemonConfig {
   readonly runtimes: Readonly<Record<string, RuntimeEntry>>;
   readonly bip: string | undefined;
   readonly mtu: number | undefined;
+  /** Where ports go that name no host address. */
+  readonly publishIp: string;
   /** Docker's own where none is given. */
   readonly pools: readonly SubnetPool[] | undefined;
   readonly cgroupParent: string | undefined;
@@ -113,6 +116,21 @@ const logOf = (values: OptionValues): { logDriver: string; logOptions: Record<st
   return { logDriver, logOptions };
 };
 
+const publishIpOf = (values: OptionValues): string => {
+  const ip = values.get("ip") as string | undefined;
+  const policy = oneOf("publish-policy", values.get("publish-policy") ?? "open", [
+    "open",
+    "loopback",
+  ] as const);
+  if (ip !== undefined && parseIpv4(ip) === undefined) invalid(`"ip" must be an IPv4 address`);
+  if (policy === "loopback") {
+    return ip === undefined || ip.startsWith("127.")
+      ? (ip ?? "127.0.0.1")
+      : invalid(`"ip" ${ip} and "publish-policy" loopback contradict each other`);
+  }
+  return ip ?? "0.0.0.0";
+};
+
 const poolsOf = (values: OptionValues): readonly SubnetPool[] | undefined => {
   const given = values.get("default-address-pools") as Record<string, unknown>[] | undefined;
   const pools = given?.map(({ base, size, ...rest }) => {
@@ -179,6 +197,7 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
     runtimes: runtimesOf(values),
     bip: text("bip"),
     mtu: values.get("mtu") as number | undefined,
+    publishIp: publishIpOf(values),
     pools: poolsOf(values),
     cgroupParent: text("cgroup-parent"),
     ...logOf(values),

@@ -58,6 +58,12 @@ export const OPTIONS: readonly OptionSpec[] = [
   ),
   option("bip", "string", "Address and size of the default bridge, e.g. 172.30.0.1/16"),
   option("mtu", "number", "MTU of the default bridge (1500)"),
+  option("ip", "string", "Where ports are published that name no host address (0.0.0.0)"),
+  option(
+    "publish-policy",
+    "string",
+    "open: such ports are for everyone; loopback: for this machine only (open)",
+  ),
   option(
     "default-address-pools",
     "objects",

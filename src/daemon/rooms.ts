@@ -84,6 +84,7 @@ export interface NetworkInputs {
   readonly publish?: NonNullable<NetworkServiceOptions["publish"]>;
   readonly bip?: string | undefined;
   readonly pools?: readonly SubnetPool[] | undefined;
+  readonly publishIp?: string;
   readonly mtu?: number | undefined;
 }
 
@@ -104,6 +105,7 @@ export const buildNetwork = (inputs: NetworkInputs): NetworkService => {
     rows: createNetworkRows(inputs.database),
     logger: inputs.log.with({ room: "network" }),
     ...(inputs.publish === undefined ? {} : { publish: inputs.publish }),
+    ...(inputs.publishIp === undefined ? {} : { defaultHostIp: inputs.publishIp }),
     ...(inputs.pools === undefined ? {} : { pools: inputs.pools }),
     ...(inputs.bip === undefined ? {} : { bip: inputs.bip }),
     ...(inputs.mtu === undefined ? {} : { mtu: inputs.mtu }),

@@ -43,6 +43,7 @@ export const FAILPOINTS = [
   "network.after-bridge",
   "network-remove.after-row",
   "connect.after-wire",
+  "ports.after-publish",
 ] as const;
 
 export type Failpoint = (typeof FAILPOINTS)[number];

@@ -67,6 +67,11 @@ export class AddressPool {
     this.#resting.set(address, isGone);
   }
 
+  /** Given back, but its holder has not gone yet: that takes the kernel some milliseconds. */
+  isResting(address: number): boolean {
+    return this.#isSet(address) && this.#resting.get(address)?.() === false;
+  }
+
   #isFree(address: number): boolean {
     if (!this.#isSet(address)) return true;
     if (this.#resting.get(address)?.() !== true) return false;

@@ -4,8 +4,8 @@ import { NaruError } from "#lib/errors.ts";
 import { AddressPool } from "#network/address-pool.ts";
 import { checkAddress, macOrder } from "#network/endpoint-order.ts";
 import type { NetworkHost } from "#network/host.ts";
-import { contains, formatIpv4, macOf, parseCidr, requireIpv4 } from "#network/ipv4.ts";
-import { AddressPool6, formatIpv6, parseCidr6, requireIpv6 } from "#network/ipv6.ts";
+import { contains, formatIpv4, macOf, parseCidr, parseIpv4, requireIpv4 } from "#network/ipv4.ts";
+import { AddressPool6, formatIpv6, parseCidr6, parseIpv6, requireIpv6 } from "#network/ipv6.ts";
 import type {
   BridgeRecord,
   EndpointAddress,
@@ -135,6 +135,15 @@ export class BridgeNetwork {
   adopt(endpoint: Endpoint): void {
     this.#addresses.claim(requireIpv4(endpoint.ip));
     if (endpoint.ipv6 !== undefined) this.#addresses6?.claim(requireIpv6(endpoint.ipv6.ip));
+  }
+
+  /** A named address that its last holder's cable still has: in a moment it can be had. */
+  isResting({ ip, ip6 }: Pick<EndpointOrder, "ip" | "ip6">): boolean {
+    const [address, address6] = [parseIpv4(ip ?? ""), parseIpv6(ip6 ?? "")];
+    return (
+      (address !== undefined && this.#addresses.isResting(address)) ||
+      (address6 !== undefined && this.#addresses6?.isResting(address6) === true)
+    );
   }
 
   /** Gives the address back. It rests until the cable has gone, with its namespace or by itself. */

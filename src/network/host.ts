@@ -33,6 +33,8 @@ export interface NetworkHost extends PortKernel {
   addressesOf(name: string): readonly string[];
   /** Blocks of the IPv4 addresses of every link but this one. */
   otherAddresses(name: string): readonly Cidr[];
+  /** Addresses of this host that others could know it by, of either family. */
+  addresses(): readonly string[];
   hasLink(name: string): boolean;
   /** Names of the host's links that begin with `prefix`. */
   linksNamed(prefix: string): readonly string[];

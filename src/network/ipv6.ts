@@ -104,6 +104,10 @@ export class AddressPool6 {
     if (this.#used.has(address)) this.#used.set(address, isGone);
   }
 
+  isResting(address: bigint): boolean {
+    return this.#used.get(address)?.() === false;
+  }
+
   #isFree(address: bigint): boolean {
     return !this.#used.has(address) || this.#used.get(address)?.() === true;
   }

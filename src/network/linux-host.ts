@@ -113,6 +113,11 @@ export const createLinuxHost = (parts: LinuxHostParts): NetworkHost => {
       // The same address on another link counts: only one of a pair is our own.
       return seen.filter((cidr) => !own.delete(cidr)).map(parseCidr);
     },
+    addresses: () =>
+      links
+        .hostAddresses()
+        .map((cidr) => cidr.split("/")[0] ?? "")
+        .filter((ip) => !ip.startsWith("127.") && ip !== "::1" && !ip.startsWith("fe80:")),
     hasLink: (name) => links.linkExists(name),
     linksNamed: (prefix) =>
       links

@@ -22,6 +22,7 @@
  * Errors: NaruError; a port conflict is `conflict` with `details.errno` "EADDRINUSE", a full subnet
  * `resource_exhausted`.
  */
+import type { HostReach } from "#network/exposure.ts";
 import type { Filters } from "#spec/docker/filters.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
 import type {
@@ -254,6 +255,8 @@ export interface NetworkService {
   hostGateway(): string;
   info(): NetworkInfo;
   diagnose(): Promise<readonly Finding[]>;
+  /** What decides who can reach a published port: for `exposureOf`. */
+  reach(): Promise<HostReach>;
   stop(): Promise<void>;
   reset(): Promise<void>;
 }

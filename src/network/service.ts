@@ -16,6 +16,7 @@ import { checkEndpointOrder } from "#network/endpoint-order.ts";
 import { renderRemoval } from "#network/firewall.ts";
 import { FirewallWriter } from "#network/firewall-writer.ts";
 import { gatewayEndpoint } from "#network/gateway.ts";
+import type { HostReach } from "#network/exposure.ts";
 import type { NetworkHost } from "#network/host.ts";
 import type {
   AcquireRequest,
@@ -100,6 +101,8 @@ const DEFAULT_MTU = 1500;
 const hasNames = ({ endpoints }: Sandbox): boolean =>
   endpoints.some((endpoint) => endpoint.names.length > 0);
 
+const RESTING_STEP_MS = 5;
+const RESTING_MAX_MS = 5000;
 /** Cables of a namespace that goes are gone by then; those that are not, nobody owns. */
 const CABLE_SWEEP_DELAY_MS = 200;
 
@@ -175,6 +178,7 @@ export class LinuxNetworkService implements NetworkService {
   }
 
   async acquire(request: AcquireRequest): Promise<Sandbox> {
+    for (const order of request.endpoints) await this.#rested(order);
     const sandbox = this.#sandboxes.acquire(request);
     if (!hasNames(sandbox)) return sandbox;
     try {
@@ -193,6 +197,7 @@ export class LinuxNetworkService implements NetworkService {
 
   async connect(sandbox: Sandbox, order: EndpointOrder): Promise<Sandbox> {
     await this.#swept;
+    await this.#rested(order);
     const connected = this.#sandboxes.connect(sandbox, order);
     try {
       await this.#resolve(connected);
@@ -322,6 +327,15 @@ export class LinuxNetworkService implements NetworkService {
     });
   }
 
+  async reach(): Promise<HostReach> {
+    const read = this.#options.readChains ?? readChains;
+    const own = this.#records
+      .list()
+      .flatMap(({ bridge }) => [bridge?.gateway ?? "", bridge?.ipv6?.gateway ?? ""]);
+    const addresses = this.#options.host.addresses().filter((address) => !own.includes(address));
+    return { addresses, chains: await read(), table: this.#names.table };
+  }
+
   async stop(): Promise<void> {
     this.#closing.abort();
     this.#networks.closePool();
@@ -362,6 +376,19 @@ export class LinuxNetworkService implements NetworkService {
   #tell(Action: string, { id, name, driver }: NetworkRecord): void {
     const Actor = { ID: id, Attributes: { name, type: driver } };
     this.#options.publish?.({ Type: "network", Action, Actor });
+  }
+
+  /** Whoever starts again with an address of its own waits for its last cable to go. */
+  async #rested(order: EndpointOrder): Promise<void> {
+    if (order.ip === undefined && order.ip6 === undefined) return;
+    const record = this.#records.get(order.network);
+    if (record.bridge === undefined) return;
+    const network = this.#networks.bridgeOf(record);
+    for (let waitedMs = 0; waitedMs < RESTING_MAX_MS; waitedMs += RESTING_STEP_MS) {
+      if (!network.isResting(order)) return;
+      // oxlint-disable-next-line no-await-in-loop -- the kernel tells nobody when a namespace has gone
+      await sleep(RESTING_STEP_MS);
+    }
   }
 
   /** Names for a sandbox that can have some. The first one loads the resolver. */

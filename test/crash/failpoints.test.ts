@@ -95,6 +95,21 @@ const CONNECT: Scenario = {
   },
 };
 
+const PORTS: Scenario = {
+  prepare: async (w) => void (await w.up("box", "sleep", "600")),
+  trigger: (w) =>
+    w.attempt("POST", "/naru/containers/box/ports", { body: { Add: { "80/tcp": [] } } }),
+  verify: async (w) => {
+    await startable(w, "box");
+    const reply = await w.api("POST", "/naru/containers/box/ports", {
+      body: { Add: { "81/tcp": [] } },
+    });
+    expect(reply.status).toBe(200);
+    expect((await w.cli("port", "box", "81")).stdout).toContain("0.0.0.0:");
+    await gone(w, "box");
+  },
+};
+
 const inNetwork = async (w: CrashWorld, name: string): Promise<void> => {
   for (const box of ["left", "right"]) {
     await w.cli("run", "-d", "--name", box, "--network", name, IMAGE, "sleep", "600");
@@ -368,6 +383,7 @@ const SCENARIOS: Record<string, Scenario> = {
   network: NETWORK,
   "network-remove": NETWORK_REMOVE,
   connect: CONNECT,
+  ports: PORTS,
 };
 
 const listed = Bun.spawnSync([naruBinary(), "daemon", "--list-failpoints"]).stdout.toString();

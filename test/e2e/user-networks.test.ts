@@ -2,11 +2,13 @@
 import { expect } from "bun:test";
 
 import {
+  api,
   BUSYBOX,
   check,
   docker,
   dockerOk,
   field,
+  naruOnly,
   onNet,
   prune,
   skipOn,
@@ -275,3 +277,33 @@ check("events tell of networks and endpoints", async (t) => {
     `destroy ${name} <no value>`,
   ]);
 });
+
+check(
+  "ports are published and withdrawn while a container runs",
+  async (t) => {
+    const script = "echo served > /index.html; httpd -f -p 80 -h /";
+    const box = await t.up("--network", await t.network(), BUSYBOX, "sh", "-c", script);
+    const change = async (body: object) =>
+      (await api("POST", `/naru/containers/${box}/ports`, { body })) as { status: number };
+    const bindings = async (): Promise<string> => (await docker(["port", box])).stdout.trim();
+    const Add = { "80/tcp": [{ HostIp: "127.0.0.1", HostPort: "" }] };
+    expect((await change({ Add })).status).toBe(200);
+    const address = (await bindings()).replace("80/tcp -> ", "");
+    await until("it serves", async () => {
+      const out = await docker(["exec", box, "wget", "-qO-", "http://127.0.0.1/"]);
+      return out.code === 0;
+    });
+    expect(await onNet("busybox", "wget", "-qO-", `http://${address}/`)).toBe("served");
+    // One that is taken changes nothing.
+    const HostPort = address.split(":")[1] ?? "";
+    const taken = { "81/tcp": [{ HostIp: "127.0.0.1", HostPort }] };
+    expect((await change({ Add: taken })).status).toBe(409);
+    expect(await onNet("busybox", "wget", "-qO-", `http://${address}/`)).toBe("served");
+    await dockerOk("restart", "-t", "0", box);
+    expect(await bindings()).toContain("127.0.0.1:");
+    expect((await change({ Remove: { "80/tcp": null } })).status).toBe(200);
+    expect(await bindings()).toBe("");
+    expect((await change({ Remove: { "80/tcp": null } })).status).toBe(404);
+  },
+  { skip: naruOnly("Docker cannot change ports of a container that exists") },
+);

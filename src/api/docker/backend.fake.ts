@@ -134,6 +134,7 @@ export const createFakeBackend = (): FakeBackend => {
       throw new NaruError("not_implemented", "the fake builds nothing");
     },
     networks: createFakeNetworks(state),
+    ports: async () => [],
     volumes: createFakeVolumes(state),
     system: {
       driver: "overlayfs",

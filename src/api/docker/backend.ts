@@ -7,6 +7,7 @@ import type { ContainerRecord } from "#container/container.ts";
 import type { Containers, Events } from "#container/containers.ts";
 import type { Images } from "#image/image.ts";
 import type { Logger } from "#lib/log.ts";
+import type { PortReach } from "#spec/docker/port-reach.ts";
 import type { Filters } from "#spec/docker/filters.ts";
 import type { NetworkCreateRequest, NetworkResponse } from "#spec/docker/network.ts";
 import type { BuildCacheRecord, SystemFacts, VersionResponse } from "#spec/docker/system.ts";
@@ -108,6 +109,8 @@ export interface DockerBackend {
   readonly events: Events;
   readonly images: ImageBackend;
   readonly networks: NetworkBackend;
+  /** Published ports of running containers, and who can reach them. */
+  ports(): Promise<PortReach[]>;
   readonly volumes: VolumeBackend;
   /** Loaded when the first build asks for it. */
   builds(): Promise<Builds>;

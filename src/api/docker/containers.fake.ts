@@ -44,6 +44,10 @@ export const createFakeContainers = (fake: FakeState): Containers => {
     },
     connect: async (name, network, settings) =>
       note("connect", get(name).name, network, settings ?? "-"),
+    changePorts: async (name, change) => {
+      note("ports", get(name).name, change);
+      return {};
+    },
     disconnect: async (name, network) => note("disconnect", get(name).name, network),
     remove: async (name, options) => note("remove", get(name).name, options),
     prune: async (filters) => {

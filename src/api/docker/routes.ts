@@ -14,6 +14,7 @@ import { waitRoutes } from "#api/docker/container/wait.ts";
 import { imageRoutes } from "#api/docker/image/images.ts";
 import { registryRoutes } from "#api/docker/image/registry.ts";
 import { transferRoutes } from "#api/docker/image/transfer.ts";
+import { portRoutes } from "#api/docker/network/ports.ts";
 import { networkRoutes } from "#api/docker/network/networks.ts";
 import type { Route } from "#api/docker/route.ts";
 import { aboutRoutes } from "#api/docker/system/about.ts";
@@ -42,6 +43,7 @@ export const routes: readonly Route[] = [
   ...buildRoutes,
   ...naruBuildRoutes,
   ...networkRoutes,
+  ...portRoutes,
   ...volumeRoutes,
   ...volumeCopyRoutes,
   ...aboutRoutes,

@@ -1,4 +1,5 @@
-import { defineCommand } from "#cli/framework/command.ts";
+import { AT_LEAST_ONE, defineCommand } from "#cli/framework/command.ts";
+import { usageError } from "#cli/framework/errors.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { PortBinding } from "#spec/docker/host-config.ts";
 
@@ -6,12 +7,21 @@ const address = ({ HostIp, HostPort }: PortBinding): string =>
   HostIp.includes(":") ? `[${HostIp}]:${HostPort}` : `${HostIp}:${HostPort}`;
 
 export const command = defineCommand({
-  usage: "CONTAINER [PRIVATE_PORT[/PROTO]]",
+  usage: "CONTAINER [PRIVATE_PORT[/PROTO]] | add CONTAINER PUBLISH... | rm CONTAINER PORT...",
   flags: {},
-  args: { min: 1, max: 2 },
+  args: AT_LEAST_ONE,
+  description:
+    "Show what a container publishes. With add and rm: publish more or fewer of its ports, while it runs too.",
+  examples: ["naru port web 80", "naru port add web 8080:80", "naru port rm web 8080:80"],
   completes: "running",
   run: async ({ context, args }) => {
-    const [id = "", wanted] = args;
+    const [id = "", wanted, ...more] = args;
+    // A container may be called "add" too: with two words it is meant.
+    if (more.length > 0 && wanted !== undefined) {
+      if (id !== "add" && id !== "rm") throw usageError(`unknown verb "${id}": use add or rm`);
+      const { changePorts } = await import("#cli/container/change-ports.ts");
+      return changePorts(context, id, wanted, more);
+    }
     const client = await context.client();
     const { NetworkSettings } = await client.call("containerInspect", { id });
     const ports = NetworkSettings.Ports;

@@ -1,0 +1,19 @@
+/** naru's own: who reaches which published port, and ports of containers that exist. */
+import type { Call } from "#api/docker/call.ts";
+import { checkKinds } from "#api/docker/container/create-decode.ts";
+import { get, post, type Route } from "#api/docker/route.ts";
+import type { PortChange } from "#spec/docker/port-reach.ts";
+
+const list = async (call: Call): Promise<void> => call.json(200, await call.backend.ports());
+
+const change = async (call: Call): Promise<void> => {
+  const kinds = { Add: "object", Remove: "object" } as const;
+  const body = checkKinds((await call.readJson()) ?? {}, kinds, "");
+  const Ports = await call.backend.containers.changePorts(call.name, body as PortChange);
+  call.json(200, { Ports });
+};
+
+export const portRoutes: readonly Route[] = [
+  get("/naru/ports", list),
+  post("/naru/containers/{id}/ports", change),
+];

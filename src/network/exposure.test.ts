@@ -1,0 +1,48 @@
+import { expect, test } from "bun:test";
+import { type HostReach, exposureOf } from "#network/exposure.ts";
+
+const chain = (hook: string, policy: string, table = "filter", family = "ip") => ({
+  ...{ family, table, name: hook.toUpperCase(), hook, policy },
+});
+
+const reach = (...chains: HostReach["chains"][number][]): HostReach => ({
+  addresses: ["192.0.2.7", "2001:db8::7"],
+  chains,
+  table: "naru_1",
+});
+
+test("loopback is for this machine, an address for who reaches it, any for all", () => {
+  expect(exposureOf("127.0.0.1", reach(chain("forward", "drop")))).toEqual({
+    scope: "machine",
+    addresses: [],
+    notes: [],
+  });
+  expect(exposureOf("192.0.2.9", reach())).toEqual({
+    scope: "address",
+    addresses: ["192.0.2.9"],
+    notes: [],
+  });
+  expect(exposureOf("0.0.0.0", reach()).addresses).toEqual(["192.0.2.7"]);
+  expect(exposureOf("::", reach())).toEqual({
+    scope: "everywhere",
+    addresses: ["2001:db8::7"],
+    notes: ["[::1] of this machine does not lead there: use 127.0.0.1"],
+  });
+});
+
+test("firewalls of others: those that matter and those that only seem to", () => {
+  const { notes } = exposureOf(
+    "0.0.0.0",
+    reach(
+      chain("forward", "drop"),
+      chain("input", "drop", "filter"),
+      chain("input", "accept", "quiet"),
+      chain("forward", "drop", "naru_1"),
+      chain("forward", "drop", "six", "ip6"),
+    ),
+  );
+  expect(notes).toEqual([
+    "ip filter FORWARD drops forwarded packets by default: others may be kept out",
+    "ip filter INPUT does not protect it: published ports are forwarded, they do not pass the input rules",
+  ]);
+});

@@ -1,0 +1,58 @@
+/** Who can reach a published port, as far as this host decides it. Pure. */
+import type { FirewallChain } from "#network/diagnose.ts";
+
+export interface HostReach {
+  /** Addresses that others know this host by, of either family. */
+  readonly addresses: readonly string[];
+  readonly chains: readonly FirewallChain[];
+  /** Own table: its chains are no hindrance. */
+  readonly table: string;
+}
+
+export interface Exposure {
+  readonly scope: "machine" | "address" | "everywhere";
+  readonly addresses: readonly string[];
+  readonly notes: readonly string[];
+}
+
+const isLoopback = (address: string): boolean => address.startsWith("127.") || address === "::1";
+
+const isAny = (address: string): boolean => address === "0.0.0.0" || address === "::";
+
+const familyChains = ({ chains, table }: HostReach, hook: string, isV6: boolean) =>
+  chains.filter(
+    (chain) =>
+      chain.hook === hook &&
+      chain.table !== table &&
+      chain.policy !== "accept" &&
+      (chain.family === "inet" || chain.family.startsWith("ip6") === isV6) &&
+      chain.family.startsWith("i"),
+  );
+
+const nameOf = (chain: FirewallChain): string => `${chain.family} ${chain.table} ${chain.name}`;
+
+/** `hostIp` as the port is bound: "0.0.0.0", "::", or one address. */
+export const exposureOf = (hostIp: string, reach: HostReach): Exposure => {
+  const isV6 = hostIp.includes(":");
+  if (isLoopback(hostIp)) return { scope: "machine", addresses: [], notes: [] };
+  const own = reach.addresses.filter((address) => address.includes(":") === isV6);
+  const addresses = isAny(hostIp) ? own : [hostIp];
+  const notes: string[] = [];
+  for (const chain of familyChains(reach, "forward", isV6)) {
+    notes.push(
+      chain.policy === "drop"
+        ? `${nameOf(chain)} drops forwarded packets by default: others may be kept out`
+        : `${nameOf(chain)} may keep others out`,
+    );
+  }
+  for (const chain of familyChains(reach, "input", isV6)) {
+    notes.push(
+      `${nameOf(chain)} does not protect it: published ports are forwarded, they do not pass the input rules`,
+    );
+  }
+  if (isV6) notes.push("[::1] of this machine does not lead there: use 127.0.0.1");
+  if (isAny(hostIp) && own.length === 0) {
+    notes.push("this host has no address in this family that others know");
+  }
+  return { scope: isAny(hostIp) ? "everywhere" : "address", addresses, notes };
+};
