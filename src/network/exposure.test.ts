@@ -2,7 +2,11 @@ import { expect, test } from "bun:test";
 import { type HostReach, exposureOf } from "#network/exposure.ts";
 
 const chain = (hook: string, policy: string, table = "filter", family = "ip") => ({
-  ...{ family, table, name: hook.toUpperCase(), hook, policy },
+  family,
+  table,
+  name: hook.toUpperCase(),
+  hook,
+  policy,
 });
 
 const reach = (...chains: HostReach["chains"][number][]): HostReach => ({

@@ -2,22 +2,19 @@
 import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { sleep } from "#lib/clock.ts";
 import { NaruError, invariant } from "#lib/errors.ts";
-import type { Logger } from "#lib/log.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
 import type {
   EndpointSettings,
   NetworkCreateRequest,
   NetworkResponse,
 } from "#spec/docker/network.ts";
-import type { NetworkRows } from "#metadata/networks.ts";
 import { BridgeNetwork } from "#network/bridge-network.ts";
-import { type ReadChains, findHindrances, readChains } from "#network/diagnose.ts";
+import { findHindrances, readChains } from "#network/diagnose.ts";
 import { checkEndpointOrder } from "#network/endpoint-order.ts";
 import { renderRemoval } from "#network/firewall.ts";
 import { FirewallWriter } from "#network/firewall-writer.ts";
 import { gatewayEndpoint } from "#network/gateway.ts";
 import type { HostReach } from "#network/exposure.ts";
-import type { NetworkHost } from "#network/host.ts";
 import type {
   AcquireRequest,
   BridgeRecord,
@@ -38,63 +35,16 @@ import { PortReservations, readEphemeralRange } from "#network/port-reservations
 import { selectPrunable } from "#network/prune.ts";
 import { Publisher } from "#network/publisher.ts";
 import { NetworkRecords, isPredefined } from "#network/records.ts";
-import type { ListenTcp } from "#network/dns-sockets.ts";
 import type { Resolver } from "#network/resolver.ts";
+import {
+  type InstanceNames,
+  type NetworkServiceOptions,
+  namesOf,
+} from "#network/service-options.ts";
 import { Sandboxes } from "#network/sandboxes.ts";
-import { DEFAULT_POOLS, type SubnetPool } from "#network/subnet.ts";
+import { DEFAULT_POOLS } from "#network/subnet.ts";
 import { endpointSettings, networkResponse } from "#network/view.ts";
 import type { Filters } from "#spec/docker/filters.ts";
-
-export interface NetworkServiceOptions {
-  /** 6 to 8 hex digits: tells this daemon's links and tables from others'. */
-  readonly instanceId: string;
-  readonly execRoot: string;
-  readonly host: NetworkHost;
-  readonly rows: NetworkRows;
-  readonly logger: Logger;
-  /** For the resolver's address inside of sandboxes. */
-  readonly listenTcp: ListenTcp;
-  /** Told what came and went, after it is on disk. */
-  readonly publish?: (event: NetworkEvent) => void;
-  /** dockerd's `--bip`. */
-  readonly bip?: string;
-  /** dockerd's `--mtu`. */
-  readonly mtu?: number;
-  /** dockerd's `--ip`: where ports go that name no host address. */
-  readonly defaultHostIp?: string;
-  /** dockerd's `default-address-pools`; Docker's own when left out. */
-  readonly pools?: readonly SubnetPool[];
-  readonly poolMin?: number;
-  readonly poolMax?: number;
-  /** For tests: how foreign firewall chains are learned. */
-  readonly readChains?: ReadChains;
-}
-
-export interface NetworkEvent {
-  readonly Type: "network";
-  readonly Action: string;
-  readonly Actor: { readonly ID: string; readonly Attributes: Record<string, string> };
-}
-
-interface InstanceNames {
-  readonly bridgePrefix: string;
-  readonly defaultBridge: string;
-  readonly cablePrefix: string;
-  readonly table: string;
-}
-
-/** Names on the host that belong to an instance. Links have at most 15 bytes. */
-const namesOf = (instanceId: string): InstanceNames => {
-  if (!/^[0-9a-f]{6,8}$/.test(instanceId)) {
-    throw new NaruError("invalid_argument", `instance id "${instanceId}" is not 6 to 8 hex digits`);
-  }
-  return {
-    bridgePrefix: `nr${instanceId}`,
-    defaultBridge: `nr${instanceId}0`,
-    cablePrefix: `v${instanceId}`,
-    table: `naru_${instanceId}`,
-  };
-};
 
 const DEFAULT_MTU = 1500;
 
