@@ -19,7 +19,7 @@ import { NaruError, hasCode } from "#lib/errors.ts";
 import { TarParser } from "#lib/tar/parser.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
-import { posix } from "node:path";
+import { dirname, posix } from "node:path";
 import { splitPath } from "#snapshot/directory-cache.ts";
 import { IgnoreMatcher, parseDockerignore } from "#spec/dockerfile/dockerignore.ts";
 import { decompress } from "#snapshot/decompress.ts";
@@ -35,6 +35,7 @@ export interface BuildContext extends Disposable {
 
 /** A context up to this size is unpacked here; a child process takes longer to start. */
 const SMALL_CONTEXT_BYTES = 1024 * 1024;
+const SMALL_CONTEXT_FILES = 100;
 const FILE_MAX_BYTES = 8 * 1024 * 1024;
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY;
 
@@ -46,6 +47,16 @@ export const makeContextDirectory = (
   mkdirSync(root, { recursive: true, mode: 0o700 });
   const dispose = (): void => rmSync(directory, { recursive: true, force: true });
   return { root, [Symbol.dispose]: dispose };
+};
+
+/** Deletes a tree in a child process; what is left of it is swept when the room is made. */
+const discard = (root: string): void => {
+  const child = Bun.spawn(["rm", "-rf", "--one-file-system", "--", dirname(root)], {
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  child.unref();
 };
 
 /** Reads until the source ends or is known to be large. */
@@ -96,6 +107,27 @@ export const unpackContext = async (
   }
 };
 
+/** As `unpackContext`, for a tar without compression that is read by whoever asks. */
+export const unpackPlain = (
+  kernel: FileKernel,
+  root: string,
+  head: Uint8Array,
+  rest: Iterable<Uint8Array>,
+): ReadonlyMap<string, string> => {
+  const rootFd = openSync(root, DIRECTORY);
+  try {
+    using writer = new ContextWriter(kernel, rootFd);
+    const parser = new TarParser(writer);
+    parser.push(head);
+    for (const chunk of rest) parser.push(chunk);
+    parser.end();
+    writer.finish();
+    return writer.digests;
+  } finally {
+    closeSync(rootFd);
+  }
+};
+
 /** See `Builds.receiveContext`. */
 export const receiveContext = async (
   dependencies: BuildDependencies,
@@ -116,7 +148,10 @@ export const receiveContext = async (
       ).then(({ digests: pairs }) => new Map(pairs));
   failpoint("build.after-context");
   undo.move();
-  return { root, digests, hint: "", [Symbol.dispose]: dispose };
+  // Many files take longer to delete than an answer should wait.
+  const isSmall = digests.size <= SMALL_CONTEXT_FILES;
+  const end = (): void => (isSmall ? dispose() : discard(root));
+  return { root, digests, hint: "", [Symbol.dispose]: end };
 };
 
 /** A directory of a context as a context of its own; disposing it does nothing. An absent one is empty. */

@@ -7,6 +7,9 @@ interface Options {
   readonly signal: AbortSignal;
 }
 
+/** Written at once: many small writes cost more than what they carry. */
+const FLUSH_BYTES = 256 * 1024;
+
 type Child = Bun.Subprocess<"pipe" | "ignore", "pipe", "pipe">;
 
 /** Ends quietly when the child closed its end: then the child says why. */
@@ -14,10 +17,14 @@ const feed = async (child: Child, source: AsyncIterable<Uint8Array>): Promise<vo
   const { stdin } = child;
   if (stdin === undefined) return;
   try {
+    let unflushed = 0;
     for await (const chunk of source) {
       if (child.exitCode !== null) return;
       await stdin.write(chunk);
+      unflushed += chunk.length;
+      if (unflushed < FLUSH_BYTES) continue;
       await stdin.flush();
+      unflushed = 0;
     }
   } finally {
     try {

@@ -2,12 +2,13 @@
  * The build worker: a child process of the daemon's own binary for large contexts and copies. One job as
  * a JSON argument; the answer is one JSON line on stdout.
  */
-import { readFileSync, writeSync } from "node:fs";
-import { unpackContext } from "#build/context.ts";
+import { readFileSync, readSync, writeSync } from "node:fs";
+import { unpackContext, unpackPlain } from "#build/context.ts";
 import { type CopyPlan, runCopyPlan } from "#build/op/copy-tree.ts";
 import type { BuildJob, BuildWorkerAnswer } from "#build/worker-protocol.ts";
 import { toNaruError } from "#lib/errors.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
+import { MAGIC_BYTES, detectCompression } from "#snapshot/compression.ts";
 import { diskError } from "#snapshot/disk-error.ts";
 
 const STDOUT = 1;
@@ -17,10 +18,45 @@ const say = (answer: BuildWorkerAnswer): void => {
   for (let at = 0; at < bytes.length;) at += writeSync(STDOUT, bytes, at, bytes.length - at);
 };
 
+const STDIN = 0;
+const READ_BYTES = 1024 * 1024;
+
+/** Blocks while it reads: nothing else happens in this process. A chunk is valid until the next. */
+function* stdinChunks(): Generator<Uint8Array, void> {
+  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  for (;;) {
+    const count = readSync(STDIN, buffer, 0, buffer.length, null);
+    if (count === 0) return;
+    yield buffer.subarray(0, count);
+  }
+}
+
+/** A tar without compression is parsed as it is read, without a promise for each piece. */
+const receive = async (kernel: FileKernel, root: string): Promise<ReadonlyMap<string, string>> => {
+  const chunks = stdinChunks();
+  const head: Uint8Array[] = [];
+  for (let size = 0; size < MAGIC_BYTES;) {
+    const next = chunks.next();
+    if (next.done === true) break;
+    head.push(Uint8Array.from(next.value));
+    size += next.value.length;
+  }
+  const first = Buffer.concat(head);
+  if (detectCompression(first.subarray(0, MAGIC_BYTES)) !== "none") {
+    const rest = async function* (): AsyncGenerator<Uint8Array, void> {
+      yield first;
+      // A decompressor may still hold the last one.
+      for (const chunk of chunks) yield Uint8Array.from(chunk);
+    };
+    return await unpackContext(kernel, root, rest());
+  }
+  return unpackPlain(kernel, root, first, chunks);
+};
+
 const runJob = async (kernel: FileKernel, job: BuildJob): Promise<object> => {
   switch (job.verb) {
     case "receive":
-      return { digests: [...(await unpackContext(kernel, job.root, Bun.stdin.stream()))] };
+      return { digests: [...(await receive(kernel, job.root))] };
     case "copy":
       await runCopyPlan(kernel, JSON.parse(readFileSync(job.planFile, "utf8")) as CopyPlan);
       return {};
