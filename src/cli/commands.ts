@@ -310,6 +310,11 @@ const topLevel: readonly Entry[] = [
     "Say why a container exited, fails or cannot be reached",
     () => import("#cli/why/why.ts"),
   ),
+  entry(
+    "undo",
+    "Bring back what was removed: the last rm or prune, or what is named",
+    () => import("#cli/system/undo.ts"),
+  ),
   entry("compose", "Run applications of many containers", () => import("#cli/compose/compose.ts"), {
     isCommon: true,
   }),

@@ -7,6 +7,8 @@ import type {
   InfoResponse,
   PruneResponse,
   SystemDfResponse,
+  TrashItem,
+  TrashName,
   VersionResponse,
 } from "#client/system-types.ts";
 import type {
@@ -182,6 +184,13 @@ export const routes = {
   portList: json<PortReach[]>()("GET", "/naru/ports"),
   portChange: json<{ Ports: PortMap }, PortChange>()("POST", "/naru/containers/{id}/ports"),
   networkPrune: json<PruneResponse>()("POST", "/networks/prune"),
+
+  trashList: json<{ Items: TrashItem[] }>()("GET", "/naru/trash"),
+  trashUndo: json<{ Restored: TrashName[]; Failed: (TrashName & { Error: string })[] }>()(
+    "POST",
+    "/naru/trash/undo",
+  ),
+  trashEmpty: json<{ Count: number; SpaceReclaimed: number }>()("POST", "/naru/trash/empty"),
 
   buildPrune: json<PruneResponse>()("POST", "/build/prune"),
 } as const;

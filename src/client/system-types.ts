@@ -109,3 +109,17 @@ export interface CpuStats {
   system_cpu_usage?: number;
   online_cpus?: number;
 }
+
+/** naru's own: something that was removed and can be brought back. */
+export interface TrashItem {
+  Id: string;
+  Batch: string;
+  Kind: "volume" | "container" | "image";
+  Key: string;
+  Name: string;
+  RemovedAt: string;
+  ExpiresAt: string;
+  Size: number;
+}
+
+export type TrashName = Pick<TrashItem, "Kind" | "Name">;

@@ -5,6 +5,7 @@ import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
 import type { Volumes } from "#volume/volume.ts";
 import type { Kernel } from "#kernel/kernel.ts";
 import type { ContainerRows } from "#metadata/containers.ts";
+import type { TrashRows } from "#metadata/trash.ts";
 import type { NetworkService } from "#network/network.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
@@ -52,6 +53,7 @@ export interface ContainerPaths {
 
 export interface ContainerDependencies {
   readonly rows: ContainerRows;
+  readonly trash: TrashRows;
   readonly events: Events;
   readonly images: Pick<Images, "get" | "provide" | "createFromLayer">;
   readonly snapshots: Snapshots;

@@ -3,6 +3,7 @@ import { nowNs, parseInstant } from "#lib/clock.ts";
 import type { Engine } from "#container/engine.ts";
 import { removeContainer } from "#container/remove.ts";
 import { type Filters, matchesLabels } from "#spec/docker/filters.ts";
+import { newBatch } from "#metadata/trash.ts";
 import { parseTimestamp } from "#spec/docker/timestamp.ts";
 
 export const pruneContainers = async (
@@ -18,10 +19,11 @@ export const pruneContainers = async (
     .filter((record) => untilNs === undefined || parseInstant(record.createdAt) < untilNs);
   const ContainersDeleted: string[] = [];
   let SpaceReclaimed = 0;
+  const batch = newBatch();
   for (const record of candidates) {
     if (engine.states.find(record.id)?.state.status === "running") continue;
     const { sizeBytes } = await engine.deps.snapshots.usage(record.id);
-    await removeContainer(engine, record.id, { force: false, volumes: false });
+    await removeContainer(engine, record.id, { force: false, volumes: false, batch });
     ContainersDeleted.push(record.id);
     SpaceReclaimed += sizeBytes;
   }

@@ -4,26 +4,37 @@ import { NaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
+import { moveToTrash } from "#container/removed.ts";
 import { forceEnd } from "#container/stop.ts";
+import { newBatch } from "#metadata/trash.ts";
 
-/** Takes the container out of sight; its name is free when this returns. Runs inside the actor. */
+/**
+ * Takes the container out of sight; its name is free when this returns. Runs inside the actor. With `batch` it can be
+ * brought back, where the trash is on.
+ */
 export const removeRecord = async (
   engine: Engine,
   record: ContainerRecord,
-  options: { readonly removesAnonymous: boolean },
+  options: { readonly removesAnonymous: boolean; readonly batch?: string },
 ): Promise<void> => {
   const { deps } = engine;
+  const batch = deps.trash.isOn ? options.batch : undefined;
   failpoint("remove.before-row");
-  engine.states.delete(record.id);
+  if (batch === undefined) engine.states.delete(record.id);
+  else moveToTrash(engine, record, batch);
   failpoint("remove.after-row");
   engine.stdio.abandon(record.id);
   engine.health.stop(record.id);
   engine.oom.finish(record.id);
   engine.execs.forget(record.id);
   engine.restarts.delete(record.id);
-  await deps.volumes.forget(record.id, record.mounts, options.removesAnonymous);
+  await deps.volumes.forget(record.id, record.mounts, options.removesAnonymous, batch);
   engine.emit(record, "destroy");
   engine.follow(record.id, "remove the container's files", async () => {
+    if (batch !== undefined) {
+      deps.snapshots.unmount(record.id);
+      return;
+    }
     deps.snapshots.remove(record.id);
     failpoint("remove.after-snapshot");
     rmSync(engine.directoryOf(record.id), { recursive: true, force: true });
@@ -51,7 +62,7 @@ const refuseRunning = (record: ContainerRecord): never => {
 export const removeContainer = async (
   engine: Engine,
   id: string,
-  options: { readonly force: boolean; readonly volumes: boolean },
+  options: { readonly force: boolean; readonly volumes: boolean; readonly batch?: string },
 ): Promise<void> => {
   const record = engine.current(id);
   const isUp = isLive(record.state) || record.state.status === "restarting";
@@ -67,6 +78,11 @@ export const removeContainer = async (
     if (current === undefined) return; // --rm was faster
     if (isLive(current.state)) refuseRunning(current);
     engine.restarts.get(id)?.abort.abort();
-    await removeRecord(engine, current, { removesAnonymous: options.volumes });
+    // What was to vanish with its end anyway is nobody's loss.
+    const batch = current.hostConfig.AutoRemove ? undefined : (options.batch ?? newBatch());
+    await removeRecord(engine, current, {
+      removesAnonymous: options.volumes,
+      ...(batch === undefined ? {} : { batch }),
+    });
   });
 };

@@ -59,10 +59,13 @@ const sweepOrphans = async (engine: Engine): Promise<void> => {
     for (const mount of deps.kernel.mountsUnder(engine.bundleOf(id))) deps.kernel.unmount(mount);
     rmSync(engine.bundleOf(id), { recursive: true, force: true });
   }
+  const isKept = (id: string): boolean => isKnown(id) || deps.trash.has("container", id);
   for (const { id } of deps.snapshots.actives()) {
-    if (/^[0-9a-f]{64}$/.test(id) && !isKnown(id)) deps.snapshots.remove(id);
+    if (!/^[0-9a-f]{64}$/.test(id) || isKnown(id)) continue;
+    if (isKept(id)) deps.snapshots.unmount(id);
+    else deps.snapshots.remove(id);
   }
-  for (const id of namesIn(deps.paths.containers).filter((name) => !isKnown(name))) {
+  for (const id of namesIn(deps.paths.containers).filter((name) => !isKept(name))) {
     await deps.volumes.forget(id, [], true);
     rmSync(engine.directoryOf(id), { recursive: true, force: true });
   }

@@ -18,18 +18,22 @@ import { changePorts } from "#container/ports.ts";
 import { pruneContainers } from "#container/prune.ts";
 import { whilePaused } from "#container/stand-still.ts";
 import { removeContainer } from "#container/remove.ts";
+import { removedContainers } from "#container/removed.ts";
 import { restoreContainers } from "#container/restore.ts";
 import { startContainer } from "#container/start.ts";
 import { statsOf } from "#container/stats.ts";
 import { type StopOptions, killContainer, stopContainer } from "#container/stop.ts";
 import { topContainer } from "#container/top.ts";
 import type { PortChange } from "#spec/docker/port-reach.ts";
+import type { TrashSource } from "#metadata/trash.ts";
 import type { EndpointSettings } from "#spec/docker/network.ts";
 import { renameContainer, updateContainer } from "#container/update.ts";
 
 export interface ContainerService extends Containers {
   /** Once, before requests are served. */
   restore(): Promise<void>;
+  /** What was removed and can be brought back. */
+  readonly removed: TrashSource;
   /**
    * Runs `work` while these containers stand still. Those that do not run, or are paused already, are left as
    * they are. Whatever happens, also to the daemon, they go on afterwards.
@@ -152,6 +156,7 @@ export const createContainers = (deps: ContainerDependencies): ContainerService 
     prune: (filters) => pruneContainers(engine, filters),
     commit: async (request) => commitContainer(engine, request),
     restore: () => restoreContainers(engine),
+    removed: removedContainers(engine),
     whilePaused: (ids, work) => whilePaused(engine, ids, work),
     close: async () => {
       engine.closing.abort();

@@ -92,6 +92,7 @@ export const dockerBackend = (
   },
   ports: () => portsOf(rooms),
   volumes: rooms.volumes,
+  trash: () => rooms.trash(),
   builds: () => rooms.builds(),
   system: {
     driver: "overlay2",

@@ -14,6 +14,7 @@ import type { RegistryOptions } from "#image/dependencies.ts";
 import { validateLogOptions } from "#log/options.ts";
 import { parseIpv4 } from "#network/ipv4.ts";
 import { type SubnetPool, parsePool } from "#network/subnet.ts";
+import { parseDurationNs } from "#spec/docker/timestamp.ts";
 import { parseBytes } from "#spec/docker/bytes.ts";
 
 export interface TlsConfig {
@@ -56,6 +57,8 @@ export interface DaemonConfig {
   readonly shutdownTimeoutSeconds: number;
   readonly configFile: string | undefined;
   readonly registries: RegistryOptions;
+  /** How long removed things are kept; 0: not at all. */
+  readonly undoTimeMs: number;
   /** ADDRESS:PORT at which other machines may pull this engine's images. */
   readonly serveImages: string | undefined;
 }
@@ -167,6 +170,14 @@ const sizeOf = (text: string | undefined): number => {
   }
 };
 
+const undoTimeOf = (text: string | undefined): number => {
+  if (text === undefined || text === "off" || text === "0") return 0;
+  const ns = parseDurationNs(text);
+  if (ns === undefined || ns < 0n)
+    return invalid(`"undo-time" must be a duration such as 24h or 30m, or off, not "${text}"`);
+  return Number(ns / 1_000_000n);
+};
+
 const logLevelOf = (values: OptionValues): LogLevel => {
   if (values.get("debug") === true) return "debug";
   const level = values.get("log-level") ?? "info";
@@ -207,6 +218,7 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
     hasInit: values.get("init") === true,
     shutdownTimeoutSeconds: (values.get("shutdown-timeout") as number | undefined) ?? 15,
     configFile: existsSync(configFile) ? configFile : undefined,
+    undoTimeMs: undoTimeOf(text("undo-time")),
     registries: registryOptionsOf(values, process.env),
     serveImages: text("serve-images"),
   });

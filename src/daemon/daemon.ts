@@ -146,6 +146,7 @@ const serve = async (running: Running): Promise<void> => {
   await startRooms(rooms);
   cleanup.defer(() => rooms.network.stop());
   cleanup.defer(() => rooms.containers.close());
+  cleanup.defer(rooms.startSweeps());
   const backend = dockerBackend(rooms, { config: () => running.config, tools, instance, log });
   const server = createDockerServer(backend);
   const onConnection = acceptUpTo(Number(kernel.hardLimit("nofile")) / 2, server, log);

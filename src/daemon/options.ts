@@ -107,6 +107,11 @@ export const OPTIONS: readonly OptionSpec[] = [
     'The same three in the config file: {"http-proxy": "http://p:3128"}',
     "proxies",
   ),
+  option(
+    "undo-time",
+    "string",
+    "How long what rm and prune took away can be brought back by naru undo, e.g. 24h (off)",
+  ),
   option("live-restore", "boolean", "Always true: containers outlive the daemon"),
   option("userland-proxy", "boolean", "Always false: published ports need no process"),
   option("storage-driver", "string", "Always overlay2", "storage-driver", "s"),

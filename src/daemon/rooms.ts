@@ -14,13 +14,14 @@ import { openContent } from "#content/store.ts";
 import type { Builds } from "#build/build.ts";
 import { createEvents } from "#container/events.ts";
 import { isLive } from "#container/container.ts";
-import type { ContainerPaths } from "#container/dependencies.ts";
+import type { ContainerDependencies, ContainerPaths } from "#container/dependencies.ts";
 import type { HostFacts } from "#container/normalize-host.ts";
 import { type ContainerService, createContainers } from "#container/service.ts";
 import { archivesOf } from "#daemon/archives.ts";
 import type { DaemonConfig } from "#daemon/config.ts";
 import { databasePathOf, openDaemonDatabase } from "#daemon/schema.ts";
 import { LazyBuilds } from "#daemon/builds.ts";
+import { type LazyTrash, lazyTrash } from "#daemon/trash.ts";
 import { createSeccomp } from "#daemon/seccomp.ts";
 import type { Tools } from "#daemon/tools.ts";
 import { workerCommand } from "#daemon/worker-command.ts";
@@ -32,6 +33,7 @@ import { createContainerRows, createEventRows } from "#metadata/containers.ts";
 import { createImageRows } from "#metadata/images.ts";
 import { createLeases } from "#metadata/leases.ts";
 import { createNetworkRows } from "#metadata/networks.ts";
+import { type TrashRows, createTrashRows } from "#metadata/trash.ts";
 import { createVolumeRows } from "#metadata/volumes.ts";
 import { createLinuxHost } from "#network/linux-host.ts";
 import type { NetworkService } from "#network/network.ts";
@@ -51,7 +53,7 @@ import {
 } from "#spec/runtime/capabilities.ts";
 import { createVolumes } from "#volume/service.ts";
 
-export interface Rooms {
+export interface Rooms extends LazyTrash {
   readonly database: Database;
   readonly events: ReturnType<typeof createEvents>;
   readonly cgroups: CgroupKernel;
@@ -219,9 +221,11 @@ const buildImages = (
   snapshots: Snapshots,
   users: Parameters<typeof createImages>[0]["users"],
   events: Rooms["events"],
+  trash: TrashRows,
 ): Images =>
   createImages({
     rows: createImageRows(database),
+    trash,
     leases: createLeases(database),
     content: openContent(`${config.dataRoot}/content`),
     layers: snapshots,
@@ -239,8 +243,10 @@ const buildVolumes = (
   images: Images,
   events: Rooms["events"],
   containers: () => ContainerService,
+  trash: TrashRows,
 ): Volumes =>
   createVolumes({
+    trash,
     dataRoot: config.dataRoot,
     execRoot: config.execRoot,
     rows: createVolumeRows(database),
@@ -257,6 +263,38 @@ const buildVolumes = (
     },
   });
 
+/** The parts of it that are no rooms, and those that are nobody else's. */
+type OwnOfContainers = "rows" | "archives" | "kernel" | "paths" | "temporary" | "initPath" | "log";
+
+const buildContainers = (
+  { config, kernel, tools, log }: RoomInputs,
+  database: Database,
+  rooms: Omit<ContainerDependencies, OwnOfContainers>,
+): ContainerService =>
+  createContainers({
+    ...rooms,
+    rows: createContainerRows(database),
+    archives: archivesOf(kernel),
+    kernel,
+    paths: makePaths(config),
+    temporary: `${config.dataRoot}/tmp`,
+    initPath: tools.init,
+    log: log.with({ room: "container" }),
+  });
+
+const buildTrash = (
+  { config, log }: RoomInputs,
+  rows: TrashRows,
+  { images, volumes, containers }: Pick<Rooms, "images" | "volumes" | "containers">,
+): LazyTrash =>
+  lazyTrash(
+    rows,
+    () => [images.removed, volumes.removed, containers.removed],
+    () => images.collect(),
+    config.undoTimeMs,
+    log.with({ room: "gc" }),
+  );
+
 export const buildRooms = (inputs: RoomInputs): Rooms => {
   const { config, kernel, tools, log } = inputs;
   const database = openDaemonDatabase(databasePathOf(config.dataRoot));
@@ -271,7 +309,8 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
   });
   const lazyBuilds = new LazyBuilds(createBuildCacheRows(database));
   const users = usersOfImages(snapshots, () => containers.list(), lazyBuilds.isLayerHeld);
-  const images = buildImages(inputs, database, snapshots, users, events);
+  const trash = createTrashRows(database, config.undoTimeMs > 0);
+  const images = buildImages(inputs, database, snapshots, users, events, trash);
   const network = buildNetwork({
     ...config,
     instance: inputs.instance,
@@ -280,30 +319,25 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     database,
     publish: (event) => events.publish(event),
   });
-  const volumes = buildVolumes(inputs, database, snapshots, images, events, () => containers);
+  const lateContainers = (): ContainerService => containers;
+  const volumes = buildVolumes(inputs, database, snapshots, images, events, lateContainers, trash);
   const capabilities = ownCapabilities();
   const seccomp = createSeccomp(config.seccompProfile);
   const runtimes = buildRuntimes(inputs, cgroups);
   const facts = hostFacts(inputs, cgroups, capabilities);
   const cgroupParent = config.cgroupParent ?? `/naru-${inputs.instance}`;
-  const containers: ContainerService = createContainers({
-    rows: createContainerRows(database),
+  const containers: ContainerService = buildContainers(inputs, database, {
+    trash,
     events,
     images,
     snapshots,
-    archives: archivesOf(kernel),
     volumes,
     network,
     runtimes,
     seccomp,
     cgroups,
-    kernel,
     facts,
-    paths: makePaths(config),
-    temporary: `${config.dataRoot}/tmp`,
     cgroupParent,
-    initPath: tools.init,
-    log: log.with({ room: "container" }),
   });
   const warmUp = (): void => warmFilter(seccomp, tools, capabilities);
   const builds = lazyBuilds.connect(
@@ -322,6 +356,7 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     volumes,
     containers,
     ...builds,
+    ...buildTrash(inputs, trash, { images, volumes, containers }),
     warmUp,
   };
 };

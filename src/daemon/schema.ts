@@ -5,6 +5,7 @@ import { CONTAINER_MIGRATIONS } from "#metadata/containers.ts";
 import { IMAGE_MIGRATIONS } from "#metadata/images.ts";
 import { LEASE_MIGRATIONS } from "#metadata/leases.ts";
 import { NETWORK_MIGRATIONS } from "#metadata/networks.ts";
+import { TRASH_MIGRATIONS } from "#metadata/trash.ts";
 import { VOLUME_MIGRATIONS } from "#metadata/volumes.ts";
 
 export const databasePathOf = (dataRoot: string): string => `${dataRoot}/naru.db`;
@@ -17,6 +18,7 @@ export const openDaemonDatabase = (path: string): Database => {
     ...IMAGE_MIGRATIONS,
     ...LEASE_MIGRATIONS,
     ...NETWORK_MIGRATIONS,
+    ...TRASH_MIGRATIONS,
     ...VOLUME_MIGRATIONS,
   ].toSorted((a, b) => a.id - b.id);
   return openDatabase(path, migrations);

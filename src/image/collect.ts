@@ -2,15 +2,46 @@
 import type { Catalog } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { hasCode } from "#lib/errors.ts";
-import type { ImageRow } from "#metadata/images.ts";
+import { keptNeeds, needsOfConfig } from "#image/kept.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
-const chainsInUse = ({ rows }: ImageDependencies, catalog: Catalog): Set<Digest> =>
-  new Set([...rows.list()].flatMap((row) => catalog.chain(row)));
+/** Of images with a row and of those in the trash. */
+const chainsInUse = (
+  dependencies: ImageDependencies,
+  catalog: Catalog,
+  exceptKept?: string,
+): Set<Digest> =>
+  new Set([
+    ...[...dependencies.rows.list()].flatMap((row) => catalog.chain(row)),
+    ...keptNeeds(dependencies, exceptKept).flatMap(({ chain }) => chain),
+  ]);
 
-const diffIdsInUse = ({ rows }: ImageDependencies): Set<Digest> =>
-  new Set([...rows.list()].flatMap((row) => row.config.rootfs.diff_ids));
+const diffIdsInUse = (dependencies: ImageDependencies): Set<Digest> =>
+  new Set([
+    ...[...dependencies.rows.list()].flatMap((row) => row.config.rootfs.diff_ids),
+    ...keptNeeds(dependencies).flatMap(({ diffIds }) => diffIds),
+  ]);
+
+/** Layers of this config that nothing else needs: topmost first. */
+export const unneededChains = (
+  dependencies: ImageDependencies,
+  catalog: Catalog,
+  configText: string,
+  exceptKept?: string,
+): Digest[] => {
+  const { layers, leases, users } = dependencies;
+  const chains = chainsInUse(dependencies, catalog, exceptKept);
+  return needsOfConfig(configText)
+    .chain.toReversed()
+    .filter(
+      (chainId) =>
+        !chains.has(chainId) &&
+        layers.layer(chainId) !== undefined &&
+        !leases.isHeld("layer", chainId) &&
+        !users.isLayerHeld(chainId),
+    );
+};
 
 /** False when something still stands on the layer. */
 const tryRemoveLayer = (dependencies: ImageDependencies, chainId: Digest): boolean => {
@@ -27,10 +58,11 @@ const tryRemoveLayer = (dependencies: ImageDependencies, chainId: Digest): boole
 
 /** Takes a layer away that was made for an image that did not come to be, unless somebody else wants it. */
 export const discardLayer = (dependencies: ImageDependencies, chainId: Digest): void => {
+  const isKept = keptNeeds(dependencies).some(({ chain }) => chain.includes(chainId));
   const isWanted = [...dependencies.rows.list()].some((row) =>
     chainIds(row.config.rootfs.diff_ids).includes(chainId),
   );
-  if (!isWanted) tryRemoveLayer(dependencies, chainId);
+  if (!isWanted && !isKept) tryRemoveLayer(dependencies, chainId);
 };
 
 /** Rows first, then the blobs that no other layer is stored in. */
@@ -46,24 +78,25 @@ const deleteLayerBlobs = (dependencies: ImageDependencies, diffIds: readonly Dig
   }
 };
 
-/** After `row` was deleted: removes what only it needed. Returns the chainIDs of the layers, topmost first. */
-export const deleteFiles = async (
+/**
+ * After an image was deleted: removes what only it needed. Returns the chainIDs of the layers, topmost first.
+ */
+export const deleteFiles = (
   dependencies: ImageDependencies,
   catalog: Catalog,
-  row: ImageRow,
-): Promise<Digest[]> => {
-  const { content, layers, rows } = dependencies;
-  const chains = chainsInUse(dependencies, catalog);
-  const removed: Digest[] = [];
-  for (const chainId of catalog.chain(row).toReversed()) {
-    if (chains.has(chainId) || layers.layer(chainId) === undefined) continue;
-    if (tryRemoveLayer(dependencies, chainId)) removed.push(chainId);
-  }
+  configText: string,
+  manifest: Digest | undefined,
+): Digest[] => {
+  const { content, rows } = dependencies;
+  const removed = unneededChains(dependencies, catalog, configText).filter((chainId) =>
+    tryRemoveLayer(dependencies, chainId),
+  );
   const needed = diffIdsInUse(dependencies);
-  const unneeded = new Set(row.config.rootfs.diff_ids.filter((diffId) => !needed.has(diffId)));
-  deleteLayerBlobs(dependencies, [...unneeded]);
-  const manifest = row.manifestDigest;
-  const isManifestFree = [...rows.list()].every((other) => other.manifestDigest !== manifest);
+  const { diffIds } = needsOfConfig(configText);
+  deleteLayerBlobs(dependencies, [...new Set(diffIds.filter((diffId) => !needed.has(diffId)))]);
+  const isManifestFree = [...rows.list(), ...keptNeeds(dependencies)].every(
+    (other) => other.manifestDigest !== manifest,
+  );
   if (manifest !== undefined && isManifestFree) content.delete(manifest);
   return removed;
 };

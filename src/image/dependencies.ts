@@ -5,6 +5,7 @@ import type { Logger } from "#lib/log.ts";
 import type { RemoteConfig } from "#remote/remote.ts";
 import type { ImageRows } from "#metadata/images.ts";
 import type { Leases } from "#metadata/leases.ts";
+import type { TrashRows } from "#metadata/trash.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
 
 export type LayerStore = Pick<
@@ -20,6 +21,7 @@ export interface RegistryOptions {
 
 export interface ImageDependencies {
   readonly rows: ImageRows;
+  readonly trash: TrashRows;
   readonly leases: Leases;
   readonly content: Content;
   readonly layers: LayerStore;

@@ -11,6 +11,7 @@
  * Wherever a `name` is taken it may be a whole id, an id prefix, name[:tag] or name@digest. Names win
  * over id prefixes. Unknown ones throw not_found "No such image: x:latest".
  */
+import type { TrashSource } from "#metadata/trash.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { EventMessage } from "#spec/docker/event.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
@@ -197,6 +198,8 @@ export interface RemoveOptions {
   readonly isForced: boolean;
   /** Leaves untagged parents alone. */
   readonly isParentKept: boolean;
+  /** With it the image can be brought back, where the trash is on. */
+  readonly batch?: string;
 }
 
 export interface PruneResult {
@@ -240,6 +243,8 @@ export interface Images {
   remove(name: string, options: RemoveOptions): Promise<DeleteItem[]>;
   /** Filters dangling (default true), until, label, label!. */
   prune(filters: Filters, signal?: AbortSignal): Promise<PruneResult>;
+  /** What was removed and can be brought back. */
+  readonly removed: TrashSource;
   usage(): ImageUsageTotal;
 
   /** Whole or not at all: a refused archive (invalid_argument) leaves nothing. Resolves to the ids. */

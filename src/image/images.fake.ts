@@ -13,6 +13,7 @@ import { silentLogger } from "#lib/log.ts";
 import { TEST_CONFIG } from "#remote/registry.fake.ts";
 import { IMAGE_MIGRATIONS, createImageRows } from "#metadata/images.ts";
 import { LEASE_MIGRATIONS, createLeases } from "#metadata/leases.ts";
+import { TRASH_MIGRATIONS, createTrashRows } from "#metadata/trash.ts";
 import type { Layer } from "#snapshot/snapshot.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
@@ -88,12 +89,17 @@ export const createFakeImages = (
 ): FakeImages => {
   const root = mkdtempSync(join(tmpdir(), "naru-image-"));
   mkdirSync(join(root, "snapshots"));
-  const database = openDatabase(":memory:", [...IMAGE_MIGRATIONS, ...LEASE_MIGRATIONS]);
+  const database = openDatabase(":memory:", [
+    ...IMAGE_MIGRATIONS,
+    ...LEASE_MIGRATIONS,
+    ...TRASH_MIGRATIONS,
+  ]);
   const content = openContent(join(root, "content"));
   const events: ImageEvent[] = [];
   const containers = new Map<Digest, { id: string; isRunning: boolean }[]>();
   const dependencies: ImageDependencies = {
     rows: createImageRows(database),
+    trash: createTrashRows(database, false),
     leases: createLeases(database),
     content,
     layers: makeLayers?.(join(root, "snapshots")) ?? createFakeLayers(),

@@ -11,11 +11,13 @@ import { imageHistory, imageUsage, inspectImage, listImages } from "#image/list.
 import { loadImages } from "#image/load.ts";
 import { pruneImages } from "#image/prune.ts";
 import { registerImage, setReference } from "#image/register.ts";
+import { removedImages } from "#image/removed.ts";
 import { restoreImages } from "#image/restore.ts";
 import { removeImage } from "#image/remove.ts";
 import { saveImages } from "#image/save.ts";
 import { serveImage } from "#image/served.ts";
 import type { Transfers } from "#image/transfers.ts";
+import { newBatch } from "#metadata/trash.ts";
 import { SingleFlight } from "#lib/single-flight.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import { familiarString } from "#spec/image/reference.ts";
@@ -41,7 +43,9 @@ export const createImages = (dependencies: ImageDependencies): Images => {
       setReference(dependencies, reference, catalog.resolve(name));
       return familiarString(reference);
     },
-    remove: (name, options) => removeImage(dependencies, catalog, name, options),
+    remove: (name, options) =>
+      removeImage(dependencies, catalog, name, { batch: newBatch(), ...options }),
+    removed: removedImages(dependencies, catalog),
     prune: (filters, signal) => pruneImages(dependencies, catalog, filters, signal),
     usage: () => imageUsage(dependencies, catalog),
     load: (source, options) => loadImages(dependencies, source, options),

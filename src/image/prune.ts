@@ -6,6 +6,7 @@ import { removeImage } from "#image/remove.ts";
 import { nowNs } from "#lib/clock.ts";
 import { hasCode } from "#lib/errors.ts";
 import type { ImageRow } from "#metadata/images.ts";
+import { newBatch } from "#metadata/trash.ts";
 import { type Filters, booleanFilter, matchesLabels } from "#spec/docker/filters.ts";
 import type { DeleteItem } from "#spec/docker/image.ts";
 import { parseTimestamp } from "#spec/docker/timestamp.ts";
@@ -18,9 +19,10 @@ const tryRemove = async (
   dependencies: ImageDependencies,
   catalog: Catalog,
   name: string,
+  batch: string,
 ): Promise<DeleteItem[]> => {
   try {
-    return await removeImage(dependencies, catalog, name, OPTIONS);
+    return await removeImage(dependencies, catalog, name, { ...OPTIONS, batch });
   } catch (error) {
     if (hasCode(error, "conflict") || hasCode(error, "not_found")) return [];
     throw error;
@@ -45,12 +47,13 @@ export const pruneImages = async (
     return matchesLabels(filters, row.config.config?.Labels ?? {});
   };
   const sizes = new Map(layers.layers().map((layer) => [String(layer.chainId), layer.sizeBytes]));
+  const batch = newBatch();
   const deleted: DeleteItem[] = [];
   for (const row of [...rows.list()].filter(isCandidate)) {
     signal?.throwIfAborted();
     const names = rows.references(row.id).map(familiarRow);
     for (const name of names.length === 0 ? [hexOf(row.id)] : names) {
-      deleted.push(...(await tryRemove(dependencies, catalog, name)));
+      deleted.push(...(await tryRemove(dependencies, catalog, name, batch)));
     }
   }
   const SpaceReclaimed = deleted.reduce(

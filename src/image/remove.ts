@@ -1,13 +1,14 @@
 /** `rmi`: takes names away, and the image with the last of them. */
 import { failpoint } from "#lib/failpoint.ts";
 import { type Catalog, familiarRow, isIdPrefix } from "#image/catalog.ts";
-import { deleteFiles } from "#image/collect.ts";
+import { deleteFiles, unneededChains } from "#image/collect.ts";
 import { ALL, type Conflict, HARD, findConflict } from "#image/conflict.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
 import type { RemoveOptions } from "#image/image.ts";
 import { NaruError } from "#lib/errors.ts";
-import type { ReferenceRow } from "#metadata/images.ts";
+import { moveToTrash } from "#image/removed.ts";
+import type { ImageRow, ReferenceRow } from "#metadata/images.ts";
 import type { DeleteItem } from "#spec/docker/image.ts";
 import { type Digest, shortId } from "#spec/image/digest.ts";
 import { parseReference, repositoryOf, withDefaultTag } from "#spec/image/reference.ts";
@@ -17,9 +18,12 @@ interface Removal {
   readonly catalog: Catalog;
   readonly options: RemoveOptions;
   readonly items: DeleteItem[];
+  /** Names that were taken away: those of a deleted image come back with it. */
+  readonly names: ReferenceRow[];
 }
 
-const untag = ({ dependencies, items }: Removal, row: ReferenceRow): void => {
+const untag = ({ dependencies, items, names }: Removal, row: ReferenceRow): void => {
+  names.push(row);
   publishAfter(dependencies, row.imageId, () => dependencies.rows.deleteReference(row));
   items.push({ Untagged: familiarRow(row) });
 };
@@ -42,6 +46,16 @@ const isSingleName = (names: readonly ReferenceRow[]): boolean => {
   return digestRepositories.size === 1 && digestRepositories.has(repository);
 };
 
+/** Layers that no image shows any more: what a client is told, though the trash keeps them. */
+const goneFromSight = (
+  dependencies: ImageDependencies,
+  catalog: Catalog,
+  row: ImageRow,
+): readonly Digest[] => {
+  const kept = dependencies.trash.all("image").find(({ key }) => key === row.id);
+  return unneededChains(dependencies, catalog, row.configText, kept?.id);
+};
+
 /** Deletes the image and, unless kept, its untagged parents; `isQuiet` for what nobody asked for by name. */
 const deleteImage = async (removal: Removal, id: Digest, isQuiet: boolean): Promise<void> => {
   const { dependencies, catalog, items } = removal;
@@ -57,12 +71,20 @@ const deleteImage = async (removal: Removal, id: Digest, isQuiet: boolean): Prom
   const row = catalog.row(id);
   for (const name of rows.references(id)) untag(removal, name);
   publishImageEvent(dependencies, "delete", id);
-  rows.delete(id);
+  const { batch } = removal.options;
+  const isKept = dependencies.trash.isOn && batch !== undefined;
+  if (isKept) {
+    const names = removal.names.filter((name) => name.imageId === id);
+    moveToTrash(dependencies, row, names, batch);
+  } else {
+    rows.delete(id);
+  }
   failpoint("image-remove.after-row");
   items.push({ Deleted: id });
-  for (const chainId of await deleteFiles(dependencies, catalog, row)) {
-    items.push({ Deleted: chainId });
-  }
+  const gone = isKept
+    ? goneFromSight(dependencies, catalog, row)
+    : deleteFiles(dependencies, catalog, row.configText, row.manifestDigest);
+  for (const chainId of gone) items.push({ Deleted: chainId });
   if (removal.options.isParentKept || row.parent === undefined) return;
   if (rows.get(row.parent) === undefined) return;
   const unforced: Removal = { ...removal, options: { ...removal.options, isForced: false } };
@@ -108,7 +130,7 @@ export const removeImage = async (
   name: string,
   options: RemoveOptions,
 ): Promise<DeleteItem[]> => {
-  const removal: Removal = { dependencies, catalog, options, items: [] };
+  const removal: Removal = { dependencies, catalog, options, items: [], names: [] };
   const id = catalog.resolve(name);
   if (!isIdPrefix(id, name)) {
     await removeByName(removal, id, name);

@@ -5,6 +5,7 @@ import { silentLogger } from "#lib/log.ts";
 import { openDatabase } from "#database/database.ts";
 import { fileKernel } from "#kernel/file.ts";
 import { mountKernel } from "#kernel/mount.ts";
+import { TRASH_MIGRATIONS, createTrashRows } from "#metadata/trash.ts";
 import { VOLUME_MIGRATIONS, createVolumeRows } from "#metadata/volumes.ts";
 import type { MountPoint } from "#spec/docker/container.ts";
 import { createVolumes } from "#volume/service.ts";
@@ -20,7 +21,8 @@ beforeEach(async () => {
   root = mkdtempSync("/tmp/naru-vol-verbs-");
   paused = [];
   running = new Set();
-  const rows = createVolumeRows(openDatabase(":memory:", VOLUME_MIGRATIONS));
+  const database = openDatabase(":memory:", [...VOLUME_MIGRATIONS, ...TRASH_MIGRATIONS]);
+  const rows = createVolumeRows(database);
   make = () =>
     createVolumes({
       dataRoot: `${root}/data`,
@@ -30,6 +32,7 @@ beforeEach(async () => {
       images: { view: () => Promise.reject(new Error("no images here")) },
       publish: () => undefined,
       logger: silentLogger,
+      trash: createTrashRows(database, false),
       users: {
         whilePaused: (ids, work) => {
           paused.push(...ids);

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, statSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
+import { type TrashRows, type TrashSource, newBatch } from "#metadata/trash.ts";
 import type { VolumeRows } from "#metadata/volumes.ts";
 import type { MountPoint } from "#spec/docker/container.ts";
 import { type Filters, booleanFilter, matchesLabels } from "#spec/docker/filters.ts";
@@ -14,6 +15,7 @@ import { HostMounts, type HostMountsKernel } from "#volume/host-mounts.ts";
 import { mountFlags } from "#volume/local-options.ts";
 import { byDepth } from "#volume/mounts.ts";
 import { prepareMounts } from "#volume/prepare.ts";
+import { removedVolumes } from "#volume/removed.ts";
 import { bindOf, onFile, specOf, tmpfsMounts, tmpfsOf } from "#volume/runtime-mounts.ts";
 import { type CopyParts, renameVolume } from "#volume/rename.ts";
 import { VolumeStore } from "#volume/store.ts";
@@ -38,18 +40,21 @@ export interface VolumesOptions {
   readonly publish: (event: VolumeEvent) => void;
   readonly logger: Logger;
   readonly users: VolumeUsers;
+  readonly trash: TrashRows;
 }
 
 export class LocalVolumes implements Volumes {
   readonly #options: VolumesOptions;
   readonly #store: VolumeStore;
   readonly #hostMounts: HostMounts;
+  readonly removed: TrashSource;
 
   constructor(options: VolumesOptions) {
-    const { dataRoot, execRoot, rows, kernel, publish, logger } = options;
+    const { dataRoot, execRoot, rows, kernel, publish, logger, trash } = options;
     this.#options = options;
     const root = `${dataRoot}/volumes`;
-    this.#store = new VolumeStore({ root, rows, kernel, publish, logger });
+    this.#store = new VolumeStore({ root, rows, kernel, publish, logger, trash });
+    this.removed = removedVolumes(this.#store);
     this.#hostMounts = new HostMounts({
       root: `${execRoot}/mounts`,
       kernel,
@@ -106,7 +111,7 @@ export class LocalVolumes implements Volumes {
   }
 
   async remove(name: string, options: { readonly force: boolean }): Promise<void> {
-    this.#store.remove(name, options);
+    this.#store.remove(name, { ...options, batch: newBatch() });
   }
 
   async prune(filters: Filters): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }> {
@@ -117,6 +122,7 @@ export class LocalVolumes implements Volumes {
       .filter(
         (record) => (takesAll || record.isAnonymous) && matchesLabels(filters, record.labels),
       );
+    const batch = newBatch();
     const result = { VolumesDeleted: [] as string[], SpaceReclaimed: 0 };
     for (const record of unused) {
       // oxlint-disable-next-line no-await-in-loop -- one tree after the other keeps it gentle
@@ -124,7 +130,7 @@ export class LocalVolumes implements Volumes {
       // Somebody may have begun to use or removed it meanwhile.
       if (this.#store.find(record.name) !== record) continue;
       if (this.#store.usersOf(record.name).length > 0) continue;
-      this.#store.remove(record.name, { force: true });
+      this.#store.remove(record.name, { force: true, batch });
       result.VolumesDeleted.push(record.name);
       result.SpaceReclaimed += size;
     }
@@ -199,13 +205,14 @@ export class LocalVolumes implements Volumes {
     containerId: string,
     points: readonly MountPoint[],
     removesAnonymous: boolean,
+    batch?: string,
   ): Promise<void> {
     this.#hostMounts.release(containerId);
     for (const record of this.#recordsOf(points)) {
       this.#store.unuse(record.name, containerId);
       if (!removesAnonymous || !record.isAnonymous) continue;
       if (this.#store.usersOf(record.name).length > 0) continue;
-      this.#store.remove(record.name, { force: true });
+      this.#store.remove(record.name, { force: true, ...(batch === undefined ? {} : { batch }) });
     }
   }
 

@@ -7,6 +7,7 @@ import { NaruError, toNaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import type { Logger } from "#lib/log.ts";
 import type { MountKernel } from "#kernel/kernel.ts";
+import type { TrashRow, TrashRows } from "#metadata/trash.ts";
 import type { VolumeRows } from "#metadata/volumes.ts";
 import type { VolumeCreateRequest } from "#spec/docker/volume.ts";
 import { validateLocalOptions } from "#volume/local-options.ts";
@@ -19,9 +20,12 @@ export interface VolumeStoreOptions {
   readonly kernel: MountKernel;
   readonly publish: (event: VolumeEvent) => void;
   readonly logger: Logger;
+  readonly trash: TrashRows;
 }
 
 const TRASH = ".trash";
+/** Removed volumes that can be brought back, each under the key of its row in the trash. */
+const KEPT = ".removed";
 /** Volumes that are being copied or unpacked; swept with everything that has no row. */
 const INGEST = ".ingest";
 
@@ -53,13 +57,21 @@ export class VolumeStore {
 
   /** Directories without a row are half-made or half-removed: they go. A rename cut short is finished. */
   async sweep(): Promise<void> {
-    const { root } = this.#options;
+    const { root, trash } = this.#options;
     for (const record of this.#records.values()) {
       if (record.movedFrom !== undefined) this.#finishMove(record);
     }
+    const kept = trash.all("volume");
+    for (const { name, key } of kept) if (!this.#records.has(name)) this.#keep(name, key);
     mkdirSync(`${root}/${TRASH}`, { recursive: true, mode: 0o701 });
     for (const name of readdirSync(root)) {
-      if (name !== TRASH && !this.#records.has(name)) this.#throwAway(name);
+      if (name !== TRASH && name !== KEPT && !this.#records.has(name)) this.#throwAway(name);
+    }
+    if (existsSync(`${root}/${KEPT}`)) {
+      const keys = new Set(kept.map(({ key }) => key));
+      for (const key of readdirSync(`${root}/${KEPT}`)) {
+        if (!keys.has(key)) this.#throwAway(`${KEPT}/${key}`);
+      }
     }
     await this.#emptyTrash();
   }
@@ -146,8 +158,11 @@ export class VolumeStore {
     return record;
   }
 
-  /** Throws conflict while in use; what is not there is no error with `force`. */
-  remove(name: string, options: { readonly force: boolean }): void {
+  /**
+   * Throws conflict while in use; what is not there is no error with `force`. With `batch` it can be brought
+   * back, where the trash is on.
+   */
+  remove(name: string, options: { readonly force: boolean; readonly batch?: string }): void {
     const record = this.#records.get(name);
     if (record === undefined) {
       if (options.force) return;
@@ -159,11 +174,50 @@ export class VolumeStore {
         details: { users },
       });
     }
-    this.#options.rows.delete(name);
-    this.#records.delete(name);
-    this.#throwAway(name);
-    this.#deleteLater(name);
+    const { rows, trash } = this.#options;
+    if (options.batch === undefined || !trash.isOn) {
+      rows.delete(name);
+      this.#records.delete(name);
+      this.#throwAway(name);
+      this.#deleteLater(name);
+    } else {
+      const row = { batch: options.batch, kind: "volume", key: randomHex(8), name } as const;
+      trash.transaction(() => {
+        trash.put({ ...row, record: JSON.stringify(record) });
+        rows.delete(name);
+      });
+      this.#records.delete(name);
+      failpoint("volume-remove.after-row");
+      this.#keep(name, row.key);
+    }
     this.#emit("destroy", record);
+  }
+
+  /** The directory of a removed volume. */
+  keptAt(key: string): string {
+    return `${this.#options.root}/${KEPT}/${key}`;
+  }
+
+  /** Throws already_exists. */
+  bringBack(row: TrashRow): void {
+    const { rows, trash } = this.#options;
+    this.assertFree(row.name);
+    const record = { ...(JSON.parse(row.record) as VolumeRecord), movedFrom: `${KEPT}/${row.key}` };
+    trash.transaction(() => {
+      rows.put({ name: row.name, record: JSON.stringify(record) });
+      trash.delete(row.id);
+    });
+    this.#records.set(row.name, record);
+    failpoint("volume-undo.after-row");
+    this.#finishMove(record);
+    this.#emit("create", record);
+  }
+
+  /** A removed volume goes for good. Idempotent. */
+  purge(row: TrashRow): void {
+    this.#options.trash.delete(row.id);
+    this.#throwAway(`${KEPT}/${row.key}`);
+    this.#deleteLater(row.name);
   }
 
   use(name: string, containerId: string): void {
@@ -203,6 +257,16 @@ export class VolumeStore {
     }
     checkName(name);
     validateLocalOptions(request.DriverOpts ?? {});
+  }
+
+  /** Out of sight, but not deleted. What is mounted inside is unmounted. Done already is no error. */
+  #keep(name: string, key: string): void {
+    const { root, kernel } = this.#options;
+    const path = `${root}/${name}`;
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) return;
+    for (const mount of kernel.mountsUnder(path)) kernel.unmount(mount);
+    mkdirSync(`${root}/${KEPT}`, { recursive: true, mode: 0o701 });
+    renameSync(path, this.keptAt(key));
   }
 
   /** The row says where the directory has to be; this brings it there. */

@@ -19,6 +19,7 @@ import { silentLogger } from "#lib/log.ts";
 import { openDatabase } from "#database/database.ts";
 import { fileKernel } from "#kernel/file.ts";
 import { mountKernel } from "#kernel/mount.ts";
+import { TRASH_MIGRATIONS, createTrashRows } from "#metadata/trash.ts";
 import { VOLUME_MIGRATIONS, createVolumeRows } from "#metadata/volumes.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import { parseFilters } from "#spec/docker/filters.ts";
@@ -37,7 +38,8 @@ beforeEach(async () => {
   rootfs = `${root}/rootfs`;
   mkdirSync(rootfs);
   events = [];
-  const rows = createVolumeRows(openDatabase(":memory:", VOLUME_MIGRATIONS));
+  const database = openDatabase(":memory:", [...VOLUME_MIGRATIONS, ...TRASH_MIGRATIONS]);
+  const rows = createVolumeRows(database);
   make = () =>
     createVolumes({
       dataRoot: `${root}/data`,
@@ -53,6 +55,7 @@ beforeEach(async () => {
       },
       publish: (event) => events.push(event),
       logger: silentLogger,
+      trash: createTrashRows(database, false),
       users: { whilePaused: (_ids, work) => work(), isRunning: () => false },
     });
   volumes = make();

@@ -19,6 +19,7 @@ import type { EventMessage } from "#spec/docker/event.ts";
 import type { Filters } from "#spec/docker/filters.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
 import type { VolumeCreateRequest, VolumeResponse } from "#spec/docker/volume.ts";
+import type { TrashSource } from "#metadata/trash.ts";
 import type { RuntimeMount } from "#spec/runtime/config.ts";
 
 /** One row. */
@@ -88,7 +89,10 @@ export interface Volumes {
   get(name: string): VolumeResponse;
   /** Without a name: an anonymous one. A name that exists answers with what exists. */
   create(request: VolumeCreateRequest): Promise<VolumeResponse>;
-  /** Throws conflict while a container uses it. With `force` a missing volume is no error. */
+  /**
+   * Throws conflict while a container uses it. With `force` a missing volume is no error. What is removed here
+   * and by `prune` goes to the trash, where that is on: out of sight at once, the name free, the files kept.
+   */
   remove(name: string, options: { readonly force: boolean }): Promise<void>;
   /** Unused anonymous volumes, or all unused with filter `all`; `label` and `label!` narrow. */
   prune(filters: Filters): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }>;
@@ -147,7 +151,11 @@ export interface Volumes {
     containerId: string,
     points: readonly MountPoint[],
     removesAnonymous: boolean,
+    /** With it the volumes can be brought back, as with `remove`. */
+    batch?: string,
   ): Promise<void>;
+  /** What was removed and can be brought back. */
+  readonly removed: TrashSource;
   /** Unmounts everything and deletes every volume. */
   reset(): Promise<void>;
 }

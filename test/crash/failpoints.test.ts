@@ -8,32 +8,16 @@ import { BUSYBOX_CONFIG, busyboxRoot, dockerArchive } from "../harness/images.ts
 import { naruBinary } from "../harness/naru.ts";
 import { writeTar } from "../harness/tar.ts";
 import { type WorldRegistry, startRegistry } from "./registry.ts";
+import { gone, startable, type Scenario } from "./scenario.ts";
+import {
+  UNDO,
+  VOLUME_COPY,
+  VOLUME_MOUNT,
+  VOLUME_REMOVE,
+  VOLUME_RENAME,
+  VOLUME_UNDO,
+} from "./volume-scenarios.ts";
 import { ended, IMAGE, isAlive, withWorld, type CrashWorld } from "./world.ts";
-
-interface Scenario {
-  /** Made before the daemon that will die. */
-  prepare?(w: CrashWorld): Promise<void>;
-  /** What reaches the failpoint. */
-  trigger(w: CrashWorld): Promise<unknown>;
-  /** What must hold after the restart; makes its own clean-up. */
-  verify(w: CrashWorld): Promise<void>;
-}
-
-const gone = async (w: CrashWorld, name: string): Promise<void> => {
-  const reply = await w.api("DELETE", `/containers/${name}?force=1&v=1`);
-  expect([204, 404]).toContain(reply.status);
-  expect(await w.state(name)).toBeUndefined();
-};
-
-/** The container is running with its process, or can be started; both ends in a running one. */
-const startable = async (w: CrashWorld, name: string): Promise<void> => {
-  const state = await w.state(name);
-  expect(state).toBeDefined();
-  if (state?.Running === true) expect(isAlive(state.Pid)).toBe(true);
-  else expect((await w.api("POST", `/containers/${name}/start`)).status).toBe(204);
-  const out = await w.cli("exec", name, "echo", "inside");
-  expect(out.stdout).toBe("inside\n");
-};
 
 const archive = async (tag: string): Promise<Buffer> =>
   dockerArchive(
@@ -273,60 +257,6 @@ const VOLUME: Scenario = {
   },
 };
 
-/** The content is under one of both names, and the other one is free. */
-const VOLUME_RENAME: Scenario = {
-  prepare: async (w) => {
-    expect((await w.api("POST", "/volumes/create", { body: { Name: "old" } })).status).toBe(201);
-    await w.cli("run", "--rm", "-v", "old:/v", IMAGE, "sh", "-c", "echo kept > /v/f");
-  },
-  trigger: (w) => w.attempt("POST", "/naru/volumes/old/rename?name=new"),
-  verify: async (w) => {
-    const isOld = (await w.api("GET", "/volumes/old")).status === 200;
-    expect((await w.api("GET", "/volumes/new")).status).toBe(isOld ? 404 : 200);
-    const name = isOld ? "old" : "new";
-    const out = await w.cli("run", "--rm", "-v", `${name}:/v`, IMAGE, "cat", "/v/f");
-    expect(out.stdout).toBe("kept\n");
-    expect((await w.api("DELETE", `/volumes/${name}`)).status).toBe(204);
-  },
-};
-
-/** A mount made for a container that did not come to run goes; the volume works. */
-const VOLUME_MOUNT: Scenario = {
-  prepare: async (w) => {
-    const DriverOpts = { type: "tmpfs", device: "tmpfs", o: "size=1m" };
-    await w.api("POST", "/volumes/create", { body: { Name: "memory", DriverOpts } });
-    const HostConfig = { Binds: ["memory:/m"] };
-    const body = { Image: IMAGE, Cmd: ["sleep", "600"], HostConfig };
-    expect((await w.api("POST", "/containers/create?name=box", { body })).status).toBe(201);
-  },
-  trigger: (w) => w.attempt("POST", "/containers/box/start"),
-  verify: async (w) => {
-    const mounts = await w.world.exec(["grep", "-c", "volumes/memory", "/proc/self/mounts"]);
-    expect(mounts.stdout.trim()).toBe("0");
-    await startable(w, "box");
-    await gone(w, "box");
-    expect((await w.api("DELETE", "/volumes/memory")).status).toBe(204);
-  },
-};
-
-/** Who stood still for a copy goes on; half a copy is no volume. */
-const VOLUME_COPY: Scenario = {
-  prepare: async (w) => {
-    const out = await w.cli("run", "-d", "--name", "box", "-v", "data:/d", IMAGE, "sleep", "600");
-    expect(out.code).toBe(0);
-  },
-  trigger: (w) => w.attempt("POST", "/naru/volumes/data/clone", { body: { Name: "copy" } }),
-  verify: async (w) => {
-    expect((await w.state("box"))?.Status).toBe("running");
-    expect((await w.cli("exec", "box", "echo", "goes on")).stdout).toBe("goes on\n");
-    expect((await w.api("GET", "/volumes/copy")).status).toBe(404);
-    const again = await w.api("POST", "/naru/volumes/data/clone", { body: { Name: "copy" } });
-    expect(again.status).toBe(201);
-    await gone(w, "box");
-    for (const name of ["data", "copy"]) await w.api("DELETE", `/volumes/${name}`);
-  },
-};
-
 const IMAGE_REMOVE: Scenario = {
   prepare: async (w) => {
     await w.api("POST", "/images/load?quiet=1", { raw: await archive("doomed:1") });
@@ -378,6 +308,9 @@ const SCENARIOS: Record<string, Scenario> = {
   volume: VOLUME,
   "volume-rename": VOLUME_RENAME,
   "volume-mount": VOLUME_MOUNT,
+  "volume-remove": VOLUME_REMOVE,
+  "volume-undo": VOLUME_UNDO,
+  undo: UNDO,
   "volume-copy": VOLUME_COPY,
   "image-remove": IMAGE_REMOVE,
   network: NETWORK,
@@ -401,10 +334,10 @@ for (const name of names) {
     await withWorld(async (w) => {
       await scenario.prepare?.(w);
       await w.stop();
-      await w.start(name);
+      await w.start(name, scenario.flags);
       await scenario.trigger(w);
       await w.died();
-      await w.start();
+      await w.start(undefined, scenario.flags);
       await scenario.verify(w);
     });
   }, 90_000);

@@ -33,7 +33,7 @@ export interface CrashWorld {
   readonly roots: NaruRoots;
   readonly world: Isolation;
   /** Starts the daemon; with a failpoint it kills itself there. Its start may already be there. */
-  start(failpoint?: string): Promise<void>;
+  start(failpoint?: string, flags?: readonly string[]): Promise<void>;
   /** SIGTERM; containers run on. */
   stop(): Promise<void>;
   /** SIGKILL. */
@@ -64,9 +64,10 @@ const makeWorld = (roots: NaruRoots, world: Isolation): CrashWorld => {
   const self: CrashWorld = {
     roots,
     world,
-    start: async (failpoint) => {
+    start: async (failpoint, flags = []) => {
       daemon = await spawnNaru(roots, {
         enter: world.enter,
+        flags,
         env: failpoint === undefined ? {} : { NARU_FAILPOINT: failpoint },
       });
     },

@@ -136,6 +136,14 @@ export const createFakeBackend = (): FakeBackend => {
     networks: createFakeNetworks(state),
     ports: async () => [],
     volumes: createFakeVolumes(state),
+    trash: async () => ({
+      list: async () => [],
+      undo: async (selector?: string) => {
+        state.note("undo", selector ?? "");
+        return { restored: [{ kind: "volume" as const, name: "data" }], failed: [] };
+      },
+      empty: async () => ({ count: 0, sizeBytes: 0 }),
+    }),
     system: {
       driver: "overlayfs",
       version: () => ({ Version: "28.5.2" }) as never,

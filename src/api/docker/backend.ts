@@ -5,6 +5,7 @@
 import type { Builds } from "#build/build.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import type { Containers, Events } from "#container/containers.ts";
+import type { Trash } from "#gc/trash.ts";
 import type { Images } from "#image/image.ts";
 import type { Logger } from "#lib/log.ts";
 import type { PortReach } from "#spec/docker/port-reach.ts";
@@ -112,6 +113,8 @@ export interface DockerBackend {
   /** Published ports of running containers, and who can reach them. */
   ports(): Promise<PortReach[]>;
   readonly volumes: VolumeBackend;
+  /** What was removed and can be brought back; loaded when somebody asks. */
+  trash(): Promise<Pick<Trash, "list" | "undo" | "empty">>;
   /** Loaded when the first build asks for it. */
   builds(): Promise<Builds>;
   readonly system: SystemBackend;

@@ -22,6 +22,7 @@ import { diskUsageRoutes } from "#api/docker/system/disk-usage.ts";
 import { eventRoutes } from "#api/docker/system/events.ts";
 import { notSupportedRoutes } from "#api/docker/system/not-supported.ts";
 import { pingRoutes } from "#api/docker/system/ping.ts";
+import { trashRoutes } from "#api/docker/system/trash.ts";
 import { volumeCopyRoutes } from "#api/docker/volume/copies.ts";
 import { volumeRoutes } from "#api/docker/volume/volumes.ts";
 
@@ -49,5 +50,6 @@ export const routes: readonly Route[] = [
   ...aboutRoutes,
   ...eventRoutes,
   ...diskUsageRoutes,
+  ...trashRoutes,
   ...notSupportedRoutes,
 ];
