@@ -19,6 +19,8 @@
  * never in a layer, a key, the history or an event.
  */
 import type { BuildContext } from "#build/context.ts";
+import type { ContextTree } from "#build/kept-context.ts";
+import type { ResultFiles } from "#build/result-files.ts";
 import type { TransferEvent } from "#image/image.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -148,6 +150,13 @@ export interface Builds {
   receiveContext(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<BuildContext>;
   /** A git repository ("https://host/x.git#ref:dir") or a URL of a tar or a Dockerfile. */
   fetchContext(remote: string, signal: AbortSignal): Promise<BuildContext>;
+  /**
+   * A tree for files that a client sends by itself; see kept-context.ts. With `key` (a digest in hex) the tree of
+   * the last build with that key, unless another build has it now; without one it goes with its build.
+   */
+  contextTree(key: string | undefined): ContextTree;
+  /** The files of a result's layers, the caller's to dispose of. */
+  resultFiles(chainId: Digest | undefined): ResultFiles;
   /**
    * Text of the Dockerfile at `path`. Takes it and .dockerignore out of the context where the latter names
    * them: clients send both all the same. Throws invalid_argument when there is none.

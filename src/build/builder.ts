@@ -3,12 +3,14 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { findImage } from "#build/base-image.ts";
 import { BuildArguments, automaticArguments } from "#build/arguments.ts";
 import type { BuildEvent, BuildRequest, BuildResult, Builds } from "#build/build.ts";
-import { readDockerfile, receiveContext } from "#build/context.ts";
+import { makeContextDirectory, readDockerfile, receiveContext } from "#build/context.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { checkTag, exportImage, registerSteps } from "#build/export.ts";
 import { fetchContext } from "#build/fetch.ts";
+import { ContextTree, KeptContexts } from "#build/kept-context.ts";
 import { CacheMounts } from "#build/op/cache-mounts.ts";
 import { cacheUsage, pruneCache } from "#build/prune.ts";
+import { ResultFiles } from "#build/result-files.ts";
 import type { BuildSession, StageResult } from "#build/session.ts";
 import { Solver } from "#build/solver.ts";
 import { StageRun } from "#build/stage.ts";
@@ -78,15 +80,29 @@ class Builder implements Builds {
   readonly #dependencies: BuildDependencies;
   readonly #solver: Solver;
   readonly #cacheMounts: CacheMounts;
+  readonly #kept: KeptContexts;
 
   constructor(dependencies: BuildDependencies) {
     this.#dependencies = dependencies;
     this.#solver = new Solver(dependencies);
     this.#cacheMounts = new CacheMounts(dependencies.paths.cacheMounts, dependencies.kernel);
+    this.#kept = new KeptContexts(dependencies.paths.contexts);
   }
 
   receiveContext: Builds["receiveContext"] = (source, signal) =>
     receiveContext(this.#dependencies, source, signal);
+
+  contextTree: Builds["contextTree"] = (key) => {
+    const kept = key === undefined ? undefined : this.#kept.open(key);
+    if (kept !== undefined) return kept;
+    const { root, [Symbol.dispose]: dispose } = makeContextDirectory(this.#dependencies);
+    return new ContextTree(root, undefined, dispose);
+  };
+
+  resultFiles: Builds["resultFiles"] = (chainId) => {
+    const { kernel, snapshots } = this.#dependencies;
+    return new ResultFiles(kernel, snapshots.view(chainId));
+  };
 
   fetchContext: Builds["fetchContext"] = (remote, signal) =>
     fetchContext(this.#dependencies, remote, signal);

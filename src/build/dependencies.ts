@@ -37,6 +37,8 @@ export interface StepConfigs {
 export interface BuildPaths {
   /** On the data root: contexts and downloads of running builds. */
   readonly work: string;
+  /** On the data root: contexts that stay between builds. */
+  readonly contexts: string;
   /** On the data root: what `RUN --mount=type=cache` keeps. */
   readonly cacheMounts: string;
   /** On the exec root: one directory for each running step. */

@@ -17,6 +17,7 @@ type Parts = Pick<
 
 const pathsOf = ({ config }: Pick<RoomInputs, "config">): BuildDependencies["paths"] => ({
   work: `${config.dataRoot}/build/work`,
+  contexts: `${config.dataRoot}/build/contexts`,
   cacheMounts: `${config.dataRoot}/build/mounts`,
   bundles: `${config.execRoot}/build`,
 });

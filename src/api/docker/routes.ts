@@ -2,6 +2,7 @@
 import { attachRoutes } from "#api/docker/container/attach.ts";
 import { buildRoutes } from "#api/docker/build/build.ts";
 import { naruBuildRoutes } from "#api/docker/build/naru-build.ts";
+import { buildKitRoutes } from "#api/docker/buildkit/routes.ts";
 import { createRoutes } from "#api/docker/container/create.ts";
 import { execRoutes } from "#api/docker/container/exec.ts";
 import { fileRoutes } from "#api/docker/container/files.ts";
@@ -43,6 +44,7 @@ export const routes: readonly Route[] = [
   ...imageRoutes,
   ...buildRoutes,
   ...naruBuildRoutes,
+  ...buildKitRoutes,
   ...networkRoutes,
   ...portRoutes,
   ...volumeRoutes,

@@ -88,6 +88,10 @@ const withFrame = (thrown: unknown): unknown => {
 };
 
 const build = async (call: Call): Promise<void> => {
+  if (call.query.text("version") === "2") {
+    const { buildByClassic } = await import("#api/docker/buildkit/classic.ts");
+    return await buildByClassic(call);
+  }
   const request = decodeBuild(call);
   const stream = new ProgressStream(call);
   try {

@@ -114,10 +114,7 @@ const refuseUnsupported = (call: Call): void => {
   }
   const version = query.text("version");
   if (version !== "" && version !== "1") {
-    throw new NaruError(
-      "not_implemented",
-      "builds by BuildKit's protocol are not there yet: set DOCKER_BUILDKIT=0",
-    );
+    throw new NaruError("invalid_argument", `builder version "${version}" is not supported`);
   }
   const outputs = json(call, "outputs") ?? [];
   if (!Array.isArray(outputs) || outputs.length > 0) {

@@ -42,8 +42,6 @@ export const notSupportedRoutes: readonly Route[] = [
   get("/plugins/{rest…}", plugins),
   post("/plugins/{rest…}", plugins),
   del("/plugins/{rest…}", plugins),
-  post("/session", missing("BuildKit sessions are not there yet")),
-  post("/grpc", missing("BuildKit's gRPC interface is not there yet")),
   get("/containers/{id…}/checkpoints", checkpoints),
   post("/containers/{id…}/checkpoints", checkpoints),
   del("/containers/{id…}/checkpoints/{checkpoint}", checkpoints),

@@ -1,0 +1,234 @@
+/** The control service: builds, their status, the cache, the history. */
+import { fromBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { DockerBackend } from "#api/docker/backend.ts";
+import { answer } from "#api/docker/buildkit/answer.ts";
+import { historyHandlers } from "#api/docker/buildkit/history.ts";
+import type { ExporterOptions } from "#api/docker/buildkit/jobs.ts";
+import { runJob } from "#api/docker/buildkit/run-job.ts";
+import { stateOf } from "#api/docker/buildkit/state.ts";
+import { duplexOf } from "#api/grpc/duplex.ts";
+import { type GrpcHandler, readOne } from "#api/grpc/server.ts";
+import type { BuildCacheItem, PruneOptions } from "#build/build.ts";
+import { formatInstant, nowNs } from "#lib/clock.ts";
+import { NaruError } from "#lib/errors.ts";
+import { VERSION as NARU_VERSION } from "#lib/version.ts";
+import {
+  type SolveRequest,
+  BytesMessageSchema,
+  DiskUsageRequestSchema,
+  DiskUsageResponseSchema,
+  InfoResponseSchema,
+  ListWorkersResponseSchema,
+  PruneRequestSchema,
+  SolveRequestSchema,
+  SolveResponseSchema,
+  StatusRequestSchema,
+  UsageRecordSchema,
+} from "#spec/buildkit/control-pb.ts";
+import { HOST_PLATFORM } from "#spec/image/platform.ts";
+
+const VERSION = { package: "naru", version: NARU_VERSION, revision: "" };
+
+const refuse = (what: string, remedy: string): NaruError =>
+  new NaruError("not_implemented", `${what} is not supported by naru: ${remedy}`);
+
+const refuseUnsupported = (request: SolveRequest): void => {
+  if ((request.definition?.def.length ?? 0) > 0 || Object.keys(request.frontendInputs).length > 0) {
+    throw refuse("a build by LLB definitions", "use the frontend dockerfile.v0");
+  }
+  if (request.sourcePolicy.length > 0) throw refuse("a source policy", "leave it out");
+  if (request.sourcePolicySession !== "") throw refuse("a source policy", "leave it out");
+  if (request.proxyNetwork) throw refuse("a proxied network", "leave it out");
+  for (const entitlement of request.entitlements) {
+    // What `--network=host` of a RUN needs there is allowed here anyway.
+    if (entitlement === "network.host") continue;
+    throw refuse(`entitlement "${entitlement}"`, "leave --allow out");
+  }
+  for (const { type } of request.cache?.exports ?? []) {
+    if (type !== "inline") throw refuse(`cache export "${type}"`, "leave --cache-to out");
+  }
+};
+
+const exportersOf = (request: SolveRequest): ExporterOptions[] => {
+  if (request.exporters.length > 0) {
+    return request.exporters.map(({ type, attrs }) => ({ type, attributes: attrs }));
+  }
+  if (request.exporterDeprecated === "") return [];
+  return [{ type: request.exporterDeprecated, attributes: request.exporterAttrsDeprecated }];
+};
+
+const solveBuild =
+  (backend: DockerBackend): GrpcHandler =>
+  async (call) => {
+    const request = fromBinary(SolveRequestSchema, await readOne(call));
+    refuseUnsupported(request);
+    const state = stateOf(backend);
+    const job = state.jobs.start(request.ref);
+    job.isInternal = request.internal;
+    const exporterResponse = await runJob(backend, state, job, {
+      frontend: request.frontend,
+      attributes: request.frontendAttrs,
+      exporters: exportersOf(request),
+      session: request.session,
+      signal: call.signal,
+    });
+    await answer(call, SolveResponseSchema, { exporterResponse: { ...exporterResponse } });
+  };
+
+const status =
+  (backend: DockerBackend): GrpcHandler =>
+  async (call) => {
+    const { ref } = fromBinary(StatusRequestSchema, await readOne(call));
+    const job = stateOf(backend).jobs.expect(ref);
+    for await (const message of job.log.read(call.signal)) await call.send(message);
+  };
+
+const listWorkers: GrpcHandler = async (call) => {
+  await readOne(call);
+  const { architecture, os, variant = "", osVersion = "" } = HOST_PLATFORM;
+  const labels = {
+    "org.mobyproject.buildkit.worker.executor": "oci",
+    // Says to clients that archives, pushes and several exporters work.
+    "org.mobyproject.buildkit.worker.snapshotter": "overlayfs",
+  };
+  await answer(call, ListWorkersResponseSchema, {
+    record: [
+      {
+        id: "naru",
+        labels,
+        platforms: [{ architecture, os, variant, osVersion }],
+        buildkitVersion: VERSION,
+      },
+    ],
+  });
+};
+
+const msOf = (instant: string): number => Date.parse(instant);
+
+const recordOf = (item: BuildCacheItem) => ({
+  id: item.id,
+  mutable: item.kind === "exec.cachemount",
+  inUse: item.isInUse,
+  size: BigInt(item.sizeBytes),
+  createdAt: timestampFromMs(msOf(item.createdAt)),
+  lastUsedAt: timestampFromMs(msOf(item.lastUsedAt)),
+  usageCount: BigInt(item.useCount),
+  description: item.description,
+  recordType: item.kind,
+  shared: item.isShared,
+  parents: item.parent === "" ? [] : [item.parent],
+});
+
+/** "id=…", "type==…" and the like; several must all hold. */
+const matches = (item: BuildCacheItem, filters: readonly string[]): boolean =>
+  filters
+    .flatMap((filter) => filter.split(","))
+    .filter((filter) => filter !== "")
+    .every((filter) => {
+      const match = /^(id|type|description|shared|inuse|private|mutable)(==|=|~=|!=)?(.*)$/.exec(
+        filter,
+      );
+      if (match === null)
+        throw refuse(`the filter "${filter}"`, "filter by id, type or description");
+      const [, name = "", operator = "", rawValue = ""] = match;
+      const value = rawValue.replace(/^"(.*)"$/, "$1");
+      const fields: Record<string, string> = {
+        id: item.id,
+        type: item.kind,
+        description: item.description,
+        shared: String(item.isShared),
+        private: String(!item.isShared),
+        inuse: String(item.isInUse),
+        mutable: String(item.kind === "exec.cachemount"),
+      };
+      const has = fields[name] ?? "";
+      if (operator === "") return has === "true";
+      if (operator === "~=") return has.includes(value);
+      return operator === "!=" ? has !== value : has === value;
+    });
+
+const diskUsage =
+  (backend: DockerBackend): GrpcHandler =>
+  async (call) => {
+    const { filter } = fromBinary(DiskUsageRequestSchema, await readOne(call));
+    const items = await (await backend.builds()).usage();
+    const record = items.filter((item) => matches(item, filter)).map(recordOf);
+    await answer(call, DiskUsageResponseSchema, { record });
+  };
+
+const prune =
+  (backend: DockerBackend): GrpcHandler =>
+  async (call) => {
+    const request = fromBinary(PruneRequestSchema, await readOne(call));
+    const builds = await backend.builds();
+    const items = (await builds.usage()).filter((item) => matches(item, request.filter));
+    if (request.minFreeSpace > 0n) throw refuse("min-free-space", "use --reserved-space");
+    const keep = request.reservedSpace > 0n ? request.reservedSpace : request.maxUsedSpace;
+    const hasFilter = request.filter.some((filter) => filter !== "");
+    const options: PruneOptions = {
+      isAll: request.all,
+      keepBytes: keep > 0n ? Number(keep) : undefined,
+      unusedSince:
+        request.keepDuration > 0n ? formatInstant(nowNs() - request.keepDuration) : undefined,
+      ids: !hasFilter ? [] : items.map(({ id }) => id),
+      kinds: [],
+    };
+    if (hasFilter && items.length === 0) return;
+    const { deleted } = await builds.prune(options);
+    const gone = new Set(deleted);
+    for (const item of items) {
+      if (gone.has(item.id)) await answer(call, UsageRecordSchema, recordOf(item));
+    }
+  };
+
+/** A session by messages in place of a connection of its own. */
+const session =
+  (backend: DockerBackend): GrpcHandler =>
+  async (call) => {
+    const { sessions } = stateOf(backend);
+    const fields = new Map<string, string>();
+    for (const [name, value] of Object.entries(call.metadata)) {
+      if (value !== undefined) fields.set(name, Array.isArray(value) ? value.join(", ") : value);
+    }
+    sessions.check(fields);
+    const abort = new AbortController();
+    const signal = AbortSignal.any([call.signal, abort.signal]);
+    const end = (): void => abort.abort();
+    const input = async function* (): AsyncGenerator<Buffer, void> {
+      for await (const message of call.messages) {
+        yield Buffer.from(fromBinary(BytesMessageSchema, message).data);
+      }
+      // Its half-close is all that a client says at the end.
+      end();
+    };
+    await sessions.serve(
+      fields,
+      duplexOf({
+        input: input(),
+        signal,
+        write: (data) => answer(call, BytesMessageSchema, { data: Buffer.from(data) }),
+        endOutput: end,
+        dropInput: () => undefined,
+      }),
+    );
+  };
+
+const info: GrpcHandler = async (call) => {
+  await readOne(call);
+  await answer(call, InfoResponseSchema, { buildkitVersion: VERSION });
+};
+
+const PREFIX = "/moby.buildkit.v1.Control/";
+
+export const controlHandlers = (backend: DockerBackend): ReadonlyMap<string, GrpcHandler> =>
+  new Map([
+    [`${PREFIX}Solve`, solveBuild(backend)],
+    [`${PREFIX}Status`, status(backend)],
+    [`${PREFIX}ListWorkers`, listWorkers],
+    [`${PREFIX}DiskUsage`, diskUsage(backend)],
+    [`${PREFIX}Prune`, prune(backend)],
+    [`${PREFIX}Info`, info],
+    [`${PREFIX}Session`, session(backend)],
+    ...historyHandlers(backend, PREFIX),
+  ]);

@@ -1,0 +1,85 @@
+/** A build from its start to its last export, whoever asked for it. */
+import type { DockerBackend } from "#api/docker/backend.ts";
+import type { Attributes } from "#api/docker/buildkit/attributes.ts";
+import { checkExporter, exportResult } from "#api/docker/buildkit/export.ts";
+import type { ExporterOptions, Job } from "#api/docker/buildkit/jobs.ts";
+import { type SolveContext, solve } from "#api/docker/buildkit/solve.ts";
+import type { BuildKitState } from "#api/docker/buildkit/state.ts";
+import type { BuildResult } from "#build/build.ts";
+import { NaruError } from "#lib/errors.ts";
+
+export interface JobRequest {
+  /** "" asks the client's own build function, which comes by the gateway. */
+  readonly frontend: string;
+  readonly attributes: Attributes;
+  readonly exporters: readonly ExporterOptions[];
+  /** "" for none. */
+  readonly session: string;
+  readonly signal: AbortSignal;
+}
+
+export const contextOf = async (
+  backend: DockerBackend,
+  { sessions }: BuildKitState,
+  job: Job,
+  session: string,
+  signal: AbortSignal,
+): Promise<SolveContext> => ({
+  backend,
+  sessions,
+  job,
+  session: session === "" ? undefined : await sessions.get(session, signal),
+  signal,
+});
+
+const resultOf = async (
+  context: SolveContext,
+  request: JobRequest,
+): Promise<BuildResult | undefined> => {
+  const { job, signal } = context;
+  if (request.frontend !== "") {
+    const solved = await solve(context, request.attributes);
+    return solved.kind === "image" ? solved.result : undefined;
+  }
+  job.begun.resolve({ session: request.session, signal });
+  const gone = Promise.withResolvers<never>();
+  const leave = (): void => gone.reject(signal.reason);
+  signal.addEventListener("abort", leave, { once: true });
+  try {
+    return (await Promise.race([job.returned.promise, gone.promise])).result;
+  } finally {
+    signal.removeEventListener("abort", leave);
+  }
+};
+
+/** What the exporters tell the client. The job's status ends with it. */
+export const runJob = async (
+  backend: DockerBackend,
+  state: BuildKitState,
+  job: Job,
+  request: JobRequest,
+): Promise<Readonly<Record<string, string>>> => {
+  let failure: unknown;
+  let response: Record<string, string> = {};
+  try {
+    if (request.frontend !== "" && request.frontend !== "dockerfile.v0") {
+      const remedy = "use dockerfile.v0";
+      const what = `frontend "${request.frontend}" is not supported by naru: ${remedy}`;
+      throw new NaruError("not_implemented", what);
+    }
+    job.frontend = request.frontend;
+    job.attributes = request.attributes;
+    job.exporters = request.exporters;
+    request.exporters.forEach(checkExporter);
+    const context = await contextOf(backend, state, job, request.session, request.signal);
+    const result = await resultOf(context, request);
+    if (result !== undefined) response = await exportResult(context, job, result);
+    return response;
+  } catch (error) {
+    failure = error;
+    throw error;
+  } finally {
+    job.complete(failure, response);
+    state.jobs.changed();
+  }
+};

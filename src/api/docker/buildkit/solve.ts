@@ -1,0 +1,123 @@
+/** A build as a client of BuildKit asks for it: inputs from its session, progress into its status. */
+import type { Attributes } from "#api/docker/buildkit/attributes.ts";
+import { decodeAttributes } from "#api/docker/buildkit/attributes.ts";
+import { checkOf, tellWarnings } from "#api/docker/buildkit/checks.ts";
+import {
+  type InputSources,
+  readContext,
+  readDockerfile,
+  readNamedContexts,
+} from "#api/docker/buildkit/inputs.ts";
+import type { Job } from "#api/docker/buildkit/jobs.ts";
+import { credentialsOf, secretsOf } from "#api/docker/buildkit/session-services.ts";
+import type { ClientSession, Sessions } from "#api/docker/buildkit/sessions.ts";
+import type { DockerBackend } from "#api/docker/backend.ts";
+import { type BuildResult, BuildStepError } from "#build/build.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
+import { DockerfileError } from "#spec/dockerfile/error.ts";
+import { parseDockerfile } from "#spec/dockerfile/parse.ts";
+
+export interface SolveContext {
+  readonly backend: DockerBackend;
+  readonly sessions: Sessions;
+  readonly job: Job;
+  readonly session: ClientSession | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** A failed command in BuildKit's words; a place in the Dockerfile goes below the message. */
+export const inWords = (thrown: unknown): unknown => {
+  const error = toNaruError(thrown);
+  const frame = error.details["frame"];
+  if (typeof frame === "string") {
+    const message = `${error.message}\n\n${frame}\n`;
+    return new NaruError(error.code, message, { cause: thrown, details: error.details });
+  }
+  if (!(thrown instanceof BuildStepError)) return thrown;
+  const match = /^The command '(.*)' returned a non-zero code: (\d+)$/s.exec(error.message);
+  const message =
+    match === null
+      ? error.message
+      : `process "${match[1]}" did not complete successfully: exit code: ${match[2]}`;
+  return new NaruError("internal", message, {
+    cause: thrown,
+    details: { ...error.details, isUsers: true },
+  });
+};
+
+/** Images whose registries may want credentials: those that are not here. */
+const imagesToFetch = (
+  { images }: DockerBackend,
+  names: readonly string[],
+  isPulled: boolean,
+): readonly string[] =>
+  names.filter((name) => {
+    if (isPulled) return true;
+    try {
+      return images.find(name) === undefined;
+    } catch {
+      // With variables in it, or no name at all.
+      return false;
+    }
+  });
+
+/** What the subrequests of the frontend answer with, by key. */
+export type Answer = ReadonlyMap<string, Uint8Array>;
+
+export type Solved =
+  | { readonly kind: "image"; readonly result: BuildResult }
+  | { readonly kind: "answer"; readonly metadata: Answer };
+
+/** The image is registered under no name: exporters name it. */
+export const solve = async (context: SolveContext, attributes: Attributes): Promise<Solved> => {
+  const { backend, sessions, job, session, signal } = context;
+  const options = decodeAttributes(attributes);
+  const builds = await backend.builds();
+  using held = new DisposableStack();
+  const { log, ref: build } = job;
+  const sources: InputSources = {
+    builds,
+    sessions,
+    session,
+    options,
+    log,
+    build,
+    signal,
+    held,
+  };
+  const read = await readDockerfile(sources);
+  if (options.question !== undefined) {
+    return { kind: "answer", metadata: checkOf(read, options) };
+  }
+  try {
+    const dockerfile = parseDockerfile(read.text);
+    job.warnings += await tellWarnings(log, read, dockerfile, options);
+    const bases = dockerfile.stages.map((stage) => stage.from.base.text);
+    const wanted = imagesToFetch(backend, bases, options.isPulled);
+    const [tree, namedContexts, secrets, credentials] = [
+      await readContext(sources, read, dockerfile),
+      await readNamedContexts(sources),
+      await secretsOf(session, dockerfile, signal),
+      await credentialsOf(session, wanted, signal),
+    ];
+    const result = await builds.build({
+      ...options,
+      context: tree,
+      dockerfile: read.text,
+      tags: [],
+      credentials,
+      namedContexts,
+      secrets,
+      sshSockets: new Map(),
+      keepsStepImages: false,
+      signal,
+      onEvent: (event) => job.steps.take(event),
+    });
+    return { kind: "image", result };
+  } catch (error) {
+    if (error instanceof DockerfileError) {
+      await read.vertex.output(2, Buffer.from(`${error.message}\n${error.frame}\n`));
+    }
+    throw inWords(error);
+  }
+};

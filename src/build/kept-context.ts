@@ -1,0 +1,266 @@
+/**
+ * Contexts that stay on the disk between builds, so that a client sends only what has changed.
+ *
+ * A client that has files itself names them first (path, mode, size, time), in the order of a walk; content is
+ * asked for only where these differ from what the last build of the same key left. The tree belongs to one
+ * build at a time; another build of the same key meanwhile gets a tree of its own that nobody keeps.
+ *
+ * What lies in a tree is told by the list beside it. The list is taken away before the tree is changed and
+ * written after it: a tree without a list, or with one from before a restart of the machine, starts empty.
+ */
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  lchownSync,
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import type { BuildContext } from "#build/context.ts";
+import { CONTEXT_ENTRIES_MAX } from "#build/context-writer.ts";
+import { NaruError } from "#lib/errors.ts";
+
+/** A file as its owner describes it. */
+export interface FileFacts {
+  /** Relative, with slashes, without "." and "..". */
+  readonly path: string;
+  readonly kind: "file" | "directory" | "symlink" | "hardlink";
+  /** Permission bits, setuid, setgid and sticky. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly sizeBytes: number;
+  /** Nanoseconds since the epoch, in decimal digits. */
+  readonly modifiedNs: string;
+  /** Of symlinks: the text. Of hardlinks: the path of an earlier file. */
+  readonly link: string;
+}
+
+interface Entry extends FileFacts {
+  /** sha256 of a file's content, in hex; "" for others. */
+  digest: string;
+}
+
+interface List {
+  readonly boot: string;
+  readonly entries: Entry[];
+}
+
+/** Trees that are kept; the least recently used go. */
+const KEPT_MAX = 8;
+
+const bootId = (): string => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+
+const readList = (path: string): Map<string, Entry> => {
+  if (!existsSync(path)) return new Map();
+  const { boot, entries } = JSON.parse(readFileSync(path, "utf8")) as List;
+  return boot === bootId() ? new Map(entries.map((entry) => [entry.path, entry])) : new Map();
+};
+
+const isSame = (a: FileFacts, b: FileFacts): boolean =>
+  a.kind === b.kind &&
+  a.mode === b.mode &&
+  a.uid === b.uid &&
+  a.gid === b.gid &&
+  a.link === b.link &&
+  (a.kind === "directory" || (a.sizeBytes === b.sizeBytes && a.modifiedNs === b.modifiedNs));
+
+const parentOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("/")));
+
+const checkPath = (path: string): void => {
+  const parts = path.split("/");
+  const isBad = parts.some((part) => part === "" || part === "." || part === "..");
+  if (isBad || path.includes("\0")) {
+    throw new NaruError("invalid_argument", `"${path}" is not a path inside the build context`);
+  }
+};
+
+/** A tree while it is brought up to date. */
+export class ContextTree {
+  readonly root: string;
+  readonly #listPath: string | undefined;
+  readonly #known: Map<string, Entry>;
+  readonly #entries = new Map<string, Entry>();
+  readonly #open = new Map<string, { fd: number; hasher: Bun.CryptoHasher; sizeBytes: number }>();
+  readonly #dispose: () => void;
+
+  /** `listPath`: where its list is kept; undefined for a tree that goes with its build. */
+  constructor(root: string, listPath: string | undefined, dispose: () => void) {
+    this.root = root;
+    this.#listPath = listPath;
+    this.#dispose = dispose;
+    this.#known = listPath === undefined ? new Map() : readList(listPath);
+    if (listPath !== undefined) rmSync(listPath, { force: true });
+    if (this.#known.size === 0) rmSync(root, { recursive: true, force: true });
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+  }
+
+  /** Parents come before what is in them. True when the content is asked for: `write` and `close` follow. */
+  take(facts: FileFacts): boolean {
+    checkPath(facts.path);
+    this.#checkParent(facts);
+    const known = this.#known.get(facts.path);
+    const isKnown = known !== undefined && isSame(known, facts) && facts.kind !== "hardlink";
+    const entry: Entry = { ...facts, digest: isKnown ? known.digest : "" };
+    this.#entries.set(facts.path, entry);
+    if (isKnown) return false;
+    const path = `${this.root}/${facts.path}`;
+    if (known !== undefined && !(known.kind === "directory" && facts.kind === "directory")) {
+      rmSync(path, { recursive: true, force: true });
+    }
+    switch (facts.kind) {
+      case "file":
+        return true;
+      case "directory":
+        if (known?.kind !== "directory") mkdirSync(path, { mode: 0o700 });
+        break;
+      case "symlink":
+        symlinkSync(facts.link, path);
+        break;
+      case "hardlink":
+        entry.digest = this.#entries.get(facts.link)?.digest ?? "";
+        linkSync(`${this.root}/${facts.link}`, path);
+        return false;
+    }
+    this.#finishEntry(facts);
+    return false;
+  }
+
+  write(path: string, bytes: Uint8Array): void {
+    const open = this.#opened(path);
+    open.hasher.update(bytes);
+    for (let done = 0; done < bytes.length;) done += writeSync(open.fd, bytes, done);
+    open.sizeBytes += bytes.length;
+  }
+
+  close(path: string): void {
+    const { fd, hasher, sizeBytes } = this.#opened(path);
+    closeSync(fd);
+    this.#open.delete(path);
+    const entry = this.#entries.get(path);
+    if (entry === undefined) return;
+    // A file that grew while it was read is taken again by the next build.
+    if (sizeBytes !== entry.sizeBytes) this.#entries.set(path, { ...entry, modifiedNs: "" });
+    const kept = this.#entries.get(path) ?? entry;
+    kept.digest = hasher.digest("hex");
+    this.#finishEntry(entry);
+  }
+
+  /** What was not named any more goes. The tree is the build's until the context is disposed of. */
+  finish(): BuildContext {
+    for (const path of this.#known.keys()) {
+      const parent = parentOf(path);
+      // What stood in a directory that is gone went with it.
+      const isThere = parent === "" || this.#entries.get(parent)?.kind === "directory";
+      if (!isThere || this.#entries.has(path)) continue;
+      rmSync(`${this.root}/${path}`, { recursive: true, force: true });
+    }
+    const digests = new Map<string, string>();
+    for (const { path, digest } of this.#entries.values()) {
+      if (digest !== "") digests.set(path, digest);
+    }
+    if (this.#listPath !== undefined) {
+      const list: List = { boot: bootId(), entries: [...this.#entries.values()] };
+      writeFileSync(this.#listPath, JSON.stringify(list), { mode: 0o600 });
+    }
+    return { root: this.root, digests, hint: "", [Symbol.dispose]: this.#dispose };
+  }
+
+  /** Instead of `finish`: a tree in an unknown state is not used again. Safe to call twice. */
+  abandon(): void {
+    for (const { fd } of this.#open.values()) closeSync(fd);
+    this.#open.clear();
+    this.#dispose();
+  }
+
+  #checkParent({ path, kind, link }: FileFacts): void {
+    if (this.#entries.size >= CONTEXT_ENTRIES_MAX) {
+      const remedy = "leave files out with .dockerignore";
+      throw new NaruError(
+        "resource_exhausted",
+        `the build context has more than ${CONTEXT_ENTRIES_MAX} entries: ${remedy}`,
+      );
+    }
+    const parent = parentOf(path);
+    if (parent !== "" && this.#entries.get(parent)?.kind !== "directory") {
+      throw new NaruError("invalid_argument", `"${path}" came without its directory`);
+    }
+    if (this.#entries.has(path)) {
+      throw new NaruError("invalid_argument", `"${path}" came twice in the build context`);
+    }
+    const target = kind === "hardlink" ? this.#entries.get(link) : undefined;
+    if (kind === "hardlink" && target?.kind !== "file") {
+      throw new NaruError("invalid_argument", `"${path}" links to "${link}", which is no file`);
+    }
+  }
+
+  #opened(path: string): { fd: number; hasher: Bun.CryptoHasher; sizeBytes: number } {
+    let open = this.#open.get(path);
+    if (open === undefined) {
+      const fd = openSync(`${this.root}/${path}`, "wx", 0o600);
+      open = { fd, hasher: new Bun.CryptoHasher("sha256"), sizeBytes: 0 };
+      this.#open.set(path, open);
+    }
+    return open;
+  }
+
+  /** Owner before mode: changing the owner clears setuid. */
+  #finishEntry({ path, kind, mode, uid, gid, modifiedNs }: FileFacts): void {
+    const file = `${this.root}/${path}`;
+    if (uid !== 0 || gid !== 0) lchownSync(file, uid, gid);
+    if (kind !== "symlink") chmodSync(file, mode);
+    const seconds = Number(modifiedNs) / 1e9;
+    lutimesSync(file, seconds, seconds);
+  }
+}
+
+/** The trees of one data root. */
+export class KeptContexts {
+  readonly #directory: string;
+  readonly #busy = new Set<string>();
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** undefined while another build has the tree of that key. `key` is a digest in hex. */
+  open(key: string): ContextTree | undefined {
+    if (this.#busy.has(key)) return undefined;
+    this.#busy.add(key);
+    try {
+      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      const base = `${this.#directory}/${key}`;
+      const tree = new ContextTree(base, `${base}.json`, () => this.#busy.delete(key));
+      this.#removeOld();
+      return tree;
+    } catch (error) {
+      this.#busy.delete(key);
+      throw error;
+    }
+  }
+
+  #removeOld(): void {
+    const kept = readdirSync(this.#directory).filter((name) => !name.endsWith(".json"));
+    if (kept.length <= KEPT_MAX) return;
+    const byUse = kept
+      .filter((name) => !this.#busy.has(name))
+      .map((name) => {
+        const stat = statSync(`${this.#directory}/${name}.json`, { throwIfNoEntry: false });
+        return { name, usedMs: stat?.mtimeMs ?? 0 };
+      })
+      .toSorted((a, b) => a.usedMs - b.usedMs);
+    for (const { name } of byUse.slice(0, kept.length - KEPT_MAX)) {
+      rmSync(`${this.#directory}/${name}.json`, { force: true });
+      rmSync(`${this.#directory}/${name}`, { recursive: true, force: true });
+    }
+  }
+}

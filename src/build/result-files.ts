@@ -1,0 +1,81 @@
+/** The files of a result, for those who want them as files: read-only, and gone from the host when disposed of. */
+import { closeSync, constants, readSync } from "node:fs";
+import type { FileKernel } from "#kernel/kernel.ts";
+import { goFileMode } from "#snapshot/archive.ts";
+import { exportTree } from "#snapshot/export.ts";
+import type { View } from "#snapshot/snapshot.ts";
+import { DIRECTORY_FLAGS, walkTree } from "#snapshot/tree-walk.ts";
+import { S_IFLNK, S_IFMT, S_IFREG } from "#snapshot/whiteout.ts";
+
+const CHUNK_BYTES = 32 * 1024;
+
+export interface ResultNode {
+  readonly path: string;
+  /** As Go's os.FileMode. */
+  readonly goMode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly sizeBytes: number;
+  readonly modifiedNs: bigint;
+  /** Text of a symlink, or the earlier path of a hard link. */
+  readonly link: string;
+}
+
+export class ResultFiles implements Disposable {
+  readonly #kernel: FileKernel;
+  readonly #view: View;
+
+  constructor(kernel: FileKernel, view: View) {
+    this.#kernel = kernel;
+    this.#view = view;
+  }
+
+  /** One tar of everything. */
+  async *tar(): AsyncGenerator<Uint8Array, void> {
+    yield* exportTree(this.#kernel, this.#view.path);
+  }
+
+  /** Directories before their content, names in order. */
+  *nodes(): Generator<ResultNode, void> {
+    const rootFd = this.#kernel.openInRoot(this.#view.path, ".", DIRECTORY_FLAGS);
+    const linked = new Map<bigint, string>();
+    try {
+      for (const { path, name, directoryFd, stat } of walkTree(this.#kernel, rootFd)) {
+        const kind = stat.mode & S_IFMT;
+        const earlier = kind === S_IFREG && stat.nlink > 1 ? linked.get(stat.ino) : undefined;
+        if (kind === S_IFREG && stat.nlink > 1 && earlier === undefined) linked.set(stat.ino, path);
+        yield {
+          path,
+          goMode: goFileMode(stat.mode),
+          uid: stat.uid,
+          gid: stat.gid,
+          sizeBytes: kind === S_IFREG ? stat.size : 0,
+          modifiedNs: BigInt(stat.mtime.seconds) * 1_000_000_000n + BigInt(stat.mtime.nanoseconds),
+          link: kind === S_IFLNK ? this.#kernel.readlinkAt(directoryFd, name) : (earlier ?? ""),
+        };
+      }
+    } finally {
+      this.#kernel.close(rootFd);
+    }
+  }
+
+  /** Content of a file; nothing leads out of the tree. */
+  *read(path: string): Generator<Uint8Array, void> {
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    const fd = this.#kernel.openInRoot(this.#view.path, path, flags);
+    try {
+      for (;;) {
+        const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+        const count = readSync(fd, chunk);
+        if (count === 0) return;
+        yield chunk.subarray(0, count);
+      }
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#view[Symbol.dispose]();
+  }
+}
