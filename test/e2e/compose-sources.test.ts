@@ -108,3 +108,43 @@ volumes: {data: }
   },
   { skip: naruOnly("volumes are cloned") },
 );
+
+check("killed at any moment of up and down, the next one goes on from there", async (t) => {
+  const file = (greeting: string): string => `
+services:
+  db:
+    image: ${BUSYBOX}
+    command: sh -c "touch /ok; sleep 600"
+    init: true
+    healthcheck: {test: test -e /ok, interval: 200ms, timeout: 1s}
+  web:
+    image: ${BUSYBOX}
+    command: sleep 600
+    init: true
+    scale: 3
+    environment: {GREETING: "${greeting}"}
+    depends_on: {db: {condition: service_healthy}}
+    volumes: ["data:/data"]
+volumes: {data: }
+`;
+  const p = composeProject(t, { "compose.yaml": file("0") });
+  for (const [at, ms] of [20, 60, 120, 200, 300].entries()) {
+    p.write("compose.yaml", file(String(at)));
+    await p.background("up", "-d").killAfter(ms);
+    await p.naruOk("up", "-d");
+    expect(await p.naruOk("plan")).toBe("nothing to do");
+    expect(await ids(p.name)).toHaveLength(4);
+    const names = await p.naruOk("ps", "--format", "{{.Name}}");
+    expect(names.split("\n")).toEqual(
+      ["db-1", "web-1", "web-2", "web-3"].map((n) => `${p.name}-${n}`),
+    );
+  }
+  for (const ms of [20, 60, 120]) {
+    await p.naruOk("up", "-d");
+    await p.background("down", "-v", "-t", "0").killAfter(ms);
+    await p.naruOk("down", "-v", "-t", "0");
+    expect(await ids(p.name)).toEqual([]);
+    expect(await dockerOk("network", "ls", "-q", "--filter", `name=${p.name}_`)).toBe("");
+    expect(await dockerOk("volume", "ls", "-q", "--filter", `name=${p.name}_`)).toBe("");
+  }
+});

@@ -27,6 +27,8 @@ export interface ComposeProject {
   background(...args: string[]): {
     waitFor(part: string): Promise<void>;
     stop(): Promise<number>;
+    /** SIGKILL after so long. */
+    killAfter(ms: number): Promise<void>;
   };
   /** naru compose ARGS. */
   naru(...args: string[]): Promise<Output>;
@@ -88,6 +90,11 @@ export const composeProject = (
       return {
         waitFor: async (part) => {
           await until(`"${part}" in ${seen}`, async () => seen.includes(part));
+        },
+        killAfter: async (ms) => {
+          await Bun.sleep(ms);
+          child.kill("SIGKILL");
+          await child.exited;
         },
         stop: async () => {
           child.kill("SIGINT");

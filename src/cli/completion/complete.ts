@@ -81,17 +81,41 @@ const walk = (words: readonly string[]): Place => {
   return { entries, entry, rest: words.slice(at) };
 };
 
+/** Behind `compose` stand flags and then a command of its own table. */
+const composePlace = async (rest: readonly string[]): Promise<Place> => {
+  const [{ composeCommands }, { composeFlags }] = await Promise.all([
+    import("#cli/compose/commands.ts"),
+    import("#cli/compose/globals.ts"),
+  ]);
+  for (let at = 0; at < rest.length; at += 1) {
+    const word = rest[at] ?? "";
+    if (!word.startsWith("-")) {
+      const entry = findEntry(composeCommands, word);
+      return { entries: composeCommands, entry, rest: rest.slice(at + 1) };
+    }
+    const flag = findFlag(composeFlags, word);
+    if (flag !== undefined && !flag.isBoolean && !word.includes("=")) at += 1;
+  }
+  return { entries: composeCommands, entry: undefined, rest };
+};
+
 const candidates = async (
   context: CliContext,
   before: readonly string[],
   current: string,
 ): Promise<string[]> => {
-  const { entries, entry, rest } = walk(before);
-  if (entry?.load === undefined) {
+  const first = walk(before);
+  const place = first.entry?.name === "compose" ? await composePlace(first.rest) : first;
+  const { entries, entry, rest } = place;
+  const isCompose = first.entry?.name === "compose";
+  if (isCompose && entry === undefined && !current.startsWith("-")) return entryNames(entries);
+  if (entry?.load === undefined && !isCompose) {
     if (entry?.isExternal === true) return [FILES];
     return current.startsWith("-") ? flagNames(globalFlags) : entryNames(entries);
   }
-  const { command } = await entry.load();
+  const load = (entry ?? first.entry)?.load;
+  if (load === undefined) return [];
+  const { command } = await load();
   const previous = rest.at(-1) ?? "";
   const pending = previous.startsWith("-") ? findFlag(command.flags, previous) : undefined;
   if (pending !== undefined && !pending.isBoolean && !previous.includes("=")) {
