@@ -66,6 +66,11 @@ export interface Content {
     expected?: Expected,
     signal?: AbortSignal,
   ): Promise<BlobInfo>;
+  /**
+   * As `Ingest.commit`, for a finished file anywhere on the same file system; does not hold the thread while the
+   * directory is synced. Until the caller's row is there nobody may sweep: it has to see to that.
+   */
+  adopt(file: string, digest: Digest, sizeBytes: number): Promise<BlobInfo>;
   /** Hashes the stored bytes again; false when they are not what the name says. */
   verify(digest: Digest, signal?: AbortSignal): Promise<boolean>;
   /** Absent is no error. Open readers keep their bytes. */

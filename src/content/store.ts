@@ -12,7 +12,7 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { rm } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { BlobInfo, Content, Expected, Ingest, ReadRange } from "#content/content.ts";
 import { nowNs, randomHex } from "#lib/clock.ts";
@@ -153,6 +153,19 @@ class DirectoryContent implements Content {
     const digest = parseDigest(`${algorithm}:${hasher.digest("hex")}`);
     checkExpected(expected, digest, sizeBytes);
     return ingest.commit(temporary, digest, sizeBytes);
+  }
+
+  async adopt(file: string, digest: Digest, sizeBytes: number): Promise<BlobInfo> {
+    const existing = this.info(digest);
+    if (existing !== undefined && existing.sizeBytes === sizeBytes) {
+      await rm(file, { force: true });
+      return existing;
+    }
+    const path = this.path(digest);
+    await rename(file, path);
+    await using directory = await open(dirname(path), "r");
+    await directory.sync();
+    return { digest, sizeBytes, path };
   }
 
   async verify(digest: Digest, signal?: AbortSignal): Promise<boolean> {

@@ -1,6 +1,7 @@
 /**
  * Collection of what nobody needs any more, while clients push and pull. Each blob is judged and removed in one
- * turn of the thread: needed by a manifest, linked or shown to a client within the grace time → it stays.
+ * turn of the thread: needed by a manifest, linked or shown to a client within the grace time, or about to be
+ * linked → it stays.
  * Between batches other work gets its turn.
  */
 import { formatInstant, nowNs } from "#lib/clock.ts";
@@ -72,7 +73,8 @@ const collectManifests: Pass = async (deps, options, found) => {
   }
 };
 
-const collectBlobs: Pass = async ({ rows, content, sightings, limits }, options, found) => {
+const collectBlobs: Pass = async (deps, options, found) => {
+  const { rows, content, sightings, limits, commits } = deps;
   const graceMs = options.graceMs ?? limits.graceMs;
   const cutoff = cutoffOf(graceMs);
   let after = { repositoryId: -1, digest: "" };
@@ -88,7 +90,7 @@ const collectBlobs: Pass = async ({ rows, content, sightings, limits }, options,
         continue;
       }
       rows.blobs.unlink(repositoryId, digest);
-      if (rows.blobs.isHeld(digest)) continue;
+      if (rows.blobs.isHeld(digest) || commits.isHeld(digest)) continue;
       content.delete(digest);
       found.freedBytes += sizeBytes;
     }
@@ -97,12 +99,12 @@ const collectBlobs: Pass = async ({ rows, content, sightings, limits }, options,
   }
 };
 
-const collectStrays: Pass = async ({ rows, content }, options, found) => {
+const collectStrays: Pass = async ({ rows, content, commits }, options, found) => {
   let seen = 0;
   for (const { digest, path, sizeBytes } of content.walk()) {
     seen += 1;
     if (seen % BATCH === 0) await breathe();
-    if (rows.blobs.isHeld(digest)) continue;
+    if (rows.blobs.isHeld(digest) || commits.isHeld(digest)) continue;
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat === undefined) continue;
     if (Number(nowNs() / 1_000_000n) - stat.ctimeMs < STRAY_AGE_MS) continue;

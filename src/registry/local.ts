@@ -4,6 +4,7 @@ import { now } from "#lib/clock.ts";
 import type { Logger } from "#lib/log.ts";
 import type { RegistryRows } from "#metadata/registry/rows.ts";
 import { type CollectOptions, collect } from "#registry/collect.ts";
+import { Commits } from "#registry/commits.ts";
 import type { RegistryLimits } from "#registry/limits.ts";
 import { ManifestCache } from "#registry/manifest-cache.ts";
 import { deleteManifest, putManifest, readManifest, unknownName } from "#registry/manifests.ts";
@@ -39,6 +40,7 @@ export interface LocalDependencies extends LocalInputs {
   readonly cache: ManifestCache;
   readonly sightings: Sightings;
   readonly quotas: Quotas;
+  readonly commits: Commits;
 }
 
 /** Repositories that are looked at for a blob that is to be mounted from anywhere. */
@@ -115,7 +117,7 @@ const createBlobs = (deps: LocalDependencies) => {
       if (repositoryId === undefined || !rows.blobs.unlink(repositoryId, wanted)) {
         throw unknownBlob(repository, digest);
       }
-      if (!rows.blobs.isHeld(wanted)) content.delete(wanted);
+      if (!rows.blobs.isHeld(wanted) && !deps.commits.isHeld(wanted)) content.delete(wanted);
     },
   };
 };
@@ -143,6 +145,7 @@ export const shareInputs = (inputs: LocalInputs): LocalDependencies => ({
   cache: new ManifestCache(inputs.limits.cacheBytes),
   sightings: new Sightings(inputs.limits.graceMs),
   quotas: new Quotas(inputs.rules, inputs.rows),
+  commits: new Commits(),
 });
 
 /** Opens the store: uploads that were left are taken up again. Owned by the caller; `close` it. */

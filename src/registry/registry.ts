@@ -12,8 +12,8 @@
  * hashed again before more is taken. One request at a time may write to an upload.
  *
  * Changes happen in one turn of the thread (look, then row, without an await between), so collection can run
- * at any time: it removes a blob in a turn in which nothing needs it and nobody was told for a while that
- * it is here.
+ * at any time: it removes a blob in a turn in which nothing needs it, no commit of it is under way, and nobody
+ * was told for a while that it is here.
  *
  * Errors are those of `#spec/distribution/errors.ts`: NAME_UNKNOWN, MANIFEST_UNKNOWN, BLOB_UNKNOWN for what is
  * absent, DENIED for what a rule forbids, TOOMANYREQUESTS for what a bound forbids. Names, tags and digests are

@@ -1,7 +1,6 @@
 /**
  * One upload's file: appends, hashing on the way. While chunks are being written by the thread pool the next are
- * received and hashed. The disk is asked to take what is written early, so that the sync at the end has little
- * left to do.
+ * received and hashed. One sync at the end: each one makes the file system's journal wait for what others write.
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { createReadStream } from "node:fs";
@@ -11,8 +10,6 @@ import { distributionError } from "#spec/distribution/errors.ts";
 const BATCH_BYTES = 1024 * 1024;
 /** Of one upload, under way at once. */
 const WRITES_LIMIT = 3;
-/** So much is written before the disk is asked, in the background, to take it. */
-const SYNC_EVERY_BYTES = 16 * 1024 * 1024;
 const READ_BYTES = 1024 * 1024;
 
 export type HashAlgorithm = "sha256" | "sha512";
@@ -29,7 +26,7 @@ export const hashFile = async (
 };
 
 /**
- * Gathers, writes at an offset, syncs now and then. A few writes are under way at a time: where the machine is busy
+ * Gathers and writes at an offset. A few writes are under way at a time: where the machine is busy
  * each would otherwise cost a turn of waiting.
  */
 class Writer {
@@ -39,8 +36,6 @@ class Writer {
   #parts: Uint8Array[] = [];
   #partBytes = 0;
   #failure: { readonly at: number; readonly error: unknown } | undefined;
-  #unsynced = 0;
-  #syncing: Promise<unknown> | undefined;
 
   constructor(file: FileHandle, offset: number) {
     this.#file = file;
@@ -71,17 +66,6 @@ class Writer {
       })
       .finally(() => this.#writing.delete(write));
     this.#writing.add(write);
-    this.#unsynced += length;
-    if (this.#unsynced >= SYNC_EVERY_BYTES && this.#syncing === undefined) {
-      this.#unsynced = 0;
-      // Only to begin early: `finish` syncs all of it and reports what fails.
-      this.#syncing = this.#file
-        .datasync()
-        .catch(() => undefined)
-        .finally(() => {
-          this.#syncing = undefined;
-        });
-    }
   }
 
   /** A write that was cut short is gone on with, so that what cut it (a full disk) says its name. */
@@ -106,7 +90,6 @@ class Writer {
   async settle(): Promise<void> {
     this.#flush();
     await Promise.all(this.#writing);
-    await this.#syncing;
   }
 
   /** After a failure: what follows the first write that failed has a hole before it and goes. */

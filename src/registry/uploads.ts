@@ -13,6 +13,7 @@ import type { Content } from "#content/content.ts";
 import { monotonicMs, now, parseInstant, nowNs, randomHex } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import type { RegistryRows } from "#metadata/registry/rows.ts";
+import type { Commits } from "#registry/commits.ts";
 import type { Quotas } from "#registry/quota.ts";
 import type { RegistryLimits } from "#registry/limits.ts";
 import type { Blob, UploadChunk, UploadStatus, Uploads } from "#registry/registry.ts";
@@ -27,8 +28,9 @@ export interface UploadDependencies {
   readonly content: Content;
   readonly rows: RegistryRows;
   readonly limits: RegistryLimits;
-  /** Asked before bytes are taken and again, in the commit's own turn, when they are all there. */
+  /** Asked before bytes are taken and again when they are all there. */
   readonly quotas: Quotas;
+  readonly commits: Commits;
 }
 
 interface Session {
@@ -261,7 +263,7 @@ export class UploadSessions implements Uploads {
   }
 
   async #commit(session: Session, wanted: Digest): Promise<Blob> {
-    const { content, rows, quotas } = this.#deps;
+    const { content, rows, quotas, commits } = this.#deps;
     const algorithm = algorithmOf(wanted);
     if (session.hasher === undefined || session.algorithm !== algorithm) {
       session.hasher = await hashFile(session.path, algorithm);
@@ -277,10 +279,9 @@ export class UploadSessions implements Uploads {
         `the ${session.offset} bytes that arrived have digest ${found}, not ${wanted}: upload them again`,
       );
     }
-    await using ingest = content.openIngest();
     quotas.check(session.repository, session.offset);
-    // One turn from here: a collection sees either neither file nor row, or both.
-    const { path, sizeBytes } = ingest.commit(session.path, wanted, session.offset);
+    using _held = commits.hold(wanted);
+    const { path, sizeBytes } = await content.adopt(session.path, wanted, session.offset);
     rows.transaction(() => {
       const repositoryId = rows.repositories.ensure(session.repository);
       rows.blobs.link(repositoryId, wanted, sizeBytes, now());

@@ -118,7 +118,7 @@ export class Downloads {
 
   async #run(task: Task): Promise<void> {
     const { wanted, path, growth, repository } = task;
-    const { content, rows } = this.#deps;
+    const { content, rows, commits } = this.#deps;
     const algorithm = algorithmOf(wanted.digest);
     await using undo = new AsyncDisposableStack();
     const file = await open(path, "wx", 0o600);
@@ -134,8 +134,8 @@ export class Downloads {
       );
     }
     await file.sync();
-    await using ingest = content.openIngest();
-    ingest.commit(path, wanted.digest, wanted.size);
+    using _held = commits.hold(wanted.digest);
+    await content.adopt(path, wanted.digest, wanted.size);
     rows.transaction(() => {
       rows.blobs.link(rows.repositories.ensure(repository), wanted.digest, wanted.size, now());
     });
