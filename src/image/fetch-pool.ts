@@ -25,7 +25,17 @@ class Worker {
   constructor(command: readonly string[]) {
     this.#child = Bun.spawn([...command], { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
     this.#complaint = this.#child.stderr.text();
-    void this.#listen();
+    void this.#watch();
+  }
+
+  /** Whatever ends the conversation ends the task. */
+  async #watch(): Promise<void> {
+    try {
+      await this.#listen();
+    } catch (cause) {
+      this.kill();
+      this.#onEnd(new NaruError("internal", "the fetch worker could not be understood", { cause }));
+    }
   }
 
   async #listen(): Promise<void> {

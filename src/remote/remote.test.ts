@@ -283,3 +283,31 @@ test("insecure registries and proxies", () => {
   }
   expect(through("https://y.io")).toBe("http://s:1");
 });
+
+test("a proxy is asked for what is not near; it hears no credentials of the registry's user", async () => {
+  registry.addImage("1", []);
+  const asked: string[] = [];
+  using proxy = Bun.serve({
+    port: 0,
+    fetch: async (request) => {
+      const url = new URL(request.url);
+      if (request.method === "CONNECT") return new Response(null, { status: 502 });
+      asked.push(
+        `${request.method} ${request.url} ${request.headers.get("proxy-authorization") ?? "-"}`,
+      );
+      return await fetch(`${registry.url}${url.pathname}`, { headers: request.headers });
+    },
+  });
+  const config = {
+    ...TEST_CONFIG,
+    insecure: ["registry.test"],
+    proxy: { http: `http://me:pw@localhost:${proxy.port}`, https: "", none: "direct.test" },
+  };
+  const rules = { "registry.test": { mirrors: ["http://registry.test/m"] } };
+  const remote = createRemote({ ...config, rules });
+  const repository = remote.repository(parseReference("registry.test/a/x:1"), {});
+  expect((await repository.manifest("1", signal)).text).toContain("schemaVersion");
+  expect(asked).toEqual([
+    `GET http://registry.test/m/v2/a/x/manifests/1?ns=registry.test Basic ${btoa("me:pw")}`,
+  ]);
+});
