@@ -8,6 +8,7 @@ import type { BuildDependencies } from "#build/dependencies.ts";
 import { checkTag, exportImage, registerSteps } from "#build/export.ts";
 import { fetchContext } from "#build/fetch.ts";
 import { ContextTree, KeptContexts } from "#build/kept-context.ts";
+import { CacheBudget } from "#build/budget.ts";
 import { CacheMounts } from "#build/op/cache-mounts.ts";
 import { cacheUsage, pruneCache } from "#build/prune.ts";
 import { ResultFiles } from "#build/result-files.ts";
@@ -81,12 +82,16 @@ class Builder implements Builds {
   readonly #solver: Solver;
   readonly #cacheMounts: CacheMounts;
   readonly #kept: KeptContexts;
+  readonly #budget: CacheBudget;
 
   constructor(dependencies: BuildDependencies) {
     this.#dependencies = dependencies;
     this.#solver = new Solver(dependencies);
     this.#cacheMounts = new CacheMounts(dependencies.paths.cacheMounts, dependencies.kernel);
     this.#kept = new KeptContexts(dependencies.paths.contexts);
+    this.#budget = new CacheBudget(dependencies.paths.work, dependencies.log, (keepBytes) =>
+      this.prune({ isAll: false, keepBytes, unusedSince: undefined, ids: [], kinds: [] }),
+    );
   }
 
   receiveContext: Builds["receiveContext"] = (source, signal) =>
@@ -201,7 +206,9 @@ class Builder implements Builds {
     const { state } = await session.resultOf(target);
     const unused = session.buildArguments.unused();
     if (unused.length > 0) await session.emit({ kind: "unused-args", names: unused });
-    return await exportImage(this.#dependencies, request, state);
+    const result = await exportImage(this.#dependencies, request, state);
+    this.#budget.check();
+    return result;
   }
 
   async #treeOf(

@@ -98,6 +98,8 @@ export const parseGitReference = (text: string): GitReference => {
   };
 };
 
+const GIT_VERBS = ["init", "remote", "fetch", "update-ref", "checkout", "rev-parse", "submodule"];
+
 const git = async (args: readonly string[], signal: AbortSignal): Promise<string> => {
   const program = Bun.which("git");
   if (program === null) {
@@ -121,7 +123,7 @@ const git = async (args: readonly string[], signal: AbortSignal): Promise<string
     if (code === 0) return out.trim();
     throw new NaruError(
       "unavailable",
-      `git ${args.find((word) => !word.startsWith("-"))} failed: ${complaint.trim().slice(-1000)}`,
+      `git ${args.find((word) => GIT_VERBS.includes(word)) ?? ""} failed: ${complaint.trim().slice(-1000)}`,
     );
   } finally {
     signal.removeEventListener("abort", kill);
@@ -148,10 +150,13 @@ const checkOut = async (
     await git([...isAllowed, ...at, "fetch", "--quiet", "--depth=1", "origin", wanted], signal);
   } catch (error) {
     signal.throwIfAborted();
-    // A server that gives no single commits: all of it, then look.
-    if (!/^[0-9a-f]{7,64}$/.test(ref)) throw error;
-    await git([...isAllowed, ...at, "fetch", "--quiet", "origin"], signal);
-    await git([...at, "update-ref", "FETCH_HEAD", ref], signal);
+    const isPlain = error instanceof NaruError && /shallow/.test(error.message);
+    const isCommit = /^[0-9a-f]{7,64}$/.test(ref);
+    if (!isPlain && !isCommit) throw error;
+    // Servers that give no part of a history, or no single commits: all of it, then look.
+    const all = isCommit ? [] : [wanted];
+    await git([...isAllowed, ...at, "fetch", "--quiet", "origin", ...all], signal);
+    if (isCommit) await git([...at, "update-ref", "FETCH_HEAD", ref], signal);
   }
   await git(
     [...at, "-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD"],
