@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 
 import { BUSYBOX, check, docker, dockerOk, field, naruOnly, until } from "../harness/check.ts";
-import { composeProject, containerIds as ids } from "../harness/compose.ts";
+import { composeProject, containerIds as ids, dockerCompose } from "../harness/compose.ts";
 
 check(
   "build: a context, an inline Dockerfile, a context of another service; --build only what changed",
@@ -148,3 +148,22 @@ volumes: {data: }
     expect(await dockerOk("volume", "ls", "-q", "--filter", `name=${p.name}_`)).toBe("");
   }
 });
+
+check(
+  "docker compose builds with its own BuildKit client; naru compose finds nothing to do",
+  async (t) => {
+    const p = composeProject(t, {
+      "app/Dockerfile": `FROM ${BUSYBOX}\nARG A\nRUN echo "$A" > /a\nCMD ["sleep", "600"]\n`,
+      "compose.yaml": "services: {app: {build: {context: ./app, args: {A: given}}, init: true}}\n",
+    });
+    t.defer(() => docker(["rmi", "-f", `${p.name}-app`]));
+    await p.dockerOk("up", "-d", "--build");
+    expect(await p.naruOk("exec", "-T", "app", "cat", "/a")).toBe("given");
+    expect(await p.naruOk("plan")).toBe("nothing to do");
+    await p.dockerOk("down", "--rmi", "local", "-t", "0");
+    expect(await dockerOk("images", "-q", `${p.name}-app`)).toBe("");
+  },
+  {
+    skip: dockerCompose === undefined ? "docker compose is not on this machine" : undefined,
+  },
+);

@@ -16,7 +16,17 @@ const CHUNK_BYTES = 1024 * 1024;
 
 /** Attributes that an exporter understands; "" for those whose value changes nothing here. */
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  image: ["name", "push", "unpack", "store", "compression", "force-compression", "oci-mediatypes"],
+  // "load" is docker compose's word for what happens anyway: the image is the engine's own.
+  image: [
+    "name",
+    "push",
+    "unpack",
+    "load",
+    "store",
+    "compression",
+    "force-compression",
+    "oci-mediatypes",
+  ],
   docker: ["name", "tar", "compression", "oci-mediatypes", "dest"],
   oci: ["name", "tar", "compression", "oci-mediatypes", "dest"],
   tar: ["dest", "platform-split"],
@@ -36,7 +46,7 @@ export const checkExporter = ({ type, attributes }: ExporterOptions): void => {
     const isRefused =
       !known.includes(name) ||
       (name === "tar" && value === "false") ||
-      (name === "store" && value === "false") ||
+      ((name === "store" || name === "load") && value === "false") ||
       (name === "compression" && !["", "gzip", "uncompressed"].includes(value));
     if (!isRefused) continue;
     const what = `option "${name}=${value}" of exporter "${type}"`;
