@@ -23,6 +23,9 @@ import { parseRepositoryName } from "#spec/distribution/name.ts";
 const SERVER_FIELDS =
   "Docker-Distribution-Api-Version: registry/2.0\r\nX-Content-Type-Options: nosniff\r\n";
 
+/** Strangers may connect here: a connection that asks nothing makes room for others. */
+const IDLE_SECONDS = 60;
+
 /** Fields that the error's occasion asks for. */
 const fieldsOf = (error: NaruError): string => {
   const { retryAfterSeconds, challenge, fields } = error.details;
@@ -159,6 +162,7 @@ export const createDistributionServer = (backend: DistributionBackend): HttpServ
   createHttpServer({
     handler: createDistributionHandler(backend),
     fields: SERVER_FIELDS,
+    idleSeconds: IDLE_SECONDS,
     logger: backend.logger,
     refusal: (message) => ({ fields: JSON_FIELDS, body: errorBody("UNSUPPORTED", message) }),
   });

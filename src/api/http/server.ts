@@ -27,6 +27,8 @@ export interface HttpServerOptions {
   /** Fields of every answer, serialised: "Server: x\r\n". */
   readonly fields: string;
   readonly logger: Logger;
+  /** How long a connection may wait between requests. Default: ten minutes. */
+  readonly idleSeconds?: number;
   /** Form of errors that happen before a handler sees the request. Default: plain text. */
   readonly refusal?: ConnectionOptions["refusal"];
 }
@@ -56,6 +58,9 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
   let isClosing = false;
   let onEmpty: (() => void) | undefined;
 
+  const patienceOf = (phase: ConnectionPhase): number | undefined =>
+    phase === "idle" ? (options.idleSeconds ?? PATIENCE.idle) : PATIENCE[phase];
+
   const tick = (): void => {
     for (const connection of connections) {
       if (isAbandoned(connection)) {
@@ -66,7 +71,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
       if (connection.phase === "lingering" && connection.socket.writableLength > 0) continue;
       connection.idleTicks += 1;
       const patience =
-        isClosing && connection.phase === "lingering" ? 1 : PATIENCE[connection.phase];
+        isClosing && connection.phase === "lingering" ? 1 : patienceOf(connection.phase);
       if (patience === undefined || connection.idleTicks < patience) continue;
       if (connection.phase === "head") {
         connection.outbound.write(`HTTP/1.1 408 ${reasonOf(408)}\r\nConnection: close\r\n\r\n`);
