@@ -216,6 +216,11 @@ const network: readonly Entry[] = [
 ];
 
 const system: readonly Entry[] = [
+  entry(
+    "check",
+    "Compare every stored blob and layer with its digest",
+    () => import("#cli/system/check.ts"),
+  ),
   entry("df", "Show what uses disk space", () => import("#cli/system/df.ts")),
   entry(
     "events",

@@ -185,6 +185,7 @@ export const routes = {
   portChange: json<{ Ports: PortMap }, PortChange>()("POST", "/naru/containers/{id}/ports"),
   networkPrune: json<PruneResponse>()("POST", "/networks/prune"),
 
+  systemCheck: stream()("POST", "/naru/system/check"),
   trashList: json<{ Items: TrashItem[] }>()("GET", "/naru/trash"),
   trashUndo: json<{ Restored: TrashName[]; Failed: (TrashName & { Error: string })[] }>()(
     "POST",

@@ -123,3 +123,10 @@ export interface TrashItem {
 }
 
 export type TrashName = Pick<TrashItem, "Kind" | "Name">;
+
+/** A line of POST /naru/system/check. */
+export type CheckLine =
+  | { kind: "progress"; subject: string; id: string; sizeBytes: number }
+  | { kind: "problem"; subject: string; id: string; problem: string; outcome: string }
+  | { kind: "end"; checked: number; problems: number; left: number }
+  | { kind?: never; errorDetail: { message: string } };

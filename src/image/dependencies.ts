@@ -10,7 +10,15 @@ import type { Snapshots } from "#snapshot/snapshot.ts";
 
 export type LayerStore = Pick<
   Snapshots,
-  "layer" | "layers" | "layerPath" | "layerTar" | "unpack" | "adopt" | "removeLayer" | "idle"
+  | "layer"
+  | "layers"
+  | "layerPath"
+  | "layerTar"
+  | "verifyLayer"
+  | "unpack"
+  | "adopt"
+  | "removeLayer"
+  | "idle"
 >;
 
 export interface RegistryOptions {

@@ -302,12 +302,37 @@ export interface Images {
   register(image: StoredImage, references: readonly string[]): Digest;
   /** Removes layers and blobs that no image, container or lease needs; for after containers were removed. */
   collect(): Promise<{ layers: number; reclaimedBytes: number }>;
+  /** Reads again all that images stand on. Problems come as events; throws only what kept it from going on. */
+  check(options: Omit<CheckOptions, "pull">): AsyncIterable<CheckEvent>;
   /**
    * To be run once at start, before any other call (`isLayerHeld` must answer truly): removes what a
    * killed daemon left half-made, and unpacks again from their blobs layers that a power cut took.
    */
   restore(): Promise<RestoreResult>;
 }
+
+export interface CheckOptions {
+  readonly repairs: boolean;
+  readonly signal?: AbortSignal;
+  /** Fetches a name again. */
+  readonly pull?: (name: string) => Promise<void>;
+}
+
+export type CheckEvent =
+  | {
+      /** Now this is read. */
+      readonly kind: "progress";
+      readonly subject: "blob" | "layer" | "image";
+      readonly id: string;
+      readonly sizeBytes: number;
+    }
+  | {
+      readonly kind: "problem";
+      readonly subject: "blob" | "layer" | "image";
+      readonly id: string;
+      readonly problem: string;
+      readonly outcome: "left" | "repaired" | "removed";
+    };
 
 /** One line of a pull or push, in Docker's words ("Downloading", "Pull complete"). */
 export interface TransferEvent {

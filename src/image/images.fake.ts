@@ -27,6 +27,7 @@ export const createFakeLayers = (): LayerStore & { readonly removed: Digest[] } 
     layer: (chainId) => layers.get(chainId),
     layers: () => [...layers.values()],
     layerPath: (chainId) => `/layers/${chainId}`,
+    verifyLayer: async () => "good",
     layerTar: async (chainId) => {
       throw new NaruError("data_loss", `only remembered: "${chainId}"`);
     },

@@ -70,6 +70,16 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     bootstrap: (target, options) => bootstrapImage(dependencies, target, options),
     register: (image, references) => registerImage(dependencies, image, references),
     collect: () => collect(dependencies, catalog),
+    async *check(options) {
+      const { checkImages } = await import("#image/check.ts");
+      const pull = async (name: string): Promise<void> => {
+        const transfers = await registries();
+        const signal = options.signal ?? new AbortController().signal;
+        const quiet = { credentials: {}, onEvent: () => undefined, isAllTags: false };
+        await transfers.pull(name, { ...quiet, signal });
+      };
+      yield* checkImages(dependencies, catalog, { ...options, pull });
+    },
     restore: () => restoreImages(dependencies, catalog),
   };
 };

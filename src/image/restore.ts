@@ -8,7 +8,7 @@ import type { ImageRow } from "#metadata/images.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
 /** Unpacks the image's missing layers from their blobs. Returns how many; throws when one is lost. */
-const repairImage = async (
+export const repairImage = async (
   { content, layers, rows }: ImageDependencies,
   chain: readonly Digest[],
   row: ImageRow,

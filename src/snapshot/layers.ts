@@ -1,11 +1,21 @@
 /** Committed layers: unpacking, committing, removing. */
-import { chmodSync, chownSync, mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { writeFileAtomic } from "#lib/atomic-file.ts";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import type { AppliedLayer } from "#snapshot/apply.ts";
 import type { Background } from "#snapshot/background.ts";
 import { withDiskErrors } from "#snapshot/disk-error.ts";
+import type { FilePart } from "#snapshot/layer-file.ts";
 import {
   LAYER_FILE,
   type Layout,
@@ -131,6 +141,40 @@ export class Layers {
       this.#background.discard(ingest);
       throw error;
     }
+  }
+
+  /** `source` unpacked beside the layer, to compare. Disposing removes it. */
+  async unpackBeside(
+    chainId: Digest,
+    source: FilePart,
+    signal?: AbortSignal,
+  ): Promise<Disposable & { readonly diffPath: string; replace(): void }> {
+    const layer = this.known(chainId);
+    const ingest = this.#newIngest();
+    const diffPath = `${ingest}/diff`;
+    try {
+      const job = { kind: "apply", target: diffPath, source, diffId: layer.diffId } as const;
+      const applied = await this.#workers.run<"apply">(job, { signal });
+      if (!applied.hasRootEntry) this.#inheritRoot(diffPath, layer.parent);
+    } catch (error) {
+      this.#background.discard(ingest);
+      throw error;
+    }
+    return {
+      diffPath,
+      // Without its file the layer is none: who finds it so after a death unpacks it again.
+      replace: () => {
+        const file = `${this.#directory(chainId)}/${LAYER_FILE}`;
+        rmSync(file, { force: true });
+        if (existsSync(this.diffPath(chainId))) {
+          renameSync(this.diffPath(chainId), `${ingest}/old`);
+        }
+        renameSync(diffPath, this.diffPath(chainId));
+        writeFileAtomic(file, formatLayer({ ...layer, unflushedBootId: this.#bootId }));
+        this.#flushLater(layer);
+      },
+      [Symbol.dispose]: () => this.#background.discard(ingest),
+    };
   }
 
   /** The caller has made sure that nothing stands on it. */

@@ -123,6 +123,15 @@ export interface StagedLayer {
   readonly hasRootEntry: boolean;
 }
 
+export type LayerVerdict = "good" | "damaged" | "repaired";
+
+export interface VerifyOptions {
+  /** The layer's tar, in any compression. */
+  readonly source?: { readonly path: string };
+  readonly repairs: boolean;
+  readonly signal?: AbortSignal;
+}
+
 export interface Snapshots {
   // Layers
   layer(chainId: Digest): Layer | undefined;
@@ -156,6 +165,13 @@ export interface Snapshots {
   seal(id: string, options?: SealOptions): Promise<DiffTarResult>;
   /** Writes a committed layer as the tar that its diffID is the sum of; data_loss when it is not. */
   layerTar(chainId: Digest, file: string, signal?: AbortSignal): Promise<DiffTarResult>;
+
+  /**
+   * Whether the layer's files are still what its tar says. They are summed up as a tar of our own making: that is
+   * the diffID of layers made here; else `source`, the tar, is unpacked beside and summed up likewise. With
+   * `repairs` the fresh files take the place of damaged ones: nothing may be mounted on the layer then.
+   */
+  verifyLayer(chainId: Digest, options: VerifyOptions): Promise<LayerVerdict>;
 
   // Active snapshots
   /** Makes the directories; mounts nothing. Throws already_exists, and not_found for the parent. */

@@ -1,5 +1,5 @@
 /** The snapshot store on disk. The manual is snapshot.ts. */
-import { mkdirSync, realpathSync, rmSync, rmdirSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, rmSync, rmdirSync } from "node:fs";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
@@ -25,8 +25,10 @@ import type {
   DiffTarResult,
   SealOptions,
   Layer,
+  LayerVerdict,
   SnapshotPaths,
   Snapshots,
+  VerifyOptions,
   StagedLayer,
   UnpackOptions,
   Usage,
@@ -213,6 +215,25 @@ class SnapshotStore implements Snapshots {
     const made = await this.#workers.run<"diff">(job, { signal });
     checkSameLayer(chainId, diffId, made.diffId);
     return made;
+  }
+
+  async verifyLayer(chainId: Digest, options: VerifyOptions): Promise<LayerVerdict> {
+    const { parent, diffId } = this.#layers.known(chainId);
+    const { source, repairs, signal } = options;
+    const sum = async (upper: string): Promise<Digest> => {
+      using lower = this.view(parent);
+      const job = { kind: "diff", upper, lower: lower.path, hiddenPaths: [] } as const;
+      return (await this.#workers.run<"diff">({ ...job, isSumOnly: true }, { signal })).diffId;
+    };
+    const path = this.#layers.diffPath(chainId);
+    const stored = existsSync(path) ? await sum(path) : undefined;
+    if (stored === diffId) return "good";
+    if (source === undefined) return "damaged";
+    using fresh = await this.#layers.unpackBeside(chainId, source, signal);
+    if ((await sum(fresh.diffPath)) === stored) return "good";
+    if (!repairs) return "damaged";
+    fresh.replace();
+    return "repaired";
   }
 
   export(id: string, signal?: AbortSignal): ReadableStream<Uint8Array> {

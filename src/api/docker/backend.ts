@@ -46,6 +46,7 @@ export type ImageBackend = Pick<
   | "login"
   | "distribution"
   | "search"
+  | "check"
 > & {
   /**
    * Makes the built-in image `naru/hello` when it is missing. Yields pull-like progress; throws what

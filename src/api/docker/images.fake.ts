@@ -121,6 +121,9 @@ export const createFakeImages = (state: FakeState): ImageBackend => ({
     Descriptor: { mediaType: "m", digest: digest("1"), size: 7 },
     Platforms: [],
   }),
+  async *check() {
+    yield { kind: "progress", subject: "blob", id: "sha256:a", sizeBytes: 1 } as const;
+  },
   search: async (term) =>
     [1, 3].map((stars) => ({
       name: term,

@@ -19,6 +19,7 @@ import { portRoutes } from "#api/docker/network/ports.ts";
 import { networkRoutes } from "#api/docker/network/networks.ts";
 import type { Route } from "#api/docker/route.ts";
 import { aboutRoutes } from "#api/docker/system/about.ts";
+import { checkRoutes } from "#api/docker/system/check.ts";
 import { diskUsageRoutes } from "#api/docker/system/disk-usage.ts";
 import { eventRoutes } from "#api/docker/system/events.ts";
 import { notSupportedRoutes } from "#api/docker/system/not-supported.ts";
@@ -53,5 +54,6 @@ export const routes: readonly Route[] = [
   ...eventRoutes,
   ...diskUsageRoutes,
   ...trashRoutes,
+  ...checkRoutes,
   ...notSupportedRoutes,
 ];

@@ -1,0 +1,171 @@
+/**
+ * Everything that images stand on, read again and compared with its digest: blobs, configs, unpacked layers. Reads
+ * every byte that is stored, so it takes long; it changes nothing unless it is told to repair.
+ */
+import type { Catalog } from "#image/catalog.ts";
+import { familiarRow } from "#image/catalog.ts";
+import type { ImageDependencies } from "#image/dependencies.ts";
+import type { CheckEvent, CheckOptions } from "#image/image.ts";
+import { repairImage } from "#image/restore.ts";
+import { toNaruError } from "#lib/errors.ts";
+import type { ImageRow } from "#metadata/images.ts";
+import { type Digest, digestOf } from "#spec/image/digest.ts";
+
+interface Check {
+  readonly dependencies: ImageDependencies;
+  readonly catalog: Catalog;
+  readonly options: CheckOptions;
+}
+
+/** Blobs whose bytes are not what their name says. Repair takes them away: nobody may send or unpack them. */
+async function* checkBlobs({ dependencies, options }: Check): AsyncGenerator<CheckEvent> {
+  const { content } = dependencies;
+  for (const { digest, sizeBytes } of content.walk()) {
+    yield { kind: "progress", subject: "blob", id: digest, sizeBytes };
+    if (await content.verify(digest, options.signal)) continue;
+    if (options.repairs) content.delete(digest);
+    yield {
+      kind: "problem",
+      subject: "blob",
+      id: digest,
+      problem: "its bytes are not those of its digest",
+      outcome: options.repairs ? "removed" : "left",
+    };
+  }
+}
+
+/** Layers that are gone, from their blobs. */
+const repairMissing = async (check: Check, row: ImageRow): Promise<string | undefined> => {
+  try {
+    await repairImage(check.dependencies, check.catalog.chain(row), row);
+    return undefined;
+  } catch (error) {
+    return toNaruError(error).message;
+  }
+};
+
+const isRunning = ({ dependencies }: Check, chainId: Digest, catalog: Catalog): boolean =>
+  [...dependencies.rows.list()].some(
+    (row) =>
+      catalog.chain(row).includes(chainId) &&
+      dependencies.users.containersOf(row.id).some((container) => container.isRunning),
+  );
+
+/** The unpacked files of one layer against its tar. */
+const checkLayer = async (
+  check: Check,
+  chainId: Digest,
+  diffId: Digest,
+): Promise<CheckEvent | undefined> => {
+  const { dependencies, catalog, options } = check;
+  const { content, layers, rows } = dependencies;
+  const blob = rows.layerBlobs(diffId).find(({ digest }) => content.info(digest) !== undefined);
+  const inUse = isRunning(check, chainId, catalog);
+  const verdict = await layers.verifyLayer(chainId, {
+    ...(blob === undefined ? {} : { source: { path: content.path(blob.digest) } }),
+    // What a running container sees must not change under it.
+    repairs: options.repairs && !inUse,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  if (verdict === "good") return undefined;
+  const remedy = inUse ? ": stop the containers that run on it, then repair" : "";
+  return {
+    kind: "problem",
+    subject: "layer",
+    id: chainId,
+    problem: `its files are not those of its tar${verdict === "repaired" ? "" : remedy}`,
+    outcome: verdict === "repaired" ? "repaired" : "left",
+  };
+};
+
+/** A layer that cannot even be read is a problem like others: the check goes on. */
+const triedLayer = async (
+  check: Check,
+  chainId: Digest,
+  diffId: Digest,
+): Promise<CheckEvent | undefined> => {
+  try {
+    return await checkLayer(check, chainId, diffId);
+  } catch (error) {
+    check.options.signal?.throwIfAborted();
+    const problem = `it cannot be read: ${toNaruError(error).message}`;
+    return { kind: "problem", subject: "layer", id: chainId, problem, outcome: "left" };
+  }
+};
+
+/** From the registry it came from, by any of its names. undefined when that worked. */
+const fetchAgain = async (
+  { dependencies, options }: Check,
+  row: ImageRow,
+): Promise<string | undefined> => {
+  if (options.pull === undefined) return "it cannot be fetched again here";
+  const names = dependencies.rows.references(row.id).filter(({ tag }) => tag !== undefined);
+  if (names.length === 0) return "it has no name to fetch it by";
+  let reason = "";
+  for (const name of names) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- the second name is for when the first fails
+      await options.pull(familiarRow(name));
+      return undefined;
+    } catch (error) {
+      reason = toNaruError(error).message;
+    }
+  }
+  return reason;
+};
+
+async function* checkImage(check: Check, row: ImageRow): AsyncGenerator<CheckEvent> {
+  const { dependencies, catalog, options } = check;
+  const { layers } = dependencies;
+  const chain = catalog.chain(row);
+  const name = dependencies.rows.references(row.id).map(familiarRow)[0] ?? row.id;
+  yield { kind: "progress", subject: "image", id: name, sizeBytes: row.sizeBytes };
+  if (digestOf(row.configText) !== row.id) {
+    const problem = "its config is not that of its id: remove it, then load or pull it again";
+    yield { kind: "problem", subject: "image", id: name, problem, outcome: "left" };
+  }
+  const missing = chain.filter((chainId) => layers.layer(chainId) === undefined);
+  if (missing.length === 0) return;
+  const problem = `${missing.length} of its ${chain.length} layers are gone`;
+  if (!options.repairs) {
+    yield { kind: "problem", subject: "image", id: name, problem, outcome: "left" };
+    return;
+  }
+  let reason = await repairMissing(check, row);
+  if (reason !== undefined) {
+    const refused = await fetchAgain(check, row);
+    reason = refused === undefined ? await repairMissing(check, row) : `${reason}; ${refused}`;
+  }
+  yield {
+    kind: "problem",
+    subject: "image",
+    id: name,
+    problem: reason === undefined ? problem : `${problem}: ${reason}`,
+    outcome: reason === undefined ? "repaired" : "left",
+  };
+}
+
+/** See `Images.check`. Blobs first: what layers are repaired from must be right. */
+export async function* checkImages(
+  dependencies: ImageDependencies,
+  catalog: Catalog,
+  options: CheckOptions,
+): AsyncGenerator<CheckEvent> {
+  const check: Check = { dependencies, catalog, options };
+  yield* checkBlobs(check);
+  const seen = new Set<Digest>();
+  for (const row of dependencies.rows.list()) {
+    options.signal?.throwIfAborted();
+    yield* checkImage(check, row);
+    const chain = catalog.chain(row);
+    for (const [index, diffId] of row.config.rootfs.diff_ids.entries()) {
+      const chainId = chain[index];
+      const layer = chainId === undefined ? undefined : dependencies.layers.layer(chainId);
+      if (chainId === undefined || layer === undefined || seen.has(chainId)) continue;
+      seen.add(chainId);
+      yield { kind: "progress", subject: "layer", id: chainId, sizeBytes: layer.sizeBytes };
+      const problem = await triedLayer(check, chainId, diffId);
+      if (problem !== undefined) yield problem;
+    }
+  }
+}

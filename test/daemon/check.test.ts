@@ -1,0 +1,108 @@
+/** `naru system check`: what the disk did to blobs and layers is found, and repaired where it can be. */
+import { expect } from "bun:test";
+import { appendFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+
+import { IMAGE, openWorld, type Daemon } from "./world.ts";
+
+const { world, scenario, nothingIsLeft } = await openWorld();
+
+const checkOf =
+  (daemon: Daemon) =>
+  async (...flags: string[]) => {
+    const host = `unix://${daemon.roots.socketPath}`;
+    const out = await world.cli(["-H", host, "system", "check", ...flags]);
+    return { code: out.code, lines: out.stdout.trim().split("\n"), stderr: out.stderr };
+  };
+
+const layersOf = (daemon: Daemon): string[] => {
+  const folder = `${daemon.roots.dataRoot}/snapshots/layers`;
+  return readdirSync(folder).map((name) => `${folder}/${name}/diff`);
+};
+
+const blobsOf = (daemon: Daemon): string[] => {
+  const folder = `${daemon.roots.dataRoot}/content/blobs/sha256`;
+  return readdirSync(folder).map((name) => `${folder}/${name}`);
+};
+
+const largest = (paths: readonly string[]): string =>
+  paths.toSorted((a, b) => statSync(b).size - statSync(a).size)[0] ?? "";
+
+scenario("all is well: nothing to tell, exit 0; also with a layer that was made here", async () => {
+  const daemon = await world.start(world.roots("well"));
+  await daemon.loadImage();
+  await daemon.up("box", [], "sh", "-c", "echo own > /own; rm /etc/passwd");
+  await daemon.dockerOk("wait", "box");
+  await daemon.dockerOk("commit", "box", "made:here");
+  const { code, lines, stderr } = await checkOf(daemon)();
+  expect([code, lines.length, stderr]).toEqual([0, 1, ""]);
+  expect(lines[0]).toMatch(/^Checked \d+: 0 problems, 0 left$/);
+});
+
+scenario(
+  "a file of a layer was changed: found, left while it runs, repaired from the blob",
+  async () => {
+    const daemon = await world.start(world.roots("layer"));
+    const check = checkOf(daemon);
+    await daemon.loadImage();
+    const [layer = ""] = layersOf(daemon);
+    writeFileSync(`${layer}/etc/planted`, "not of the image");
+    const found = await check();
+    expect(found.code).toBe(1);
+    expect(found.lines[0]).toMatch(
+      /^layer sha256:\w+: its files are not those of its tar.*\(left\)$/,
+    );
+    await daemon.up("box", [], "sleep", "600");
+    const running = await check("--repair");
+    expect(running.lines[0]).toContain("stop the containers that run on it");
+    await daemon.dockerOk("rm", "-f", "box");
+    const repaired = await check("--repair");
+    expect([repaired.code, repaired.lines[0]]).toEqual([0, expect.stringContaining("(repaired)")]);
+    expect((await check()).lines[0]).toContain(": 0 problems");
+    const out = await daemon.dockerOk(
+      "run",
+      "--rm",
+      IMAGE,
+      "sh",
+      "-c",
+      "ls /etc/planted || echo gone",
+    );
+    expect(out).toBe("gone");
+  },
+);
+
+scenario(
+  "a blob was changed: found, never sent on; removed by repair, the image still runs",
+  async () => {
+    const daemon = await world.start(world.roots("blob"));
+    const check = checkOf(daemon);
+    await daemon.loadImage();
+    const blob = largest(blobsOf(daemon));
+    appendFileSync(blob, "x");
+    const found = await check();
+    expect([found.code, found.lines[0]]).toEqual([
+      1,
+      expect.stringMatching(/^blob sha256:\w+: its bytes are not those of its digest \(left\)$/),
+    ]);
+    const repaired = await check("--repair");
+    expect(repaired.lines[0]).toContain("(removed)");
+    expect(await daemon.dockerOk("run", "--rm", IMAGE, "echo", "runs")).toBe("runs");
+    expect((await check()).lines.at(-1)).not.toContain("blob");
+  },
+);
+
+scenario(
+  "a layer's directory is gone: the image says so after a restart, and comes from its blob",
+  async () => {
+    const roots = world.roots("gone");
+    const daemon = await world.start(roots);
+    await daemon.loadImage();
+    for (const layer of layersOf(daemon)) rmSync(layer, { recursive: true });
+    const found = await checkOf(daemon)();
+    expect(found.code).toBe(1);
+    const repaired = await checkOf(daemon)("--repair");
+    expect([repaired.code, repaired.stderr]).toEqual([0, ""]);
+    expect(await daemon.dockerOk("run", "--rm", IMAGE, "echo", "runs")).toBe("runs");
+  },
+);
+
+nothingIsLeft();
