@@ -19,9 +19,10 @@ import {
   engine,
   run,
   skipOn,
+  until,
 } from "../harness/check.ts";
 import type { Output } from "../harness/process.ts";
-import { readTar } from "../harness/tar.ts";
+import { readTar, writeTar } from "../harness/tar.ts";
 
 /** The client of Debian 12's docker.io carries its own BuildKit client. */
 const OLD_CLIENT = "/usr/bin/docker";
@@ -144,6 +145,40 @@ oldCheck("files and archives go back to the client", async (t) => {
   expect(
     [...readTar(readFileSync(`${out}/files.tar`)).keys()].map((key) => key.replace(/\/$/, "")),
   ).toContain("d/a");
+});
+
+oldCheck("a context comes from standard input", async (t) => {
+  const name = image(t);
+  const tar = writeTar([
+    { name: "Dockerfile", body: `FROM ${BUSYBOX}\nCOPY a /a\n` },
+    { name: "a", body: t.name() },
+  ]);
+  const argv = [OLD_CLIENT, "build", "-t", name, "-"];
+  good(await run(argv, { env: environment, stdin: tar }));
+  expect(await dockerOk("run", "--rm", name, "cat", "/a")).not.toBe("");
+});
+
+oldCheck("a client that leaves takes its build along", async (t) => {
+  const mark = `61${Math.trunc(Math.random() * 1e6)}`;
+  const folder = write(t.folder(), { Dockerfile: `FROM ${BUSYBOX}\nRUN sleep ${mark}\n` });
+  const building = run([OLD_CLIENT, "build", folder], { env: environment, timeoutMs: 3000 });
+  const isRunning = async (): Promise<boolean> =>
+    (await run(["pgrep", "-f", `^sleep ${mark}`])).code === 0;
+  await until("the step to run", isRunning);
+  await building;
+  await until("the step to be gone", async () => !(await isRunning()));
+});
+
+buildxCheck("a context comes from standard input", async (t) => {
+  const name = image(t);
+  const tar = writeTar([
+    { name: "Dockerfile", body: `FROM ${BUSYBOX}\nCOPY a /a\n` },
+    { name: "a", body: "from a tar" },
+  ]);
+  good(await buildx("version"));
+  const env = { ...environment, DOCKER_CONFIG: home, HOME: home };
+  good(await run([NEW_CLIENT, "buildx", "build", "--load", "-t", name, "-"], { env, stdin: tar }));
+  expect(await dockerOk("run", "--rm", name, "cat", "/a")).toBe("from a tar");
 });
 
 buildxCheck("an image is built, named and told in the words of its steps", async (t) => {

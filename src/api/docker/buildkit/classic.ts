@@ -60,6 +60,8 @@ const refuseUnsupported = (call: Call): void => {
 };
 
 const CLIENT_SESSION = "client-session";
+/** A context from standard input comes as a request of its own, named after the build's. */
+const UPLOAD = "upload-request";
 
 const attributesOf = (call: Call): Attributes => {
   const { query } = call;
@@ -75,7 +77,7 @@ const attributesOf = (call: Call): Attributes => {
     filename: query.text("dockerfile"),
     target: query.text("target"),
     platform: query.text("platform"),
-    context: remote === CLIENT_SESSION ? "" : remote,
+    context: remote === CLIENT_SESSION || remote === UPLOAD ? "" : remote,
     "force-network-mode": query.text("networkmode"),
     "add-hosts": query
       .all("extrahosts")
@@ -117,18 +119,21 @@ const pumpStatus = async (job: Job, call: Call, stream: ProgressStream): Promise
 export const buildByClassic = async (call: Call): Promise<void> => {
   const { backend, query, signal } = call;
   refuseUnsupported(call);
-  if (query.text("remote") === "upload-request") {
-    const remedy = "build a directory, or set DOCKER_BUILDKIT=0";
-    throw new NaruError("not_implemented", `a context from standard input: ${remedy}`);
+  const { uploads } = stateOf(backend);
+  const id = query.text("buildid");
+  if (id.startsWith(`${UPLOAD}:`)) {
+    await uploads.offer(id.slice(UPLOAD.length + 1), call.exchange.body(), signal);
+    return call.empty(200);
   }
   const [attributes, exporters] = [attributesOf(call), exportersOf(call)];
   const state = stateOf(backend);
-  const job = state.jobs.start(query.text("buildid") || randomHex(16));
+  const job = state.jobs.start(id || randomHex(16));
   const stream = new ProgressStream(call);
   const told = pumpStatus(job, call, stream);
   told.catch(() => undefined); // Awaited below.
   const session = query.text("session");
-  const request = { frontend: "dockerfile.v0", attributes, exporters, session, signal };
+  const upload = query.text("remote") === UPLOAD ? { upload: uploads.take(id, signal) } : {};
+  const request = { frontend: "dockerfile.v0", attributes, exporters, session, signal, ...upload };
   try {
     const response = await runJob(backend, state, job, request);
     await told;
@@ -136,8 +141,11 @@ export const buildByClassic = async (call: Call): Promise<void> => {
     if (imageId !== undefined) await stream.write({ id: "moby.image.id", aux: { ID: imageId } });
     stream.end();
   } catch (error) {
-    if (signal.aborted && hasCode(error, "canceled")) return;
+    // The connection is cut: nobody is left to be told.
+    if (signal.aborted && hasCode(error, "canceled")) throw error;
     await told;
     await stream.fail(error);
+  } finally {
+    uploads.forget(id);
   }
 };

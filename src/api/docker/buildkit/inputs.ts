@@ -3,6 +3,7 @@ import type { DockerfileOptions } from "#api/docker/buildkit/attributes.ts";
 import { syncFiles } from "#api/docker/buildkit/file-sync.ts";
 import type { ClientSession, Sessions } from "#api/docker/buildkit/sessions.ts";
 import type { StatusLog } from "#api/docker/buildkit/status-log.ts";
+import { isSessionUrl, pullUpload } from "#api/docker/buildkit/upload.ts";
 import { ShownVertex } from "#api/docker/buildkit/vertices.ts";
 import type { Builds, NamedContext } from "#build/build.ts";
 import type { BuildContext } from "#build/context.ts";
@@ -26,6 +27,8 @@ export interface InputSources {
   readonly log: StatusLog;
   readonly build: string;
   readonly signal: AbortSignal;
+  /** A tar that the client sends by itself, in place of a directory. */
+  readonly upload: AsyncIterable<Uint8Array> | undefined;
   /** What was received is disposed of with this. */
   readonly held: DisposableStack;
 }
@@ -109,7 +112,13 @@ const missing = (filename: string): NaruError =>
 const readRemote = async (sources: InputSources, url: string): Promise<ReadDockerfile> => {
   const { builds, signal, options, held } = sources;
   const vertex = new ShownVertex(sources.log, sources.build, `[internal] load remote ${url}`);
-  const context = await vertex.around(() => builds.fetchContext(url, signal));
+  const fetch = async (): Promise<BuildContext> => {
+    if (sources.upload !== undefined) return await builds.receiveContext(sources.upload, signal);
+    if (!isSessionUrl(url)) return await builds.fetchContext(url, signal);
+    const session = await sessionFor(sources, "the context");
+    return await builds.receiveContext(pullUpload(session, url, signal), signal);
+  };
+  const context = await vertex.around(fetch);
   held.use(context);
   const text = builds.readDockerfile(context, options.filename);
   return {
@@ -139,6 +148,7 @@ const ignoredOf = async (sources: InputSources, own: string | undefined) => {
 export const readDockerfile = async (sources: InputSources): Promise<ReadDockerfile> => {
   const { options } = sources;
   const { filename } = options;
+  if (sources.upload !== undefined) return await readRemote(sources, "from standard input");
   if (options.remote !== undefined) return await readRemote(sources, options.remote);
   const name = `[internal] load build definition from ${filename}`;
   const vertex = new ShownVertex(sources.log, sources.build, name);

@@ -16,6 +16,8 @@ export interface JobRequest {
   /** "" for none. */
   readonly session: string;
   readonly signal: AbortSignal;
+  /** A tar in place of the client's directory. */
+  readonly upload?: AsyncIterable<Uint8Array>;
 }
 
 export const contextOf = async (
@@ -71,7 +73,9 @@ export const runJob = async (
     job.attributes = request.attributes;
     job.exporters = request.exporters;
     request.exporters.forEach(checkExporter);
-    const context = await contextOf(backend, state, job, request.session, request.signal);
+    const { session, signal, upload } = request;
+    const base = await contextOf(backend, state, job, session, signal);
+    const context = upload === undefined ? base : { ...base, upload };
     const result = await resultOf(context, request);
     if (result !== undefined) response = await exportResult(context, job, result);
     return response;

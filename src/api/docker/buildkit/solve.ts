@@ -22,6 +22,8 @@ export interface SolveContext {
   readonly sessions: Sessions;
   readonly job: Job;
   readonly session: ClientSession | undefined;
+  /** See `InputSources.upload`. */
+  readonly upload?: AsyncIterable<Uint8Array>;
   readonly signal: AbortSignal;
 }
 
@@ -83,6 +85,7 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
     log,
     build,
     signal,
+    upload: context.upload,
     held,
   };
   const read = await readDockerfile(sources);

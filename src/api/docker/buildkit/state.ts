@@ -1,11 +1,13 @@
 /** What the connections of one daemon share: sessions and builds. */
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { Jobs } from "#api/docker/buildkit/jobs.ts";
+import { Uploads } from "#api/docker/buildkit/upload.ts";
 import { Sessions } from "#api/docker/buildkit/sessions.ts";
 
 export interface BuildKitState {
   readonly sessions: Sessions;
   readonly jobs: Jobs;
+  readonly uploads: Uploads;
 }
 
 const states = new WeakMap<DockerBackend, BuildKitState>();
@@ -14,7 +16,7 @@ const states = new WeakMap<DockerBackend, BuildKitState>();
 export const stateOf = (backend: DockerBackend): BuildKitState => {
   let state = states.get(backend);
   if (state === undefined) {
-    state = { sessions: new Sessions(), jobs: new Jobs() };
+    state = { sessions: new Sessions(), jobs: new Jobs(), uploads: new Uploads() };
     states.set(backend, state);
   }
   return state;
