@@ -97,11 +97,18 @@ class Fake {
     return fault(401, "UNAUTHORIZED", { "WWW-Authenticate": header });
   }
 
-  #token(request: Request, url: URL): Response {
-    this.tokenLog.push(`${url.search} ${request.headers.get("authorization") ?? "-"}`);
+  async #token(request: Request, url: URL): Promise<Response> {
+    const asked = request.method === "POST" ? await request.text() : url.search;
+    const authorization = request.headers.get("authorization") ?? "-";
+    this.tokenLog.push(`${asked} ${authorization}`);
+    if (authorization === `Basic ${btoa("u:wrong")}`) {
+      return Response.json({ details: "incorrect username or password" }, { status: 401 });
+    }
     this.#tokenCount += 1;
     this.#tokenUses = this.faults.tokens?.uses ?? 0;
-    return Response.json({ token: `t${this.#tokenCount}` });
+    const isOffline = url.searchParams.get("offline_token") === "true";
+    const refresh = isOffline ? { refresh_token: "identity" } : {};
+    return Response.json({ token: `t${this.#tokenCount}`, ...refresh });
   }
 
   #blob(request: Request, digest: string): Response {
@@ -172,7 +179,7 @@ class Fake {
 
   async answer(request: Request): Promise<Response> {
     const url = new URL(request.url);
-    if (url.pathname === "/token") return this.#token(request, url);
+    if (url.pathname === "/token") return await this.#token(request, url);
     const authorization = request.headers.get("authorization") ?? "";
     this.log.push(`${request.method} ${url.pathname} ${authorization || "-"}`);
     const refusal = this.faults.refusals[0];

@@ -311,3 +311,33 @@ test("a proxy is asked for what is not near; it hears no credentials of the regi
     `GET http://registry.test/m/v2/a/x/manifests/1?ns=registry.test Basic ${btoa("me:pw")}`,
   ]);
 });
+
+test("login: good and bad passwords, an identity token for later, which then stands for both", async () => {
+  const login = (password: string) =>
+    createRemote(TEST_CONFIG).login(
+      { username: "u", password, serveraddress: registry.host },
+      signal,
+    );
+  expect(await login("p")).toEqual({ identityToken: "" }); // open to all
+  registry.faults.basic = "u:p";
+  expect(await login("p")).toEqual({ identityToken: "" });
+  expect((await failureOf(login("wrong")))[1]).toEndWith("failed with status: 401 Unauthorized");
+  registry.faults.basic = undefined;
+  registry.faults.tokens = { realm: `${registry.url}/token`, uses: 5 };
+  expect(await login("p")).toEqual({ identityToken: "identity" });
+  expect((await failureOf(login("wrong")))[1]).toContain("incorrect username or password");
+  registry.addImage("1", []);
+  registry.tokenLog.length = 0;
+  await repositoryOf({ username: "u", identitytoken: "identity" }).manifest("1", signal);
+  const form = new URLSearchParams(registry.tokenLog[0]!.split(" ")[0]);
+  expect([...form]).toEqual([
+    ["grant_type", "refresh_token"],
+    ["service", "fake"],
+    ["client_id", "naru"],
+    ["scope", "repository:a/x:pull"],
+    ["refresh_token", "identity"],
+  ]);
+  registry.log.length = 0;
+  await failureOf(repositoryOf({ registrytoken: "own" }).manifest("1", signal));
+  expect(registry.log.at(-1)).toBe("GET /v2/a/x/manifests/1 Bearer own");
+});
