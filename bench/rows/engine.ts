@@ -94,7 +94,8 @@ export const densityRow = async ({ subjects, isQuick }: RowOptions): Promise<Mea
       1,
     );
     const seconds = isQuick ? 5 : 20;
-    await Bun.sleep(3_000);
+    // Idle means that what followed the last burst is over: pools, compilers, collectors.
+    await Bun.sleep(isQuick ? 3_000 : 15_000);
     const before = subjects.map(cpuByThread);
     await Bun.sleep(seconds * 1000);
     for (const [index, subject] of subjects.entries()) {
