@@ -88,13 +88,14 @@ describe("reading", () => {
 
   test("a slow reader holds the sender back and loses nothing", async () => {
     let sent = 0;
-    while (sent < 100_000) {
-      if (sendNow(packet(sent, lengthOf(sent)))) sent += 1;
-      else {
-        const before = sent;
-        await Bun.sleep(5);
-        if (!sendNow(packet(sent, lengthOf(sent)))) break; // nothing moves any more: held back
-        sent = before + 1;
+    // Ten pauses without room for one packet: nothing moves any more, the sender is held back.
+    for (let pauses = 0; pauses < 10 && sent < 100_000;) {
+      if (sendNow(packet(sent, lengthOf(sent)))) {
+        sent += 1;
+        pauses = 0;
+      } else {
+        pauses += 1;
+        await Bun.sleep(2);
       }
     }
     expect(sent).toBeGreaterThan(100);
