@@ -20,7 +20,7 @@ interface StoredParts {
 }
 
 /** Beyond this only the sum is remembered. */
-const FILES_MAX_COUNT = 20_000;
+const FILES_MAX_COUNT = 5000;
 const NAMED_MAX_COUNT = 5;
 const SHORT_DIGITS = 12;
 

@@ -27,6 +27,11 @@ export const BUILD_CACHE_MIGRATIONS: readonly Migration[] = [
         written_at TEXT NOT NULL
       ) STRICT, WITHOUT ROWID;`,
   },
+  // Without it the oldest are found by reading through all parts, which may be large.
+  {
+    id: 41,
+    sql: "CREATE INDEX build_key_parts_written ON build_key_parts (written_at)",
+  },
 ];
 
 export interface BuildCacheRow {
@@ -71,7 +76,7 @@ export interface BuildCacheRows {
   putKeyParts(step: string, parts: string, at: string): void;
 }
 
-const KEY_PARTS_MAX_COUNT = 5000;
+const KEY_PARTS_MAX_COUNT = 2000;
 
 const fromStored = (stored: Stored): BuildCacheRow => ({
   key: stored.key,
