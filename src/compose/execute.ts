@@ -125,11 +125,11 @@ const restart = async (operation: Of<"restart">, stack: Stack): Promise<void> =>
 };
 
 const awaitService = async (operation: Of<"await">, stack: Stack): Promise<void> => {
-  const { client, signal, host } = stack.options;
+  const { client, host } = stack.options;
   const ids = stack.idsOf(operation.service);
   if (ids.length === 0) return;
   try {
-    await untilReady(client, stack.events, ids, operation.condition, signal);
+    await untilReady(client, stack.events, ids, operation.condition, stack.waitSignal);
   } catch (error) {
     if (operation.isRequired) throw error;
     host.onProgress({

@@ -35,7 +35,13 @@ export const initializeService = async (stack: Stack, name: string): Promise<voi
       // oxlint-disable-next-line no-await-in-loop
       await client.call("containerStart", { id, signal });
       // oxlint-disable-next-line no-await-in-loop
-      await untilReady(client, stack.events, [id], "service_completed_successfully", signal);
+      await untilReady(
+        client,
+        stack.events,
+        [id],
+        "service_completed_successfully",
+        stack.waitSignal,
+      );
     } finally {
       // oxlint-disable-next-line no-await-in-loop
       await client.call("containerRemove", { id, query: { force: true } });

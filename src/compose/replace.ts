@@ -56,12 +56,12 @@ const proveItself = async (stack: Stack, service: string, id: string): Promise<v
   const { client, events, options } = { ...stack.options, events: stack.events, options: stack };
   const { State: state } = await client.call("containerInspect", { id });
   const condition: Condition = state.Health === undefined ? "service_started" : "service_healthy";
-  await untilReady(client, events, [id], condition, stack.options.signal);
+  await untilReady(client, events, [id], condition, stack.waitSignal);
   if (condition === "service_healthy") return;
   const monitor = options.model.services[service]?.deploy?.update_config?.monitor;
   const waitMs = monitor === undefined ? DEFAULT_MONITOR_MS : (parseDuration(monitor) ?? 0) / 1e6;
-  await sleep(waitMs, stack.options.signal);
-  await untilReady(client, events, [id], condition, stack.options.signal);
+  await sleep(waitMs, stack.waitSignal);
+  await untilReady(client, events, [id], condition, stack.waitSignal);
 };
 
 const hasFixedPorts = (stack: Stack, service: string): boolean =>

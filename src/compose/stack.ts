@@ -11,6 +11,7 @@ import type {
 } from "#compose/compose.ts";
 import { execute } from "#compose/execute.ts";
 import { runGraph } from "#compose/graph.ts";
+import { NaruError } from "#lib/errors.ts";
 import type { Model } from "#spec/compose/compose.ts";
 
 export class Stack {
@@ -70,15 +71,31 @@ export class Stack {
     this.options.host.onProgress(event);
   }
 
-  /** Rejects with the first failure; what was done before it stays done. */
-  async run(plan: Plan): Promise<void> {
+  readonly #halt = new AbortController();
+
+  /** What is being brought up goes no further: nothing new begins, and nobody waits any more. */
+  halt(): void {
+    this.#halt.abort(new NaruError("canceled", "interrupted"));
+  }
+
+  /** Ends waits of bringing up: the caller's own signal, or `halt`. */
+  get waitSignal(): AbortSignal {
+    const { signal } = this.options;
+    return signal === undefined ? this.#halt.signal : AbortSignal.any([signal, this.#halt.signal]);
+  }
+
+  /**
+   * Rejects with the first failure; what was done before it stays done. `isStopping`: goes on after
+   * `halt`, whose consequence it is.
+   */
+  async run(plan: Plan, isStopping = false): Promise<void> {
     const waits = plan.operations.some((operation) => operation.kind === "await");
     if (waits) await this.events.ready();
     await runGraph<Operation>(
       plan.operations,
       this.options.parallel,
       (operation) => execute(operation, this),
-      this.options.signal,
+      isStopping ? this.options.signal : this.waitSignal,
     );
   }
 

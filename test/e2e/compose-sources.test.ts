@@ -167,3 +167,24 @@ check(
     skip: dockerCompose === undefined ? "docker compose is not on this machine" : undefined,
   },
 );
+
+check("up with its output: aligned names, exit codes, and Ctrl-C stops everything", async (t) => {
+  const p = composeProject(t, {
+    "compose.yaml": `
+services:
+  a: {image: ${BUSYBOX}, command: sh -c "echo from a; exit 3"}
+  longer: {image: ${BUSYBOX}, command: sh -c "echo from b; sleep 600", init: true, stop_grace_period: 1s}
+`,
+  });
+  const ended = await p.naru("up", "--exit-code-from", "a");
+  expect(ended.code).toBe(3);
+  const lines = ended.stdout.trim().split("\n");
+  expect(lines).toContain("a-1       | from a");
+  expect(lines).toContain("a-1       | exited with code 3");
+  const up = p.background("up");
+  await until("it runs", async () => (await p.naruOk("ps", "--services")) === "longer");
+  expect(await up.stop()).toBe(130);
+  expect(await p.naruOk("ps", "-a", "--format", "{{.Service}} {{.State}}")).toBe(
+    "a exited\nlonger exited",
+  );
+});

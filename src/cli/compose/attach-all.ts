@@ -192,6 +192,9 @@ export const attachAll = async (
     bringing.then(() => attached.ending.promise),
   ]);
   if (ending.isInterrupted) {
+    stack.halt();
+    // What had begun is there or not when this is over: only then is known what has to stop.
+    await bringing.catch(() => undefined);
     await context.output.write("stderr", "Gracefully stopping... (press Ctrl+C again to force)\n");
     await stopProject(stack, screen, up.targets);
   }

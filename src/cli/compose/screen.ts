@@ -3,6 +3,7 @@
  * terminal; a line for each change elsewhere.
  */
 import type { Output } from "#cli/output.ts";
+import { terminalSize } from "#cli/terminal/stdin.ts";
 import type { ProgressEvent } from "#compose/compose.ts";
 
 export type ScreenMode = "tty" | "plain" | "json" | "quiet";
@@ -28,6 +29,19 @@ interface Row {
   readonly beganMs: number;
 }
 
+interface Size {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Terminals that do not know their size say 0. */
+const sizeOrUsual = async (): Promise<Size> => {
+  const size = await terminalSize();
+  return size === undefined || size.rows === 0 || size.columns === 0
+    ? { rows: 24, columns: 80 }
+    : size;
+};
+
 export class Screen {
   readonly #output: Output;
   readonly #mode: ScreenMode;
@@ -35,6 +49,7 @@ export class Screen {
   #drawn = 0;
   #queue: Promise<void> = Promise.resolve();
   #isDirty = false;
+  #size: Promise<Size> | undefined;
 
   constructor(output: Output, mode: ScreenMode) {
     this.#output = output;
@@ -71,13 +86,17 @@ export class Screen {
 
   async #draw(): Promise<void> {
     this.#isDirty = false;
-    const width = Math.max(...[...this.#rows.keys()].map((subject) => subject.length));
-    const lines = [...this.#rows.values()].map(({ event, beganMs }) => {
-      const { phase, subject, status, detail } = event;
+    const { rows: height, columns } = await (this.#size ??= sizeOrUsual());
+    // What does not fit cannot be rewritten in place: the last ones are shown.
+    const rows = [...this.#rows].slice(-Math.max(1, height - 2));
+    const width = Math.max(...rows.map(([subject]) => subject.length));
+    const lines = rows.map(([subject, { event, beganMs }]) => {
+      const { phase, status, detail } = event;
       const seconds = ((performance.now() - beganMs) / 1000).toFixed(1);
-      const more = detail === undefined ? "" : ` ${detail.split("\n")[0] ?? ""}`.slice(0, 80);
-      const head = `${paint(COLOR[phase], SIGN[phase])} ${subject.padEnd(width)}`;
-      return `\u001B[2K ${head}  ${paint(COLOR[phase], status.padEnd(10))}${more} ${seconds}s\n`;
+      const more = detail === undefined ? "" : ` ${detail.split("\n")[0] ?? ""}`;
+      const text = `${subject.padEnd(width)}  ${status.padEnd(10)} ${seconds.padStart(5)}s${more}`;
+      const shown = text.slice(0, Math.max(10, columns - 4));
+      return `\u001B[2K ${paint(COLOR[phase], SIGN[phase])} ${paint(COLOR[phase], shown)}\n`;
     });
     const up = this.#drawn === 0 ? "" : `\u001B[${String(this.#drawn)}A`;
     this.#drawn = lines.length;

@@ -17,24 +17,29 @@ export interface OpenStack {
 /** As many at once as nobody has asked to be fewer. */
 const PARALLEL = 64;
 
-const modeOf = async (context: CliContext, isQuiet: boolean): Promise<ScreenMode> => {
-  if (isQuiet) return "quiet";
+export interface OpenStackOptions {
+  readonly isQuiet?: boolean;
+  /** Other lines come at the same time: nothing is rewritten in place. */
+  readonly hasOutputBeside?: boolean;
+  readonly stopTimeout?: number | undefined;
+  readonly signal?: AbortSignal;
+  readonly buildImage?: (service: string, image: string) => Promise<void>;
+}
+
+const modeOf = async (
+  context: CliContext,
+  { isQuiet, hasOutputBeside }: OpenStackOptions,
+): Promise<ScreenMode> => {
+  if (isQuiet === true) return "quiet";
   const { progress, ansi } = composeFlagsOf(context);
   const given = progress ?? context.env["COMPOSE_PROGRESS"] ?? "auto";
   if (given === "tty" || given === "plain" || given === "json" || given === "quiet") return given;
   if (given !== "auto") {
     throw new NaruError("invalid_argument", `"${given}" is no way to show progress`);
   }
-  if (ansi === "never") return "plain";
+  if (ansi === "never" || hasOutputBeside === true) return "plain";
   return (await context.output.isTerminal("stderr")) ? "tty" : "plain";
 };
-
-export interface OpenStackOptions {
-  readonly isQuiet?: boolean;
-  readonly stopTimeout?: number | undefined;
-  readonly signal?: AbortSignal;
-  readonly buildImage?: (service: string, image: string) => Promise<void>;
-}
 
 /** A project of which only the name is known. */
 export const namelessProject = (name: string): Project => ({
@@ -53,10 +58,7 @@ export const openStack = async (
   project: Project,
   options: OpenStackOptions = {},
 ): Promise<OpenStack> => {
-  const [client, mode] = await Promise.all([
-    context.client(),
-    modeOf(context, options.isQuiet === true),
-  ]);
+  const [client, mode] = await Promise.all([context.client(), modeOf(context, options)]);
   const screen = new Screen(context.output, mode);
   const limit = composeFlagsOf(context).parallel ?? Number(context.env["COMPOSE_PARALLEL_LIMIT"]);
   const stack = new Stack({

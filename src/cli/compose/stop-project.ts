@@ -18,15 +18,14 @@ export const stopProject = async (
   );
   const before = dependentsFirst(containers, stack.model, "stop");
   try {
-    await stack.run({
-      operations: containers.map((container) => ({
-        id: `stop:${container.id}`,
-        kind: "stop",
-        container,
-        needs: before.get(container.id) ?? [],
-        reason: "it shall stop",
-      })),
-    });
+    const operations = containers.map((container) => ({
+      id: `stop:${container.id}`,
+      kind: "stop" as const,
+      container,
+      needs: before.get(container.id) ?? [],
+      reason: "it shall stop",
+    }));
+    await stack.run({ operations }, true);
   } finally {
     await screen.finish();
   }

@@ -52,6 +52,7 @@ export const command = defineCommand({
       timeout === undefined ? undefined : AbortSignal.timeout(Math.max(1, timeout) * 1000);
     const { stack, screen } = await openStack(context, project, {
       isQuiet: flags["quiet-pull"] && flags["quiet-build"],
+      hasOutputBeside: !isDetached,
       stopTimeout: flags.timeout,
       ...(deadline === undefined ? {} : { signal: deadline }),
     });
