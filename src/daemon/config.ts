@@ -59,6 +59,9 @@ export interface DaemonConfig {
   readonly registries: RegistryOptions;
   /** How long removed things are kept; 0: not at all. */
   readonly undoTimeMs: number;
+  /** undefined: no budget. */
+  readonly diskBudgetBytes: number | undefined;
+  readonly diskBudgetKeep: readonly string[];
   /** ADDRESS:PORT at which other machines may pull this engine's images. */
   readonly serveImages: string | undefined;
 }
@@ -170,6 +173,16 @@ const sizeOf = (text: string | undefined): number => {
   }
 };
 
+/** Disk sizes are decimal: 40GB is 40 · 10⁹. */
+const diskBudgetOf = (text: string | undefined): number | undefined => {
+  if (text === undefined || text === "off") return undefined;
+  const match = /^(\d+(?:\.\d+)?) ?([kmgt]?)b?$/i.exec(text);
+  const factor = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 }[(match?.[2] ?? "").toLowerCase()];
+  if (match === null || factor === undefined)
+    return invalid(`"disk-budget" must be a size such as 40GB, or off, not "${text}"`);
+  return Math.trunc(Number(match[1]) * factor);
+};
+
 const undoTimeOf = (text: string | undefined): number => {
   if (text === undefined || text === "off" || text === "0") return 0;
   const ns = parseDurationNs(text);
@@ -218,6 +231,8 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
     hasInit: values.get("init") === true,
     shutdownTimeoutSeconds: (values.get("shutdown-timeout") as number | undefined) ?? 15,
     configFile: existsSync(configFile) ? configFile : undefined,
+    diskBudgetBytes: diskBudgetOf(text("disk-budget")),
+    diskBudgetKeep: (values.get("disk-budget-keep") as string[] | undefined) ?? [],
     undoTimeMs: undoTimeOf(text("undo-time")),
     registries: registryOptionsOf(values, process.env),
     serveImages: text("serve-images"),

@@ -20,6 +20,7 @@ import { ensureInstance } from "#daemon/instance.ts";
 import { listenOn } from "#daemon/listen.ts";
 import type { OnConnection } from "#daemon/listener.ts";
 import { type StderrLog, createStderrLog } from "#daemon/log-sink.ts";
+import { startDiskBudget } from "#daemon/disk-budget.ts";
 import { createNotifier } from "#daemon/notify.ts";
 import { writePidFile } from "#daemon/pid-file.ts";
 import { planReload } from "#daemon/reload.ts";
@@ -147,6 +148,7 @@ const serve = async (running: Running): Promise<void> => {
   cleanup.defer(() => rooms.network.stop());
   cleanup.defer(() => rooms.containers.close());
   cleanup.defer(rooms.startSweeps());
+  cleanup.defer(startDiskBudget(config, rooms, log.with({ room: "gc" })));
   const backend = dockerBackend(rooms, { config: () => running.config, tools, instance, log });
   const server = createDockerServer(backend);
   const onConnection = acceptUpTo(Number(kernel.hardLimit("nofile")) / 2, server, log);

@@ -112,6 +112,16 @@ export const OPTIONS: readonly OptionSpec[] = [
     "string",
     "How long what rm and prune took away can be brought back by naru undo, e.g. 24h (off)",
   ),
+  option(
+    "disk-budget",
+    "string",
+    "What images, build cache and what is kept for undo may take, e.g. 40GB: the least recently used goes (off)",
+  ),
+  option(
+    "disk-budget-keep",
+    "list",
+    "Image that stays in any case, as repo or repo:tag; those with the label naru.keep do too",
+  ),
   option("live-restore", "boolean", "Always true: containers outlive the daemon"),
   option("userland-proxy", "boolean", "Always false: published ports need no process"),
   option("storage-driver", "string", "Always overlay2", "storage-driver", "s"),

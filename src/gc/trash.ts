@@ -106,12 +106,9 @@ export class Trash {
     return this.#purge(this.#options.rows.all().filter((row) => this.#expiryNs(row) <= now));
   }
 
-  /** The oldest goes for good. undefined when there is nothing. */
-  async dropOldest(): Promise<{ name: string; kind: TrashKind; sizeBytes: number } | undefined> {
-    const oldest = this.#options.rows.all().at(-1);
-    if (oldest === undefined) return undefined;
-    const { sizeBytes } = await this.#purge([oldest]);
-    return { name: oldest.name, kind: oldest.kind, sizeBytes };
+  /** One thing goes for good. Not there any more is no error. */
+  async drop(id: string): Promise<void> {
+    await this.#purge(this.#options.rows.all().filter((row) => row.id === id));
   }
 
   #expiryNs(row: TrashRow): bigint {

@@ -200,6 +200,8 @@ export interface RemoveOptions {
   readonly isParentKept: boolean;
   /** With it the image can be brought back, where the trash is on. */
   readonly batch?: string;
+  /** Gone at once, also where the trash is on. */
+  readonly isFinal?: boolean;
 }
 
 export interface PruneResult {

@@ -71,8 +71,8 @@ const deleteImage = async (removal: Removal, id: Digest, isQuiet: boolean): Prom
   const row = catalog.row(id);
   for (const name of rows.references(id)) untag(removal, name);
   publishImageEvent(dependencies, "delete", id);
-  const { batch } = removal.options;
-  const isKept = dependencies.trash.isOn && batch !== undefined;
+  const { batch, isFinal = false } = removal.options;
+  const isKept = dependencies.trash.isOn && batch !== undefined && !isFinal;
   if (isKept) {
     const names = removal.names.filter((name) => name.imageId === id);
     moveToTrash(dependencies, row, names, batch);
