@@ -94,6 +94,10 @@ export const dockerBackend = (
   volumes: rooms.volumes,
   trash: () => rooms.trash(),
   builds: () => rooms.builds(),
+  agentSocket: async (onConnection) => {
+    const { openAgentSocket } = await import("#daemon/agent-sockets.ts");
+    return await openAgentSocket(`${context.config().execRoot}/agents`, onConnection);
+  },
   system: {
     driver: "overlay2",
     version: () => versionResponse(context.tools),

@@ -169,6 +169,37 @@ oldCheck("a client that leaves takes its build along", async (t) => {
   await until("the step to be gone", async () => !(await isRunning()));
 });
 
+/** A program of this machine with the libraries it needs, as a tree to copy. */
+const programTree = async (program: string, folder: string): Promise<void> => {
+  const { stdout } = await run(["ldd", program]);
+  for (const path of [program, ...(stdout.match(/\/[^ )]+/g) ?? [])]) {
+    await run([
+      "sh",
+      "-c",
+      `mkdir -p ${folder}$(dirname ${path}) && cp -L ${path} ${folder}${path}`,
+    ]);
+  }
+};
+
+const agentCheck: typeof oldCheck = existsSync("/usr/bin/ssh-agent") ? oldCheck : () => undefined;
+
+agentCheck("a step reaches the client's SSH agent, and only with --ssh", async (t) => {
+  const folder = write(t.folder(), {
+    Dockerfile: `FROM ${BUSYBOX}\nCOPY root /\nRUN --mount=type=ssh ssh-add -l\n`,
+  });
+  await programTree("/usr/bin/ssh-add", `${folder}/root`);
+  const agent = `${t.folder()}/agent`;
+  const started = good(await run(["ssh-agent", "-a", agent]));
+  t.defer(() => run(["kill", /pid (\d+)/.exec(started)?.[1] ?? "0"]));
+  const env = { ...environment, SSH_AUTH_SOCK: agent };
+  const key = `${agent}-key`;
+  good(await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "of-this-test", "-f", key]));
+  good(await run(["ssh-add", key], { env }));
+  const argv = [OLD_CLIENT, "build", "--progress", "plain", "--no-cache"];
+  expect(good(await run([...argv, "--ssh", "default", folder], { env }))).toContain("of-this-test");
+  expect((await run([...argv, folder], { env })).code).toBe(1);
+});
+
 buildxCheck("a context comes from standard input", async (t) => {
   const name = image(t);
   const tar = writeTar([

@@ -130,6 +130,9 @@ export const createFakeBackend = (): FakeBackend => {
       }) satisfies DockerBackend["events"]["stream"],
     },
     images: createFakeImages(state),
+    agentSocket: async () => {
+      throw new NaruError("not_implemented", "the fake listens nowhere");
+    },
     builds: async () => {
       throw new NaruError("not_implemented", "the fake builds nothing");
     },

@@ -2,6 +2,8 @@
  * Everything the Docker API calls. `daemon/` composes it from the rooms; what is not a room's own
  * interface is declared here as narrowly as the wire needs it.
  */
+import type { Duplex } from "node:stream";
+
 import type { Builds } from "#build/build.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import type { Containers, Events } from "#container/containers.ts";
@@ -106,6 +108,12 @@ export interface SystemBackend {
   containerFiles(record: ContainerRecord): ContainerFiles;
 }
 
+/** A socket on this host; disposing closes it and all that is connected to it. */
+export interface AgentSocket extends Disposable {
+  /** Absolute. */
+  readonly path: string;
+}
+
 export interface DockerBackend {
   readonly containers: Containers;
   readonly events: Events;
@@ -118,6 +126,8 @@ export interface DockerBackend {
   trash(): Promise<Pick<Trash, "list" | "undo" | "empty">>;
   /** Loaded when the first build asks for it. */
   builds(): Promise<Builds>;
+  /** Listens at a path of its own: steps of builds reach the agent of their client there. */
+  agentSocket(onConnection: (connection: Duplex) => void): Promise<AgentSocket>;
   readonly system: SystemBackend;
   readonly logger: Logger;
 }

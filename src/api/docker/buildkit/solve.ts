@@ -10,6 +10,7 @@ import {
 } from "#api/docker/buildkit/inputs.ts";
 import type { Job } from "#api/docker/buildkit/jobs.ts";
 import { credentialsOf, secretsOf } from "#api/docker/buildkit/session-services.ts";
+import { sshSocketsOf } from "#api/docker/buildkit/ssh.ts";
 import type { ClientSession, Sessions } from "#api/docker/buildkit/sessions.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { type BuildResult, BuildStepError } from "#build/build.ts";
@@ -97,10 +98,11 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
     job.warnings += await tellWarnings(log, read, dockerfile, options);
     const bases = dockerfile.stages.map((stage) => stage.from.base.text);
     const wanted = imagesToFetch(backend, bases, options.isPulled);
-    const [tree, namedContexts, secrets, credentials] = [
+    const [tree, namedContexts, secrets, sshSockets, credentials] = [
       await readContext(sources, read, dockerfile),
       await readNamedContexts(sources),
       await secretsOf(session, dockerfile, signal),
+      await sshSocketsOf(backend, session, dockerfile, held, signal),
       await credentialsOf(session, wanted, signal),
     ];
     const result = await builds.build({
@@ -111,7 +113,7 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
       credentials,
       namedContexts,
       secrets,
-      sshSockets: new Map(),
+      sshSockets,
       keepsStepImages: false,
       signal,
       onEvent: (event) => job.steps.take(event),
