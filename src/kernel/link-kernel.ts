@@ -32,6 +32,19 @@ export interface VethOptions {
   readonly mtu?: number;
 }
 
+export type MacvlanMode = "private" | "vepa" | "bridge" | "passthru";
+
+export interface MacvlanOptions {
+  /** The host's interface whose wire it shares. */
+  readonly parent: string;
+  readonly name: string;
+  readonly netnsPath: string;
+  readonly mac: string;
+  readonly mode: MacvlanMode;
+  /** The parent's when left out. */
+  readonly mtu?: number;
+}
+
 export interface EndpointOptions {
   readonly netnsPath: string;
   /** The name inside. */
@@ -72,6 +85,8 @@ export interface LinkKernel {
   createBridge(name: string, options: BridgeOptions): void;
   /** One message for both ends. Removing either end, or the namespace, removes both. */
   createVeth(options: VethOptions): void;
+  /** An interface with a MAC of its own on the parent's wire, born inside the namespace. */
+  createMacvlan(options: MacvlanOptions): void;
   /** Addresses, up and routes for an interface inside a namespace. Not undone on failure. */
   configureEndpoint(options: EndpointOptions): void;
   /** The default route of the gateway's family, in place of the one there is. */

@@ -7,6 +7,7 @@ import type {
   BridgeOptions,
   EndpointOptions,
   LinkKernel,
+  MacvlanOptions,
   VethOptions,
 } from "#kernel/link-kernel.ts";
 import { parseAddress, parseLink, parseRoute } from "#kernel/link-rows.ts";
@@ -21,6 +22,7 @@ import {
   getLinkByName,
   newAddress,
   newBridge,
+  newMacvlan,
   newRoute,
   newVeth,
   raiseLink,
@@ -109,6 +111,27 @@ const createVeth = (options: VethOptions): void => {
   }
 };
 
+const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
+
+const createMacvlan = (options: MacvlanOptions): void => {
+  const { parent, name, netnsPath, mac, mode, mtu } = options;
+  const parentIndex = requireIndex(parent);
+  const netnsFd = withErrno("open", netnsPath, () => openSync(netnsPath, "r"));
+  try {
+    const look = {
+      name: checkName(name),
+      parentIndex,
+      mac,
+      mode: MACVLAN_MODES[mode],
+      mtu,
+      netnsFd,
+    };
+    transact([{ call: "create macvlan", subject: parent, request: newMacvlan(look) }]);
+  } finally {
+    closeSync(netnsFd);
+  }
+};
+
 const defaultOf = (gateway: string): string => (gateway.includes(":") ? "::/0" : "0.0.0.0/0");
 
 const configureEndpoint = (options: EndpointOptions): void => {
@@ -191,6 +214,7 @@ const hostRoutes = (): string[] => {
 export const createLinkKernel = (): LinkKernel => ({
   createBridge,
   createVeth,
+  createMacvlan,
   configureEndpoint,
   replaceDefaultRoute,
   deleteLink,

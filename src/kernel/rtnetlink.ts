@@ -23,6 +23,7 @@ export const IFLA = {
   address: 1,
   name: 3,
   mtu: 4,
+  link: 5,
   master: 10,
   linkInfo: 18,
   stats64: 23,
@@ -35,6 +36,7 @@ const IFLA_BRPORT = { hairpin: 4, isolated: 33 } as const;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const IN6_ADDR_GEN_MODE_NONE = 1;
 const VETH_INFO_PEER = 1;
+const MACVLAN_MODE = 1;
 export const IFA = { address: 1, local: 2, broadcast: 4, flags: 8 } as const;
 export const RTA = { destination: 1, oif: 4, gateway: 5, table: 15 } as const;
 
@@ -161,6 +163,34 @@ export const setBridgePort = (look: BridgePortLook): NetlinkRequest => ({
             [IFLA_BRPORT.isolated, Uint8Array.of(Number(look.isIsolated))],
           ],
         ],
+      ],
+    ],
+  ],
+});
+
+export interface MacvlanLook {
+  readonly name: string;
+  readonly parentIndex: number;
+  readonly mac: string;
+  /** MACVLAN_MODE_* of if_link.h. */
+  readonly mode: number;
+  readonly mtu?: number | undefined;
+  readonly netnsFd: number;
+}
+
+export const newMacvlan = (look: MacvlanLook): NetlinkRequest => ({
+  type: RTM.newLink,
+  flags: CREATE,
+  body: linkBody(),
+  attributes: [
+    ...lookOf(look),
+    [IFLA.link, u32(look.parentIndex)],
+    [IFLA.netnsFd, u32(look.netnsFd)],
+    [
+      IFLA.linkInfo,
+      [
+        [IFLA_INFO.kind, zeroEnded("macvlan")],
+        [IFLA_INFO.data, [[MACVLAN_MODE, u32(look.mode)]]],
       ],
     ],
   ],

@@ -1,5 +1,5 @@
 /** One bridge and what hangs on it: its addresses, its cables, and sandboxes made in advance. */
-import { randomHex } from "#lib/clock.ts";
+import { monotonicMs, randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import { AddressPool } from "#network/address-pool.ts";
 import { checkAddress, macOrder } from "#network/endpoint-order.ts";
@@ -41,6 +41,7 @@ export const newSandboxPlace = (netnsRoot: string): SandboxPlace => {
 };
 
 const MAX_NAME_BYTES = 15;
+const MACVLAN_REST_MS = 500;
 
 export class BridgeNetwork {
   readonly bridge: BridgeRecord;
@@ -114,7 +115,10 @@ export class BridgeNetwork {
       endpointId,
       networkId: record.id,
       networkName: record.name,
-      linkName: `${linkPrefix}${endpointId.slice(0, MAX_NAME_BYTES - linkPrefix.length)}`,
+      linkName:
+        this.bridge.macvlan === undefined
+          ? `${linkPrefix}${endpointId.slice(0, MAX_NAME_BYTES - linkPrefix.length)}`
+          : "",
       name,
       ip: formatIpv4(address),
       prefix: parseCidr(this.bridge.subnet).prefix,
@@ -128,7 +132,11 @@ export class BridgeNetwork {
 
   /** The cable of a planned endpoint into a namespace that stands. Nothing is left on a throw. */
   wire(netnsPath: string, endpoint: Endpoint, isGateway: boolean): void {
-    this.#options.host.plug(netnsPath, this.#cableOf(endpoint, isGateway));
+    const { host } = this.#options;
+    const { macvlan } = this.bridge;
+    const cable = this.#cableOf(endpoint, isGateway);
+    if (macvlan === undefined) host.plug(netnsPath, cable);
+    else host.plugMacvlan(netnsPath, cable, macvlan.parent, macvlan.mode);
   }
 
   /** Takes the address of an endpoint that outlived the daemon. */
@@ -149,7 +157,12 @@ export class BridgeNetwork {
   /** Gives the address back. It rests until the cable has gone, with its namespace or by itself. */
   release(endpoint: Endpoint): void {
     const { host } = this.#options;
-    const isGone = (): boolean => !host.hasLink(endpoint.linkName);
+    const releasedMs = monotonicMs();
+    // An interface without an end on the host cannot be looked for: it gets the time it needs.
+    const isGone = (): boolean =>
+      endpoint.linkName === ""
+        ? monotonicMs() - releasedMs > MACVLAN_REST_MS
+        : !host.hasLink(endpoint.linkName);
     if (endpoint.ipv6 !== undefined) {
       this.#addresses6?.release(requireIpv6(endpoint.ipv6.ip), isGone);
     }

@@ -2,6 +2,7 @@
  * What this room needs of the machine, in its own words. The real one stands in `linux-host.ts`; tests
  * of the logic use one that only remembers.
  */
+import type { MacvlanMode } from "#kernel/link-kernel.ts";
 import type { ApplyRuleset } from "#network/firewall-writer.ts";
 import type { Cidr } from "#network/ipv4.ts";
 import type { BridgeRecord } from "#network/network.ts";
@@ -56,6 +57,10 @@ export interface NetworkHost extends PortKernel {
   createWiredNetns(path: string, cable: Cable): void;
   /** A cable into a namespace that stands, its end up. All or nothing. */
   plug(netnsPath: string, cable: Cable): void;
+  /** As `plug`, on the wire of an interface of the host; the cable's host end and bridge are not looked at. */
+  plugMacvlan(netnsPath: string, cable: Cable, parent: string, mode: MacvlanMode): void;
+  /** Removes an interface from within; takes about 30 ms. */
+  unplug(netnsPath: string, interfaceName: string): void;
   /** In place of whatever default route the namespace has. */
   setDefaultRoute(netnsPath: string, interfaceName: string, gateway: string): void;
   /** Kernel settings inside a namespace, by path below /proc/sys. */

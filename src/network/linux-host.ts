@@ -1,6 +1,6 @@
 /** The machine as it is: this room's wishes in the kernel room's calls. */
 import type { NamespaceKernel } from "#kernel/kernel.ts";
-import type { LinkKernel } from "#kernel/link-kernel.ts";
+import type { LinkKernel, MacvlanMode } from "#kernel/link-kernel.ts";
 import type { ApplyRuleset } from "#network/firewall-writer.ts";
 import type { Cable, NetworkHost } from "#network/host.ts";
 import { type Cidr, formatCidr, formatIpv4, macOf, parseCidr, requireIpv4 } from "#network/ipv4.ts";
@@ -31,6 +31,28 @@ const ensureSysctl = (sysctl: SysctlKernel, name: string, value: string): void =
   if (sysctl.readSysctl(name) !== value) sysctl.writeSysctl(name, value);
 };
 
+const configure = (
+  { namespaces, links, sysctl }: LinuxHostParts,
+  netnsPath: string,
+  cable: Cable,
+): void => {
+  // Without an IPv6 address of its own the endpoint should not make up a link-local one either.
+  if (cable.address6 === undefined) {
+    namespaces.inNetns(netnsPath, () =>
+      sysctl.writeSysctl(`net/ipv6/conf/${cable.name}/disable_ipv6`, 1),
+    );
+  }
+  links.configureEndpoint({
+    netnsPath,
+    name: cable.name,
+    addresses: [formatCidr(cable.address), cable.address6].filter(isThere),
+    gateways: [
+      cable.gateway === undefined ? undefined : formatIpv4(cable.gateway),
+      cable.gateway6,
+    ].filter(isThere),
+  });
+};
+
 const plug = (parts: LinuxHostParts, netnsPath: string, cable: Cable): void => {
   const { namespaces, links, sysctl } = parts;
   links.createVeth({
@@ -44,23 +66,27 @@ const plug = (parts: LinuxHostParts, netnsPath: string, cable: Cable): void => {
     mtu: cable.mtu,
   });
   try {
-    // Without an IPv6 address of its own the endpoint should not make up a link-local one either.
-    if (cable.address6 === undefined) {
-      namespaces.inNetns(netnsPath, () =>
-        sysctl.writeSysctl(`net/ipv6/conf/${cable.name}/disable_ipv6`, 1),
-      );
-    }
-    links.configureEndpoint({
-      netnsPath,
-      name: cable.name,
-      addresses: [formatCidr(cable.address), cable.address6].filter(isThere),
-      gateways: [
-        cable.gateway === undefined ? undefined : formatIpv4(cable.gateway),
-        cable.gateway6,
-      ].filter(isThere),
-    });
+    configure(parts, netnsPath, cable);
   } catch (error) {
     links.deleteLink(cable.linkName);
+    throw error;
+  }
+};
+
+const plugMacvlan = (
+  parts: LinuxHostParts,
+  netnsPath: string,
+  cable: Cable,
+  parent: string,
+  mode: MacvlanMode,
+): void => {
+  const { links, namespaces } = parts;
+  const { name, mac, mtu } = cable;
+  links.createMacvlan({ parent, name, netnsPath, mac, mode, ...(mtu === 0 ? {} : { mtu }) });
+  try {
+    configure(parts, netnsPath, cable);
+  } catch (error) {
+    namespaces.inNetns(netnsPath, () => links.deleteLink(name));
     throw error;
   }
 };
@@ -132,6 +158,9 @@ export const createLinuxHost = (parts: LinuxHostParts): NetworkHost => {
     createNetns: (path) => namespaces.createNetns(path),
     createWiredNetns: (path, cable) => createWiredNetns(parts, path, cable),
     plug: (netnsPath, cable) => plug(parts, netnsPath, cable),
+    plugMacvlan: (netnsPath, cable, parent, mode) =>
+      plugMacvlan(parts, netnsPath, cable, parent, mode),
+    unplug: (netnsPath, name) => namespaces.inNetns(netnsPath, () => links.deleteLink(name)),
     setDefaultRoute: (netnsPath, name, gateway) =>
       links.replaceDefaultRoute(netnsPath, name, gateway),
     writeSysctls: (netnsPath, settings) =>

@@ -1,6 +1,7 @@
 /** Driver options of a bridge network, Docker's labels. Pure. */
 import { isIP } from "node:net";
 import { NaruError } from "#lib/errors.ts";
+import type { MacvlanMode } from "#kernel/link-kernel.ts";
 import type { BridgeRecord } from "#network/network.ts";
 
 type Settings = Omit<BridgeRecord, "linkName" | "subnet" | "gateway" | "mtu"> & {
@@ -63,6 +64,30 @@ const READERS: Readonly<Record<string, Reader>> = {
   "com.docker.network.container_iface_prefix": (value, key) => ({
     interfacePrefix: linkName(key, value),
   }),
+};
+
+const MACVLAN_MODES: readonly MacvlanMode[] = ["bridge", "private", "vepa", "passthru"];
+
+/** Options of a macvlan network: `parent` and `macvlan_mode`; others are refused by name. */
+export const macvlanSettings = (
+  options: Readonly<Record<string, string>>,
+): { readonly parent: string; readonly mode: MacvlanMode } => {
+  const { parent, macvlan_mode: given = "bridge", ...rest } = options;
+  const [other] = Object.keys(rest);
+  if (other !== undefined) {
+    throw new NaruError("not_implemented", `network option "${other}" is not supported`);
+  }
+  if (parent === undefined) {
+    throw new NaruError(
+      "invalid_argument",
+      "a macvlan network needs the interface whose wire it shares: add -o parent=eth0",
+    );
+  }
+  const mode = MACVLAN_MODES.find((one) => one === given);
+  if (mode === undefined) {
+    return invalid("macvlan_mode", given, `one of ${MACVLAN_MODES.join(", ")} is expected`);
+  }
+  return { parent: linkName("parent", parent), mode };
 };
 
 /**

@@ -14,7 +14,7 @@ import {
 import type { Cidr6 } from "#network/ipv6.ts";
 import { planIpv6 } from "#network/network-plan6.ts";
 import type { BridgeRecord, NetworkRecord } from "#network/network.ts";
-import { bridgeSettings } from "#network/network-options.ts";
+import { bridgeSettings, macvlanSettings } from "#network/network-options.ts";
 import { type SubnetPool, chooseSubnet } from "#network/subnet.ts";
 import type { IpamConfig, NetworkCreateRequest } from "#spec/docker/network.ts";
 
@@ -56,12 +56,12 @@ const checkName = (name: string, records: readonly NetworkRecord[]): void => {
 };
 
 const checkDriver = (driver: string): void => {
-  if (driver === "bridge") return;
+  if (driver === "bridge" || driver === "macvlan") return;
   if (driver === "host" || driver === "null" || driver === "none") {
     forbidden(`only one instance of "${driver}" network is allowed`);
   }
-  if (["macvlan", "ipvlan", "overlay"].includes(driver)) {
-    missing(`network driver "${driver}" is not supported: use "bridge"`);
+  if (["ipvlan", "overlay"].includes(driver)) {
+    missing(`network driver "${driver}" is not supported: use "bridge" or "macvlan"`);
   }
   throw new NaruError("not_found", `could not find network driver "${driver}": use "bridge"`);
 };
@@ -204,7 +204,11 @@ const bridgeOf = (
   context: PlanContext,
   config: IpamConfig,
 ): BridgeRecord => {
-  const { linkName, mtu, ...settings } = bridgeSettings(request.Options ?? {});
+  const isMacvlan = request.Driver === "macvlan";
+  const options = request.Options ?? {};
+  const { linkName, mtu, ...settings } = isMacvlan
+    ? { linkName: undefined, mtu: 0, macvlan: macvlanSettings(options) }
+    : bridgeSettings(options);
   const other = context.records.find(
     ({ bridge }) => linkName !== undefined && bridge?.linkName === linkName,
   );
@@ -212,7 +216,7 @@ const bridgeOf = (
     forbidden(`bridge "${linkName}" belongs to network "${other.name}" already`);
   }
   return {
-    linkName: linkName ?? context.linkName,
+    linkName: isMacvlan ? "" : (linkName ?? context.linkName),
     subnet: config.Subnet ?? "",
     gateway: config.Gateway ?? "",
     mtu: mtu ?? context.mtu,
@@ -262,7 +266,7 @@ export const planNetwork = (asked: NetworkCreateRequest, context: PlanContext): 
   const plan6 = request.EnableIPv6 === true ? planIpv6(first6, records, context.base6) : undefined;
   return {
     ...common,
-    driver: "bridge",
+    driver: request.Driver === "macvlan" ? "macvlan" : "bridge",
     bridge: {
       ...bridgeOf(request, context, config),
       ...(plan6 === undefined ? {} : { ipv6: plan6.bridge }),

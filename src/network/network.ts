@@ -23,6 +23,7 @@
  * `resource_exhausted`.
  */
 import type { HostReach } from "#network/exposure.ts";
+import type { MacvlanMode } from "#kernel/link-kernel.ts";
 import type { Filters } from "#spec/docker/filters.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
 import type {
@@ -32,7 +33,7 @@ import type {
   NetworkResponse,
 } from "#spec/docker/network.ts";
 
-export type NetworkDriver = "bridge" | "host" | "null";
+export type NetworkDriver = "bridge" | "macvlan" | "host" | "null";
 
 /** One row; survives restarts. Addresses are dotted quads. What is absent is off. */
 export interface NetworkRecord {
@@ -43,7 +44,7 @@ export interface NetworkRecord {
   readonly createdAt: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, string>>;
-  /** Only of driver "bridge". */
+  /** Only of drivers "bridge" and "macvlan". */
   readonly bridge?: BridgeRecord;
   /** Of user-defined networks: as asked, with what was chosen filled in. */
   readonly ipam?: IpamRecord;
@@ -60,7 +61,10 @@ export interface IpamRecord {
 }
 
 export interface BridgeRecord {
+  /** Of the bridge; "" where there is none (macvlan). */
   readonly linkName: string;
+  /** Endpoints are on the wire of this interface of the host, in place of a bridge. */
+  readonly macvlan?: { readonly parent: string; readonly mode: MacvlanMode };
   /** "172.17.0.0/16" */
   readonly subnet: string;
   readonly gateway: string;
@@ -106,7 +110,7 @@ export interface Endpoint {
   readonly endpointId: string;
   readonly networkId: string;
   readonly networkName: string;
-  /** Name of the host's end of the cable; "" in mode none, as are name and addresses. */
+  /** Name of the host's end of the cable; "" with macvlan and in mode none, where name and addresses are too. */
   readonly linkName: string;
   /** Name inside: "eth0". */
   readonly name: string;

@@ -47,6 +47,11 @@ const randomFraction = (): number => Number.parseInt(randomHex(3), 16) / 2 ** 24
 const firewall6Of = (bridge: BridgeRecord): FirewallNetwork[] =>
   bridge.ipv6 === undefined ? [] : [{ ...bridge, subnet: bridge.ipv6.subnet }];
 
+const bridgesOf = (records: readonly NetworkRecord[]): BridgeRecord[] =>
+  records.flatMap(({ bridge }) =>
+    bridge === undefined || bridge.macvlan !== undefined ? [] : [bridge],
+  );
+
 interface Removal {
   readonly bridge: BridgeRecord;
   readonly done: Promise<void>;
@@ -78,7 +83,7 @@ export class Networks {
     records.ensure("host");
     records.ensure("none");
     for (const record of records.list()) this.#bringUp(record);
-    const bridges = records.list().flatMap(({ bridge }) => (bridge === undefined ? [] : [bridge]));
+    const bridges = bridgesOf(records.list());
     await firewall.write(renderTable(table, bridges));
     if (bridges.some(({ ipv6 }) => ipv6 !== undefined)) await this.#raise6();
     this.#sweep(new Set(bridges.map(({ linkName }) => linkName)));
@@ -127,6 +132,11 @@ export class Networks {
         this.#live.delete(record.id);
         records.delete(record.id);
       });
+      if (bridge.macvlan !== undefined) {
+        this.#live.set(record.id, this.#options.openBridge(record, bridge));
+        undo.move();
+        return record;
+      }
       host.bringBridgeUp(bridge);
       undo.defer(() => host.removeLinks([bridge.linkName]));
       failpoint("network.after-bridge");
@@ -147,7 +157,7 @@ export class Networks {
   /** Nobody has an endpoint in it any more: the caller has looked. */
   async remove(record: NetworkRecord): Promise<void> {
     const { records, bridgePrefix } = this.#options;
-    const { bridge } = record;
+    const bridge = record.bridge?.macvlan === undefined ? record.bridge : undefined;
     this.#live.delete(record.id);
     const isNamed = bridge !== undefined && !bridge.linkName.startsWith(bridgePrefix);
     // A bridge of ours is found by its name after a death of the daemon; of another, the row must tell.
@@ -168,7 +178,7 @@ export class Networks {
   /** What the first network with IPv6 brings: its table, and a host that forwards. */
   async #raise6(): Promise<void> {
     const { firewall, table, host, records } = this.#options;
-    const bridges = records.list().flatMap(({ bridge }) => (bridge === undefined ? [] : [bridge]));
+    const bridges = bridgesOf(records.list());
     await firewall.write(renderTable(table, bridges.flatMap(firewall6Of), "ip6"));
     this.#hasIpv6 = true;
     host.enableForwarding6();
@@ -178,7 +188,7 @@ export class Networks {
     const { bridge } = record;
     if (bridge === undefined || this.#live.has(record.id)) return;
     try {
-      this.#options.host.bringBridgeUp(bridge);
+      if (bridge.macvlan === undefined) this.#options.host.bringBridgeUp(bridge);
       this.#live.set(record.id, this.#options.openBridge(record, bridge));
     } catch (error) {
       if (record.name === "bridge") throw error;
@@ -218,7 +228,16 @@ export class Networks {
           overlaps(parseCidr(removal.bridge.subnet), parseCidr(bridge.subnet)),
       );
       if (inTheWay.length === 0) {
-        if (!host.hasLink(bridge.linkName)) return record;
+        const { macvlan, linkName } = bridge;
+        if (macvlan === undefined ? !host.hasLink(linkName) : host.hasLink(macvlan.parent)) {
+          return record;
+        }
+        if (macvlan !== undefined) {
+          throw new NaruError(
+            "invalid_argument",
+            `parent interface "${macvlan.parent}" does not exist on this host: ip link shows those that do`,
+          );
+        }
         throw new NaruError(
           "permission_denied",
           `bridge "${bridge.linkName}" exists on this host already: choose another name, naru makes its own bridges`,

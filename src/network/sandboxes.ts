@@ -114,7 +114,8 @@ export class Sandboxes {
     }
     const replaced = this.#replace(containerId, { ...sandbox, endpoints });
     try {
-      await host.removeLinks([endpoint.linkName]);
+      if (endpoint.linkName === "") host.unplug(sandbox.netnsPath, endpoint.name);
+      else await host.removeLinks([endpoint.linkName]);
     } finally {
       this.#bridgeOf(endpoint)?.release(endpoint);
     }

@@ -302,7 +302,7 @@ export class LinuxNetworkService implements NetworkService {
     this.#sandboxes.clear();
     await this.#firewall.write(renderRemoval(this.#names.table));
     const { cablePrefix, bridgePrefix } = this.#names;
-    const named = this.#records.list().flatMap(({ bridge }) => bridge?.linkName ?? []);
+    const named = this.#records.list().flatMap(({ bridge }) => bridge?.linkName || []);
     const links = [cablePrefix, bridgePrefix].flatMap((prefix) => host.linksNamed(prefix));
     await host.removeLinks([...new Set([...links, ...named.filter((name) => host.hasLink(name))])]);
     rmSync(this.#netnsRoot, { recursive: true, force: true });
@@ -375,7 +375,10 @@ export class LinuxNetworkService implements NetworkService {
   readonly #targetOf = (order: PublishOrder) => {
     const endpoint = gatewayEndpoint(order.sandbox.endpoints);
     if (endpoint === undefined) return [];
-    const hostIp = this.#records.find(endpoint.networkId)?.bridge?.hostIp;
+    const bridge = this.#records.find(endpoint.networkId)?.bridge;
+    // On the wire itself every port is open: there is nothing to lead there.
+    if (bridge?.macvlan !== undefined) return [];
+    const hostIp = bridge?.hostIp;
     return [{ ...order, endpoint, hostIp: hostIp ?? this.#options.defaultHostIp ?? "0.0.0.0" }];
   };
 

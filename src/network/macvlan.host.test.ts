@@ -1,0 +1,59 @@
+/** Networks on the wire of an interface of the host. Needs root. */
+import { afterEach, expect, test } from "bun:test";
+import { randomHex } from "#lib/clock.ts";
+import {
+  acquire,
+  at,
+  cleanUp,
+  getInside,
+  makeInstance,
+  serve,
+  undo,
+} from "#network/instance.fake.ts";
+
+afterEach(cleanUp);
+
+test("macvlan: neighbours on the parent's wire, joined and left, kept by the next daemon", async () => {
+  const { service, reborn } = await makeInstance();
+  await service.restore([]);
+  const parent = `nrp${randomHex(3)}`;
+  const wire = ["ip", "link", "add", parent, "type", "veth", "peer", "name", `${parent}x`];
+  for (const argv of [wire, ...[parent, `${parent}x`].map((n) => ["ip", "link", "set", n, "up"])]) {
+    expect(Bun.spawnSync(argv).exitCode).toBe(0);
+  }
+  undo.push(() => void Bun.spawnSync(["ip", "link", "del", parent]));
+  const request = (Name: string, Subnet: string, Options: Record<string, string>) =>
+    service.create({ Name, Driver: "macvlan", Options, IPAM: { Config: [{ Subnet }] } });
+  const lan = await request("lan", "10.213.40.0/24", { parent });
+  expect([lan.driver, lan.bridge?.gateway]).toEqual(["macvlan", "10.213.40.1"]);
+  expect(request("no", "10.213.41.0/24", {})).rejects.toThrow("add -o parent");
+  expect(request("no", "10.213.41.0/24", { parent: "nrnone" })).rejects.toThrow("does not exist");
+  const mode = { parent, macvlan_mode: "x" };
+  expect(request("no", "10.213.41.0/24", mode)).rejects.toThrow("failed to parse macvlan_mode");
+
+  const a = await acquire(service, "a", { network: "lan", ip: "10.213.40.77" });
+  const b = await acquire(service, "b", { network: "bridge" });
+  await serve(a, "A");
+  expect(await getInside(b, "http://10.213.40.77/")).not.toStartWith("A ");
+  const both = await service.connect(b, { network: "lan" });
+  expect(await getInside(b, "http://10.213.40.77/")).toBe(`A ${both.endpoints[1]!.ip}`);
+  const ports = { "80/tcp": [{ HostIp: "", HostPort: "" }] };
+  const order = { containerId: "a", containerName: "a", sandbox: a, ports };
+  expect(await service.publish(order)).toEqual({});
+  expect(service.remove("lan")).rejects.toThrow("active endpoints");
+  const left = await service.disconnect(both, lan.id);
+  expect(await getInside(left, "http://10.213.40.77/")).not.toStartWith("A ");
+
+  await service.stop();
+  const next = reborn();
+  await next.start();
+  const entry = { containerId: "a", containerName: "a", sandbox: a, ports: {} };
+  expect((await next.restore([entry])).lost).toEqual([]);
+  expect(acquire(next, "c", { network: "lan", ip: at(a).ip })).rejects.toThrow("already in use");
+  const c = await acquire(next, "c", { network: "lan" });
+  expect(await getInside(c, "http://10.213.40.77/")).toBe(`A ${at(c).ip}`);
+  next.release(a);
+  next.release(c);
+  await next.remove("lan");
+  expect(next.list().map(({ name }) => name)).not.toContain("lan");
+}, 30_000);
