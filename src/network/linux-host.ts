@@ -54,7 +54,7 @@ const configure = (
 };
 
 const plug = (parts: LinuxHostParts, netnsPath: string, cable: Cable): void => {
-  const { namespaces, links, sysctl } = parts;
+  const { links } = parts;
   links.createVeth({
     hostName: cable.linkName,
     bridge: cable.bridge,
