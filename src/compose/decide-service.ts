@@ -167,14 +167,20 @@ class ServiceDecision {
     return [...this.#input.resources.ids, ...references];
   }
 
-  create(number: number, reason: string, replaces: ObservedContainer | undefined): void {
+  /** `before`: operations that free the name it is given at first. */
+  create(
+    number: number,
+    reason: string,
+    replaces: ObservedContainer | undefined,
+    before: readonly string[],
+  ): void {
     const { name, options, service } = this.#input;
     const wasRunning = replaces?.state === "running";
     const order = service.deploy?.update_config?.order;
     const isRolling =
       wasRunning && options.isStarted && (options.isRolling || order === "start-first");
     const id = `create:${name}:${String(number)}`;
-    const needs = [...this.#base(), ...(isRolling ? this.gates() : [])];
+    const needs = [...this.#base(), ...before, ...(isRolling ? this.gates() : [])];
     if (isRolling && this.#lastRolling !== undefined) needs.push(this.#lastRolling);
     if (isRolling) this.#lastRolling = id;
     this.operations.push({
@@ -244,11 +250,13 @@ export const decideService = (input: ServiceInput): DecidedService => {
       reason: `there shall be ${String(count)} of "${name}"`,
     });
   }
+  // A leftover of a recreation that was cut short has the very name the next one wants.
+  const freeing = surplus.map(({ id }) => `remove:${id}`);
   for (const { container, stale } of kept) {
     const wanted = containerName(model.name, name, service, container.number);
     if (stale !== undefined) {
       isReplaced = true;
-      decision.create(container.number, stale, container);
+      decision.create(container.number, stale, container, freeing);
       continue;
     }
     const renames = container.name === wanted ? [] : [`rename:${container.id}`];
@@ -258,7 +266,7 @@ export const decideService = (input: ServiceInput): DecidedService => {
         kind: "rename",
         container,
         name: wanted,
-        needs: surplus.map(({ id }) => `remove:${id}`),
+        needs: freeing,
         reason: "its recreation was cut short",
       });
     }
@@ -269,7 +277,7 @@ export const decideService = (input: ServiceInput): DecidedService => {
   const taken = new Set(kept.map(({ container }) => container.number));
   for (let number = 1, missing = count - kept.length; missing > 0; number += 1) {
     if (taken.has(number)) continue;
-    decision.create(number, "it is not there", undefined);
+    decision.create(number, "it is not there", undefined, freeing);
     missing -= 1;
   }
   const isChanged = decision.operations.some(

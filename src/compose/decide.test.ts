@@ -272,6 +272,16 @@ test("a recreation that was cut short: one of the two stays and gets its name", 
   ]);
 });
 
+test("a cut short recreation and then a change: the leftover goes before its name is taken", () => {
+  const observed = running(modelOf("services: {web: {image: x}}"));
+  const model = modelOf("services: {web: {image: x, tty: true}}");
+  const [one] = observed.containers as [ObservedContainer];
+  const twin = { ...one, id: "twin", name: "abc_p-web-1", state: "created" as const };
+  const plan = decideUp(model, { ...observed, containers: [one, twin] }, optionsFor(model));
+  const create = plan.operations.find((operation) => operation.id === "create:web:1")!;
+  expect(create.needs).toContain("remove:twin");
+});
+
 test("a finished job is not run again while it is the same", () => {
   const text =
     "services: {web: {image: x, depends_on: {job: {condition: service_completed_successfully}}}, job: {image: y}}";
