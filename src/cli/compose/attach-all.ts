@@ -4,6 +4,7 @@ import { bringUp } from "#cli/compose/bring-up.ts";
 import { LogView, shortName } from "#cli/compose/log-view.ts";
 import type { Screen } from "#cli/compose/screen.ts";
 import { stopProject } from "#cli/compose/stop-project.ts";
+import type { Plan } from "#compose/compose.ts";
 import type { ContainerEvent } from "#compose/events.ts";
 import type { UpOptions } from "#compose/decide.ts";
 import { scaleOf } from "#compose/names.ts";
@@ -41,6 +42,9 @@ class Attached {
   readonly #targets: ReadonlySet<string>;
   readonly #logs = new Map<string, Promise<void>>();
   readonly #running = new Set<string>();
+  /** Whose start was heard of, and whose is still to come: a short one may have ended by now. */
+  readonly #started = new Set<string>();
+  readonly #expected = new Set<string>();
   readonly ending = Promise.withResolvers<Ending>();
   /** Where a container's log was read to; its first lines may be older than its start's event. */
   readonly #seen = new Map<string, string>();
@@ -63,6 +67,8 @@ class Attached {
   }
 
   began(id: string, name: string, service: string): void {
+    // Its start may be heard of twice: by its event and by a look at what runs.
+    if (this.#running.has(id)) return;
     const since = this.#seen.get(id) ?? this.#began;
     this.#running.add(id);
     if (!this.#isShown(service)) return;
@@ -91,13 +97,30 @@ class Attached {
   }
 
   #lookForEnd(): void {
-    if (this.#isUp && this.#running.size === 0) {
+    if (this.#isUp && this.#running.size === 0 && this.#expected.size === 0) {
       this.ending.resolve({ exitCode: 0, isInterrupted: false });
     }
   }
 
-  /** From now on an empty stage is the end. */
-  isUp(): void {
+  /** Takes in what runs already. */
+  async look(): Promise<void> {
+    const { name } = this.#stack.model;
+    for (const container of await this.#stack.containers()) {
+      const isMeant = this.#targets.has(container.service) && !container.isOneOff;
+      if (!isMeant || container.state !== "running") continue;
+      this.began(container.id, shortName(container, name), container.service);
+    }
+  }
+
+  /** From now on an empty stage is the end. Events may come later than the engine's answers. */
+  async isUp(plan: Plan): Promise<void> {
+    await this.look();
+    for (const operation of plan.operations) {
+      if (operation.kind !== "start") continue;
+      const { container, service, number } = operation;
+      const id = container?.id ?? this.#stack.made.get(`${service}:${String(number)}`);
+      if (id !== undefined && !this.#started.has(id)) this.#expected.add(id);
+    }
     this.#isUp = true;
     this.#lookForEnd();
   }
@@ -114,6 +137,8 @@ class Attached {
     const own = (attributes["name"] ?? "").replace(/^[0-9a-f]{12}_/, "");
     const shown = own.startsWith(`${name}-`) ? own.slice(name.length + 1) : own;
     if (event.Action === "start") {
+      this.#started.add(id);
+      this.#expected.delete(id);
       this.began(id, shown, service);
     } else if (event.Action === "die") {
       this.#seen.set(id, seconds(BigInt(event.timeNano)));
@@ -173,11 +198,7 @@ export const attachAll = async (
     if (count > 0) view.reserve(service?.container_name ?? `${name}-${String(count)}`);
   }
   await stack.events.ready();
-  for (const container of await stack.containers()) {
-    const isMeant = up.targets.includes(container.service) && !container.isOneOff;
-    if (!isMeant || container.state !== "running") continue;
-    attached.began(container.id, shortName(container, stack.model.name), container.service);
-  }
+  await attached.look();
   using cleanup = new DisposableStack();
   cleanup.defer(stack.events.subscribe((event) => attached.hear(event)));
   cleanup.defer(
@@ -186,7 +207,7 @@ export const attachAll = async (
       attached.ending.resolve({ exitCode: INTERRUPTED, isInterrupted: true });
     }),
   );
-  const bringing = bringUp(context, stack, screen, up).then(() => attached.isUp());
+  const bringing = bringUp(context, stack, screen, up).then((plan) => attached.isUp(plan));
   const ending = await Promise.race([
     attached.ending.promise,
     bringing.then(() => attached.ending.promise),
