@@ -99,9 +99,19 @@ const fetchAgain = async (
   row: ImageRow,
 ): Promise<string | undefined> => {
   if (options.pull === undefined) return "it cannot be fetched again here";
-  const names = dependencies.rows.references(row.id).filter(({ tag }) => tag !== undefined);
+  const { rows } = dependencies;
+  const all = rows.references(row.id);
+  const names = all.filter(({ tag }) => tag !== undefined);
   if (names.length === 0) return "it has no name to fetch it by";
   let reason = "";
+  // A pull takes an image that is here under the registry's digest for whole: that name is given back below.
+  const pinned = all.filter(({ digest }) => digest !== undefined);
+  for (const name of pinned) rows.deleteReference(name);
+  using _pinned = {
+    [Symbol.dispose]: () => {
+      for (const name of pinned) if (rows.get(row.id) !== undefined) rows.setReference(name);
+    },
+  };
   for (const name of names) {
     try {
       // oxlint-disable-next-line no-await-in-loop -- the second name is for when the first fails

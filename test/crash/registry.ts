@@ -9,7 +9,7 @@ export interface WorldRegistry {
   stop(): Promise<void>;
 }
 
-export const startRegistry = async (w: CrashWorld): Promise<WorldRegistry> => {
+export const startRegistry = async (w: Pick<CrashWorld, "world">): Promise<WorldRegistry> => {
   const script = `${import.meta.dir}/../harness/registry-process.ts`;
   const child = Bun.spawn([...w.world.enter, process.execPath, script], { stdout: "pipe" });
   const lines: string[] = [];

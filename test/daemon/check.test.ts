@@ -2,6 +2,7 @@
 import { expect } from "bun:test";
 import { appendFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 
+import { startRegistry } from "../crash/registry.ts";
 import { IMAGE, openWorld, type Daemon } from "./world.ts";
 
 const { world, scenario, nothingIsLeft } = await openWorld();
@@ -102,6 +103,40 @@ scenario(
     const repaired = await checkOf(daemon)("--repair");
     expect([repaired.code, repaired.stderr]).toEqual([0, ""]);
     expect(await daemon.dockerOk("run", "--rm", IMAGE, "echo", "runs")).toBe("runs");
+  },
+);
+
+scenario(
+  "layers and blobs are gone: the image is fetched again from where it came from",
+  async () => {
+    const registry = await startRegistry({ world: world.isolation });
+    try {
+      const roots = world.roots("fetch");
+      const daemon = await world.start(roots);
+      const name = `${registry.host}/crash/image:1`;
+      await daemon.dockerOk("pull", name);
+      for (const layer of layersOf(daemon))
+        rmSync(layer.replace(/\/diff$/, ""), { recursive: true });
+      for (const blob of blobsOf(daemon)) rmSync(blob);
+      await daemon.end("SIGTERM");
+      const next = await world.start(roots);
+      const found = await checkOf(next)();
+      expect([found.code, found.lines[0]]).toEqual([
+        1,
+        `image ${name}: 2 of its 2 layers are gone (left)`,
+      ]);
+      const repaired = await checkOf(next)("--repair");
+      expect([repaired.code, repaired.lines[0]]).toEqual([
+        0,
+        expect.stringContaining("(repaired)"),
+      ]);
+      expect(await next.dockerOk("run", "--rm", name, "echo", "runs")).toBe("runs");
+      expect((await checkOf(next)()).lines).toEqual([
+        expect.stringContaining(": 0 problems, 0 left"),
+      ]);
+    } finally {
+      await registry.stop();
+    }
   },
 );
 

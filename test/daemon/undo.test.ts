@@ -39,6 +39,9 @@ scenario(
     await daemon.dockerOk("volume", "rm", "data");
     const list = await undo("list", "--format", "{{.Kind}} {{.Name}} {{.Size}}");
     expect(list.stdout.split("\n").filter(Boolean)).toEqual(["volume data 0B", "volume data 6B"]);
+    const host = `unix://${daemon.roots.socketPath}`;
+    const told = await world.cli(["-H", host, "system", "df"]);
+    expect(told.stdout).toContain("Removed, but not gone yet: 2 with 6B");
     const ids = await undo("list", "--format", "{{.ID}}");
     const first = ids.stdout.trim().split("\n")[1] ?? "";
     expect((await undo(first)).lines).toEqual(["volume data"]);

@@ -1,8 +1,10 @@
 import type { SystemDfResponse } from "#client/system-types.ts";
+import type { CliContext } from "#cli/context.ts";
 import { renderListing } from "#cli/format/listing.ts";
 import type { Row } from "#cli/format/listing.ts";
 import { humanSize } from "#cli/format/units.ts";
 import { defineCommand, NONE } from "#cli/framework/command.ts";
+import { isAnswer } from "#client/errors.ts";
 import { usageError } from "#cli/framework/errors.ts";
 import { bool, format } from "#cli/framework/flags.ts";
 
@@ -77,6 +79,22 @@ const row = (usage: Usage): Row => ({
       : humanSize(usage.reclaimable),
 });
 
+/** What was removed is counted nowhere above, but it takes room until its time is over. */
+const tellTrash = async (context: CliContext): Promise<void> => {
+  const client = await context.client();
+  try {
+    const { Items } = await client.call("trashList", {});
+    if (Items.length === 0) return;
+    const size = humanSize(sum(Items.map((item) => item.Size)));
+    context.output.line(
+      `\nRemoved, but not gone yet: ${Items.length} with ${size} (naru undo list, naru undo empty)`,
+    );
+  } catch (error) {
+    // Another engine than naru's has no trash.
+    if (!isAnswer(error) || error.details["status"] !== 404) throw error;
+  }
+};
+
 export const command = defineCommand({
   usage: "[OPTIONS]",
   flags: { format: format(), verbose: bool("Show detailed information on space usage", "v") },
@@ -104,6 +122,7 @@ export const command = defineCommand({
         format: flags.format,
       }),
     );
+    if (flags.format === undefined) await tellTrash(context);
     return 0;
   },
 });
