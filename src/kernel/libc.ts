@@ -57,6 +57,7 @@ const open = () =>
     ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
     // Namespaces.
     unshare: { args: ["i32"], returns: "i32" },
+    fchdir: { args: ["i32"], returns: "i32" },
     setns: { args: ["i32", "i32"], returns: "i32" },
     syscall: { args: ["i64", "ptr", "ptr", "ptr", "ptr", "ptr"], returns: FFIType.i64_fast },
   }).symbols;

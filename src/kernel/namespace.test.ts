@@ -74,6 +74,7 @@ test("what is mounted in a new mount namespace is seen there alone", () => {
   const point = `${root}/point`;
   mkdirSync(point);
   const before = readlinkSync("/proc/thread-self/ns/mnt");
+  const directory = process.cwd();
   const child = kernel.inNewMountNamespace(() => {
     kernel.mount("naru-test", point, "tmpfs", []);
     writeFileSync(`${point}/inside`, "");
@@ -81,6 +82,7 @@ test("what is mounted in a new mount namespace is seen there alone", () => {
   });
   try {
     expect(readlinkSync("/proc/thread-self/ns/mnt")).toBe(before);
+    expect(process.cwd()).toBe(directory);
     expect(existsSync(`${point}/inside`)).toBe(false);
     expect(kernel.mountsUnder(point)).toEqual([]);
     expect(existsSync(`/proc/${child.pid}/root${point}/inside`)).toBe(true);

@@ -108,6 +108,7 @@ const returnTo = (home: number): void => {
 
 const inNewMountNamespace = <T>(work: () => T): T => {
   const home = withErrno("open", OWN_MNTNS, () => openSync(OWN_MNTNS, "r"));
+  const directory = withErrno("open", ".", () => openSync(".", "r"));
   try {
     checked(libc().unshare(CLONE_NEWNS), "unshare", "a new mount namespace");
     try {
@@ -117,8 +118,11 @@ const inNewMountNamespace = <T>(work: () => T): T => {
       return result;
     } finally {
       returnTo(home);
+      // setns(2) puts the thread at the namespace's root.
+      checked(libc().fchdir(directory), "fchdir", "the working directory");
     }
   } finally {
+    closeSync(directory);
     closeSync(home);
   }
 };
