@@ -9,6 +9,7 @@ import { registerImages } from "#image/register.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Remote, RemoteConfig, Repository } from "#remote/remote.ts";
+import { chainIds } from "#spec/image/chain-id.ts";
 import { platformOf } from "#spec/image/config.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 import { layerTypeOf } from "#spec/image/media-type.ts";
@@ -45,7 +46,7 @@ const findPulled = (
   const row = id === undefined ? undefined : rows.get(id);
   if (row === undefined) return undefined;
   const isRight = platform === undefined || platformScore(platformOf(row.config), platform) > 0;
-  const top = pairLayers([], row.config.rootfs.diff_ids).at(-1)?.chainId;
+  const top = chainIds(row.config.rootfs.diff_ids).at(-1);
   return isRight && (top === undefined || layers.layer(top) !== undefined) ? row.id : undefined;
 };
 
