@@ -188,7 +188,10 @@ class ServiceDecision {
       kind: "create",
       service: name,
       number,
-      replaces,
+      replaces:
+        replaces !== undefined && options.hasFreshAnonymousVolumes
+          ? { ...replaces, mounts: [] }
+          : replaces,
       isRolling,
       needs,
       reason,

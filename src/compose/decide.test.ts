@@ -345,3 +345,17 @@ test("images: pulled when missing, built when there is a build, refused when the
   ]);
   expect(() => decideImagesUp(model, EMPTY, targets(["c"]))).toThrow('policy "never" forbids');
 });
+
+test("anonymous volumes go on in the next container, unless new ones are asked for", () => {
+  const model = modelOf("services: { web: { image: i, volumes: [/data] } }");
+  const empty = decideUp(model, EMPTY, optionsFor(model));
+  const up = apply(model, EMPTY, empty);
+  const mounts = [{ Type: "volume", Name: "old", Destination: "/data" }] as never;
+  const observed = { ...up, containers: up.containers.map((item) => ({ ...item, mounts })) };
+  const mountsAfter = (changes: Partial<UpOptions>): unknown[] =>
+    decideUp(model, observed, optionsFor(model, { recreate: "always", ...changes }))
+      .operations.filter((operation) => operation.kind === "create")
+      .map((operation) => operation.replaces?.mounts);
+  expect(mountsAfter({})).toEqual([mounts]);
+  expect(mountsAfter({ hasFreshAnonymousVolumes: true })).toEqual([[]]);
+});

@@ -21,6 +21,8 @@ export interface UpOptions {
   readonly isAwaited: boolean;
   readonly isRolling: boolean;
   readonly areVolumesRecreated: boolean;
+  /** Containers made anew do not take over the anonymous volumes of those before them. */
+  readonly hasFreshAnonymousVolumes: boolean;
   readonly build: "missing" | "always" | "never";
   readonly pull: string | undefined;
   /** How old images are, by name, in seconds: for policies like "daily". */
@@ -38,6 +40,7 @@ export const DEFAULT_UP: UpOptions = {
   isAwaited: false,
   isRolling: false,
   areVolumesRecreated: false,
+  hasFreshAnonymousVolumes: false,
   build: "missing",
   pull: undefined,
 };

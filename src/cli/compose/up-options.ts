@@ -17,6 +17,7 @@ export interface UpFlags {
   readonly "no-start"?: boolean;
   readonly pull?: string | undefined;
   readonly "remove-orphans"?: boolean;
+  readonly "renew-anon-volumes"?: boolean;
   readonly rolling?: boolean;
   readonly scale?: readonly string[];
   readonly wait?: boolean;
@@ -75,6 +76,7 @@ export const upOptions = (
     isAwaited: flags.wait === true,
     isRolling: flags.rolling === true,
     areVolumesRecreated: flags.yes === true,
+    hasFreshAnonymousVolumes: flags["renew-anon-volumes"] === true,
     build: flags.build === true ? "always" : flags["no-build"] === true ? "never" : "missing",
     pull: flags.pull,
   };

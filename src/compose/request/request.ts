@@ -28,7 +28,6 @@ export interface RequestContext {
   readonly number: number;
   readonly imageId: string | undefined;
   readonly replaces?: ObservedContainer | undefined;
-  readonly hasInheritedVolumes?: boolean;
   readonly links?: readonly string[];
   readonly hasAliases: boolean;
   readonly oneOff?: { readonly slug: string; readonly isRemoved: boolean };
@@ -103,8 +102,7 @@ const securityOf = (service: Service): Partial<HostConfig> => {
 
 const hostConfigOf = (context: RequestContext, endpoints: Endpoints): Partial<HostConfig> => {
   const { service } = context;
-  const before = context.hasInheritedVolumes === false ? undefined : context.replaces;
-  const mounts = mountsOf(service, context.project.model, before);
+  const mounts = mountsOf(service, context.project.model, context.replaces);
   const restart = restartPolicyOf(service);
   const tmpfs = tmpfsOf(service);
   return {
