@@ -17,7 +17,7 @@ export interface SandboxPoolOptions<T> {
 
 /** How far back takes count for the size, and how long a big pool stays after them. */
 const WINDOW_MS = 5000;
-const SHRINK_AFTER_MS = 30_000;
+const SHRINK_AFTER_MS = 10_000;
 /** Lets whatever the taker does next come first. */
 const REFILL_DELAY_MS = 2;
 
