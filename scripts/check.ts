@@ -50,7 +50,14 @@ const checks = process.argv.includes("--static")
       ...STATIC,
       {
         name: "unit tests",
-        command: [process.execPath, "test", "--timeout", "30000", "--only-failures", ...quickTests()],
+        command: [
+          process.execPath,
+          "test",
+          "--timeout",
+          "30000",
+          "--only-failures",
+          ...quickTests(),
+        ],
       },
     ];
 const results = await Promise.all(checks.map(run));

@@ -15,6 +15,8 @@ interface Counts {
 interface Stage {
   readonly name: string;
   readonly command: readonly string[];
+  /** Needs a toolchain that naru does not: only by its name, or with `--conformance`. */
+  readonly isExtra?: boolean;
 }
 
 const bun = process.execPath;
@@ -27,6 +29,11 @@ const STAGES: readonly Stage[] = [
   { name: "end to end, with the real docker client", command: [bun, "test/e2e/run.ts"] },
   { name: "the daemon", command: [bun, "test", "--only-failures", "./test/daemon"] },
   { name: "the registry", command: [bun, "test", "--only-failures", "./test/registry"] },
+  {
+    name: "conformance",
+    command: [bun, "test", "--only-failures", "./test/conformance"],
+    isExtra: true,
+  },
   { name: "crashes", command: [bun, "test", "--only-failures", "./test/crash"] },
 ];
 
@@ -70,9 +77,11 @@ if (!existsSync(`${root}/dist/naru`)) {
   console.error("dist/naru is missing: run ./setup first");
   process.exit(1);
 }
-const wanted = process.argv.slice(2);
+const hasExtra = process.argv.includes("--conformance");
+const wanted = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 const total: Counts = { passed: 0, failed: 0 };
 for (const stage of STAGES) {
+  if (wanted.length === 0 && stage.isExtra === true && !hasExtra) continue;
   if (wanted.length > 0 && !wanted.some((word) => stage.name.includes(word))) continue;
   // oxlint-disable-next-line no-await-in-loop -- two cores: one stage after the other
   const counts = await runStage(stage);
