@@ -54,7 +54,8 @@ scenario(
       "--since",
       "1m",
       "--until",
-      "0s",
+      // Whole seconds: the one that runs has to be over.
+      String(Math.floor(Date.now() / 1000) + 1),
       "--format",
       "{{json .}}",
     );

@@ -5,6 +5,7 @@ import { checkExporter, exportResult } from "#api/docker/buildkit/export.ts";
 import type { ExporterOptions, Job } from "#api/docker/buildkit/jobs.ts";
 import { type SolveContext, solve } from "#api/docker/buildkit/solve.ts";
 import type { BuildKitState } from "#api/docker/buildkit/state.ts";
+import { tellWithoutEffect } from "#api/docker/buildkit/without-effect.ts";
 import type { BuildResult } from "#build/build.ts";
 import { NaruError } from "#lib/errors.ts";
 
@@ -76,6 +77,7 @@ export const runJob = async (
     const { session, signal, upload } = request;
     const base = await contextOf(backend, state, job, session, signal);
     const context = upload === undefined ? base : { ...base, upload };
+    await tellWithoutEffect(job, {}, request.exporters);
     const result = await resultOf(context, request);
     if (result !== undefined) response = await exportResult(context, job, result);
     return response;

@@ -12,6 +12,7 @@ import type { Job } from "#api/docker/buildkit/jobs.ts";
 import { credentialsOf, secretsOf } from "#api/docker/buildkit/session-services.ts";
 import { sshSocketsOf } from "#api/docker/buildkit/ssh.ts";
 import type { ClientSession, Sessions } from "#api/docker/buildkit/sessions.ts";
+import { tellWithoutEffect } from "#api/docker/buildkit/without-effect.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { type BuildResult, BuildStepError } from "#build/build.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
@@ -93,6 +94,7 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
   if (options.question !== undefined) {
     return { kind: "answer", metadata: checkOf(read, options) };
   }
+  await tellWithoutEffect(job, attributes, []);
   try {
     const dockerfile = parseDockerfile(read.text);
     job.warnings += await tellWarnings(log, read, dockerfile, options);
