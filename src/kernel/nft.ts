@@ -93,7 +93,7 @@ export const createNftKernel = (options: NftOptions = {}): NftKernel => {
   const runOnce = async (commands: string): Promise<NftAnswer> => {
     if (library === undefined || commands.length > MAX_INLINE_CHARACTERS)
       return runProgram(commands);
-    const answer = library(commands);
+    const answer = library.here(commands);
     if (answer.isDone || !commands.trimEnd().includes("\n")) return answer;
     return runProgram(commands);
   };
@@ -112,7 +112,7 @@ export const createNftKernel = (options: NftOptions = {}): NftKernel => {
       const answer =
         library === undefined
           ? await runProgram(commands, ["nsenter", `--net=${netnsPath}`])
-          : namespaceKernel.inNetns(netnsPath, () => library(commands));
+          : namespaceKernel.inNetns(netnsPath, () => library.away(commands));
       if (!answer.isDone) throw errorOf(answer.error);
     },
     // "add" makes the table when it is absent, so that "delete" has no reason to complain.
