@@ -50,6 +50,6 @@ export const command = defineCommand({
     }
     if (!flags.push) return 0;
     const { pushImages } = await import("#cli/compose/push.ts");
-    return pushImages(context, project, names, false);
+    return pushImages(context, project, names, { isQuiet: flags.quiet });
   },
 });

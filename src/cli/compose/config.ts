@@ -3,7 +3,7 @@ import { composeFlagsOf } from "#cli/compose/state.ts";
 import type { CliContext } from "#cli/context.ts";
 import { alignColumns } from "#cli/format/table.ts";
 import { ANY, defineCommand } from "#cli/framework/command.ts";
-import { bool, text } from "#cli/framework/flags.ts";
+import { unsupported, bool, text } from "#cli/framework/flags.ts";
 import { serviceHash } from "#compose/hash.ts";
 import type { Model, Project } from "#spec/compose/compose.ts";
 import { variablesOf } from "#spec/compose/interpolate.ts";
@@ -69,8 +69,8 @@ export const command = defineCommand({
     networks: bool("Print the names of networks, one a line"),
     "no-env-resolution": bool("Leave env_file as it is"),
     "no-interpolate": bool("Leave variables as they are"),
-    "no-consistency": bool("Accepted for compatibility", undefined, { isHidden: true }),
-    "no-normalize": bool("Accepted for compatibility", undefined, { isHidden: true }),
+    "no-consistency": unsupported("a model that does not hold together is always an error"),
+    "no-normalize": unsupported("the model is always shown with its long forms"),
     output: text("Write to this file instead of standard output", "o", { completes: "files" }),
     profiles: bool("Print the names of profiles, one a line"),
     quiet: bool("Only check the files, print nothing", "q"),

@@ -13,7 +13,7 @@ export const command = defineCommand({
     interactive: enabled("Keep STDIN open", { short: "i", isHidden: true }),
     "no-tty": bool("Do not allocate a pseudo-TTY", "T"),
     privileged: bool("Give extended privileges to the command"),
-    tty: bool("Accepted for compatibility", "t", { isHidden: true }),
+    tty: enabled("Allocate a pseudo-TTY where there is a terminal", { short: "t", isHidden: true }),
     user: text("Run the command as this user", "u"),
     workdir: text("Working directory inside the container", "w"),
   },
@@ -27,7 +27,8 @@ export const command = defineCommand({
       import("#cli/container/exec.ts"),
       isInputTerminal(),
     ]);
-    const isTty = !flags["no-tty"] && hasTerminal && (await context.output.isTerminal("stdout"));
+    const isWanted = flags.tty && !flags["no-tty"] && hasTerminal;
+    const isTty = isWanted && (await context.output.isTerminal("stdout"));
     return await delegate(context, exec, [container.id, ...words], {
       detach: flags.detach,
       env: flags.env,

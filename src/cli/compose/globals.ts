@@ -1,5 +1,5 @@
 /** The flags between `compose` and the command's name. */
-import { bool, integer, list, text } from "#cli/framework/flags.ts";
+import { bool, integer, list, text, unsupported } from "#cli/framework/flags.ts";
 import type { FlagValues } from "#cli/framework/flags.ts";
 
 export const composeFlags = {
@@ -7,7 +7,7 @@ export const composeFlags = {
   ansi: text('Control colours: "never", "always" or "auto"', undefined, {
     completes: ["never", "always", "auto"],
   }),
-  compatibility: bool("Name containers with underscores"),
+  compatibility: unsupported("names have hyphens; set container_name where another one is needed"),
   "dry-run": bool("Say what would be done, and do nothing"),
   "env-file": list("An alternate environment file", undefined, { completes: "files" }),
   file: list("Compose files; later ones override earlier ones", "f", { completes: "files" }),
@@ -18,10 +18,10 @@ export const composeFlags = {
   }),
   "project-directory": text("The folder that relative paths stand for", undefined, {
     completes: "files",
+    aliases: ["workdir"],
   }),
   "project-name": text("The project's name", "p"),
-  workdir: text("Accepted for compatibility", undefined, { isHidden: true }),
-  verbose: bool("Accepted for compatibility", undefined, { isHidden: true }),
+  verbose: unsupported("naru daemon --log-level debug says more"),
 };
 
 export type ComposeFlags = FlagValues<typeof composeFlags>;

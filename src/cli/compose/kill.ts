@@ -1,11 +1,11 @@
 import { eachContainer } from "#cli/compose/each-container.ts";
 import { ANY, defineCommand } from "#cli/framework/command.ts";
-import { bool, text } from "#cli/framework/flags.ts";
+import { text, unsupported } from "#cli/framework/flags.ts";
 
 export const command = defineCommand({
   usage: "[OPTIONS] [SERVICE...]",
   flags: {
-    "remove-orphans": bool("Accepted for compatibility", undefined, { isHidden: true }),
+    "remove-orphans": unsupported("use naru compose down --remove-orphans"),
     signal: text("The signal to send", "s", { shownDefault: "SIGKILL" }),
   },
   args: ANY,

@@ -19,7 +19,7 @@ const readText = (path: string): string | undefined => {
 export const loadOptions = (context: CliContext): LoadOptions => {
   const flags = composeFlagsOf(context);
   const folder = process.cwd();
-  const directory = flags["project-directory"] ?? flags.workdir;
+  const directory = flags["project-directory"];
   return resolveInputs({
     source: { read: readText },
     folder,

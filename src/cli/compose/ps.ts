@@ -5,7 +5,7 @@ import { ellipsis, formatLabels } from "#cli/container/rows.ts";
 import { renderListing } from "#cli/format/listing.ts";
 import type { Row } from "#cli/format/listing.ts";
 import { ANY, defineCommand } from "#cli/framework/command.ts";
-import { bool, filter, format, list } from "#cli/framework/flags.ts";
+import { bool, enabled, filter, format, list } from "#cli/framework/flags.ts";
 import { quote } from "#cli/template/values.ts";
 import type { ObservedContainer } from "#compose/compose.ts";
 
@@ -61,7 +61,7 @@ export const command = defineCommand({
     filter: filter('Show containers with this state: "status=running"'),
     format: format(),
     "no-trunc": bool("Don't truncate output"),
-    orphans: bool("Accepted for compatibility", undefined, { isHidden: true }),
+    orphans: enabled("Show containers of services that are not in the files"),
     quiet: bool("Only display container IDs", "q"),
     services: bool("Only display names of services"),
     status: list("Show containers in these states"),
@@ -70,8 +70,10 @@ export const command = defineCommand({
   run: async ({ context, flags, args }) => {
     const { stack, containers } = await chooseContainers(context, args, { hasOneOff: flags.all });
     using _owned = stack;
+    const isDeclared = (service: string): boolean => service in stack.model.services;
     const states = [...flags.status, ...(flags.filter["status"] ?? [])];
-    const shown = containers.filter((container) =>
+    const listed = containers.filter(({ service }) => flags.orphans || isDeclared(service));
+    const shown = listed.filter((container) =>
       states.length > 0
         ? states.includes(container.state)
         : flags.all || container.state === "running" || container.state === "paused",

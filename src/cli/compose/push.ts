@@ -12,7 +12,7 @@ export const pushImages = async (
   context: CliContext,
   project: Project,
   names: readonly string[],
-  goesOn: boolean,
+  { goesOn = false, isQuiet = false } = {},
 ): Promise<number> => {
   const { command: push } = await import("#cli/image/push.ts");
   let exitCode = 0;
@@ -21,7 +21,7 @@ export const pushImages = async (
     if (service?.build === undefined || service.image === undefined) continue;
     try {
       // oxlint-disable-next-line no-await-in-loop -- their progress shares one screen
-      await delegate(context, push, [service.image]);
+      await delegate(context, push, [service.image], { quiet: isQuiet });
     } catch (error) {
       if (!goesOn) throw error;
       context.output.error(`warning: ${service.image}: ${errorText(error)}`);
@@ -36,14 +36,15 @@ export const command = defineCommand({
   flags: {
     "ignore-push-failures": bool("Go on when an image cannot be pushed"),
     "include-deps": bool("Push images of dependencies too"),
-    quiet: bool("Accepted for compatibility", "q", { isHidden: true }),
+    quiet: bool("Print the names of the images alone", "q"),
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
     const project = openProject(context, args);
     const chosen = withServices(project.model, args, flags["include-deps"]);
     const names = Object.keys(chosen.services);
-    const code = await pushImages(context, project, names, flags["ignore-push-failures"]);
-    return flags["ignore-push-failures"] ? 0 : code;
+    const goesOn = flags["ignore-push-failures"];
+    const code = await pushImages(context, project, names, { goesOn, isQuiet: flags.quiet });
+    return goesOn ? 0 : code;
   },
 });

@@ -7,7 +7,7 @@ import { removeContainer, stopContainer } from "#compose/containers.ts";
 export const command = defineCommand({
   usage: "[OPTIONS] [SERVICE...]",
   flags: {
-    all: bool("Accepted for compatibility", "a", { isHidden: true }),
+    all: bool("As docker compose: those of 'run' are always among them", "a", { isHidden: true }),
     force: bool("Do not ask", "f"),
     stop: bool("Stop running containers first", "s"),
     volumes: bool("Remove their anonymous volumes too", "v"),

@@ -31,12 +31,12 @@ const runFlags = {
   publish: list("Publish ports", "p"),
   pull: text("Pull images first"),
   quiet: bool("Do not show what is started", "q"),
-  "quiet-build": bool("Accepted for compatibility", undefined, { isHidden: true }),
+  "quiet-build": bool("Do not show how images are built"),
   "quiet-pull": bool("Do not show how images are pulled"),
   "remove-orphans": bool("Remove containers of services that are not in the files"),
   rm: bool("Remove the container when it has stopped"),
   "service-ports": bool("Publish the service's own ports", "P"),
-  tty: bool("Accepted for compatibility", "t", { isHidden: true }),
+  tty: enabled("Allocate a pseudo-TTY where there is a terminal", { short: "t", isHidden: true }),
   "use-aliases": bool("Answer to the service's names on its networks"),
   user: text("Run as this user", "u"),
   volume: list("Mount a volume", "v"),
@@ -122,7 +122,11 @@ export const command = defineCommand({
   run: async ({ context, flags, args }) => {
     const [name = "", ...words] = args;
     const project = openProject(context, [name]);
-    const { stack, screen } = await openStack(context, project, { isQuiet: flags.quiet });
+    const { stack, screen } = await openStack(context, project, {
+      isQuiet: flags.quiet,
+      isPullQuiet: flags["quiet-pull"],
+      isBuildQuiet: flags["quiet-build"] || flags.quiet,
+    });
     using _owned = stack;
     const options = upOptions(context, project, [name], flags);
     const others = options.targets.filter((target) => target !== name);
@@ -138,7 +142,7 @@ export const command = defineCommand({
     await stack.observe();
     await screen.finish();
     const isTerminal = (await isInputTerminal()) && (await context.output.isTerminal("stdout"));
-    const isTty = !flags["no-TTY"] && !flags.detach && isTerminal;
+    const isTty = flags.tty && !flags["no-TTY"] && !flags.detach && isTerminal;
     const slug = randomHex(32);
     const containerName = flags.name ?? `${project.model.name}-${name}-run-${slug.slice(0, 12)}`;
     const id = await createContainer(stack, name, {

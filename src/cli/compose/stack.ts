@@ -19,6 +19,9 @@ const PARALLEL = 64;
 
 export interface OpenStackOptions {
   readonly isQuiet?: boolean;
+  /** Failures are shown all the same. */
+  readonly isPullQuiet?: boolean;
+  readonly isBuildQuiet?: boolean;
   /** Other lines come at the same time: nothing is rewritten in place. */
   readonly hasOutputBeside?: boolean;
   readonly stopTimeout?: number | undefined;
@@ -72,13 +75,18 @@ export const openStack = async (
           throw new NaruError("not_found", `the file "${path}" cannot be read`, { cause });
         }
       },
-      onProgress: (event) => screen.show(event),
+      onProgress: (event) => {
+        const isOfPull = event.status === "Pulling" || event.status === "Pulled";
+        if (options.isPullQuiet === true && isOfPull && event.phase !== "fail") return;
+        screen.show(event);
+      },
       registryHeaders: (image) => registryAuthHeader(context, image),
       buildImage:
         options.buildImage ??
         (async (service, image) => {
           const { buildService } = await import("#cli/compose/build-service.ts");
-          await buildService(context, project, service, image);
+          const isQuiet = options.isBuildQuiet ?? false;
+          await buildService(context, project, service, image, { isQuiet });
         }),
     },
     parallel: limit > 0 ? limit : PARALLEL,

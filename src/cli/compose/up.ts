@@ -5,7 +5,7 @@ import { openStack } from "#cli/compose/stack.ts";
 import { upFlags } from "#cli/compose/up-flags.ts";
 import { upOptions, withScale } from "#cli/compose/up-options.ts";
 import { ANY, defineCommand } from "#cli/framework/command.ts";
-import { bool, integer, list, text } from "#cli/framework/flags.ts";
+import { bool, integer, list, text, unsupported } from "#cli/framework/flags.ts";
 import { usageError } from "#cli/framework/errors.ts";
 import { composeFlagsOf } from "#cli/compose/state.ts";
 import { decideUp } from "#compose/decide.ts";
@@ -25,7 +25,7 @@ export const command = defineCommand({
     "attach-dependencies": bool("Show the output of dependencies too"),
     detach: bool("Leave the containers running and return", "d"),
     "exit-code-from": text("Return the exit code of this service; stops all when it stops"),
-    menu: bool("Accepted for compatibility", undefined, { isHidden: true }),
+    menu: unsupported("there is no menu: use --watch, or other commands beside"),
     "no-attach": list("Do not show the output of these services"),
     "no-color": bool("Show names without colours"),
     "no-log-prefix": bool("Show lines without names"),
@@ -51,7 +51,8 @@ export const command = defineCommand({
     const deadline =
       timeout === undefined ? undefined : AbortSignal.timeout(Math.max(1, timeout) * 1000);
     const { stack, screen } = await openStack(context, project, {
-      isQuiet: flags["quiet-pull"] && flags["quiet-build"],
+      isPullQuiet: flags["quiet-pull"],
+      isBuildQuiet: flags["quiet-build"],
       hasOutputBeside: !isDetached,
       stopTimeout: flags.timeout,
       ...(deadline === undefined ? {} : { signal: deadline }),

@@ -65,6 +65,15 @@ export const bool = (help: string, short?: string, extra: Extra = {}): Flag<bool
   ...extra,
 });
 
+/** Known to the tool this one stands in for, and not done here: said, not ignored. `--flag=false` is fine. */
+export const unsupported = (remedy: string): Flag<boolean> => ({
+  ...bool("Not supported", undefined, { isHidden: true }),
+  parse: (given) => {
+    if (parseBool(given)) throw new Error(`it is not supported: ${remedy}`);
+    return false;
+  },
+});
+
 /** On unless said otherwise: `--flag=false`. */
 export const enabled = (help: string, extra: Extra = {}): Flag<boolean> => ({
   ...bool(help, undefined, extra),

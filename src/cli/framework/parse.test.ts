@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { bool, enabled, filter, integer, list, text } from "#cli/framework/flags.ts";
+import { bool, enabled, filter, integer, list, text, unsupported } from "#cli/framework/flags.ts";
 import { checkArguments, parseFlags } from "#cli/framework/parse.ts";
 import { distance, suggest } from "#cli/framework/suggest.ts";
 
@@ -107,4 +107,10 @@ test("slips of the fingers", () => {
   expect(distance("naem", "name")).toBe(1);
   expect(suggest("imgaes", ["images", "image", "inspect"])).toBe("images");
   expect(suggest("xyz", ["images", "run"])).toBeUndefined();
+});
+
+test("a flag that is known and not supported is refused with the remedy; its negation is fine", () => {
+  const flag = unsupported("use the other one");
+  expect(flag.parse("false", false)).toBe(false);
+  expect(() => flag.parse("true", false)).toThrow("it is not supported: use the other one");
 });
