@@ -4,7 +4,7 @@ import type { BuildDependencies } from "#build/dependencies.ts";
 import { type StageState, stateOfImage } from "#build/state.ts";
 import { isImageContext } from "#build/trees.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
-import type { TransferEvent } from "#image/image.ts";
+import type { TransferEvent } from "#image/transfer.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import {
   type Reference,

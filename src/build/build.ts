@@ -21,7 +21,7 @@
 import type { BuildContext } from "#build/context.ts";
 import type { ContextTree } from "#build/kept-context.ts";
 import type { ResultFiles } from "#build/result-files.ts";
-import type { TransferEvent } from "#image/image.ts";
+import type { TransferEvent } from "#image/transfer.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Resources } from "#spec/docker/host-config.ts";

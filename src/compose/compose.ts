@@ -15,7 +15,8 @@
  */
 import type { Client } from "#client/client.ts";
 import type { ContainerStatus, MountPoint } from "#spec/docker/container.ts";
-import type { Condition, Project } from "#spec/compose/compose.ts";
+import type { Condition } from "#spec/compose/compose.ts";
+import type { Project } from "#spec/compose/project.ts";
 
 export interface ObservedContainer {
   readonly id: string;

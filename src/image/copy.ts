@@ -1,5 +1,5 @@
 /** `naru copy`: what one registry has under a name, to another; every platform, nothing unpacked, no byte changed. */
-import type { CopyOptions, TransferEvent } from "#image/image.ts";
+import type { CopyOptions, TransferEvent } from "#image/transfer.ts";
 import type { PullParts } from "#image/pull.ts";
 import type { FetchEvent, FetchedLayer } from "#image/pull-layers.ts";
 import { explainRefusal } from "#image/pull-manifest.ts";

@@ -3,7 +3,7 @@ import { discardLayer } from "#image/collect.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { FetchPool } from "#image/fetch-pool.ts";
 import type { PullResult, RegistryAccess, TransferLine } from "#image/fetch-protocol.ts";
-import type { TransferEvent } from "#image/image.ts";
+import type { TransferEvent } from "#image/transfer.ts";
 import type { StagedFiles } from "#image/layer-stage.ts";
 import type { Ingest } from "#content/content.ts";
 import type { Lease } from "#metadata/leases.ts";

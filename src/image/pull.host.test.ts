@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { layer, tar } from "#image/archive.fake.ts";
-import type { TransferEvent } from "#image/image.ts";
+import type { TransferEvent } from "#image/transfer.ts";
 import { type FakeImages, createFakeImages, failureOf } from "#image/images.fake.ts";
 import { type FakeRegistry, startRegistry } from "#remote/registry.fake.ts";
 import { digestOf } from "#spec/image/digest.ts";

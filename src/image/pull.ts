@@ -2,7 +2,7 @@
 import { parseTagTarget } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { FetchPool } from "#image/fetch-pool.ts";
-import type { PullOptions } from "#image/image.ts";
+import type { PullOptions } from "#image/transfer.ts";
 import { type LayerFlights, type PullLayer, pairLayers, pullLayers } from "#image/pull-layers.ts";
 import { type RemoteImage, explainRefusal, resolveImage } from "#image/pull-manifest.ts";
 import { registerImages } from "#image/register.ts";

@@ -1,6 +1,6 @@
 /** Manifest lists: an index over images that registries have, written to a registry. */
 import { type Copy, copyManifest } from "#image/copy.ts";
-import type { IndexEntry, RemoteManifest, TransferOptions } from "#image/image.ts";
+import type { IndexEntry, RemoteManifest, TransferOptions } from "#image/transfer.ts";
 import type { PullParts } from "#image/pull.ts";
 import { explainRefusal } from "#image/pull-manifest.ts";
 import { NaruError } from "#lib/errors.ts";

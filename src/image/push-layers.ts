@@ -2,7 +2,7 @@
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { FetchPool } from "#image/fetch-pool.ts";
 import type { RegistryAccess } from "#image/fetch-protocol.ts";
-import type { TransferEvent } from "#image/image.ts";
+import type { TransferEvent } from "#image/transfer.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { ImageRow, LayerBlobRow } from "#metadata/images.ts";
 import type { Repository } from "#remote/remote.ts";

@@ -1,7 +1,7 @@
 /** `docker push`: what the registry has not, then the config, then the manifest under the tag. */
 import type { Catalog } from "#image/catalog.ts";
 import { ensureLayerBlobs } from "#image/layer-blobs.ts";
-import type { PushOptions } from "#image/image.ts";
+import type { PushOptions } from "#image/transfer.ts";
 import type { PullParts } from "#image/pull.ts";
 import { pushManifestOf } from "#image/push-manifest.ts";
 import { type PushedLayer, pushLayers } from "#image/push-layers.ts";

@@ -20,7 +20,7 @@ export interface BridgeNetworkOptions {
   readonly host: NetworkHost;
   readonly record: NetworkRecord;
   readonly bridge: BridgeRecord;
-  /** Directory of the namespace files. */
+  /** Directory of the links to namespaces. */
   readonly netnsRoot: string;
   /** Begins the names of the cables' host ends; at most 9 bytes. */
   readonly linkPrefix: string;

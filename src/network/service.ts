@@ -1,5 +1,5 @@
 /** The network room at work: see `network.ts` for the contract. */
-import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { sleep } from "#lib/clock.ts";
 import { NaruError, invariant } from "#lib/errors.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
@@ -30,31 +30,27 @@ import type {
   RestoreResult,
   Sandbox,
 } from "#network/network.ts";
+import { Names, hasNames } from "#network/names.ts";
 import { Networks } from "#network/networks.ts";
 import { PortReservations, readEphemeralRange } from "#network/port-reservations.ts";
 import { selectPrunable } from "#network/prune.ts";
 import { Publisher } from "#network/publisher.ts";
 import { NetworkRecords, isPredefined } from "#network/records.ts";
-import type { Resolver } from "#network/resolver.ts";
 import {
   type InstanceNames,
   type NetworkServiceOptions,
   namesOf,
 } from "#network/service-options.ts";
 import { Sandboxes } from "#network/sandboxes.ts";
+import { isNetnsAlive, removeStrayNetns, sweepCables } from "#network/strays.ts";
 import { DEFAULT_POOLS } from "#network/subnet.ts";
 import { endpointSettings, networkResponse } from "#network/view.ts";
 import type { Filters } from "#spec/docker/filters.ts";
 
 const DEFAULT_MTU = 1500;
 
-const hasNames = ({ endpoints }: Sandbox): boolean =>
-  endpoints.some((endpoint) => endpoint.names.length > 0);
-
 const RESTING_STEP_MS = 5;
 const RESTING_MAX_MS = 5000;
-/** Cables of a namespace that goes are gone by then; those that are not, nobody owns. */
-const CABLE_SWEEP_DELAY_MS = 200;
 
 export class LinuxNetworkService implements NetworkService {
   readonly #options: NetworkServiceOptions;
@@ -66,8 +62,8 @@ export class LinuxNetworkService implements NetworkService {
   readonly #networks: Networks;
   readonly #sandboxes: Sandboxes;
   readonly #closing = new AbortController();
+  readonly #named: Names;
   /** Until then a kept namespace may have a cable that nobody knows. */
-  #resolver: Resolver | undefined;
   #swept: Promise<void> = Promise.resolve();
 
   constructor(options: NetworkServiceOptions) {
@@ -101,6 +97,8 @@ export class LinuxNetworkService implements NetworkService {
     });
     const networks = this.#networks;
     this.#sandboxes = new Sandboxes({ host, records, networks, netnsRoot: this.#netnsRoot });
+    const hostAddress = (): string => this.hostGateway();
+    this.#named = new Names({ host, listenTcp: options.listenTcp, hostAddress, logger });
   }
 
   async start(): Promise<void> {
@@ -110,18 +108,20 @@ export class LinuxNetworkService implements NetworkService {
   }
 
   async restore(entries: readonly RestoreEntry[]): Promise<RestoreResult> {
+    const { host, logger } = this.#options;
     const network = this.#networks.defaultNetwork;
-    const cables = this.#options.host.linksNamed(this.#names.cablePrefix);
-    const kept = entries.filter((entry) => this.#isAlive(entry.sandbox));
+    const cables = host.linksNamed(this.#names.cablePrefix);
+    const kept = entries.filter((entry) => isNetnsAlive(this.#netnsRoot, entry.sandbox.netnsPath));
     for (const { containerId, sandbox } of kept) this.#sandboxes.adopt(containerId, sandbox);
-    this.#removeStrays(new Set(kept.map((entry) => entry.sandbox.netnsPath)));
+    removeStrayNetns(host, this.#netnsRoot, new Set(kept.map((entry) => entry.sandbox.netnsPath)));
     const owned = kept.flatMap(({ sandbox }) => sandbox.endpoints.map((one) => one.linkName));
-    this.#swept = this.#sweepCables(cables.filter((name) => !owned.includes(name)));
+    const strays = cables.filter((name) => !owned.includes(name));
+    this.#swept = sweepCables(host, logger, strays, this.#closing.signal);
     const unpublished = await this.#publisher.replaceAll(
       kept.flatMap(this.#targetOf),
       this.#networks.families,
     );
-    await this.#resolveAgain(kept);
+    await this.#named.setAgain(kept);
     network.openPool();
     const lost = entries.filter((entry) => !kept.includes(entry)).map((entry) => entry.containerId);
     return { lost, unpublished };
@@ -132,7 +132,7 @@ export class LinuxNetworkService implements NetworkService {
     const sandbox = this.#sandboxes.acquire(request);
     if (!hasNames(sandbox)) return sandbox;
     try {
-      await this.#resolve(sandbox);
+      await this.#named.set(sandbox);
     } catch (error) {
       this.release(sandbox);
       throw error;
@@ -141,7 +141,7 @@ export class LinuxNetworkService implements NetworkService {
   }
 
   release(sandbox: Sandbox): void {
-    this.#resolver?.delete(sandbox);
+    this.#named.delete(sandbox);
     this.#sandboxes.release(sandbox);
   }
 
@@ -150,7 +150,7 @@ export class LinuxNetworkService implements NetworkService {
     await this.#rested(order);
     const connected = this.#sandboxes.connect(sandbox, order);
     try {
-      await this.#resolve(connected);
+      await this.#named.set(connected);
     } catch (error) {
       const { id } = this.#records.get(order.network);
       await this.#sandboxes.disconnect(connected, id);
@@ -161,13 +161,13 @@ export class LinuxNetworkService implements NetworkService {
 
   async disconnect(sandbox: Sandbox, networkId: string): Promise<Sandbox> {
     const remaining = await this.#sandboxes.disconnect(sandbox, networkId);
-    await this.#resolve(remaining);
+    await this.#named.set(remaining);
     return remaining;
   }
 
   rename(sandbox: Sandbox, names: (endpoint: Endpoint) => readonly string[]): Sandbox {
     const renamed = this.#sandboxes.rename(sandbox, names);
-    this.#resolver?.rename(renamed);
+    this.#named.rename(renamed);
     return renamed;
   }
 
@@ -289,7 +289,7 @@ export class LinuxNetworkService implements NetworkService {
   async stop(): Promise<void> {
     this.#closing.abort();
     this.#networks.closePool();
-    this.#resolver?.close();
+    this.#named.close();
     await this.settled();
     this.#publisher.close();
   }
@@ -298,7 +298,7 @@ export class LinuxNetworkService implements NetworkService {
   async reset(): Promise<void> {
     const { host } = this.#options;
     await this.stop();
-    this.#removeStrays(new Set());
+    removeStrayNetns(host, this.#netnsRoot, new Set());
     this.#sandboxes.clear();
     await this.#firewall.write(renderRemoval(this.#names.table));
     const { cablePrefix, bridgePrefix } = this.#names;
@@ -341,30 +341,6 @@ export class LinuxNetworkService implements NetworkService {
     }
   }
 
-  /** Names for a sandbox that can have some. The first one loads the resolver. */
-  async #resolve(sandbox: Sandbox): Promise<void> {
-    if (this.#resolver === undefined && !hasNames(sandbox)) return;
-    const { host, listenTcp, logger } = this.#options;
-    const { Resolver: Made } = await import("#network/resolver.ts");
-    const hostAddress = (): string => this.hostGateway();
-    this.#resolver ??= new Made({ host, listenTcp, hostAddress, logger });
-    await this.#resolver.set(sandbox);
-  }
-
-  /** After a restart: whoever asks meanwhile asks again. */
-  async #resolveAgain(entries: readonly RestoreEntry[]): Promise<void> {
-    for (const { containerName, sandbox } of entries) {
-      if (!hasNames(sandbox)) continue;
-      try {
-        // oxlint-disable-next-line no-await-in-loop -- each takes a fraction of a millisecond
-        await this.#resolve(sandbox);
-      } catch (error) {
-        const text = { container: containerName, error: String(error) };
-        this.#options.logger.error("a container is without names", text);
-      }
-    }
-  }
-
   #requireBridge(): BridgeRecord {
     const bridge = this.#records.byName("bridge")?.bridge;
     invariant(bridge !== undefined, "the network room was used before its start");
@@ -396,38 +372,7 @@ export class LinuxNetworkService implements NetworkService {
     );
     return `network ${record.name} has active endpoints (${list.join(", ")})`;
   }
-
-  /** A cable into a kept namespace whose making or unmaking a death of the daemon cut short. */
-  async #sweepCables(names: readonly string[]): Promise<void> {
-    const { host, logger } = this.#options;
-    if (names.length === 0) return;
-    try {
-      await sleep(CABLE_SWEEP_DELAY_MS, this.#closing.signal);
-      const strays = names.filter((name) => host.hasLink(name));
-      if (strays.length > 0) await host.removeLinks(strays);
-    } catch (error) {
-      if (!this.#closing.signal.aborted) {
-        logger.warn("cables without an owner stayed", { names, error: String(error) });
-      }
-    }
-  }
-
-  /** A namespace file on which nothing is mounted (after a reboot) is a plain file of its directory. */
-  #isAlive({ netnsPath }: Sandbox): boolean {
-    const file = statSync(netnsPath, { throwIfNoEntry: false });
-    return file !== undefined && file.dev !== statSync(this.#netnsRoot).dev;
-  }
-
-  #removeStrays(keep: ReadonlySet<string>): void {
-    for (const name of listDirectory(this.#netnsRoot)) {
-      const path = `${this.#netnsRoot}/${name}`;
-      if (!keep.has(path)) this.#options.host.removeNetns(path);
-    }
-  }
 }
-
-const listDirectory = (path: string): string[] =>
-  statSync(path, { throwIfNoEntry: false }) === undefined ? [] : readdirSync(path);
 
 export const createNetworkService = (options: NetworkServiceOptions): NetworkService =>
   new LinuxNetworkService(options);

@@ -3,7 +3,8 @@ import type { CliContext } from "#cli/context.ts";
 import { delegate } from "#cli/compose/delegate.ts";
 import { imageOf } from "#compose/names.ts";
 import { LABEL } from "#compose/labels.ts";
-import type { Build, FileObject, Project } from "#spec/compose/compose.ts";
+import type { Build, FileObject } from "#spec/compose/compose.ts";
+import type { Project } from "#spec/compose/project.ts";
 import { NaruError } from "#lib/errors.ts";
 
 export interface BuildChanges {

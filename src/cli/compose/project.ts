@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import type { CliContext } from "#cli/context.ts";
 import { composeFlagsOf } from "#cli/compose/state.ts";
-import type { LoadOptions, Project } from "#spec/compose/compose.ts";
+import type { LoadOptions, Project } from "#spec/compose/project.ts";
 import { resolveInputs, STDIN } from "#spec/compose/inputs.ts";
 import { cleanName, loadProject } from "#spec/compose/load.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";

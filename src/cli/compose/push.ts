@@ -5,7 +5,7 @@ import { errorText } from "#cli/report.ts";
 import { ANY, defineCommand } from "#cli/framework/command.ts";
 import { bool } from "#cli/framework/flags.ts";
 import { withServices } from "#spec/compose/select.ts";
-import type { Project } from "#spec/compose/compose.ts";
+import type { Project } from "#spec/compose/project.ts";
 
 /** Only images that are built here and have a name: others belong to somebody else. */
 export const pushImages = async (

@@ -6,7 +6,7 @@ import type { ScreenMode } from "#cli/compose/screen.ts";
 import { composeFlagsOf } from "#cli/compose/state.ts";
 import { registryAuthHeader } from "#cli/registry/credentials.ts";
 import { Stack } from "#compose/stack.ts";
-import type { Project } from "#spec/compose/compose.ts";
+import type { Project } from "#spec/compose/project.ts";
 import { NaruError } from "#lib/errors.ts";
 
 export interface OpenStack {

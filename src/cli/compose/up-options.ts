@@ -4,7 +4,8 @@ import type { UpOptions } from "#compose/decide.ts";
 import { DEFAULT_UP } from "#compose/decide.ts";
 import { usageError } from "#cli/framework/errors.ts";
 import { withServices } from "#spec/compose/select.ts";
-import type { Model, Project } from "#spec/compose/compose.ts";
+import type { Model } from "#spec/compose/compose.ts";
+import type { Project } from "#spec/compose/project.ts";
 import { NaruError } from "#lib/errors.ts";
 
 export interface UpFlags {

@@ -13,7 +13,8 @@ import {
   withoutEmpty,
 } from "#compose/request/resources.ts";
 import { parseDuration } from "#spec/compose/units.ts";
-import type { Project, Service } from "#spec/compose/compose.ts";
+import type { Service } from "#spec/compose/compose.ts";
+import type { Project } from "#spec/compose/project.ts";
 import type { CreateRequest } from "#spec/docker/container.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
 import { VERSION } from "#lib/version.ts";

@@ -1,5 +1,6 @@
 /** `env_file` and `label_file` of services. */
-import type { Model, ProjectSource, Service } from "#spec/compose/compose.ts";
+import type { Model, Service } from "#spec/compose/compose.ts";
+import type { ProjectSource } from "#spec/compose/project.ts";
 import { parseDotenv } from "#spec/compose/dotenv.ts";
 import type { Node } from "#spec/compose/node.ts";
 import { nearest, placedError } from "#spec/compose/node.ts";

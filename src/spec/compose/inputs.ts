@@ -2,7 +2,7 @@
  * What a project is made from: files, folder, variables, profiles, name. Flags go before variables
  * of the shell, these before `.env`, that before what is found in the folder.
  */
-import type { LoadOptions, ProjectSource } from "#spec/compose/compose.ts";
+import type { LoadOptions, ProjectSource } from "#spec/compose/project.ts";
 import { parseDotenv } from "#spec/compose/dotenv.ts";
 import { cleanPath } from "#spec/compose/forms.ts";
 import { NaruError } from "#lib/errors.ts";

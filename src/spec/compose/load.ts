@@ -1,5 +1,6 @@
 /** Files to project: `loadProject` is the door of this room. The manual is compose.ts. */
-import type { LoadOptions, Model, Project, Service } from "#spec/compose/compose.ts";
+import type { Model, Service } from "#spec/compose/compose.ts";
+import type { LoadOptions, Project } from "#spec/compose/project.ts";
 import { parseDotenv } from "#spec/compose/dotenv.ts";
 import { resolveEnvironment } from "#spec/compose/environment.ts";
 import { cleanPath } from "#spec/compose/forms.ts";

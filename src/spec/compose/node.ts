@@ -106,3 +106,11 @@ export const placedError = (place: Place, message: string, cause?: unknown): Nar
     cause,
     details: { file: place.file, line: place.line },
   });
+
+/** The text of a scalar that is one. */
+export const textOf = (node: Node): string | undefined =>
+  node.kind === "scalar" && typeof node.value === "string" ? node.value : undefined;
+
+/** A field of a plain value, whatever that is. */
+export const fieldOf = (item: unknown, name: string): unknown =>
+  typeof item === "object" && item !== null ? Reflect.get(item, name) : undefined;

@@ -6,7 +6,7 @@ import { credentialsOf } from "#api/docker/buildkit/session-services.ts";
 import type { SolveContext } from "#api/docker/buildkit/solve.ts";
 import { ShownVertex } from "#api/docker/buildkit/vertices.ts";
 import type { BuildResult } from "#build/build.ts";
-import type { TransferEvent } from "#image/image.ts";
+import type { TransferEvent } from "#image/transfer.ts";
 import { NaruError } from "#lib/errors.ts";
 import { ChunkSchema } from "#spec/buildkit/session-pb.ts";
 import { parseReference } from "#spec/image/reference.ts";

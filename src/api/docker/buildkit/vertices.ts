@@ -2,7 +2,7 @@
 import { timestampFromMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 import type { StatusLog } from "#api/docker/buildkit/status-log.ts";
 import type { BuildEvent, StepInfo } from "#build/build.ts";
-import type { TransferEvent } from "#image/image.ts";
+import type { TransferEvent } from "#image/transfer.ts";
 import { nowNs } from "#lib/clock.ts";
 import { toNaruError } from "#lib/errors.ts";
 import { digestOf } from "#spec/image/digest.ts";

@@ -4,7 +4,7 @@ import { platformOf } from "#api/docker/image/platform.ts";
 import { pumpProgress } from "#api/docker/image/progress.ts";
 import { transferMessages } from "#api/docker/image/transfer-events.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
-import type { IndexEntry } from "#image/image.ts";
+import type { IndexEntry } from "#image/transfer.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { decodeAuthConfig, parseRegistryAuth } from "#spec/docker/registry-auth.ts";
 import { asArray, asDigest, asObject, asString } from "#spec/image/decode.ts";

@@ -1,6 +1,6 @@
 /** Events of a pull or push as lines of an answer, at the client's pace. */
 import type { ProgressMessage } from "#api/docker/backend.ts";
-import type { TransferEvent } from "#image/image.ts";
+import type { TransferEvent } from "#image/transfer.ts";
 
 /** Docker's lines about a layer all have the field, empty where nothing is counted. */
 const messageOf = (event: TransferEvent, hasDetail: boolean): ProgressMessage => {

@@ -1,32 +1,23 @@
-/** Parts of services that have short and long forms. */
-import { isAddress, parsePorts } from "#spec/compose/ports.ts";
+/** Parts of services that have short and long forms; ports and mounts have files of their own. */
 import {
-  anyText,
   asText,
   boolean,
   bytes,
   command,
   decimal,
   duration,
-  fileMode,
   integer,
-  matching,
   oneOfWords,
   path,
-  resolvePath,
   settings,
   text,
   textOrTexts,
   texts,
 } from "#spec/compose/forms.ts";
 import type { Node } from "#spec/compose/node.ts";
-import { fromPlain, list, map, scalar, toPlain } from "#spec/compose/node.ts";
+import { fieldOf, fromPlain, list, map, scalar, textOf, toPlain } from "#spec/compose/node.ts";
 import type { Reading, Shape } from "#spec/compose/shape.ts";
 import { define, dict, kept, listOf, nullable, record, replaced } from "#spec/compose/shape.ts";
-import { parseVolume } from "#spec/compose/volumes.ts";
-
-const textOf = (node: Node): string | undefined =>
-  node.kind === "scalar" && typeof node.value === "string" ? node.value : undefined;
 
 /** A list of names as a mapping of names to `entry`. */
 const namesAsMap =
@@ -39,160 +30,7 @@ const namesAsMap =
         )
       : undefined;
 
-const fieldOf = (item: unknown, name: string): unknown =>
-  typeof item === "object" && item !== null ? Reflect.get(item, name) : undefined;
-
 export const NAME = /^[a-zA-Z0-9._-]+$/;
-
-// ports
-
-const portLong = record({
-  name: text,
-  mode: text,
-  host_ip: matching(/./, "an IP address"),
-  target: integer(1, 65_535),
-  published: anyText,
-  protocol: text,
-  app_protocol: text,
-});
-
-const spreadPort = (node: Node, at: string, reading: Reading): readonly Node[] => {
-  if (node.kind === "scalar" && node.value !== null && typeof node.value !== "boolean") {
-    const parsed = parsePorts(String(node.value));
-    if (typeof parsed !== "string") return parsed.map((port) => fromPlain(port, node));
-    reading.problem(node, at, `"${String(node.value)}" cannot be published: ${parsed}`);
-    return [];
-  }
-  if (node.kind !== "map") return [node];
-  if (!node.entries.has("target")) reading.problem(node, at, '"target" is required');
-  const entries = new Map(node.entries);
-  const place = { place: node.place };
-  if (!entries.has("mode")) entries.set("mode", scalar(place, "ingress"));
-  if (!entries.has("protocol")) entries.set("protocol", scalar(place, "tcp"));
-  return [map(node, entries)];
-};
-
-const port: Shape = {
-  ...portLong,
-  read: (node, at, reading) => {
-    const read = portLong.read(node, at, reading);
-    const address = fieldOf(toPlain(read), "host_ip");
-    if (typeof address === "string" && address !== "" && !isAddress(address)) {
-      reading.problem(node, at, `"${address}" is not an IP address`);
-    }
-    return read;
-  },
-};
-
-export const ports = listOf(port, toPlain, {
-  spread: spreadPort,
-  key: (item) =>
-    [
-      fieldOf(item, "host_ip") ?? "0.0.0.0",
-      fieldOf(item, "published") ?? "",
-      fieldOf(item, "target"),
-      fieldOf(item, "protocol") ?? "tcp",
-    ].join(":"),
-});
-
-// volumes
-
-const mountLong = record(
-  {
-    type: oneOfWords("bind", "volume", "tmpfs", "cluster", "npipe", "image"),
-    source: text,
-    target: text,
-    read_only: boolean,
-    consistency: text,
-    bind: kept(
-      record({
-        selinux: oneOfWords("z", "Z"),
-        propagation: text,
-        create_host_path: boolean,
-        recursive: oneOfWords("enabled", "disabled", "writable", "readonly"),
-      }),
-    ),
-    volume: kept(record({ labels: settings(""), nocopy: boolean, subpath: text })),
-    tmpfs: kept(record({ size: bytes, mode: integer(0) })),
-    image: kept(record({ subpath: text })),
-  },
-  { required: ["type"] },
-);
-
-const withSource = (node: Node, reading: Reading): Node => {
-  const plain = toPlain(node);
-  const source = fieldOf(plain, "source");
-  if (node.kind !== "map" || fieldOf(plain, "type") !== "bind") return node;
-  if (typeof source !== "string" || source === "") return node;
-  const entries = new Map(node.entries);
-  entries.set("source", scalar({ place: node.place }, resolvePath(source, reading)));
-  return map(node, entries);
-};
-
-const mount: Shape = {
-  ...mountLong,
-  read: (node, at, reading) => {
-    const short = textOf(node);
-    if (short === undefined) {
-      const long = mountLong.read(node, at, reading);
-      const plain = toPlain(long);
-      if (fieldOf(plain, "type") === "bind" && fieldOf(plain, "source") === undefined) {
-        reading.problem(node, at, 'a mount of type "bind" needs a "source"');
-      }
-      if (node.kind === "map" && fieldOf(plain, "target") === undefined) {
-        reading.problem(node, at, '"target" is required');
-      }
-      return withSource(long, reading);
-    }
-    const parsed = parseVolume(short);
-    if (typeof parsed !== "string") return withSource(fromPlain(parsed, node), reading);
-    reading.problem(node, at, `"${short}" cannot be mounted: ${parsed}`);
-    return map(node, []);
-  },
-};
-
-export const volumes = listOf(mount, toPlain, {
-  key: (item) => String(fieldOf(item, "target")),
-});
-
-// devices
-
-const deviceLong = record(
-  { source: text, target: text, permissions: text },
-  { required: ["source"] },
-);
-
-const device: Shape = {
-  ...deviceLong,
-  read: (node, at, reading) => {
-    const short = textOf(node);
-    if (short === undefined) return deviceLong.read(node, at, reading);
-    const [source = "", target, permissions = "rwm", ...rest] = short.split(":");
-    if (rest.length > 0) reading.problem(node, at, `"${short}" has too many colons`);
-    return fromPlain({ source, target: target ?? source, permissions }, node);
-  },
-};
-
-export const devices = listOf(device, toPlain, {
-  key: (item) => String(fieldOf(item, "target") ?? fieldOf(item, "source")),
-});
-
-// secrets and configs of a service
-
-const fileMount = record(
-  { source: text, target: text, uid: text, gid: text, mode: kept(fileMode) },
-  {
-    short: (node) =>
-      textOf(node) === undefined ? undefined : fromPlain({ source: textOf(node) }, node),
-    shortName: "a name",
-  },
-);
-
-export const fileMounts = (folder: string): Shape =>
-  listOf(fileMount, toPlain, {
-    key: (item) =>
-      asText(fieldOf(item, "target") ?? `${folder}/${asText(fieldOf(item, "source"))}`),
-  });
 
 // dependencies, networks, models
 

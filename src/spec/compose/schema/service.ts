@@ -25,25 +25,23 @@ import {
 } from "#spec/compose/forms.ts";
 import type { Node } from "#spec/compose/node.ts";
 import { fromPlain, list, scalar, toPlain } from "#spec/compose/node.ts";
+import { devices, fileMounts, volumes } from "#spec/compose/schema/mounts.ts";
 import {
   dependsOn,
-  devices,
   envFiles,
   extraHosts,
-  fileMounts,
   gpus,
   healthcheck,
   hook,
   labelFiles,
   logging,
-  ports,
   resourceLimits,
   serviceModels,
   serviceNetworks,
   ulimits,
-  volumes,
   watchRule,
 } from "#spec/compose/schema/parts.ts";
+import { ports } from "#spec/compose/schema/ports.ts";
 import type { Reading, Shape } from "#spec/compose/shape.ts";
 import { define, dict, kept, listOf, nullable, record } from "#spec/compose/shape.ts";
 
