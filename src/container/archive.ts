@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
-import { holdDirectory, liveRootOf } from "#container/root.ts";
+import { holdLiveRoot } from "#container/root.ts";
 import type { Containers } from "#container/containers.ts";
 import { ensureWorkingDirectory } from "#container/working-directory.ts";
 import type { Engine } from "#container/engine.ts";
@@ -34,9 +34,9 @@ export class MountedRoots {
   readonly #readers = new Map<string, number>();
 
   acquire(engine: Engine, record: ContainerRecord): { readonly path: string } & Disposable {
-    const live = liveRootOf(engine, record);
+    const { state } = record;
     // The container may end while its tree is read: the descriptor keeps the mount.
-    if (live !== undefined) return holdDirectory(live);
+    if (isLive(state)) return holdLiveRoot(engine, { ...record, state });
     const path = engine.deps.snapshots.mount(record.id);
     const readers = (this.#readers.get(record.id) ?? 0) + 1;
     this.#readers.set(record.id, readers);

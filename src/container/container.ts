@@ -76,6 +76,11 @@ export interface ContainerRecord {
   readonly state: ContainerState;
 }
 
+/** With a process. */
+export type LiveRecord = ContainerRecord & {
+  readonly state: Extract<ContainerState, { status: "running" | "paused" }>;
+};
+
 export const isLive = (
   state: ContainerState,
 ): state is Extract<ContainerState, { status: "running" | "paused" }> =>

@@ -1,5 +1,5 @@
 /** The OCI process of an exec: the container's, with what the request says of it. */
-import type { ContainerRecord } from "#container/container.ts";
+import type { LiveRecord } from "#container/container.ts";
 import { capabilitiesOf } from "#container/capabilities.ts";
 import type { Engine } from "#container/engine.ts";
 import {
@@ -18,13 +18,12 @@ import type { RuntimeProcess } from "#spec/runtime/config.ts";
 
 export const execProcessOf = (
   engine: Engine,
-  record: ContainerRecord,
+  record: LiveRecord,
   request: ExecCreateRequest,
   consoleSize: [number, number] | undefined,
 ): RuntimeProcess => {
   const { config, hostConfig } = record;
-  const rootfs = liveRootOf(engine, record) ?? engine.deps.snapshots.paths(record.id).merged;
-  const user = userOf(engine, record, rootfs, request.User || config.User);
+  const user = userOf(engine, record, liveRootOf(engine, record), request.User || config.User);
   const isTty = request.Tty ?? false;
   const capabilities = capabilitiesOf(
     engine.deps.facts,

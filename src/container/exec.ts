@@ -2,7 +2,7 @@
 import { randomHex } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
-import { type ContainerRecord, isLive } from "#container/container.ts";
+import { type LiveRecord, isLive } from "#container/container.ts";
 import type { StdioSession } from "#container/containers.ts";
 import { DetachScanner, parseDetachKeys } from "#container/detach-keys.ts";
 import type { Engine } from "#container/engine.ts";
@@ -62,13 +62,14 @@ export class Execs {
   }
 }
 
-const runningRecord = (engine: Engine, id: string): ContainerRecord => {
+const runningRecord = (engine: Engine, id: string): LiveRecord => {
   const record = engine.current(id);
   if (record.state.status === "paused") {
     throw new NaruError("conflict", `container ${id} is paused, unpause the container before exec`);
   }
-  if (!isLive(record.state)) throw new NaruError("conflict", `container ${id} is not running`);
-  return record;
+  const { state } = record;
+  if (!isLive(state)) throw new NaruError("conflict", `container ${id} is not running`);
+  return { ...record, state };
 };
 
 export const createExec = (

@@ -4,7 +4,8 @@
  * containers add nothing to the host's table of mounts, which each new container copies.
  */
 import { closeSync, constants, openSync } from "node:fs";
-import { type ContainerRecord, isLive } from "#container/container.ts";
+import { NaruError } from "#lib/errors.ts";
+import type { ContainerRecord, LiveRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import type { RuntimeMount } from "#spec/runtime/config.ts";
 
@@ -48,13 +49,20 @@ export const mountAround = <T>(
 };
 
 /** A live container's root as its image and it left it: without what is mounted inside. */
-export const liveRootOf = (engine: Engine, record: ContainerRecord): string | undefined =>
-  isLive(record.state)
-    ? `/proc/${record.state.process.conmonPid}/root${engine.deps.snapshots.paths(record.id).merged}`
-    : undefined;
+export const liveRootOf = (engine: Engine, { id, state }: LiveRecord): string =>
+  `/proc/${state.process.conmonPid}/root${engine.deps.snapshots.paths(id).merged}`;
 
-/** A path to `directory` that outlives its last mount, for this process and its children. */
-export const holdDirectory = (directory: string): { readonly path: string } & Disposable => {
-  const fd = openSync(directory, O_PATH | constants.O_DIRECTORY);
+/** The live root as a path that outlives its last mount, for this process and its children. */
+export const holdLiveRoot = (
+  engine: Engine,
+  record: LiveRecord,
+): { readonly path: string } & Disposable => {
+  let fd: number;
+  try {
+    fd = openSync(liveRootOf(engine, record), O_PATH | constants.O_DIRECTORY);
+  } catch (cause) {
+    const message = `container ${record.id} is just ending: its files can be read in a moment`;
+    throw new NaruError("conflict", message, { cause });
+  }
   return { path: `/proc/${process.pid}/fd/${fd}`, [Symbol.dispose]: () => closeSync(fd) };
 };
