@@ -32,6 +32,15 @@ const asDockerFailure = (thrown: unknown, isPull = false): unknown => {
   return new NaruError(error.code, error.message, { cause: error, details });
 };
 
+/** Answers with what `work` tells, line by line, and with its failure in Docker's terms. */
+const relay = async (call: Call, work: Parameters<typeof transferMessages>[1]): Promise<void> => {
+  try {
+    await pumpProgress(call, transferMessages(call.signal, work));
+  } catch (error) {
+    throw asDockerFailure(error, true);
+  }
+};
+
 export const pull = async (call: Call, image: string): Promise<void> => {
   const { backend, query, signal } = call;
   const tag = query.text("tag");
@@ -49,7 +58,7 @@ export const pull = async (call: Call, image: string): Promise<void> => {
   const credentials = parseRegistryAuth(call.field("x-registry-auth"));
   const platform = call.minor < 32 ? undefined : platformOf(call, "platform");
   const isAllTags = reference.tag === undefined && reference.digest === undefined;
-  const lines = transferMessages(signal, (onEvent, stop) =>
+  await relay(call, (onEvent, stop) =>
     backend.images.pull(familiar, {
       credentials,
       onEvent,
@@ -58,15 +67,10 @@ export const pull = async (call: Call, image: string): Promise<void> => {
       ...(platform === undefined ? {} : { platform }),
     }),
   );
-  try {
-    await pumpProgress(call, lines);
-  } catch (error) {
-    throw asDockerFailure(error, true);
-  }
 };
 
 const push = async (call: Call): Promise<void> => {
-  const { backend, query, signal } = call;
+  const { backend, query } = call;
   const tag = query.text("tag");
   const reference = parseReference(tag === "" ? call.name : `${call.name}:${tag}`);
   if (reference.digest !== undefined) {
@@ -74,7 +78,7 @@ const push = async (call: Call): Promise<void> => {
   }
   const credentials = parseRegistryAuth(call.field("x-registry-auth"));
   const platform = call.minor < 46 ? undefined : platformOf(call, "platform");
-  const lines = transferMessages(signal, (onEvent, stop) =>
+  await relay(call, (onEvent, stop) =>
     backend.images.push(familiarString(reference), {
       credentials,
       onEvent,
@@ -83,11 +87,6 @@ const push = async (call: Call): Promise<void> => {
       ...(platform === undefined ? {} : { platform }),
     }),
   );
-  try {
-    await pumpProgress(call, lines);
-  } catch (error) {
-    throw asDockerFailure(error, true);
-  }
 };
 
 const answering = async <T>(work: Promise<T>): Promise<T> => {
@@ -152,11 +151,11 @@ const search = async (call: Call): Promise<void> => {
 };
 
 const copy = async (call: Call): Promise<void> => {
-  const { backend, query, signal } = call;
+  const { backend, query } = call;
   const platform = platformOf(call, "platform");
   const credentials = parseRegistryAuth(call.field("x-registry-auth"));
   const targetCredentials = parseRegistryAuth(call.field("x-registry-auth-target"));
-  const lines = transferMessages(signal, (onEvent, stop) =>
+  await relay(call, (onEvent, stop) =>
     backend.images.copy(query.text("source"), query.text("target"), {
       credentials,
       targetCredentials,
@@ -165,11 +164,6 @@ const copy = async (call: Call): Promise<void> => {
       ...(platform === undefined ? {} : { platform }),
     }),
   );
-  try {
-    await pumpProgress(call, lines);
-  } catch (error) {
-    throw asDockerFailure(error, true);
-  }
 };
 
 const manifest = async (call: Call): Promise<void> => {
@@ -198,18 +192,13 @@ const decodeEntry = (value: unknown, index: number): IndexEntry => {
 };
 
 const pushIndex = async (call: Call): Promise<void> => {
-  const { backend, query, signal } = call;
+  const { backend, query } = call;
   const body = (await call.readJson()) ?? {};
   const entries = asArray(body["Entries"], "Entries").map(decodeEntry);
   const credentials = parseRegistryAuth(call.field("x-registry-auth"));
-  const lines = transferMessages(signal, (onEvent, stop) =>
+  await relay(call, (onEvent, stop) =>
     backend.images.pushIndex(query.text("target"), entries, { credentials, onEvent, signal: stop }),
   );
-  try {
-    await pumpProgress(call, lines);
-  } catch (error) {
-    throw asDockerFailure(error, true);
-  }
 };
 
 export const registryRoutes: readonly Route[] = [
