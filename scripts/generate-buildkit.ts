@@ -1,7 +1,8 @@
 /**
- * Writes src/spec/buildkit/*-pb.ts out of the .proto files beside them: `bun scripts/generate-buildkit.ts`.
+ * Writes src/spec/buildkit/*.gen.ts out of the .proto files beside them: `bun scripts/generate-buildkit.ts`.
  * The compiler and its plugin are fetched by npx, at the versions named here.
  */
+import { Glob } from "bun";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { resolve } from "node:path";
@@ -21,13 +22,10 @@ try {
     stderr: "inherit",
   });
   if (!child.success) process.exit(1);
-  for (const name of ["control", "gateway", "session"]) {
-    // The list of all files' options is no use here, and its comments are the plugin's.
-    const text = readFileSync(`${out}/${name}_pb.ts`, "utf8").replace(
-      /^\/\* eslint-disable \*\/\n/m,
-      "",
-    );
-    writeFileSync(`${directory}/${name}-pb.ts`, text);
+  for (const proto of new Glob("*.proto").scanSync(directory)) {
+    const name = proto.replace(/\.proto$/, "");
+    const text = readFileSync(`${out}/${name}_pb.ts`, "utf8");
+    writeFileSync(`${directory}/${name}.gen.ts`, text);
   }
 } finally {
   rmSync(out, { recursive: true, force: true });

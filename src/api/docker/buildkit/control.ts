@@ -25,7 +25,7 @@ import {
   SolveResponseSchema,
   StatusRequestSchema,
   UsageRecordSchema,
-} from "#spec/buildkit/control-pb.ts";
+} from "#spec/buildkit/control.gen.ts";
 import { HOST_PLATFORM } from "#spec/image/platform.ts";
 
 const VERSION = { package: "naru", version: NARU_VERSION, revision: "" };

@@ -8,7 +8,7 @@ import { ShownVertex } from "#api/docker/buildkit/vertices.ts";
 import type { BuildResult } from "#build/build.ts";
 import type { TransferEvent } from "#image/transfer.ts";
 import { NaruError } from "#lib/errors.ts";
-import { ChunkSchema } from "#spec/buildkit/session-pb.ts";
+import { ChunkSchema } from "#spec/buildkit/session.gen.ts";
 import { parseReference } from "#spec/image/reference.ts";
 
 export const FILE_SEND = "/moby.filesync.v1.FileSend/DiffCopy";

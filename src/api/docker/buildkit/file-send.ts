@@ -10,7 +10,7 @@ import {
 import type { GrpcStream } from "#api/grpc/client.ts";
 import type { ResultFiles } from "#build/result-files.ts";
 import { NaruError } from "#lib/errors.ts";
-import { PacketSchema } from "#spec/buildkit/session-pb.ts";
+import { PacketSchema } from "#spec/buildkit/session.gen.ts";
 
 type PacketInit = Parameters<typeof create<typeof PacketSchema>>[1];
 

@@ -7,7 +7,7 @@ import type { ClientSession } from "#api/docker/buildkit/sessions.ts";
 import type { BuildContext } from "#build/context.ts";
 import type { ContextTree, FileFacts } from "#build/kept-context.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
-import { type Stat, PacketSchema } from "#spec/buildkit/session-pb.ts";
+import { type Stat, PacketSchema } from "#spec/buildkit/session.gen.ts";
 
 export const PACKET_STAT = 0;
 export const PACKET_REQ = 1;

@@ -12,7 +12,7 @@ import { stateOf } from "#api/docker/buildkit/state.ts";
 import { type GrpcCall, type GrpcHandler, readOne } from "#api/grpc/server.ts";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
-import { EmptySchema } from "#spec/buildkit/control-pb.ts";
+import { EmptySchema } from "#spec/buildkit/control.gen.ts";
 import {
   GatewaySolveRequestSchema,
   GatewaySolveResponseSchema,
@@ -21,7 +21,7 @@ import {
   ResolveImageConfigResponseSchema,
   type Result,
   ReturnRequestSchema,
-} from "#spec/buildkit/gateway-pb.ts";
+} from "#spec/buildkit/gateway.gen.ts";
 import { digestOf } from "#spec/image/digest.ts";
 
 const FRONTEND_CAPABILITIES = [

@@ -13,7 +13,7 @@ import {
   BuildHistoryRequestSchema,
   EmptySchema,
   UpdateBuildHistoryRequestSchema,
-} from "#spec/buildkit/control-pb.ts";
+} from "#spec/buildkit/control.gen.ts";
 
 const STARTED = 0;
 const COMPLETE = 1;

@@ -7,7 +7,7 @@ import {
   CredentialsResponseSchema,
   GetSecretRequestSchema,
   GetSecretResponseSchema,
-} from "#spec/buildkit/session-pb.ts";
+} from "#spec/buildkit/session.gen.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type { Dockerfile } from "#spec/dockerfile/dockerfile.ts";
 import { parseMount } from "#spec/dockerfile/mount.ts";

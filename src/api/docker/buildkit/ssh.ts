@@ -3,7 +3,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import type { ClientSession } from "#api/docker/buildkit/sessions.ts";
 import { hasCode } from "#lib/errors.ts";
-import { CheckAgentRequestSchema, ChunkSchema } from "#spec/buildkit/session-pb.ts";
+import { CheckAgentRequestSchema, ChunkSchema } from "#spec/buildkit/session.gen.ts";
 import type { Dockerfile } from "#spec/dockerfile/dockerfile.ts";
 import { parseMount } from "#spec/dockerfile/mount.ts";
 import type { Duplex } from "node:stream";

@@ -4,7 +4,7 @@
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { StatusResponseSchema } from "#spec/buildkit/control-pb.ts";
+import { StatusResponseSchema } from "#spec/buildkit/control.gen.ts";
 
 const KEPT_MAX_BYTES = 4 * 1024 * 1024;
 

@@ -2,7 +2,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import type { ClientSession } from "#api/docker/buildkit/sessions.ts";
 import { NaruError } from "#lib/errors.ts";
-import { ChunkSchema } from "#spec/buildkit/session-pb.ts";
+import { ChunkSchema } from "#spec/buildkit/session.gen.ts";
 
 const PULL = "/moby.upload.v1.Upload/Pull";
 const WAITING_MAX = 100;

@@ -11,11 +11,8 @@ import type { Message } from "@bufbuild/protobuf";
 /**
  * Describes the file gateway.proto.
  */
-export const file_gateway: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    "Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIikKCkNhcGFiaWxpdHkSCgoCaWQYASABKAkSDwoHZW5hYmxlZBgCIAEoCCKVAQoMUG9uZ1Jlc3BvbnNlEkQKFWZyb250ZW5kX2NhcGFiaWxpdGllcxgBIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FwYWJpbGl0eRI/ChBsbGJfY2FwYWJpbGl0aWVzGAIgAygLMiUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYXBhYmlsaXR5IiAKEUdhdGV3YXlEZWZpbml0aW9uEgsKA2RlZhgBIAMoDCKFBAoTR2F0ZXdheVNvbHZlUmVxdWVzdBJACgpkZWZpbml0aW9uGAEgASgLMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5RGVmaW5pdGlvbhIQCghmcm9udGVuZBgCIAEoCRJVCgxmcm9udGVuZF9vcHQYAyADKAsyPy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkdhdGV3YXlTb2x2ZVJlcXVlc3QuRnJvbnRlbmRPcHRFbnRyeRIbChNhbGxvd19yZXN1bHRfcmV0dXJuGAUgASgIEh4KFmFsbG93X3Jlc3VsdF9hcnJheV9yZWYYBiABKAgSWwoPZnJvbnRlbmRfaW5wdXRzGA0gAygLMkIubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5U29sdmVSZXF1ZXN0LkZyb250ZW5kSW5wdXRzRW50cnkSEAoIZXZhbHVhdGUYDiABKAgaMgoQRnJvbnRlbmRPcHRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGmMKE0Zyb250ZW5kSW5wdXRzRW50cnkSCwoDa2V5GAEgASgJEjsKBXZhbHVlGAIgASgLMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5RGVmaW5pdGlvbjoCOAEiVgoUR2F0ZXdheVNvbHZlUmVzcG9uc2USCwoDcmVmGAEgASgJEjEKBnJlc3VsdBgDIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0IhEKA1JlZhIKCgJpZBgBIAEoCSKQAQoGUmVmTWFwEjkKBHJlZnMYASADKAsyKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcC5SZWZzRW50cnkaSwoJUmVmc0VudHJ5EgsKA2tleRgBIAEoCRItCgV2YWx1ZRgCIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmOgI4ASKCAgoGUmVzdWx0EhgKDnJlZl9kZXByZWNhdGVkGAEgASgJSAASLQoDcmVmGAMgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZIABIxCgRyZWZzGAQgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXBIABJBCghtZXRhZGF0YRgKIAMoCzIvLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0Lk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBQggKBnJlc3VsdCItCgxSZXR1cm5TdGF0dXMSDAoEY29kZRgBIAEoBRIPCgdtZXNzYWdlGAIgASgJInoKDVJldHVyblJlcXVlc3QSMQoGcmVzdWx0GAEgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQSNgoFZXJyb3IYAiABKAsyJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJldHVyblN0YXR1cyIoChlSZXNvbHZlSW1hZ2VDb25maWdSZXF1ZXN0EgsKA3JlZhgBIAEoCSJJChpSZXNvbHZlSW1hZ2VDb25maWdSZXNwb25zZRIOCgZkaWdlc3QYASABKAkSDgoGY29uZmlnGAIgASgMEgsKA3JlZhgDIAEoCWIGcHJvdG8z",
-  );
+export const file_gateway: GenFile = /*@__PURE__*/
+  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIikKCkNhcGFiaWxpdHkSCgoCaWQYASABKAkSDwoHZW5hYmxlZBgCIAEoCCKVAQoMUG9uZ1Jlc3BvbnNlEkQKFWZyb250ZW5kX2NhcGFiaWxpdGllcxgBIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FwYWJpbGl0eRI/ChBsbGJfY2FwYWJpbGl0aWVzGAIgAygLMiUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYXBhYmlsaXR5IiAKEUdhdGV3YXlEZWZpbml0aW9uEgsKA2RlZhgBIAMoDCKFBAoTR2F0ZXdheVNvbHZlUmVxdWVzdBJACgpkZWZpbml0aW9uGAEgASgLMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5RGVmaW5pdGlvbhIQCghmcm9udGVuZBgCIAEoCRJVCgxmcm9udGVuZF9vcHQYAyADKAsyPy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkdhdGV3YXlTb2x2ZVJlcXVlc3QuRnJvbnRlbmRPcHRFbnRyeRIbChNhbGxvd19yZXN1bHRfcmV0dXJuGAUgASgIEh4KFmFsbG93X3Jlc3VsdF9hcnJheV9yZWYYBiABKAgSWwoPZnJvbnRlbmRfaW5wdXRzGA0gAygLMkIubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5U29sdmVSZXF1ZXN0LkZyb250ZW5kSW5wdXRzRW50cnkSEAoIZXZhbHVhdGUYDiABKAgaMgoQRnJvbnRlbmRPcHRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGmMKE0Zyb250ZW5kSW5wdXRzRW50cnkSCwoDa2V5GAEgASgJEjsKBXZhbHVlGAIgASgLMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5RGVmaW5pdGlvbjoCOAEiVgoUR2F0ZXdheVNvbHZlUmVzcG9uc2USCwoDcmVmGAEgASgJEjEKBnJlc3VsdBgDIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0IhEKA1JlZhIKCgJpZBgBIAEoCSKQAQoGUmVmTWFwEjkKBHJlZnMYASADKAsyKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcC5SZWZzRW50cnkaSwoJUmVmc0VudHJ5EgsKA2tleRgBIAEoCRItCgV2YWx1ZRgCIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmOgI4ASKCAgoGUmVzdWx0EhgKDnJlZl9kZXByZWNhdGVkGAEgASgJSAASLQoDcmVmGAMgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZIABIxCgRyZWZzGAQgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXBIABJBCghtZXRhZGF0YRgKIAMoCzIvLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0Lk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBQggKBnJlc3VsdCItCgxSZXR1cm5TdGF0dXMSDAoEY29kZRgBIAEoBRIPCgdtZXNzYWdlGAIgASgJInoKDVJldHVyblJlcXVlc3QSMQoGcmVzdWx0GAEgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQSNgoFZXJyb3IYAiABKAsyJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJldHVyblN0YXR1cyIoChlSZXNvbHZlSW1hZ2VDb25maWdSZXF1ZXN0EgsKA3JlZhgBIAEoCSJJChpSZXNvbHZlSW1hZ2VDb25maWdSZXNwb25zZRIOCgZkaWdlc3QYASABKAkSDgoGY29uZmlnGAIgASgMEgsKA3JlZhgDIAEoCWIGcHJvdG8z");
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Capability
@@ -36,7 +33,8 @@ export type Capability = Message<"moby.buildkit.v1.frontend.Capability"> & {
  * Describes the message moby.buildkit.v1.frontend.Capability.
  * Use `create(CapabilitySchema)` to create a new message.
  */
-export const CapabilitySchema: GenMessage<Capability> = /*@__PURE__*/ messageDesc(file_gateway, 0);
+export const CapabilitySchema: GenMessage<Capability> = /*@__PURE__*/
+  messageDesc(file_gateway, 0);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.PongResponse
@@ -57,8 +55,7 @@ export type PongResponse = Message<"moby.buildkit.v1.frontend.PongResponse"> & {
  * Describes the message moby.buildkit.v1.frontend.PongResponse.
  * Use `create(PongResponseSchema)` to create a new message.
  */
-export const PongResponseSchema: GenMessage<PongResponse> =
-  /*@__PURE__*/
+export const PongResponseSchema: GenMessage<PongResponse> = /*@__PURE__*/
   messageDesc(file_gateway, 1);
 
 /**
@@ -75,8 +72,7 @@ export type GatewayDefinition = Message<"moby.buildkit.v1.frontend.GatewayDefini
  * Describes the message moby.buildkit.v1.frontend.GatewayDefinition.
  * Use `create(GatewayDefinitionSchema)` to create a new message.
  */
-export const GatewayDefinitionSchema: GenMessage<GatewayDefinition> =
-  /*@__PURE__*/
+export const GatewayDefinitionSchema: GenMessage<GatewayDefinition> = /*@__PURE__*/
   messageDesc(file_gateway, 2);
 
 /**
@@ -123,8 +119,7 @@ export type GatewaySolveRequest = Message<"moby.buildkit.v1.frontend.GatewaySolv
  * Describes the message moby.buildkit.v1.frontend.GatewaySolveRequest.
  * Use `create(GatewaySolveRequestSchema)` to create a new message.
  */
-export const GatewaySolveRequestSchema: GenMessage<GatewaySolveRequest> =
-  /*@__PURE__*/
+export const GatewaySolveRequestSchema: GenMessage<GatewaySolveRequest> = /*@__PURE__*/
   messageDesc(file_gateway, 3);
 
 /**
@@ -146,8 +141,7 @@ export type GatewaySolveResponse = Message<"moby.buildkit.v1.frontend.GatewaySol
  * Describes the message moby.buildkit.v1.frontend.GatewaySolveResponse.
  * Use `create(GatewaySolveResponseSchema)` to create a new message.
  */
-export const GatewaySolveResponseSchema: GenMessage<GatewaySolveResponse> =
-  /*@__PURE__*/
+export const GatewaySolveResponseSchema: GenMessage<GatewaySolveResponse> = /*@__PURE__*/
   messageDesc(file_gateway, 4);
 
 /**
@@ -164,7 +158,8 @@ export type Ref = Message<"moby.buildkit.v1.frontend.Ref"> & {
  * Describes the message moby.buildkit.v1.frontend.Ref.
  * Use `create(RefSchema)` to create a new message.
  */
-export const RefSchema: GenMessage<Ref> = /*@__PURE__*/ messageDesc(file_gateway, 5);
+export const RefSchema: GenMessage<Ref> = /*@__PURE__*/
+  messageDesc(file_gateway, 5);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.RefMap
@@ -180,7 +175,8 @@ export type RefMap = Message<"moby.buildkit.v1.frontend.RefMap"> & {
  * Describes the message moby.buildkit.v1.frontend.RefMap.
  * Use `create(RefMapSchema)` to create a new message.
  */
-export const RefMapSchema: GenMessage<RefMap> = /*@__PURE__*/ messageDesc(file_gateway, 6);
+export const RefMapSchema: GenMessage<RefMap> = /*@__PURE__*/
+  messageDesc(file_gateway, 6);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Result
@@ -189,29 +185,25 @@ export type Result = Message<"moby.buildkit.v1.frontend.Result"> & {
   /**
    * @generated from oneof moby.buildkit.v1.frontend.Result.result
    */
-  result:
-    | {
-        /**
-         * @generated from field: string ref_deprecated = 1;
-         */
-        value: string;
-        case: "refDeprecated";
-      }
-    | {
-        /**
-         * @generated from field: moby.buildkit.v1.frontend.Ref ref = 3;
-         */
-        value: Ref;
-        case: "ref";
-      }
-    | {
-        /**
-         * @generated from field: moby.buildkit.v1.frontend.RefMap refs = 4;
-         */
-        value: RefMap;
-        case: "refs";
-      }
-    | { case: undefined; value?: undefined };
+  result: {
+    /**
+     * @generated from field: string ref_deprecated = 1;
+     */
+    value: string;
+    case: "refDeprecated";
+  } | {
+    /**
+     * @generated from field: moby.buildkit.v1.frontend.Ref ref = 3;
+     */
+    value: Ref;
+    case: "ref";
+  } | {
+    /**
+     * @generated from field: moby.buildkit.v1.frontend.RefMap refs = 4;
+     */
+    value: RefMap;
+    case: "refs";
+  } | { case: undefined; value?: undefined };
 
   /**
    * @generated from field: map<string, bytes> metadata = 10;
@@ -223,7 +215,8 @@ export type Result = Message<"moby.buildkit.v1.frontend.Result"> & {
  * Describes the message moby.buildkit.v1.frontend.Result.
  * Use `create(ResultSchema)` to create a new message.
  */
-export const ResultSchema: GenMessage<Result> = /*@__PURE__*/ messageDesc(file_gateway, 7);
+export const ResultSchema: GenMessage<Result> = /*@__PURE__*/
+  messageDesc(file_gateway, 7);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReturnStatus
@@ -244,8 +237,7 @@ export type ReturnStatus = Message<"moby.buildkit.v1.frontend.ReturnStatus"> & {
  * Describes the message moby.buildkit.v1.frontend.ReturnStatus.
  * Use `create(ReturnStatusSchema)` to create a new message.
  */
-export const ReturnStatusSchema: GenMessage<ReturnStatus> =
-  /*@__PURE__*/
+export const ReturnStatusSchema: GenMessage<ReturnStatus> = /*@__PURE__*/
   messageDesc(file_gateway, 8);
 
 /**
@@ -267,54 +259,50 @@ export type ReturnRequest = Message<"moby.buildkit.v1.frontend.ReturnRequest"> &
  * Describes the message moby.buildkit.v1.frontend.ReturnRequest.
  * Use `create(ReturnRequestSchema)` to create a new message.
  */
-export const ReturnRequestSchema: GenMessage<ReturnRequest> =
-  /*@__PURE__*/
+export const ReturnRequestSchema: GenMessage<ReturnRequest> = /*@__PURE__*/
   messageDesc(file_gateway, 9);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigRequest
  */
-export type ResolveImageConfigRequest =
-  Message<"moby.buildkit.v1.frontend.ResolveImageConfigRequest"> & {
-    /**
-     * @generated from field: string ref = 1;
-     */
-    ref: string;
-  };
+export type ResolveImageConfigRequest = Message<"moby.buildkit.v1.frontend.ResolveImageConfigRequest"> & {
+  /**
+   * @generated from field: string ref = 1;
+   */
+  ref: string;
+};
 
 /**
  * Describes the message moby.buildkit.v1.frontend.ResolveImageConfigRequest.
  * Use `create(ResolveImageConfigRequestSchema)` to create a new message.
  */
-export const ResolveImageConfigRequestSchema: GenMessage<ResolveImageConfigRequest> =
-  /*@__PURE__*/
+export const ResolveImageConfigRequestSchema: GenMessage<ResolveImageConfigRequest> = /*@__PURE__*/
   messageDesc(file_gateway, 10);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigResponse
  */
-export type ResolveImageConfigResponse =
-  Message<"moby.buildkit.v1.frontend.ResolveImageConfigResponse"> & {
-    /**
-     * @generated from field: string digest = 1;
-     */
-    digest: string;
+export type ResolveImageConfigResponse = Message<"moby.buildkit.v1.frontend.ResolveImageConfigResponse"> & {
+  /**
+   * @generated from field: string digest = 1;
+   */
+  digest: string;
 
-    /**
-     * @generated from field: bytes config = 2;
-     */
-    config: Uint8Array;
+  /**
+   * @generated from field: bytes config = 2;
+   */
+  config: Uint8Array;
 
-    /**
-     * @generated from field: string ref = 3;
-     */
-    ref: string;
-  };
+  /**
+   * @generated from field: string ref = 3;
+   */
+  ref: string;
+};
 
 /**
  * Describes the message moby.buildkit.v1.frontend.ResolveImageConfigResponse.
  * Use `create(ResolveImageConfigResponseSchema)` to create a new message.
  */
-export const ResolveImageConfigResponseSchema: GenMessage<ResolveImageConfigResponse> =
-  /*@__PURE__*/
+export const ResolveImageConfigResponseSchema: GenMessage<ResolveImageConfigResponse> = /*@__PURE__*/
   messageDesc(file_gateway, 11);
+

@@ -12,11 +12,8 @@ import type { Message } from "@bufbuild/protobuf";
 /**
  * Describes the file session.proto.
  */
-export const file_session: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    "Cg1zZXNzaW9uLnByb3RvEgxtb2J5LnNlc3Npb24i8QEKBFN0YXQSDAoEcGF0aBgBIAEoCRIMCgRtb2RlGAIgASgNEgsKA3VpZBgDIAEoDRILCgNnaWQYBCABKA0SDAoEc2l6ZRgFIAEoAxIQCghtb2RfdGltZRgGIAEoAxIQCghsaW5rbmFtZRgHIAEoCRIQCghkZXZtYWpvchgIIAEoAxIQCghkZXZtaW5vchgJIAEoAxIuCgZ4YXR0cnMYCiADKAsyHi5tb2J5LnNlc3Npb24uU3RhdC5YYXR0cnNFbnRyeRotCgtYYXR0cnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIlIKBlBhY2tldBIMCgR0eXBlGAEgASgFEiAKBHN0YXQYAiABKAsyEi5tb2J5LnNlc3Npb24uU3RhdBIKCgJpZBgDIAEoDRIMCgRkYXRhGAQgASgMIhUKBUNodW5rEgwKBGRhdGEYASABKAwiIgoSQ3JlZGVudGlhbHNSZXF1ZXN0EgwKBGhvc3QYASABKAkiNwoTQ3JlZGVudGlhbHNSZXNwb25zZRIQCgh1c2VybmFtZRgBIAEoCRIOCgZzZWNyZXQYAiABKAkimAEKEEdldFNlY3JldFJlcXVlc3QSCgoCaWQYASABKAkSRAoLYW5ub3RhdGlvbnMYAiADKAsyLy5tb2J5LnNlc3Npb24uR2V0U2VjcmV0UmVxdWVzdC5Bbm5vdGF0aW9uc0VudHJ5GjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIhChFHZXRTZWNyZXRSZXNwb25zZRIMCgRkYXRhGAEgASgMIh8KEUNoZWNrQWdlbnRSZXF1ZXN0EgoKAmlkGAEgASgJIgkKB05vdGhpbmdiBnByb3RvMw",
-  );
+export const file_session: GenFile = /*@__PURE__*/
+  fileDesc("Cg1zZXNzaW9uLnByb3RvEgxtb2J5LnNlc3Npb24i8QEKBFN0YXQSDAoEcGF0aBgBIAEoCRIMCgRtb2RlGAIgASgNEgsKA3VpZBgDIAEoDRILCgNnaWQYBCABKA0SDAoEc2l6ZRgFIAEoAxIQCghtb2RfdGltZRgGIAEoAxIQCghsaW5rbmFtZRgHIAEoCRIQCghkZXZtYWpvchgIIAEoAxIQCghkZXZtaW5vchgJIAEoAxIuCgZ4YXR0cnMYCiADKAsyHi5tb2J5LnNlc3Npb24uU3RhdC5YYXR0cnNFbnRyeRotCgtYYXR0cnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIlIKBlBhY2tldBIMCgR0eXBlGAEgASgFEiAKBHN0YXQYAiABKAsyEi5tb2J5LnNlc3Npb24uU3RhdBIKCgJpZBgDIAEoDRIMCgRkYXRhGAQgASgMIhUKBUNodW5rEgwKBGRhdGEYASABKAwiIgoSQ3JlZGVudGlhbHNSZXF1ZXN0EgwKBGhvc3QYASABKAkiNwoTQ3JlZGVudGlhbHNSZXNwb25zZRIQCgh1c2VybmFtZRgBIAEoCRIOCgZzZWNyZXQYAiABKAkimAEKEEdldFNlY3JldFJlcXVlc3QSCgoCaWQYASABKAkSRAoLYW5ub3RhdGlvbnMYAiADKAsyLy5tb2J5LnNlc3Npb24uR2V0U2VjcmV0UmVxdWVzdC5Bbm5vdGF0aW9uc0VudHJ5GjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIhChFHZXRTZWNyZXRSZXNwb25zZRIMCgRkYXRhGAEgASgMIh8KEUNoZWNrQWdlbnRSZXF1ZXN0EgoKAmlkGAEgASgJIgkKB05vdGhpbmdiBnByb3RvMw");
 
 /**
  * @generated from message moby.session.Stat
@@ -77,7 +74,8 @@ export type Stat = Message<"moby.session.Stat"> & {
  * Describes the message moby.session.Stat.
  * Use `create(StatSchema)` to create a new message.
  */
-export const StatSchema: GenMessage<Stat> = /*@__PURE__*/ messageDesc(file_session, 0);
+export const StatSchema: GenMessage<Stat> = /*@__PURE__*/
+  messageDesc(file_session, 0);
 
 /**
  * @generated from message moby.session.Packet
@@ -108,7 +106,8 @@ export type Packet = Message<"moby.session.Packet"> & {
  * Describes the message moby.session.Packet.
  * Use `create(PacketSchema)` to create a new message.
  */
-export const PacketSchema: GenMessage<Packet> = /*@__PURE__*/ messageDesc(file_session, 1);
+export const PacketSchema: GenMessage<Packet> = /*@__PURE__*/
+  messageDesc(file_session, 1);
 
 /**
  * @generated from message moby.session.Chunk
@@ -124,7 +123,8 @@ export type Chunk = Message<"moby.session.Chunk"> & {
  * Describes the message moby.session.Chunk.
  * Use `create(ChunkSchema)` to create a new message.
  */
-export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/ messageDesc(file_session, 2);
+export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
+  messageDesc(file_session, 2);
 
 /**
  * @generated from message moby.session.CredentialsRequest
@@ -140,8 +140,7 @@ export type CredentialsRequest = Message<"moby.session.CredentialsRequest"> & {
  * Describes the message moby.session.CredentialsRequest.
  * Use `create(CredentialsRequestSchema)` to create a new message.
  */
-export const CredentialsRequestSchema: GenMessage<CredentialsRequest> =
-  /*@__PURE__*/
+export const CredentialsRequestSchema: GenMessage<CredentialsRequest> = /*@__PURE__*/
   messageDesc(file_session, 3);
 
 /**
@@ -163,8 +162,7 @@ export type CredentialsResponse = Message<"moby.session.CredentialsResponse"> & 
  * Describes the message moby.session.CredentialsResponse.
  * Use `create(CredentialsResponseSchema)` to create a new message.
  */
-export const CredentialsResponseSchema: GenMessage<CredentialsResponse> =
-  /*@__PURE__*/
+export const CredentialsResponseSchema: GenMessage<CredentialsResponse> = /*@__PURE__*/
   messageDesc(file_session, 4);
 
 /**
@@ -186,8 +184,7 @@ export type GetSecretRequest = Message<"moby.session.GetSecretRequest"> & {
  * Describes the message moby.session.GetSecretRequest.
  * Use `create(GetSecretRequestSchema)` to create a new message.
  */
-export const GetSecretRequestSchema: GenMessage<GetSecretRequest> =
-  /*@__PURE__*/
+export const GetSecretRequestSchema: GenMessage<GetSecretRequest> = /*@__PURE__*/
   messageDesc(file_session, 5);
 
 /**
@@ -204,8 +201,7 @@ export type GetSecretResponse = Message<"moby.session.GetSecretResponse"> & {
  * Describes the message moby.session.GetSecretResponse.
  * Use `create(GetSecretResponseSchema)` to create a new message.
  */
-export const GetSecretResponseSchema: GenMessage<GetSecretResponse> =
-  /*@__PURE__*/
+export const GetSecretResponseSchema: GenMessage<GetSecretResponse> = /*@__PURE__*/
   messageDesc(file_session, 6);
 
 /**
@@ -222,17 +218,19 @@ export type CheckAgentRequest = Message<"moby.session.CheckAgentRequest"> & {
  * Describes the message moby.session.CheckAgentRequest.
  * Use `create(CheckAgentRequestSchema)` to create a new message.
  */
-export const CheckAgentRequestSchema: GenMessage<CheckAgentRequest> =
-  /*@__PURE__*/
+export const CheckAgentRequestSchema: GenMessage<CheckAgentRequest> = /*@__PURE__*/
   messageDesc(file_session, 7);
 
 /**
  * @generated from message moby.session.Nothing
  */
-export type Nothing = Message<"moby.session.Nothing"> & {};
+export type Nothing = Message<"moby.session.Nothing"> & {
+};
 
 /**
  * Describes the message moby.session.Nothing.
  * Use `create(NothingSchema)` to create a new message.
  */
-export const NothingSchema: GenMessage<Nothing> = /*@__PURE__*/ messageDesc(file_session, 8);
+export const NothingSchema: GenMessage<Nothing> = /*@__PURE__*/
+  messageDesc(file_session, 8);
+

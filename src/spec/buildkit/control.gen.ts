@@ -15,12 +15,8 @@ import type { Message } from "@bufbuild/protobuf";
 /**
  * Describes the file control.proto.
  */
-export const file_control: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    "Cg1jb250cm9sLnByb3RvEhBtb2J5LmJ1aWxka2l0LnYxIlEKCFBsYXRmb3JtEhQKDGFyY2hpdGVjdHVyZRgBIAEoCRIKCgJvcxgCIAEoCRIPCgd2YXJpYW50GAMgASgJEhIKCm9zX3ZlcnNpb24YBCABKAkiRQoPQnVpbGRraXRWZXJzaW9uEg8KB3BhY2thZ2UYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoCSKHAQoIR2NQb2xpY3kSCwoDYWxsGAEgASgIEhUKDWtlZXBfZHVyYXRpb24YAiABKAMSFgoOcmVzZXJ2ZWRfc3BhY2UYAyABKAMSDwoHZmlsdGVycxgEIAMoCRIWCg5tYXhfdXNlZF9zcGFjZRgFIAEoAxIWCg5taW5fZnJlZV9zcGFjZRgGIAEoAyKgAgoMV29ya2VyUmVjb3JkEgoKAmlkGAEgASgJEjoKBmxhYmVscxgCIAMoCzIqLm1vYnkuYnVpbGRraXQudjEuV29ya2VyUmVjb3JkLkxhYmVsc0VudHJ5Ei0KCXBsYXRmb3JtcxgDIAMoCzIaLm1vYnkuYnVpbGRraXQudjEuUGxhdGZvcm0SLQoJZ2NfcG9saWN5GAQgAygLMhoubW9ieS5idWlsZGtpdC52MS5HY1BvbGljeRI7ChBidWlsZGtpdF92ZXJzaW9uGAUgASgLMiEubW9ieS5idWlsZGtpdC52MS5CdWlsZGtpdFZlcnNpb24aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJLCgxJbmZvUmVzcG9uc2USOwoQYnVpbGRraXRfdmVyc2lvbhgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuQnVpbGRraXRWZXJzaW9uIiQKEkxpc3RXb3JrZXJzUmVxdWVzdBIOCgZmaWx0ZXIYASADKAkiRQoTTGlzdFdvcmtlcnNSZXNwb25zZRIuCgZyZWNvcmQYASADKAsyHi5tb2J5LmJ1aWxka2l0LnYxLldvcmtlclJlY29yZCI1ChBEaXNrVXNhZ2VSZXF1ZXN0Eg4KBmZpbHRlchgBIAMoCRIRCglhZ2VfbGltaXQYAiABKAMiQgoRRGlza1VzYWdlUmVzcG9uc2USLQoGcmVjb3JkGAEgAygLMh0ubW9ieS5idWlsZGtpdC52MS5Vc2FnZVJlY29yZCKKAgoLVXNhZ2VSZWNvcmQSCgoCaWQYASABKAkSDwoHbXV0YWJsZRgCIAEoCBIOCgZpbl91c2UYAyABKAgSDAoEc2l6ZRgEIAEoAxIuCgpjcmVhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3VzYWdlX2NvdW50GAggASgDEhMKC2Rlc2NyaXB0aW9uGAkgASgJEhMKC3JlY29yZF90eXBlGAogASgJEg4KBnNoYXJlZBgLIAEoCBIPCgdwYXJlbnRzGAwgAygJIooBCgxQcnVuZVJlcXVlc3QSDgoGZmlsdGVyGAEgAygJEgsKA2FsbBgCIAEoCBIVCg1rZWVwX2R1cmF0aW9uGAMgASgDEhYKDnJlc2VydmVkX3NwYWNlGAQgASgDEhYKDm1heF91c2VkX3NwYWNlGAUgASgDEhYKDm1pbl9mcmVlX3NwYWNlGAYgASgDIhkKCkRlZmluaXRpb24SCwoDZGVmGAEgAygMInwKCEV4cG9ydGVyEgwKBHR5cGUYASABKAkSNAoFYXR0cnMYAiADKAsyJS5tb2J5LmJ1aWxka2l0LnYxLkV4cG9ydGVyLkF0dHJzRW50cnkaLAoKQXR0cnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIoABCgpDYWNoZUVudHJ5EgwKBHR5cGUYASABKAkSNgoFYXR0cnMYAiADKAsyJy5tb2J5LmJ1aWxka2l0LnYxLkNhY2hlRW50cnkuQXR0cnNFbnRyeRosCgpBdHRyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqwEKDENhY2hlT3B0aW9ucxIdChVleHBvcnRfcmVmX2RlcHJlY2F0ZWQYASABKAkSHgoWaW1wb3J0X3JlZnNfZGVwcmVjYXRlZBgCIAMoCRItCgdleHBvcnRzGAQgAygLMhwubW9ieS5idWlsZGtpdC52MS5DYWNoZUVudHJ5Ei0KB2ltcG9ydHMYBSADKAsyHC5tb2J5LmJ1aWxka2l0LnYxLkNhY2hlRW50cnki4wYKDFNvbHZlUmVxdWVzdBILCgNyZWYYASABKAkSMAoKZGVmaW5pdGlvbhgCIAEoCzIcLm1vYnkuYnVpbGRraXQudjEuRGVmaW5pdGlvbhIbChNleHBvcnRlcl9kZXByZWNhdGVkGAMgASgJEl4KGWV4cG9ydGVyX2F0dHJzX2RlcHJlY2F0ZWQYBCADKAsyOy5tb2J5LmJ1aWxka2l0LnYxLlNvbHZlUmVxdWVzdC5FeHBvcnRlckF0dHJzRGVwcmVjYXRlZEVudHJ5Eg8KB3Nlc3Npb24YBSABKAkSEAoIZnJvbnRlbmQYBiABKAkSSQoOZnJvbnRlbmRfYXR0cnMYByADKAsyMS5tb2J5LmJ1aWxka2l0LnYxLlNvbHZlUmVxdWVzdC5Gcm9udGVuZEF0dHJzRW50cnkSLQoFY2FjaGUYCCABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLkNhY2hlT3B0aW9ucxIUCgxlbnRpdGxlbWVudHMYCSADKAkSSwoPZnJvbnRlbmRfaW5wdXRzGAogAygLMjIubW9ieS5idWlsZGtpdC52MS5Tb2x2ZVJlcXVlc3QuRnJvbnRlbmRJbnB1dHNFbnRyeRIQCghpbnRlcm5hbBgLIAEoCBIVCg1zb3VyY2VfcG9saWN5GAwgASgMEi0KCWV4cG9ydGVycxgNIAMoCzIaLm1vYnkuYnVpbGRraXQudjEuRXhwb3J0ZXISHwoXZW5hYmxlX3Nlc3Npb25fZXhwb3J0ZXIYDiABKAgSHQoVc291cmNlX3BvbGljeV9zZXNzaW9uGA8gASgJEh0KFWNvbXBhdGliaWxpdHlfdmVyc2lvbhgQIAEoAxIVCg1wcm94eV9uZXR3b3JrGBEgASgIGj4KHEV4cG9ydGVyQXR0cnNEZXByZWNhdGVkRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo0ChJGcm9udGVuZEF0dHJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpTChNGcm9udGVuZElucHV0c0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLm1vYnkuYnVpbGRraXQudjEuRGVmaW5pdGlvbjoCOAEimgEKDVNvbHZlUmVzcG9uc2USUAoRZXhwb3J0ZXJfcmVzcG9uc2UYASADKAsyNS5tb2J5LmJ1aWxka2l0LnYxLlNvbHZlUmVzcG9uc2UuRXhwb3J0ZXJSZXNwb25zZUVudHJ5GjcKFUV4cG9ydGVyUmVzcG9uc2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhwKDVN0YXR1c1JlcXVlc3QSCwoDcmVmGAEgASgJIswBCg5TdGF0dXNSZXNwb25zZRIqCgh2ZXJ0ZXhlcxgBIAMoCzIYLm1vYnkuYnVpbGRraXQudjEuVmVydGV4EjAKCHN0YXR1c2VzGAIgAygLMh4ubW9ieS5idWlsZGtpdC52MS5WZXJ0ZXhTdGF0dXMSKQoEbG9ncxgDIAMoCzIbLm1vYnkuYnVpbGRraXQudjEuVmVydGV4TG9nEjEKCHdhcm5pbmdzGAQgAygLMh8ubW9ieS5idWlsZGtpdC52MS5WZXJ0ZXhXYXJuaW5nIrEBCgZWZXJ0ZXgSDgoGZGlnZXN0GAEgASgJEg4KBmlucHV0cxgCIAMoCRIMCgRuYW1lGAMgASgJEg4KBmNhY2hlZBgEIAEoCBIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgljb21wbGV0ZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAcgASgJIuMBCgxWZXJ0ZXhTdGF0dXMSCgoCaWQYASABKAkSDgoGdmVydGV4GAIgASgJEgwKBG5hbWUYAyABKAkSDwoHY3VycmVudBgEIAEoAxINCgV0b3RhbBgFIAEoAxItCgl0aW1lc3RhbXAYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3N0YXJ0ZWQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWNvbXBsZXRlZBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiZwoJVmVydGV4TG9nEg4KBnZlcnRleBgBIAEoCRItCgl0aW1lc3RhbXAYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnN0cmVhbRgDIAEoAxILCgNtc2cYBCABKAwirwEKDVZlcnRleFdhcm5pbmcSDgoGdmVydGV4GAEgASgJEg0KBWxldmVsGAIgASgDEg0KBXNob3J0GAMgASgMEg4KBmRldGFpbBgEIAMoDBILCgN1cmwYBSABKAkSKgoEaW5mbxgGIAEoCzIcLm1vYnkuYnVpbGRraXQudjEuU291cmNlSW5mbxInCgZyYW5nZXMYByADKAsyFy5tb2J5LmJ1aWxka2l0LnYxLlJhbmdlIj4KClNvdXJjZUluZm8SEAoIZmlsZW5hbWUYASABKAkSDAoEZGF0YRgCIAEoDBIQCghsYW5ndWFnZRgEIAEoCSIrCghQb3NpdGlvbhIMCgRsaW5lGAEgASgFEhEKCWNoYXJhY3RlchgCIAEoBSJbCgVSYW5nZRIpCgVzdGFydBgBIAEoCzIaLm1vYnkuYnVpbGRraXQudjEuUG9zaXRpb24SJwoDZW5kGAIgASgLMhoubW9ieS5idWlsZGtpdC52MS5Qb3NpdGlvbiIcCgxCeXRlc01lc3NhZ2USDAoEZGF0YRgBIAEoDCJqChNCdWlsZEhpc3RvcnlSZXF1ZXN0EhMKC2FjdGl2ZV9vbmx5GAEgASgIEgsKA3JlZhgCIAEoCRISCgplYXJseV9leGl0GAMgASgIEg4KBmZpbHRlchgEIAMoCRINCgVsaW1pdBgFIAEoBSIqCglScGNTdGF0dXMSDAoEY29kZRgBIAEoBRIPCgdtZXNzYWdlGAIgASgJIlcKEUJ1aWxkSGlzdG9yeUV2ZW50EgwKBHR5cGUYASABKAUSNAoGcmVjb3JkGAIgASgLMiQubW9ieS5idWlsZGtpdC52MS5CdWlsZEhpc3RvcnlSZWNvcmQikQUKEkJ1aWxkSGlzdG9yeVJlY29yZBILCgNyZWYYASABKAkSEAoIZnJvbnRlbmQYAiABKAkSTwoOZnJvbnRlbmRfYXR0cnMYAyADKAsyNy5tb2J5LmJ1aWxka2l0LnYxLkJ1aWxkSGlzdG9yeVJlY29yZC5Gcm9udGVuZEF0dHJzRW50cnkSLQoJZXhwb3J0ZXJzGAQgAygLMhoubW9ieS5idWlsZGtpdC52MS5FeHBvcnRlchIqCgVlcnJvchgFIAEoCzIbLm1vYnkuYnVpbGRraXQudjEuUnBjU3RhdHVzEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbXBsZXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASVQoRZXhwb3J0ZXJfcmVzcG9uc2UYCSADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLkJ1aWxkSGlzdG9yeVJlY29yZC5FeHBvcnRlclJlc3BvbnNlRW50cnkSEgoKZ2VuZXJhdGlvbhgMIAEoBRIOCgZwaW5uZWQYDiABKAgSGAoQbnVtX2NhY2hlZF9zdGVwcxgPIAEoBRIXCg9udW1fdG90YWxfc3RlcHMYECABKAUSGwoTbnVtX2NvbXBsZXRlZF9zdGVwcxgRIAEoBRIUCgxudW1fd2FybmluZ3MYEyABKAUaNAoSRnJvbnRlbmRBdHRyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaNwoVRXhwb3J0ZXJSZXNwb25zZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWgoZVXBkYXRlQnVpbGRIaXN0b3J5UmVxdWVzdBILCgNyZWYYASABKAkSDgoGcGlubmVkGAIgASgIEg4KBmRlbGV0ZRgDIAEoCBIQCghmaW5hbGl6ZRgEIAEoCCIHCgVFbXB0eWIGcHJvdG8z",
-    [file_google_protobuf_timestamp],
-  );
+export const file_control: GenFile = /*@__PURE__*/
+  fileDesc("Cg1jb250cm9sLnByb3RvEhBtb2J5LmJ1aWxka2l0LnYxIlEKCFBsYXRmb3JtEhQKDGFyY2hpdGVjdHVyZRgBIAEoCRIKCgJvcxgCIAEoCRIPCgd2YXJpYW50GAMgASgJEhIKCm9zX3ZlcnNpb24YBCABKAkiRQoPQnVpbGRraXRWZXJzaW9uEg8KB3BhY2thZ2UYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoCSKHAQoIR2NQb2xpY3kSCwoDYWxsGAEgASgIEhUKDWtlZXBfZHVyYXRpb24YAiABKAMSFgoOcmVzZXJ2ZWRfc3BhY2UYAyABKAMSDwoHZmlsdGVycxgEIAMoCRIWCg5tYXhfdXNlZF9zcGFjZRgFIAEoAxIWCg5taW5fZnJlZV9zcGFjZRgGIAEoAyKgAgoMV29ya2VyUmVjb3JkEgoKAmlkGAEgASgJEjoKBmxhYmVscxgCIAMoCzIqLm1vYnkuYnVpbGRraXQudjEuV29ya2VyUmVjb3JkLkxhYmVsc0VudHJ5Ei0KCXBsYXRmb3JtcxgDIAMoCzIaLm1vYnkuYnVpbGRraXQudjEuUGxhdGZvcm0SLQoJZ2NfcG9saWN5GAQgAygLMhoubW9ieS5idWlsZGtpdC52MS5HY1BvbGljeRI7ChBidWlsZGtpdF92ZXJzaW9uGAUgASgLMiEubW9ieS5idWlsZGtpdC52MS5CdWlsZGtpdFZlcnNpb24aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJLCgxJbmZvUmVzcG9uc2USOwoQYnVpbGRraXRfdmVyc2lvbhgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuQnVpbGRraXRWZXJzaW9uIiQKEkxpc3RXb3JrZXJzUmVxdWVzdBIOCgZmaWx0ZXIYASADKAkiRQoTTGlzdFdvcmtlcnNSZXNwb25zZRIuCgZyZWNvcmQYASADKAsyHi5tb2J5LmJ1aWxka2l0LnYxLldvcmtlclJlY29yZCI1ChBEaXNrVXNhZ2VSZXF1ZXN0Eg4KBmZpbHRlchgBIAMoCRIRCglhZ2VfbGltaXQYAiABKAMiQgoRRGlza1VzYWdlUmVzcG9uc2USLQoGcmVjb3JkGAEgAygLMh0ubW9ieS5idWlsZGtpdC52MS5Vc2FnZVJlY29yZCKKAgoLVXNhZ2VSZWNvcmQSCgoCaWQYASABKAkSDwoHbXV0YWJsZRgCIAEoCBIOCgZpbl91c2UYAyABKAgSDAoEc2l6ZRgEIAEoAxIuCgpjcmVhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3VzYWdlX2NvdW50GAggASgDEhMKC2Rlc2NyaXB0aW9uGAkgASgJEhMKC3JlY29yZF90eXBlGAogASgJEg4KBnNoYXJlZBgLIAEoCBIPCgdwYXJlbnRzGAwgAygJIooBCgxQcnVuZVJlcXVlc3QSDgoGZmlsdGVyGAEgAygJEgsKA2FsbBgCIAEoCBIVCg1rZWVwX2R1cmF0aW9uGAMgASgDEhYKDnJlc2VydmVkX3NwYWNlGAQgASgDEhYKDm1heF91c2VkX3NwYWNlGAUgASgDEhYKDm1pbl9mcmVlX3NwYWNlGAYgASgDIhkKCkRlZmluaXRpb24SCwoDZGVmGAEgAygMInwKCEV4cG9ydGVyEgwKBHR5cGUYASABKAkSNAoFYXR0cnMYAiADKAsyJS5tb2J5LmJ1aWxka2l0LnYxLkV4cG9ydGVyLkF0dHJzRW50cnkaLAoKQXR0cnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIoABCgpDYWNoZUVudHJ5EgwKBHR5cGUYASABKAkSNgoFYXR0cnMYAiADKAsyJy5tb2J5LmJ1aWxka2l0LnYxLkNhY2hlRW50cnkuQXR0cnNFbnRyeRosCgpBdHRyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqwEKDENhY2hlT3B0aW9ucxIdChVleHBvcnRfcmVmX2RlcHJlY2F0ZWQYASABKAkSHgoWaW1wb3J0X3JlZnNfZGVwcmVjYXRlZBgCIAMoCRItCgdleHBvcnRzGAQgAygLMhwubW9ieS5idWlsZGtpdC52MS5DYWNoZUVudHJ5Ei0KB2ltcG9ydHMYBSADKAsyHC5tb2J5LmJ1aWxka2l0LnYxLkNhY2hlRW50cnki4wYKDFNvbHZlUmVxdWVzdBILCgNyZWYYASABKAkSMAoKZGVmaW5pdGlvbhgCIAEoCzIcLm1vYnkuYnVpbGRraXQudjEuRGVmaW5pdGlvbhIbChNleHBvcnRlcl9kZXByZWNhdGVkGAMgASgJEl4KGWV4cG9ydGVyX2F0dHJzX2RlcHJlY2F0ZWQYBCADKAsyOy5tb2J5LmJ1aWxka2l0LnYxLlNvbHZlUmVxdWVzdC5FeHBvcnRlckF0dHJzRGVwcmVjYXRlZEVudHJ5Eg8KB3Nlc3Npb24YBSABKAkSEAoIZnJvbnRlbmQYBiABKAkSSQoOZnJvbnRlbmRfYXR0cnMYByADKAsyMS5tb2J5LmJ1aWxka2l0LnYxLlNvbHZlUmVxdWVzdC5Gcm9udGVuZEF0dHJzRW50cnkSLQoFY2FjaGUYCCABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLkNhY2hlT3B0aW9ucxIUCgxlbnRpdGxlbWVudHMYCSADKAkSSwoPZnJvbnRlbmRfaW5wdXRzGAogAygLMjIubW9ieS5idWlsZGtpdC52MS5Tb2x2ZVJlcXVlc3QuRnJvbnRlbmRJbnB1dHNFbnRyeRIQCghpbnRlcm5hbBgLIAEoCBIVCg1zb3VyY2VfcG9saWN5GAwgASgMEi0KCWV4cG9ydGVycxgNIAMoCzIaLm1vYnkuYnVpbGRraXQudjEuRXhwb3J0ZXISHwoXZW5hYmxlX3Nlc3Npb25fZXhwb3J0ZXIYDiABKAgSHQoVc291cmNlX3BvbGljeV9zZXNzaW9uGA8gASgJEh0KFWNvbXBhdGliaWxpdHlfdmVyc2lvbhgQIAEoAxIVCg1wcm94eV9uZXR3b3JrGBEgASgIGj4KHEV4cG9ydGVyQXR0cnNEZXByZWNhdGVkRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo0ChJGcm9udGVuZEF0dHJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpTChNGcm9udGVuZElucHV0c0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLm1vYnkuYnVpbGRraXQudjEuRGVmaW5pdGlvbjoCOAEimgEKDVNvbHZlUmVzcG9uc2USUAoRZXhwb3J0ZXJfcmVzcG9uc2UYASADKAsyNS5tb2J5LmJ1aWxka2l0LnYxLlNvbHZlUmVzcG9uc2UuRXhwb3J0ZXJSZXNwb25zZUVudHJ5GjcKFUV4cG9ydGVyUmVzcG9uc2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhwKDVN0YXR1c1JlcXVlc3QSCwoDcmVmGAEgASgJIswBCg5TdGF0dXNSZXNwb25zZRIqCgh2ZXJ0ZXhlcxgBIAMoCzIYLm1vYnkuYnVpbGRraXQudjEuVmVydGV4EjAKCHN0YXR1c2VzGAIgAygLMh4ubW9ieS5idWlsZGtpdC52MS5WZXJ0ZXhTdGF0dXMSKQoEbG9ncxgDIAMoCzIbLm1vYnkuYnVpbGRraXQudjEuVmVydGV4TG9nEjEKCHdhcm5pbmdzGAQgAygLMh8ubW9ieS5idWlsZGtpdC52MS5WZXJ0ZXhXYXJuaW5nIrEBCgZWZXJ0ZXgSDgoGZGlnZXN0GAEgASgJEg4KBmlucHV0cxgCIAMoCRIMCgRuYW1lGAMgASgJEg4KBmNhY2hlZBgEIAEoCBIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgljb21wbGV0ZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAcgASgJIuMBCgxWZXJ0ZXhTdGF0dXMSCgoCaWQYASABKAkSDgoGdmVydGV4GAIgASgJEgwKBG5hbWUYAyABKAkSDwoHY3VycmVudBgEIAEoAxINCgV0b3RhbBgFIAEoAxItCgl0aW1lc3RhbXAYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3N0YXJ0ZWQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWNvbXBsZXRlZBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiZwoJVmVydGV4TG9nEg4KBnZlcnRleBgBIAEoCRItCgl0aW1lc3RhbXAYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnN0cmVhbRgDIAEoAxILCgNtc2cYBCABKAwirwEKDVZlcnRleFdhcm5pbmcSDgoGdmVydGV4GAEgASgJEg0KBWxldmVsGAIgASgDEg0KBXNob3J0GAMgASgMEg4KBmRldGFpbBgEIAMoDBILCgN1cmwYBSABKAkSKgoEaW5mbxgGIAEoCzIcLm1vYnkuYnVpbGRraXQudjEuU291cmNlSW5mbxInCgZyYW5nZXMYByADKAsyFy5tb2J5LmJ1aWxka2l0LnYxLlJhbmdlIj4KClNvdXJjZUluZm8SEAoIZmlsZW5hbWUYASABKAkSDAoEZGF0YRgCIAEoDBIQCghsYW5ndWFnZRgEIAEoCSIrCghQb3NpdGlvbhIMCgRsaW5lGAEgASgFEhEKCWNoYXJhY3RlchgCIAEoBSJbCgVSYW5nZRIpCgVzdGFydBgBIAEoCzIaLm1vYnkuYnVpbGRraXQudjEuUG9zaXRpb24SJwoDZW5kGAIgASgLMhoubW9ieS5idWlsZGtpdC52MS5Qb3NpdGlvbiIcCgxCeXRlc01lc3NhZ2USDAoEZGF0YRgBIAEoDCJqChNCdWlsZEhpc3RvcnlSZXF1ZXN0EhMKC2FjdGl2ZV9vbmx5GAEgASgIEgsKA3JlZhgCIAEoCRISCgplYXJseV9leGl0GAMgASgIEg4KBmZpbHRlchgEIAMoCRINCgVsaW1pdBgFIAEoBSIqCglScGNTdGF0dXMSDAoEY29kZRgBIAEoBRIPCgdtZXNzYWdlGAIgASgJIlcKEUJ1aWxkSGlzdG9yeUV2ZW50EgwKBHR5cGUYASABKAUSNAoGcmVjb3JkGAIgASgLMiQubW9ieS5idWlsZGtpdC52MS5CdWlsZEhpc3RvcnlSZWNvcmQikQUKEkJ1aWxkSGlzdG9yeVJlY29yZBILCgNyZWYYASABKAkSEAoIZnJvbnRlbmQYAiABKAkSTwoOZnJvbnRlbmRfYXR0cnMYAyADKAsyNy5tb2J5LmJ1aWxka2l0LnYxLkJ1aWxkSGlzdG9yeVJlY29yZC5Gcm9udGVuZEF0dHJzRW50cnkSLQoJZXhwb3J0ZXJzGAQgAygLMhoubW9ieS5idWlsZGtpdC52MS5FeHBvcnRlchIqCgVlcnJvchgFIAEoCzIbLm1vYnkuYnVpbGRraXQudjEuUnBjU3RhdHVzEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbXBsZXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASVQoRZXhwb3J0ZXJfcmVzcG9uc2UYCSADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLkJ1aWxkSGlzdG9yeVJlY29yZC5FeHBvcnRlclJlc3BvbnNlRW50cnkSEgoKZ2VuZXJhdGlvbhgMIAEoBRIOCgZwaW5uZWQYDiABKAgSGAoQbnVtX2NhY2hlZF9zdGVwcxgPIAEoBRIXCg9udW1fdG90YWxfc3RlcHMYECABKAUSGwoTbnVtX2NvbXBsZXRlZF9zdGVwcxgRIAEoBRIUCgxudW1fd2FybmluZ3MYEyABKAUaNAoSRnJvbnRlbmRBdHRyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaNwoVRXhwb3J0ZXJSZXNwb25zZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWgoZVXBkYXRlQnVpbGRIaXN0b3J5UmVxdWVzdBILCgNyZWYYASABKAkSDgoGcGlubmVkGAIgASgIEg4KBmRlbGV0ZRgDIAEoCBIQCghmaW5hbGl6ZRgEIAEoCCIHCgVFbXB0eWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message moby.buildkit.v1.Platform
@@ -51,7 +47,8 @@ export type Platform = Message<"moby.buildkit.v1.Platform"> & {
  * Describes the message moby.buildkit.v1.Platform.
  * Use `create(PlatformSchema)` to create a new message.
  */
-export const PlatformSchema: GenMessage<Platform> = /*@__PURE__*/ messageDesc(file_control, 0);
+export const PlatformSchema: GenMessage<Platform> = /*@__PURE__*/
+  messageDesc(file_control, 0);
 
 /**
  * @generated from message moby.buildkit.v1.BuildkitVersion
@@ -77,8 +74,7 @@ export type BuildkitVersion = Message<"moby.buildkit.v1.BuildkitVersion"> & {
  * Describes the message moby.buildkit.v1.BuildkitVersion.
  * Use `create(BuildkitVersionSchema)` to create a new message.
  */
-export const BuildkitVersionSchema: GenMessage<BuildkitVersion> =
-  /*@__PURE__*/
+export const BuildkitVersionSchema: GenMessage<BuildkitVersion> = /*@__PURE__*/
   messageDesc(file_control, 1);
 
 /**
@@ -120,7 +116,8 @@ export type GcPolicy = Message<"moby.buildkit.v1.GcPolicy"> & {
  * Describes the message moby.buildkit.v1.GcPolicy.
  * Use `create(GcPolicySchema)` to create a new message.
  */
-export const GcPolicySchema: GenMessage<GcPolicy> = /*@__PURE__*/ messageDesc(file_control, 2);
+export const GcPolicySchema: GenMessage<GcPolicy> = /*@__PURE__*/
+  messageDesc(file_control, 2);
 
 /**
  * @generated from message moby.buildkit.v1.WorkerRecord
@@ -156,8 +153,7 @@ export type WorkerRecord = Message<"moby.buildkit.v1.WorkerRecord"> & {
  * Describes the message moby.buildkit.v1.WorkerRecord.
  * Use `create(WorkerRecordSchema)` to create a new message.
  */
-export const WorkerRecordSchema: GenMessage<WorkerRecord> =
-  /*@__PURE__*/
+export const WorkerRecordSchema: GenMessage<WorkerRecord> = /*@__PURE__*/
   messageDesc(file_control, 3);
 
 /**
@@ -174,8 +170,7 @@ export type InfoResponse = Message<"moby.buildkit.v1.InfoResponse"> & {
  * Describes the message moby.buildkit.v1.InfoResponse.
  * Use `create(InfoResponseSchema)` to create a new message.
  */
-export const InfoResponseSchema: GenMessage<InfoResponse> =
-  /*@__PURE__*/
+export const InfoResponseSchema: GenMessage<InfoResponse> = /*@__PURE__*/
   messageDesc(file_control, 4);
 
 /**
@@ -192,8 +187,7 @@ export type ListWorkersRequest = Message<"moby.buildkit.v1.ListWorkersRequest"> 
  * Describes the message moby.buildkit.v1.ListWorkersRequest.
  * Use `create(ListWorkersRequestSchema)` to create a new message.
  */
-export const ListWorkersRequestSchema: GenMessage<ListWorkersRequest> =
-  /*@__PURE__*/
+export const ListWorkersRequestSchema: GenMessage<ListWorkersRequest> = /*@__PURE__*/
   messageDesc(file_control, 5);
 
 /**
@@ -210,8 +204,7 @@ export type ListWorkersResponse = Message<"moby.buildkit.v1.ListWorkersResponse"
  * Describes the message moby.buildkit.v1.ListWorkersResponse.
  * Use `create(ListWorkersResponseSchema)` to create a new message.
  */
-export const ListWorkersResponseSchema: GenMessage<ListWorkersResponse> =
-  /*@__PURE__*/
+export const ListWorkersResponseSchema: GenMessage<ListWorkersResponse> = /*@__PURE__*/
   messageDesc(file_control, 6);
 
 /**
@@ -233,8 +226,7 @@ export type DiskUsageRequest = Message<"moby.buildkit.v1.DiskUsageRequest"> & {
  * Describes the message moby.buildkit.v1.DiskUsageRequest.
  * Use `create(DiskUsageRequestSchema)` to create a new message.
  */
-export const DiskUsageRequestSchema: GenMessage<DiskUsageRequest> =
-  /*@__PURE__*/
+export const DiskUsageRequestSchema: GenMessage<DiskUsageRequest> = /*@__PURE__*/
   messageDesc(file_control, 7);
 
 /**
@@ -251,8 +243,7 @@ export type DiskUsageResponse = Message<"moby.buildkit.v1.DiskUsageResponse"> & 
  * Describes the message moby.buildkit.v1.DiskUsageResponse.
  * Use `create(DiskUsageResponseSchema)` to create a new message.
  */
-export const DiskUsageResponseSchema: GenMessage<DiskUsageResponse> =
-  /*@__PURE__*/
+export const DiskUsageResponseSchema: GenMessage<DiskUsageResponse> = /*@__PURE__*/
   messageDesc(file_control, 8);
 
 /**
@@ -319,8 +310,7 @@ export type UsageRecord = Message<"moby.buildkit.v1.UsageRecord"> & {
  * Describes the message moby.buildkit.v1.UsageRecord.
  * Use `create(UsageRecordSchema)` to create a new message.
  */
-export const UsageRecordSchema: GenMessage<UsageRecord> =
-  /*@__PURE__*/
+export const UsageRecordSchema: GenMessage<UsageRecord> = /*@__PURE__*/
   messageDesc(file_control, 9);
 
 /**
@@ -362,8 +352,7 @@ export type PruneRequest = Message<"moby.buildkit.v1.PruneRequest"> & {
  * Describes the message moby.buildkit.v1.PruneRequest.
  * Use `create(PruneRequestSchema)` to create a new message.
  */
-export const PruneRequestSchema: GenMessage<PruneRequest> =
-  /*@__PURE__*/
+export const PruneRequestSchema: GenMessage<PruneRequest> = /*@__PURE__*/
   messageDesc(file_control, 10);
 
 /**
@@ -380,7 +369,8 @@ export type Definition = Message<"moby.buildkit.v1.Definition"> & {
  * Describes the message moby.buildkit.v1.Definition.
  * Use `create(DefinitionSchema)` to create a new message.
  */
-export const DefinitionSchema: GenMessage<Definition> = /*@__PURE__*/ messageDesc(file_control, 11);
+export const DefinitionSchema: GenMessage<Definition> = /*@__PURE__*/
+  messageDesc(file_control, 11);
 
 /**
  * @generated from message moby.buildkit.v1.Exporter
@@ -401,7 +391,8 @@ export type Exporter = Message<"moby.buildkit.v1.Exporter"> & {
  * Describes the message moby.buildkit.v1.Exporter.
  * Use `create(ExporterSchema)` to create a new message.
  */
-export const ExporterSchema: GenMessage<Exporter> = /*@__PURE__*/ messageDesc(file_control, 12);
+export const ExporterSchema: GenMessage<Exporter> = /*@__PURE__*/
+  messageDesc(file_control, 12);
 
 /**
  * @generated from message moby.buildkit.v1.CacheEntry
@@ -422,7 +413,8 @@ export type CacheEntry = Message<"moby.buildkit.v1.CacheEntry"> & {
  * Describes the message moby.buildkit.v1.CacheEntry.
  * Use `create(CacheEntrySchema)` to create a new message.
  */
-export const CacheEntrySchema: GenMessage<CacheEntry> = /*@__PURE__*/ messageDesc(file_control, 13);
+export const CacheEntrySchema: GenMessage<CacheEntry> = /*@__PURE__*/
+  messageDesc(file_control, 13);
 
 /**
  * @generated from message moby.buildkit.v1.CacheOptions
@@ -453,8 +445,7 @@ export type CacheOptions = Message<"moby.buildkit.v1.CacheOptions"> & {
  * Describes the message moby.buildkit.v1.CacheOptions.
  * Use `create(CacheOptionsSchema)` to create a new message.
  */
-export const CacheOptionsSchema: GenMessage<CacheOptions> =
-  /*@__PURE__*/
+export const CacheOptionsSchema: GenMessage<CacheOptions> = /*@__PURE__*/
   messageDesc(file_control, 14);
 
 /**
@@ -551,8 +542,7 @@ export type SolveRequest = Message<"moby.buildkit.v1.SolveRequest"> & {
  * Describes the message moby.buildkit.v1.SolveRequest.
  * Use `create(SolveRequestSchema)` to create a new message.
  */
-export const SolveRequestSchema: GenMessage<SolveRequest> =
-  /*@__PURE__*/
+export const SolveRequestSchema: GenMessage<SolveRequest> = /*@__PURE__*/
   messageDesc(file_control, 15);
 
 /**
@@ -569,8 +559,7 @@ export type SolveResponse = Message<"moby.buildkit.v1.SolveResponse"> & {
  * Describes the message moby.buildkit.v1.SolveResponse.
  * Use `create(SolveResponseSchema)` to create a new message.
  */
-export const SolveResponseSchema: GenMessage<SolveResponse> =
-  /*@__PURE__*/
+export const SolveResponseSchema: GenMessage<SolveResponse> = /*@__PURE__*/
   messageDesc(file_control, 16);
 
 /**
@@ -587,8 +576,7 @@ export type StatusRequest = Message<"moby.buildkit.v1.StatusRequest"> & {
  * Describes the message moby.buildkit.v1.StatusRequest.
  * Use `create(StatusRequestSchema)` to create a new message.
  */
-export const StatusRequestSchema: GenMessage<StatusRequest> =
-  /*@__PURE__*/
+export const StatusRequestSchema: GenMessage<StatusRequest> = /*@__PURE__*/
   messageDesc(file_control, 17);
 
 /**
@@ -620,8 +608,7 @@ export type StatusResponse = Message<"moby.buildkit.v1.StatusResponse"> & {
  * Describes the message moby.buildkit.v1.StatusResponse.
  * Use `create(StatusResponseSchema)` to create a new message.
  */
-export const StatusResponseSchema: GenMessage<StatusResponse> =
-  /*@__PURE__*/
+export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
   messageDesc(file_control, 18);
 
 /**
@@ -668,7 +655,8 @@ export type Vertex = Message<"moby.buildkit.v1.Vertex"> & {
  * Describes the message moby.buildkit.v1.Vertex.
  * Use `create(VertexSchema)` to create a new message.
  */
-export const VertexSchema: GenMessage<Vertex> = /*@__PURE__*/ messageDesc(file_control, 19);
+export const VertexSchema: GenMessage<Vertex> = /*@__PURE__*/
+  messageDesc(file_control, 19);
 
 /**
  * @generated from message moby.buildkit.v1.VertexStatus
@@ -719,8 +707,7 @@ export type VertexStatus = Message<"moby.buildkit.v1.VertexStatus"> & {
  * Describes the message moby.buildkit.v1.VertexStatus.
  * Use `create(VertexStatusSchema)` to create a new message.
  */
-export const VertexStatusSchema: GenMessage<VertexStatus> =
-  /*@__PURE__*/
+export const VertexStatusSchema: GenMessage<VertexStatus> = /*@__PURE__*/
   messageDesc(file_control, 20);
 
 /**
@@ -752,7 +739,8 @@ export type VertexLog = Message<"moby.buildkit.v1.VertexLog"> & {
  * Describes the message moby.buildkit.v1.VertexLog.
  * Use `create(VertexLogSchema)` to create a new message.
  */
-export const VertexLogSchema: GenMessage<VertexLog> = /*@__PURE__*/ messageDesc(file_control, 21);
+export const VertexLogSchema: GenMessage<VertexLog> = /*@__PURE__*/
+  messageDesc(file_control, 21);
 
 /**
  * @generated from message moby.buildkit.v1.VertexWarning
@@ -798,8 +786,7 @@ export type VertexWarning = Message<"moby.buildkit.v1.VertexWarning"> & {
  * Describes the message moby.buildkit.v1.VertexWarning.
  * Use `create(VertexWarningSchema)` to create a new message.
  */
-export const VertexWarningSchema: GenMessage<VertexWarning> =
-  /*@__PURE__*/
+export const VertexWarningSchema: GenMessage<VertexWarning> = /*@__PURE__*/
   messageDesc(file_control, 22);
 
 /**
@@ -826,7 +813,8 @@ export type SourceInfo = Message<"moby.buildkit.v1.SourceInfo"> & {
  * Describes the message moby.buildkit.v1.SourceInfo.
  * Use `create(SourceInfoSchema)` to create a new message.
  */
-export const SourceInfoSchema: GenMessage<SourceInfo> = /*@__PURE__*/ messageDesc(file_control, 23);
+export const SourceInfoSchema: GenMessage<SourceInfo> = /*@__PURE__*/
+  messageDesc(file_control, 23);
 
 /**
  * @generated from message moby.buildkit.v1.Position
@@ -847,7 +835,8 @@ export type Position = Message<"moby.buildkit.v1.Position"> & {
  * Describes the message moby.buildkit.v1.Position.
  * Use `create(PositionSchema)` to create a new message.
  */
-export const PositionSchema: GenMessage<Position> = /*@__PURE__*/ messageDesc(file_control, 24);
+export const PositionSchema: GenMessage<Position> = /*@__PURE__*/
+  messageDesc(file_control, 24);
 
 /**
  * @generated from message moby.buildkit.v1.Range
@@ -868,7 +857,8 @@ export type Range = Message<"moby.buildkit.v1.Range"> & {
  * Describes the message moby.buildkit.v1.Range.
  * Use `create(RangeSchema)` to create a new message.
  */
-export const RangeSchema: GenMessage<Range> = /*@__PURE__*/ messageDesc(file_control, 25);
+export const RangeSchema: GenMessage<Range> = /*@__PURE__*/
+  messageDesc(file_control, 25);
 
 /**
  * @generated from message moby.buildkit.v1.BytesMessage
@@ -884,8 +874,7 @@ export type BytesMessage = Message<"moby.buildkit.v1.BytesMessage"> & {
  * Describes the message moby.buildkit.v1.BytesMessage.
  * Use `create(BytesMessageSchema)` to create a new message.
  */
-export const BytesMessageSchema: GenMessage<BytesMessage> =
-  /*@__PURE__*/
+export const BytesMessageSchema: GenMessage<BytesMessage> = /*@__PURE__*/
   messageDesc(file_control, 26);
 
 /**
@@ -922,8 +911,7 @@ export type BuildHistoryRequest = Message<"moby.buildkit.v1.BuildHistoryRequest"
  * Describes the message moby.buildkit.v1.BuildHistoryRequest.
  * Use `create(BuildHistoryRequestSchema)` to create a new message.
  */
-export const BuildHistoryRequestSchema: GenMessage<BuildHistoryRequest> =
-  /*@__PURE__*/
+export const BuildHistoryRequestSchema: GenMessage<BuildHistoryRequest> = /*@__PURE__*/
   messageDesc(file_control, 27);
 
 /**
@@ -945,7 +933,8 @@ export type RpcStatus = Message<"moby.buildkit.v1.RpcStatus"> & {
  * Describes the message moby.buildkit.v1.RpcStatus.
  * Use `create(RpcStatusSchema)` to create a new message.
  */
-export const RpcStatusSchema: GenMessage<RpcStatus> = /*@__PURE__*/ messageDesc(file_control, 28);
+export const RpcStatusSchema: GenMessage<RpcStatus> = /*@__PURE__*/
+  messageDesc(file_control, 28);
 
 /**
  * @generated from message moby.buildkit.v1.BuildHistoryEvent
@@ -966,8 +955,7 @@ export type BuildHistoryEvent = Message<"moby.buildkit.v1.BuildHistoryEvent"> & 
  * Describes the message moby.buildkit.v1.BuildHistoryEvent.
  * Use `create(BuildHistoryEventSchema)` to create a new message.
  */
-export const BuildHistoryEventSchema: GenMessage<BuildHistoryEvent> =
-  /*@__PURE__*/
+export const BuildHistoryEventSchema: GenMessage<BuildHistoryEvent> = /*@__PURE__*/
   messageDesc(file_control, 29);
 
 /**
@@ -1049,8 +1037,7 @@ export type BuildHistoryRecord = Message<"moby.buildkit.v1.BuildHistoryRecord"> 
  * Describes the message moby.buildkit.v1.BuildHistoryRecord.
  * Use `create(BuildHistoryRecordSchema)` to create a new message.
  */
-export const BuildHistoryRecordSchema: GenMessage<BuildHistoryRecord> =
-  /*@__PURE__*/
+export const BuildHistoryRecordSchema: GenMessage<BuildHistoryRecord> = /*@__PURE__*/
   messageDesc(file_control, 30);
 
 /**
@@ -1082,17 +1069,19 @@ export type UpdateBuildHistoryRequest = Message<"moby.buildkit.v1.UpdateBuildHis
  * Describes the message moby.buildkit.v1.UpdateBuildHistoryRequest.
  * Use `create(UpdateBuildHistoryRequestSchema)` to create a new message.
  */
-export const UpdateBuildHistoryRequestSchema: GenMessage<UpdateBuildHistoryRequest> =
-  /*@__PURE__*/
+export const UpdateBuildHistoryRequestSchema: GenMessage<UpdateBuildHistoryRequest> = /*@__PURE__*/
   messageDesc(file_control, 31);
 
 /**
  * @generated from message moby.buildkit.v1.Empty
  */
-export type Empty = Message<"moby.buildkit.v1.Empty"> & {};
+export type Empty = Message<"moby.buildkit.v1.Empty"> & {
+};
 
 /**
  * Describes the message moby.buildkit.v1.Empty.
  * Use `create(EmptySchema)` to create a new message.
  */
-export const EmptySchema: GenMessage<Empty> = /*@__PURE__*/ messageDesc(file_control, 32);
+export const EmptySchema: GenMessage<Empty> = /*@__PURE__*/
+  messageDesc(file_control, 32);
+
