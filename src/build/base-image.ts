@@ -2,7 +2,6 @@
 import type { BuildRequest } from "#build/build.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { type StageState, stateOfImage } from "#build/state.ts";
-import { isImageContext } from "#build/trees.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import type { TransferEvent } from "#image/transfer.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
@@ -81,12 +80,10 @@ const isHere = (
 export const findImage = async (
   dependencies: BuildDependencies,
   request: BuildRequest,
-  given: string,
+  name: string,
   platform: Platform | undefined,
   step: number,
 ): Promise<StageState> => {
-  const context = request.namedContexts.get(given);
-  const name = isImageContext(context) ? context.reference : given;
   const { images, snapshots } = dependencies;
   if (request.isPulled || !isHere(dependencies, name, platform)) {
     const made = images.provide(name);

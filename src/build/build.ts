@@ -1,7 +1,7 @@
 /**
  * Images out of Dockerfiles: the manual of this room.
  *
- *     text ─spec/dockerfile─► instructions ─stages.ts─► the stages that the target needs
+ *     text ─spec/dockerfile─► a plan: the stages that the target needs, each step with its values
  *          ─stage.ts─► vertices (op/exec, op/copy, op/workdir) ─solver.ts─► layers ─export.ts─► image
  *
  * A *vertex* is one instruction that makes files. It is known by its key: the digest of its definition, of
@@ -60,7 +60,10 @@ export interface BuildRequest {
   readonly sshSockets: ReadonlyMap<string, string>;
   /** Seconds since the epoch: what image, history and newer files say of when they were made. */
   readonly sourceDateEpoch: number | undefined;
-  /** Keeps the finished steps' images under no name, as clients of the classic endpoint expect. */
+  /**
+   * As clients of the classic endpoint expect: keeps the finished steps' images under no name, and tells the
+   * image's history in the classic builder's words.
+   */
   readonly keepsStepImages: boolean;
   readonly signal: AbortSignal;
   /** Told in the order of events; the build waits while a promise that this gave is pending. */

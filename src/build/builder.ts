@@ -1,7 +1,6 @@
 /** The room at work: see build.ts for what each method promises. */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { findImage } from "#build/base-image.ts";
-import { BuildArguments, automaticArguments } from "#build/arguments.ts";
 import type { BuildEvent, BuildRequest, BuildResult, Builds } from "#build/build.ts";
 import { makeContextDirectory, readDockerfile, receiveContext } from "#build/context.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
@@ -15,66 +14,37 @@ import { ResultFiles } from "#build/result-files.ts";
 import type { BuildSession, StageResult } from "#build/session.ts";
 import { Solver } from "#build/solver.ts";
 import { StageRun } from "#build/stage.ts";
-import { findStage, listSteps, neededStages, stageName, targetStage } from "#build/stages.ts";
+import { checkClassicTarget, listSteps, stageName, withLabelStep } from "#build/stages.ts";
+import { type StageState, withLabels } from "#build/state.ts";
 import { LayerTrees, type SourceTree, contextTree } from "#build/trees.ts";
 import { randomHex } from "#lib/clock.ts";
-import type { Dockerfile, Stage } from "#spec/dockerfile/dockerfile.ts";
-import { Complaint, DockerfileError } from "#spec/dockerfile/error.ts";
-import { expandWord } from "#spec/dockerfile/expand.ts";
 import { exportTree } from "#snapshot/export.ts";
 import { streamOf } from "#snapshot/tree-pack.ts";
+import { NaruError } from "#lib/errors.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
+import { unusedBuildArgs } from "#spec/dockerfile/plan-args.ts";
+import { planDockerfile } from "#spec/dockerfile/plan-graph.ts";
+import type { Plan, PlanOptions, Source } from "#spec/dockerfile/plan.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import { HOST_PLATFORM } from "#spec/image/platform.ts";
 
-/** Literal within a Dockerfile. */
-const quoteWord = (text: string): string => `'${text.replaceAll("'", `'"'"'`)}'`;
-
-/** --label counts as a last instruction of the target. */
-const withLabels = (
-  dockerfile: Dockerfile,
-  target: Stage,
-  labels: Readonly<Record<string, string>>,
-): Dockerfile => {
-  const entries = Object.entries(labels);
-  if (entries.length === 0) return dockerfile;
-  const quoted = entries.map(([key, value]) => `${quoteWord(key)}=${quoteWord(value)}`).join(" ");
-  const parsed = parseDockerfile(`FROM scratch\nLABEL ${quoted.replaceAll("\n", " ")}\n`);
-  const source = `LABEL ${entries.map(([key, value]) => `${key}=${value}`).join(" ")}`;
-  const { range } = target.from;
-  const added = (parsed.stages[0]?.instructions ?? []).map((one) => ({ ...one, source, range }));
-  const stages = dockerfile.stages.map((stage) =>
-    stage === target ? { ...stage, instructions: [...stage.instructions, ...added] } : stage,
+const planOf = (request: BuildRequest): Plan => {
+  const parsed = parseDockerfile(request.dockerfile);
+  const isClassic = request.keepsStepImages;
+  if (isClassic) checkClassicTarget(parsed, request.target);
+  const given = [...request.buildArgs].flatMap(([name, value]): [string, string][] =>
+    value === undefined ? [] : [[name, value]],
   );
-  return { ...dockerfile, stages };
-};
-
-/** What FROM lines say, with global ARGs in place. */
-const basesOf = (
-  dockerfile: Dockerfile,
-  buildArguments: BuildArguments,
-): ((stage: Stage) => string) => {
-  const { escape } = dockerfile.directives;
-  const expand = (word: { text: string; range: Stage["from"]["range"] }): string => {
-    try {
-      return expandWord(word.text, (name) => buildArguments.lookupMeta(name), { escape }).text;
-    } catch (error) {
-      if (!(error instanceof Complaint)) throw error;
-      throw new DockerfileError(error.message, dockerfile.text, word.range, error);
-    }
+  const options: PlanOptions = {
+    target: request.target,
+    buildArgs: new Map(given),
+    targetPlatform: request.platform ?? HOST_PLATFORM,
+    buildPlatform: HOST_PLATFORM,
+    contexts: new Set(request.namedContexts.keys()),
   };
-  for (const { args } of dockerfile.metaArgs) {
-    for (const { key, value } of args) {
-      buildArguments.declareMeta(expand(key), value === undefined ? undefined : expand(value));
-    }
-  }
-  const bases = dockerfile.stages.map((stage) => {
-    const name = expand(stage.from.base);
-    if (name !== "") return name;
-    const reason = `base name (${stage.from.base.text}) should not be blank`;
-    throw new DockerfileError(reason, dockerfile.text, stage.from.base.range);
-  });
-  return (stage) => bases[stage.index] ?? "";
+  const plan = planDockerfile(parsed, options);
+  if (!isClassic || Object.keys(request.labels).length === 0) return plan;
+  return planDockerfile(withLabelStep(parsed, plan.target, request.labels), options);
 };
 
 class Builder implements Builds {
@@ -135,51 +105,41 @@ class Builder implements Builds {
   async build(request: BuildRequest): Promise<BuildResult> {
     request.signal.throwIfAborted();
     request.tags.forEach(checkTag);
-    const parsed = parseDockerfile(request.dockerfile);
-    const { index } = targetStage(parsed, request.target);
-    const dockerfile = withLabels(parsed, targetStage(parsed, request.target), request.labels);
-    const target = dockerfile.stages[index] ?? targetStage(dockerfile, request.target);
-    const platform = request.platform ?? HOST_PLATFORM;
-    const automatic = automaticArguments(HOST_PLATFORM, platform, stageName(target));
-    const buildArguments = new BuildArguments(request.buildArgs, automatic);
-    const baseOf = basesOf(dockerfile, buildArguments);
-    const stages = neededStages(dockerfile, target, baseOf);
-    const steps = listSteps(dockerfile, stages);
+    const plan = planOf(request);
+    const steps = listSteps(plan);
     await request.onEvent({ kind: "plan", steps: [...steps.values()] });
     using held = new DisposableStack();
     const abort = new AbortController();
     const signal = AbortSignal.any([request.signal, abort.signal]);
-    const runs = new Map<Stage, Promise<StageResult>>();
+    const runs = new Map<number, Promise<StageResult>>();
     const session: BuildSession = {
       dependencies: this.#dependencies,
       request,
-      dockerfile,
+      plan,
       steps,
-      buildArguments,
       solver: this.#solver,
       cacheMounts: this.#cacheMounts,
       trees: held.use(new LayerTrees(this.#dependencies)),
       signal,
       held,
-      platform,
-      baseOf,
-      resultOf: (stage) => {
-        const running = runs.get(stage);
+      resultOf: (index, seen) => {
+        const running = runs.get(index);
         if (running !== undefined) return running;
-        const run = new StageRun(session, stage, (state) => {
+        const stage = new StageRun(session, seen, index, (state) => {
           if (request.keepsStepImages) registerSteps(this.#dependencies, state);
-        }).run();
-        runs.set(stage, run);
+        });
+        const run = stage.run();
+        runs.set(index, run);
         run.catch((error: unknown) => abort.abort(error)); // Told below, by the first that failed.
         return run;
       },
-      imageState: (name, wanted, step) =>
-        findImage(this.#dependencies, request, name, wanted, step),
-      treeOf: (name, stage, step) => this.#treeOf(session, name, stage, step),
+      imageState: (source, isPlatformAsked, step) =>
+        this.#imageState(request, source, isPlatformAsked, step),
+      treeOf: (source, seen, step) => this.#treeOf(session, source, seen, step),
       emit: async (event: BuildEvent) => await request.onEvent(event),
       temporaryTree: (name) => this.#temporaryTree(held, name),
     };
-    for (const step of dockerfile.metaArgs.keys()) {
+    for (const step of plan.dockerfile.metaArgs.keys()) {
       await request.onEvent({ kind: "start", step });
       await request.onEvent({
         kind: "done",
@@ -189,48 +149,70 @@ class Builder implements Builds {
         durationMs: 0,
       });
     }
-    return await this.#finish(session, stages, target, abort);
+    return await this.#finish(session, abort);
   }
 
-  async #finish(
-    session: BuildSession,
-    stages: readonly Stage[],
-    target: Stage,
-    abort: AbortController,
-  ): Promise<BuildResult> {
-    const { request } = session;
-    const settled = await Promise.allSettled(stages.map((stage) => session.resultOf(stage)));
+  async #finish(session: BuildSession, abort: AbortController): Promise<BuildResult> {
+    const { request, plan } = session;
+    const runs = plan.stages.map(({ index }) => session.resultOf(index, plan));
+    const settled = await Promise.allSettled(runs);
     request.signal.throwIfAborted();
     if (abort.signal.aborted) throw abort.signal.reason;
     for (const result of settled) if (result.status === "rejected") throw result.reason;
-    const { state } = await session.resultOf(target);
-    const unused = session.buildArguments.unused();
+    const { state } = await session.resultOf(plan.target, plan);
+    const unused = unusedBuildArgs(plan.dockerfile, request.buildArgs, plan.globalArgs);
     if (unused.length > 0) await session.emit({ kind: "unused-args", names: unused });
-    const result = await exportImage(this.#dependencies, request, state);
+    const labelled = request.keepsStepImages ? state : withLabels(state, request.labels);
+    const result = await exportImage(this.#dependencies, request, labelled);
     this.#budget.check();
     return result;
   }
 
+  #imageState(
+    request: BuildRequest,
+    source: Source,
+    isPlatformAsked: boolean,
+    step: number,
+  ): Promise<StageState> {
+    if (source.kind === "named") {
+      const context = request.namedContexts.get(source.name);
+      if (context?.kind !== "image") throw new NaruError("internal", "a context without an image");
+      return findImage(this.#dependencies, request, context.reference, request.platform, step);
+    }
+    if (source.kind !== "image") throw new NaruError("internal", `no image: ${source.kind}`);
+    // Where nobody asks for a platform, an image that is here is taken whatever it was made for.
+    const platform = isPlatformAsked ? source.platform : request.platform;
+    return findImage(this.#dependencies, request, source.written, platform, step);
+  }
+
   async #treeOf(
     session: BuildSession,
-    name: string,
-    stage: Stage,
+    source: Source,
+    plan: Plan,
     step: number,
   ): Promise<SourceTree> {
-    const { request, trees, dockerfile } = session;
-    if (name === "") return contextTree(request.context, "the build context");
-    const context = request.namedContexts.get(name);
-    if (context?.kind === "tree") return contextTree(context.context, `context ${name}`);
-    const found =
-      context === undefined ? findStage(dockerfile.stages, name, stage.index) : undefined;
-    if (found !== undefined) {
-      const { state } = await session.resultOf(found);
-      return trees.tree(state.chainId, `stage ${stageName(found)}`);
+    const { request, trees } = session;
+    switch (source.kind) {
+      case "context":
+        return contextTree(request.context, "the build context");
+      case "scratch":
+        return trees.tree(undefined, "scratch");
+      case "stage": {
+        const { state } = await session.resultOf(source.index, plan);
+        const stage = plan.dockerfile.stages[source.index];
+        const name = stage === undefined ? String(source.index) : stageName(stage);
+        return trees.tree(state.chainId, `stage ${name}`);
+      }
+      case "named":
+      case "image": {
+        const name = source.kind === "named" ? source.name : source.written;
+        const context = request.namedContexts.get(name);
+        if (context?.kind === "tree") return contextTree(context.context, `context ${name}`);
+        const state = await session.imageState(source, false, step);
+        session.held.use(this.#solver.hold(state.chainId));
+        return trees.tree(state.chainId, `image ${name}`);
+      }
     }
-    if (name === "scratch") return trees.tree(undefined, "scratch");
-    const state = await session.imageState(name, request.platform, step);
-    session.held.use(this.#solver.hold(state.chainId));
-    return trees.tree(state.chainId, `image ${name}`);
   }
 
   #temporaryTree(held: DisposableStack, name: string): { root: string } {

@@ -1,27 +1,30 @@
 /** What comes from elsewhere: files by URL, git repositories; for ADD and for remote contexts. */
-import { chmodSync, existsSync, mkdirSync, rmSync, utimesSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+} from "node:fs";
 import { posix } from "node:path";
 import type { BuildContext } from "#build/context.ts";
 import { makeContextDirectory, unpackContext } from "#build/context.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import type { CopyFrom } from "#build/op/copy.ts";
 import type { BuildSession } from "#build/session.ts";
+import { type SourceTree, contextTree } from "#build/trees.ts";
 import { NaruError } from "#lib/errors.ts";
+import { Complaint } from "#spec/dockerfile/error.ts";
+import { parseGitOrigin } from "#spec/dockerfile/git-origin.ts";
+import type { GitOrigin } from "#spec/dockerfile/plan.ts";
 import { MAGIC_BYTES, detectCompression } from "#snapshot/compression.ts";
 
 const DOWNLOAD_MAX_BYTES = 64 * 1024 ** 3;
 const GIT_HOSTS = /^(?:https?:\/\/)?(?:github|gitlab)\.com\/[^/]+\/[^/#?]+/;
 
 const isUrl = (text: string): boolean => /^https?:\/\//i.test(text);
-
-/** "https://host/x.git#ref:dir", "git@host:x.git", "git://…", "ssh://…". */
-export const isGitReference = (text: string): boolean =>
-  /^(git|ssh):\/\//i.test(text) ||
-  /^[\w.-]+@[\w.-]+:/.test(text) ||
-  (isUrl(text) && /\.git(?:[#?].*)?$/.test(text)) ||
-  text.startsWith("github.com/");
-
-export const isRemoteSource = (text: string): boolean => isUrl(text) || isGitReference(text);
 
 const failedFetch = (url: string, reason: string, cause?: unknown): NaruError =>
   new NaruError(
@@ -78,26 +81,20 @@ const download = async (
   return { name, digest: hasher.digest("hex"), path };
 };
 
-interface GitReference {
-  readonly remote: string;
-  readonly ref: string;
-  readonly directory: string;
-}
-
-/** The query form is that of newer clients: "?ref=…&subdir=…". */
-export const parseGitReference = (text: string): GitReference => {
-  const [beforeHash = "", fragment = ""] = text.split("#", 2);
-  const [address = "", query = ""] = beforeHash.split("?", 2);
-  const parameters = new URLSearchParams(query);
-  const [ref = "", directory = ""] = fragment.split(":", 2);
-  const remote = address.startsWith("github.com/") ? `https://${address}` : address;
-  return {
-    remote,
-    ref: parameters.get("ref") ?? parameters.get("branch") ?? parameters.get("tag") ?? ref,
-    directory: parameters.get("subdir") ?? directory,
-  };
+/** Repositories on well-known hosts are named without their ".git", too. */
+const gitContext = (remote: string): GitOrigin | undefined => {
+  const url = remote.startsWith("github.com/") ? `https://${remote}` : remote;
+  const named = GIT_HOSTS.test(url) ? url.replace(/(?:\.git)?(?=[?#]|$)/, ".git") : url;
+  try {
+    return parseGitOrigin(named, true, undefined);
+  } catch (error) {
+    if (!(error instanceof Complaint)) throw error;
+    throw new NaruError("invalid_argument", `invalid remote context "${remote}": ${error.message}`);
+  }
 };
 
+/** No transport that runs a program of the address's choice. */
+const SAFE = ["-c", "protocol.ext.allow=never"];
 const GIT_VERBS = ["init", "remote", "fetch", "update-ref", "checkout", "rev-parse", "submodule"];
 
 const git = async (args: readonly string[], signal: AbortSignal): Promise<string> => {
@@ -130,48 +127,63 @@ const git = async (args: readonly string[], signal: AbortSignal): Promise<string
   }
 };
 
-/** Checks a reference out into `root` (made). Resolves to the commit's hash. */
-const checkOut = async (
-  { remote, ref, directory }: GitReference,
+/** Every file says that it was written when the commit was made. */
+const setTimes = async (root: string, signal: AbortSignal): Promise<void> => {
+  const seconds = Number(await git(["-C", root, "log", "-1", "--format=%ct"], signal));
+  for (const name of readdirSync(root, { recursive: true, encoding: "utf8" })) {
+    lutimesSync(`${root}/${name}`, seconds, seconds);
+  }
+};
+
+const fetchRef = async (
+  { remote, ref, checksum, isFetchedByCommit }: GitOrigin,
   root: string,
-  keepsGitDirectory: boolean,
   signal: AbortSignal,
-): Promise<{ commit: string; path: string }> => {
+): Promise<void> => {
+  const at = ["-C", root];
+  await git([...at, "remote", "add", "origin", remote], signal);
+  const named = isFetchedByCommit && checksum !== "" ? checksum : ref;
+  const wanted = named === "" ? "HEAD" : named;
+  const isCommit = /^[0-9a-f]{7,64}$/.test(named);
+  try {
+    await git([...SAFE, ...at, "fetch", "--quiet", "--depth=1", "origin", wanted], signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    const isPlain = error instanceof NaruError && /shallow/.test(error.message);
+    if (!isPlain && !isCommit) throw error;
+    // Servers that give no part of a history, or no single commits: all of it, then look.
+    await git(
+      [...SAFE, ...at, "fetch", "--quiet", "origin", ...(isCommit ? [] : [wanted])],
+      signal,
+    );
+    if (isCommit) await git([...at, "update-ref", "FETCH_HEAD", named], signal);
+  }
+};
+
+/** Checks an origin out into `root` (made). Resolves to the path below it that is meant; "" is all. */
+const checkOut = async (origin: GitOrigin, root: string, signal: AbortSignal): Promise<string> => {
+  const { remote, ref, checksum } = origin;
   if (remote.startsWith("-") || ref.startsWith("-")) {
     throw new NaruError("invalid_argument", `invalid git reference "${remote}#${ref}"`);
   }
   mkdirSync(root, { recursive: true, mode: 0o755 });
   await git(["init", "--quiet", root], signal);
+  await fetchRef(origin, root, signal);
   const at = ["-C", root];
-  await git([...at, "remote", "add", "origin", remote], signal);
-  const wanted = ref === "" ? "HEAD" : ref;
-  const isAllowed = ["-c", "protocol.ext.allow=never"];
-  try {
-    await git([...isAllowed, ...at, "fetch", "--quiet", "--depth=1", "origin", wanted], signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    const isPlain = error instanceof NaruError && /shallow/.test(error.message);
-    const isCommit = /^[0-9a-f]{7,64}$/.test(ref);
-    if (!isPlain && !isCommit) throw error;
-    // Servers that give no part of a history, or no single commits: all of it, then look.
-    const all = isCommit ? [] : [wanted];
-    await git([...isAllowed, ...at, "fetch", "--quiet", "origin", ...all], signal);
-    if (isCommit) await git([...at, "update-ref", "FETCH_HEAD", ref], signal);
-  }
   await git(
     [...at, "-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD"],
     signal,
   );
-  const commit = await git([...at, "rev-parse", "HEAD"], signal);
-  if (existsSync(`${root}/.gitmodules`)) {
+  if (checksum !== "") checkSum(remote, checksum, await git([...at, "rev-parse", "HEAD"], signal));
+  if (origin.hasSubmodules && existsSync(`${root}/.gitmodules`)) {
     await git(
-      [...isAllowed, ...at, "submodule", "update", "--init", "--recursive", "--depth=1"],
+      [...SAFE, ...at, "submodule", "update", "--init", "--recursive", "--depth=1"],
       signal,
     );
   }
-  if (!keepsGitDirectory) rmSync(`${root}/.git`, { recursive: true, force: true });
-  const path = posix.normalize(`/${directory}`).slice(1).replace(/\/$/, "");
-  return { commit, path };
+  if (origin.timesFrom === "commit") await setTimes(root, signal);
+  if (!origin.keepsGitDir) rmSync(`${root}/.git`, { recursive: true, force: true });
+  return posix.normalize(`/${origin.subdirectory}`).slice(1).replace(/\/$/, "");
 };
 
 const checkSum = (url: string, wanted: string, actual: string): void => {
@@ -183,42 +195,31 @@ const checkSum = (url: string, wanted: string, actual: string): void => {
   );
 };
 
-export interface FetchOptions {
-  readonly checksum: string | undefined;
-  readonly keepsGitDirectory: boolean;
-}
+type Fetched = Omit<CopyFrom, "isUnpacked">;
+type Place = Pick<BuildSession, "temporaryTree" | "signal">;
 
-const treeOf = (
-  name: string,
-  root: string,
-  digests = new Map<string, string>(),
-): CopyFrom["tree"] => ({
-  name,
-  root,
-  digests,
-  hasOwners: false,
-  layers: undefined,
-  hint: "",
-});
+const treeOf = (name: string, root: string, digests: ReadonlyMap<string, string>): SourceTree =>
+  contextTree({ root, digests, hint: "" }, name);
 
-/** For ADD: a tree, and what of it is meant. */
-export const fetchSource = async (
-  session: Pick<BuildSession, "temporaryTree" | "signal">,
-  source: string,
-  { checksum, keepsGitDirectory }: FetchOptions,
-): Promise<Omit<CopyFrom, "isUnpacked">> => {
-  const { root } = session.temporaryTree("remote");
-  if (isGitReference(source)) {
-    const reference = parseGitReference(source);
-    const { commit, path } = await checkOut(reference, root, keepsGitDirectory, session.signal);
-    if (checksum !== undefined) checkSum(source, checksum, commit);
-    return { tree: treeOf(source, root), sources: [path === "" ? "." : path] };
-  }
+/** A repository for ADD. */
+export const fetchGit = async (place: Place, origin: GitOrigin): Promise<Fetched> => {
+  const { root } = place.temporaryTree("remote");
+  const path = await checkOut(origin, root, place.signal);
+  return { tree: treeOf(origin.remote, root, new Map()), sources: [path === "" ? "." : path] };
+};
+
+/** A file for ADD. Throws data_loss when its content is not `checksum`. */
+export const fetchUrl = async (
+  place: Place,
+  url: string,
+  checksum: string | undefined,
+): Promise<Fetched> => {
+  const { root } = place.temporaryTree("remote");
   mkdirSync(root, { recursive: true, mode: 0o755 });
-  const { name, digest } = await download(source, root, session.signal);
-  if (checksum !== undefined) checkSum(source, checksum, digest);
+  const { name, digest } = await download(url, root, place.signal);
+  if (checksum !== undefined) checkSum(url, checksum, digest);
   return {
-    tree: treeOf(source, root, new Map([[name, digest]])),
+    tree: treeOf(url, root, new Map([[name, digest]])),
     sources: [name.replaceAll(/[*?[\\]/g, "\\$&")],
   };
 };
@@ -238,8 +239,9 @@ export const fetchContext = async (
   using undo = new DisposableStack();
   const { root, [Symbol.dispose]: dispose } = undo.use(makeContextDirectory(dependencies));
   const base = { digests: new Map<string, string>(), hint: "", [Symbol.dispose]: dispose };
-  if (isGitReference(remote) || GIT_HOSTS.test(remote)) {
-    const { path } = await checkOut(parseGitReference(remote), `${root}/repository`, true, signal);
+  const origin = gitContext(remote);
+  if (origin !== undefined) {
+    const path = await checkOut(origin, `${root}/repository`, signal);
     undo.move();
     return { ...base, root: path === "" ? `${root}/repository` : `${root}/repository/${path}` };
   }

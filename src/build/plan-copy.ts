@@ -1,94 +1,69 @@
 /** COPY and ADD: where their files come from. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { posix } from "node:path";
-import { fetchSource, isRemoteSource } from "#build/fetch.ts";
-import { shellOf } from "#build/metadata-step.ts";
-import { type CopyFrom, copyVertex } from "#build/op/copy.ts";
+import { fetchGit, fetchUrl } from "#build/fetch.ts";
+import { type CopyFrom, copyVertex, numericOwner } from "#build/op/copy.ts";
 import type { Planned, StagePoint } from "#build/plan.ts";
-import type { AddInstruction, CopyInstruction, Word } from "#spec/dockerfile/dockerfile.ts";
+import { contextTree } from "#build/trees.ts";
+import type { CopyStep } from "#spec/dockerfile/plan.ts";
 
-const inlineFiles = (
-  session: StagePoint["session"],
-  scope: StagePoint["scope"],
-  instruction: CopyInstruction | AddInstruction,
-): CopyFrom => {
+const inlineFiles = ({ session }: StagePoint, step: CopyStep): CopyFrom => {
   const { root } = session.temporaryTree("inline");
   mkdirSync(root, { recursive: true, mode: 0o755 });
-  for (const { path, content, isExpanded } of instruction.inlineFiles) {
-    const text = isExpanded
-      ? scope.placed({ range: instruction.range }, () =>
-          scope.text(content, { escape: "\\", ignoresQuotes: true }),
-        )
-      : content;
-    writeFileSync(`${root}/${posix.basename(path)}`, text, { mode: 0o644 });
+  for (const { name, content } of step.inlineFiles) {
+    writeFileSync(`${root}/${posix.basename(name)}`, content, { mode: 0o644 });
   }
-  const tree = {
-    name: "here-documents",
-    root,
-    digests: new Map<string, string>(),
-    hasOwners: false,
-    layers: undefined,
-    hint: "",
-  };
-  const sources = instruction.inlineFiles.map(({ path }) => posix.basename(path));
+  const tree = contextTree({ root, digests: new Map(), hint: "" }, "here-documents");
+  const sources = step.inlineFiles.map(({ name }) => posix.basename(name));
   return { tree, sources, isUnpacked: false };
 };
 
-const copySources = async (
-  { session, stage, scope, step }: StagePoint,
-  instruction: CopyInstruction | AddInstruction,
-): Promise<CopyFrom[]> => {
-  const sources = instruction.sources.map((word) => scope.expand(word));
-  const isAdd = instruction.name === "ADD";
-  const remote = isAdd ? sources.filter(isRemoteSource) : [];
-  const local = sources.filter((source) => !remote.includes(source));
+const copySources = async (point: StagePoint, step: CopyStep): Promise<CopyFrom[]> => {
+  const { session, plan } = point;
   const from: CopyFrom[] = [];
+  const local = step.origins.flatMap((origin) =>
+    origin.kind === "path" || origin.kind === "parents" ? [origin.written] : [],
+  );
   if (local.length > 0) {
-    const name = isAdd ? "" : (instruction.from?.text ?? "");
-    const tree = await session.treeOf(name, stage, step);
-    from.push({ tree, sources: local, isUnpacked: isAdd && instruction.unpack !== false });
+    const tree = await session.treeOf(step.from, plan, point.step);
+    from.push({ tree, sources: local, isUnpacked: step.unpacksLocal });
   }
-  for (const url of remote) {
-    if (!isAdd) continue;
-    const checksum =
-      instruction.checksum === undefined ? undefined : scope.expand(instruction.checksum);
-    const fetched = await fetchSource(session, url, {
-      checksum,
-      keepsGitDirectory: instruction.keepGitDir ?? false,
-    });
-    from.push({ ...fetched, isUnpacked: instruction.unpack === true });
+  for (const origin of step.origins) {
+    if (origin.kind === "url") {
+      const fetched = await fetchUrl(session, origin.url, step.checksum);
+      from.push({ ...fetched, isUnpacked: step.unpacksUrls });
+    } else if (origin.kind === "git") {
+      from.push({ ...(await fetchGit(session, origin.git)), isUnpacked: false });
+    }
   }
-  if (instruction.inlineFiles.length > 0) from.push(inlineFiles(session, scope, instruction));
+  if (step.inlineFiles.length > 0) from.push(inlineFiles(point, step));
   return from;
 };
 
+/** A layer of its own knows no names of users: those of the files below are looked up before. */
+const ownerOfLinked = ({ session, state }: StagePoint, { chown }: CopyStep): string | undefined => {
+  if (chown === undefined) return undefined;
+  const { root } = session.trees.tree(state.chainId, "the files below");
+  return numericOwner(session.dependencies, root, chown);
+};
+
 /** COPY, ADD. */
-export const planCopy = async (
-  point: StagePoint,
-  instruction: CopyInstruction | AddInstruction,
-): Promise<Planned> => {
-  const { session, scope, state } = point;
-  const { dependencies, signal } = session;
-  const from = await copySources(point, instruction);
-  const optional = (word: Word | undefined): string | undefined =>
-    word === undefined ? undefined : scope.expand(word);
+export const planCopy = async (point: StagePoint, step: CopyStep): Promise<Planned> => {
+  const { session, state } = point;
   const vertex = await copyVertex(
-    dependencies,
+    session.dependencies,
     {
-      keyword: instruction.name,
-      from,
-      destination: scope.expand(instruction.destination),
-      workingDir: state.config.WorkingDir ?? "/",
-      chown: optional(instruction.chown),
-      chmod: optional(instruction.chmod),
-      excludes: instruction.excludes.map((word) => word.text),
-      isParents: instruction.name === "COPY" && instruction.isParents,
-      isLink: instruction.isLink,
+      keyword: step.isAdd ? "ADD" : "COPY",
+      from: await copySources(point, step),
+      destination: step.destination,
+      chown: step.isLink ? ownerOfLinked(point, step) : step.chown,
+      chmod: step.chmod,
+      excludes: step.excludes,
+      isParents: step.origins.some(({ kind }) => kind === "parents"),
+      isLink: step.isLink,
       parent: state.chainId,
     },
-    signal,
+    session.signal,
   );
-  const { config } = state;
-  const createdBy = `${shellOf(config).join(" ")} #(nop) ${instruction.name} ${vertex.content}`;
-  return { vertex, config, createdBy };
+  return { vertex, content: vertex.content };
 };

@@ -1,98 +1,72 @@
 /** RUN: its command, environment and mounts. */
-import { posix } from "node:path";
 import { execVertex } from "#build/op/exec.ts";
-import { type StepMount, targetOf } from "#build/op/run-mounts.ts";
+import type { StepMount } from "#build/op/run-mounts.ts";
 import { findSources } from "#build/op/sources.ts";
 import type { InputDigest } from "#build/op/tree-digest.ts";
 import type { Planned, StagePoint } from "#build/plan.ts";
-import { runCommandOf } from "#build/run-command.ts";
 import { inputDigestOf } from "#build/trees.ts";
 import { NaruError } from "#lib/errors.ts";
-import type { RunInstruction } from "#spec/dockerfile/dockerfile.ts";
-import { parseMount } from "#spec/dockerfile/mount.ts";
+import type { RunStep } from "#spec/dockerfile/plan.ts";
 
-/** ARGs with values that no ENV hides, sorted; and what comes from around the build. */
-const runEnvironment = ({
-  session,
-  scope,
-  state,
-}: StagePoint): { declared: [string, string][]; ambient: string[] } => {
-  const hidden = new Set((state.config.Env ?? []).map((entry) => entry.split("=")[0]));
-  const declared = [...scope.declared]
-    .flatMap(([key, value]): [string, string][] =>
-      value === undefined || hidden.has(key) ? [] : [[key, value]],
-    )
-    .toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const ambient = session.buildArguments
-    .predefined()
-    .filter(([key]) => !hidden.has(key) && !scope.declared.has(key))
-    .map(([key, value]) => `${key}=${value}`);
-  return { declared, ambient };
+/** Proxies that no ENV or ARG of the Dockerfile names. */
+const ambientEnv = ({ plan }: StagePoint, step: RunStep): string[] => {
+  const named = new Set(step.env.map((entry) => entry.split("=")[0]));
+  return [...plan.proxyEnv].flatMap(([name, value]) =>
+    named.has(name) ? [] : [`${name}=${value}`],
+  );
 };
 
 const mountsOf = async (
-  { session, stage, scope, state, step }: StagePoint,
-  instruction: RunInstruction,
+  { session, plan, step: index }: StagePoint,
+  step: RunStep,
 ): Promise<{ mounts: StepMount[]; inputs: Record<string, InputDigest> }> => {
   const mounts: StepMount[] = [];
   const inputs: Record<string, InputDigest> = {};
   const { dependencies, signal } = session;
-  for (const [index, word] of instruction.mounts.entries()) {
-    const mount = scope.placed(word, () => parseMount(word.text, (text) => scope.text(text)));
-    const target = targetOf(mount, state.config.WorkingDir ?? "/", index);
-    const reads = mount.type === "bind" || (mount.type === "cache" && mount.from !== "");
-    const tree = reads ? await session.treeOf(mount.from, stage, step) : undefined;
-    mounts.push({ mount, target, tree });
+  for (const mount of step.mounts) {
+    const from = mount.type === "bind" || mount.type === "cache" ? mount.from : undefined;
+    const isEmpty = mount.type === "cache" && from?.kind === "scratch";
+    const tree =
+      from === undefined || isEmpty ? undefined : await session.treeOf(from, plan, index);
+    mounts.push({ mount, tree });
     if (tree === undefined || mount.type !== "bind") continue;
-    const source = posix.normalize(`/${mount.source}`).slice(1);
     const found = findSources(
       dependencies.kernel,
       tree.root,
-      source,
+      mount.source.slice(1),
       (path) => new NaruError("not_found", `mount source "${path}" was not found in ${tree.name}`),
     );
     const nothing = (): boolean => false;
-    inputs[`${tree.name} at ${target}`] = await inputDigestOf(
-      dependencies,
-      tree,
-      found,
-      [],
-      nothing,
-      signal,
-    );
+    const input = await inputDigestOf(dependencies, tree, found, [], nothing, signal);
+    inputs[`${tree.name} at ${mount.target}`] = input;
   }
   return { mounts, inputs };
 };
 
 /** RUN. */
-export const planRun = async (point: StagePoint, instruction: RunInstruction): Promise<Planned> => {
+export const planRun = async (point: StagePoint, step: RunStep): Promise<Planned> => {
   const { session, state } = point;
   const { request, dependencies } = session;
-  const { config, chainId } = state;
-  if (instruction.security === "insecure") {
+  if (step.security === "insecure") {
     throw new NaruError(
       "permission_denied",
       "RUN --security=insecure is not allowed in builds of this daemon",
     );
   }
-  if (instruction.devices.some((device) => device.isRequired)) {
+  if (step.devices.some((device) => device.isRequired)) {
     throw new NaruError("not_implemented", "RUN --device is not supported: leave it out");
   }
-  const { args, shown } = runCommandOf(instruction, config);
-  const env = runEnvironment(point);
-  const { mounts, inputs } = await mountsOf(point, instruction);
-  const network = instruction.network === "default" ? request.network : instruction.network;
-  const named = env.declared.map(([key, value]) => `${key}=${value}`);
-  const createdBy = named.length === 0 ? shown : `|${named.length} ${named.join(" ")} ${shown}`;
+  const { mounts, inputs } = await mountsOf(point, step);
   const vertex = execVertex(dependencies, {
-    args,
-    env: [...(config.Env ?? []), ...named],
-    ambientEnv: env.ambient,
-    workingDir: config.WorkingDir ?? "",
-    user: config.User ?? "",
-    network,
+    args: step.args,
+    env: step.env,
+    ambientEnv: ambientEnv(point, step),
+    workingDir: step.cwd,
+    user: step.user,
+    network: step.network === "default" ? request.network : step.network,
     extraHosts: request.extraHosts,
     hostConfig: request.resources,
+    script: step.script,
     mounts,
     mountSources: {
       cacheMounts: session.cacheMounts,
@@ -100,8 +74,8 @@ export const planRun = async (point: StagePoint, instruction: RunInstruction): P
       sshSockets: request.sshSockets,
     },
     inputs,
-    parent: chainId,
-    description: createdBy,
+    parent: state.chainId,
+    description: step.createdBy,
   });
-  return { vertex, config, createdBy, command: shown };
+  return { vertex };
 };

@@ -1,26 +1,21 @@
-/** What the plans of a stage's steps start from and end in. */
-import type { StageScope } from "#build/scope.ts";
+/** What a resolved step becomes a vertex from. */
 import type { BuildSession } from "#build/session.ts";
 import type { Vertex } from "#build/solver.ts";
-import type { RunConfig, StageState } from "#build/state.ts";
-import type { Stage } from "#spec/dockerfile/dockerfile.ts";
+import type { StageState } from "#build/state.ts";
+import type { Plan } from "#spec/dockerfile/plan.ts";
 
 /** Where a stage is. */
 export interface StagePoint {
   readonly session: BuildSession;
-  readonly stage: Stage;
-  readonly scope: StageScope;
+  /** With the triggers of the stage's base. */
+  readonly plan: Plan;
   readonly state: StageState;
-  /** Index of the step that is planned. */
+  /** Index of the step that is planned; -1 for a trigger. */
   readonly step: number;
 }
 
-/** A step: its vertex, and what the image is after it. */
 export interface Planned {
   readonly vertex: Vertex;
-  readonly config: RunConfig;
-  readonly createdBy: string;
-  readonly author?: string;
-  /** Of a RUN, for messages. */
-  readonly command?: string;
+  /** Of COPY and ADD: "file:… in /dest ". */
+  readonly content?: string;
 }

@@ -25,6 +25,8 @@ export interface Vertex {
   /** What it does, as plain JSON; no secrets. */
   readonly definition: object;
   readonly parent: Digest | undefined;
+  /** Its layer goes on top of whatever the stage has by then. */
+  readonly isLinked?: boolean;
   /** What it reads, by a name that a user understands. */
   readonly inputs: Readonly<Record<string, InputDigest>>;
   /** Handed to `run`. */

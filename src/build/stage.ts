@@ -1,29 +1,25 @@
 /** One stage from its FROM to its last instruction. */
-import { posix } from "node:path";
 import { BuildStepError, type StepInfo } from "#build/build.ts";
-import {
-  type MetadataOutput,
-  applyMetadata,
-  shellOf,
-  workingDirectory,
-} from "#build/metadata-step.ts";
+import { classicCreatedBy } from "#build/created-by.ts";
+import { graftLayer } from "#build/graft.ts";
+import { copyVertex } from "#build/op/copy.ts";
 import { ExitError } from "#build/op/exec.ts";
 import { workdirVertex } from "#build/op/workdir.ts";
-import type { Planned, StagePoint } from "#build/plan.ts";
+import type { Planned } from "#build/plan.ts";
 import { planCopy } from "#build/plan-copy.ts";
 import { planRun } from "#build/plan-run.ts";
-import { StageScope } from "#build/scope.ts";
 import type { BuildSession, StageResult } from "#build/session.ts";
-import type { Vertex } from "#build/solver.ts";
-import { findStage, stageName } from "#build/stages.ts";
+import type { Solved, Vertex } from "#build/solver.ts";
+import { stageName } from "#build/stages.ts";
 import { type StageState, type StepChange, applyStep, emptyState } from "#build/state.ts";
 import { formatInstant, monotonicMs } from "#lib/clock.ts";
-import { toNaruError } from "#lib/errors.ts";
-import type { ArgInstruction, Stage, StageInstruction } from "#spec/dockerfile/dockerfile.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
+import type { Stage, StageInstruction } from "#spec/dockerfile/dockerfile.ts";
 import { DockerfileError } from "#spec/dockerfile/error.ts";
-import { expandWord } from "#spec/dockerfile/expand.ts";
-import { parseDockerfile } from "#spec/dockerfile/parse.ts";
-import { parsePlatform } from "#spec/image/platform.ts";
+import type { Plan, PlannedStage, Source, Step } from "#spec/dockerfile/plan.ts";
+import { planDockerfile } from "#spec/dockerfile/plan-graph.ts";
+import { resolveStage } from "#spec/dockerfile/plan-stage.ts";
+import type { StageBase } from "#spec/dockerfile/stage-state.ts";
 
 /** Files of another time are other files. */
 const withEpoch = (vertex: Vertex, mtimeMaxSeconds: number | undefined): Vertex =>
@@ -34,66 +30,115 @@ const withEpoch = (vertex: Vertex, mtimeMaxSeconds: number | undefined): Vertex 
 const epochInstant = (seconds: number | undefined): string | undefined =>
   seconds === undefined ? undefined : formatInstant(BigInt(seconds) * 1_000_000_000n);
 
+const HISTORY_COMMENT = "buildkit.dockerfile.v0";
+
+/** A stage's beginning: what its instructions see, and the plan with the triggers that the base brought. */
+interface Begun {
+  readonly plan: Plan;
+  readonly planned: PlannedStage;
+  readonly base: StageBase;
+}
+
+export const plannedStage = ({ stages }: Plan, index: number): PlannedStage => {
+  const found = stages.find((stage) => stage.index === index);
+  if (found === undefined) throw new NaruError("internal", `stage ${index} is not in the plan`);
+  return found;
+};
+
 export class StageRun {
   readonly #session: BuildSession;
-  readonly #stage: Stage;
-  readonly #scope: StageScope;
+  readonly #planned: PlannedStage;
+  readonly #onFailed: (state: StageState) => void;
+  #plan: Plan;
   #state: StageState;
-  #hasCommand = false;
   #ordinal = 0;
 
-  readonly #onFailed: (state: StageState) => void;
-
   /** `onFailed` gets what was finished before a step failed. */
-  constructor(session: BuildSession, stage: Stage, onFailed: (state: StageState) => void) {
+  constructor(
+    session: BuildSession,
+    plan: Plan,
+    index: number,
+    onFailed: (state: StageState) => void,
+  ) {
     this.#session = session;
-    this.#stage = stage;
+    this.#plan = plan;
+    this.#planned = plannedStage(plan, index);
     this.#onFailed = onFailed;
-    this.#state = emptyState(session.platform);
-    this.#scope = new StageScope(session.dockerfile, () => this.#state.config);
+    this.#state = emptyState(this.#planned.platform);
   }
 
   async run(): Promise<StageResult> {
-    const [session, stage] = [this.#session, this.#stage];
-    const triggers = await this.#step(stage.from, ({ index }) => this.#from(index));
-    for (const trigger of triggers) await this.#instruction(trigger, undefined);
-    for (const instruction of stage.instructions) {
+    const [session, { stage }] = [this.#session, this.#planned];
+    const { plan, planned, base } = await this.#step(stage.from, ({ index }) => this.#from(index));
+    this.#plan = plan;
+    const resolved = resolveStage(plan, planned, base);
+    for (const step of resolved.steps) {
       session.signal.throwIfAborted();
-      await this.#instruction(instruction, session.steps.get(instruction));
+      await this.#instruction(step);
     }
-    return { state: this.#state, declared: this.#scope.declared };
+    return { state: this.#state, resolved };
   }
 
   /** FROM, and the ONBUILD triggers that the base brings along. */
-  async #from(step: number): Promise<StageInstruction[]> {
-    const { dockerfile, request } = this.#session;
-    const name = this.#session.baseOf(this.#stage);
-    const base = findStage(dockerfile.stages, name, this.#stage.index);
-    if (base !== undefined && !request.namedContexts.has(name)) {
-      const { state, declared } = await this.#session.resultOf(base);
-      for (const [key, value] of declared) this.#scope.declared.set(key, value);
+  async #from(step: number): Promise<Begun> {
+    const [plan, planned] = [this.#plan, this.#planned];
+    const source = planned.base;
+    if (source.kind === "stage") {
+      const { state, resolved } = await this.#session.resultOf(source.index, plan);
       this.#adopt({ ...state, steps: [] });
-      return [];
+      return { plan, planned, base: { kind: "stage", state: resolved.state } };
     }
-    if (name === "scratch") return [];
-    const platform = this.#platform();
-    this.#adopt(await this.#session.imageState(name, platform, step));
-    const { OnBuild, ...config } = this.#state.config;
-    if (!OnBuild || OnBuild.length === 0) return [];
-    this.#state = { ...this.#state, config };
-    return OnBuild.flatMap(
-      (text) => parseDockerfile(`FROM scratch\n${text}\n`).stages[0]?.instructions ?? [],
-    );
+    if (source.kind === "scratch" || this.#isTree(source)) {
+      if (source.kind !== "scratch") await this.#beginWithTree(source, step);
+      return { plan, planned, base: { kind: "scratch" } };
+    }
+    const isPlatformAsked = planned.stage.from.platform !== undefined;
+    this.#adopt(await this.#session.imageState(source, isPlatformAsked, step));
+    const { config, author } = this.#state;
+    const base: StageBase = { kind: "image", config, author };
+    const triggers = config.OnBuild ?? [];
+    if (triggers.length === 0) return { plan, planned, base };
+    const options = { ...plan.options, triggers: new Map([[planned.index, triggers]]) };
+    const withTriggers = planDockerfile(plan.dockerfile, options);
+    const again = plannedStage(withTriggers, planned.index);
+    return { plan: withTriggers, planned: again, base };
   }
 
-  #platform(): ReturnType<typeof parsePlatform> | undefined {
-    const { platform } = this.#stage.from;
-    if (platform === undefined) return this.#session.request.platform;
-    const { buildArguments } = this.#session;
-    const text = this.#scope.placed(platform, () =>
-      expandWord(platform.text, (name) => buildArguments.lookupMeta(name)),
+  #isTree(source: Source): boolean {
+    const { namedContexts } = this.#session.request;
+    return source.kind === "named" && namedContexts.get(source.name)?.kind === "tree";
+  }
+
+  /** A directory as a base: its files are the first layer. */
+  async #beginWithTree(source: Source, step: number): Promise<void> {
+    const { dependencies, signal } = this.#session;
+    const tree = await this.#session.treeOf(source, this.#plan, step);
+    const from = [{ tree, sources: ["."], isUnpacked: false }];
+    const vertex = await copyVertex(
+      dependencies,
+      {
+        keyword: "COPY",
+        from,
+        destination: "/",
+        chown: undefined,
+        chmod: undefined,
+        excludes: [],
+        isParents: false,
+        isLink: false,
+        parent: undefined,
+      },
+      signal,
     );
-    return parsePlatform(text.text);
+    const { source: text, range } = this.#planned.stage.from;
+    const info = {
+      index: step,
+      text,
+      stage: stageName(this.#planned.stage),
+      line: range.start.line,
+    };
+    const solved = await this.#solveVertex(vertex, info, text);
+    const { config } = this.#state;
+    await this.#apply(vertex, solved, { config, createdBy: vertex.description, comment: "" });
   }
 
   #adopt(state: StageState): void {
@@ -111,7 +156,7 @@ export class StageRun {
     const info = told ?? {
       index: -1,
       text: source,
-      stage: stageName(this.#stage),
+      stage: stageName(this.#planned.stage),
       line: range.start.line,
     };
     const beganMs = monotonicMs();
@@ -148,13 +193,14 @@ export class StageRun {
     await this.#session.emit(event);
   }
 
-  async #instruction(instruction: StageInstruction, told: StepInfo | undefined): Promise<void> {
+  async #instruction(step: Step): Promise<void> {
+    const told = step.isTrigger ? undefined : this.#session.steps.get(step.instruction);
     await this.#step(
-      instruction,
+      step.instruction,
       async (info) => {
         const beganMs = monotonicMs();
-        const planned = await this.#plan(instruction, info);
-        const isCached = await this.#solve(planned, info);
+        const planned = await this.#planStep(step, info);
+        const isCached = await this.#run(step, planned, info);
         const imageId = this.#state.image?.id;
         const durationMs = monotonicMs() - beganMs;
         await this.#emit({ kind: "done", step: info.index, isCached, imageId, durationMs });
@@ -163,128 +209,93 @@ export class StageRun {
     );
   }
 
-  #plan(instruction: StageInstruction, info: StepInfo): Promise<Planned> | Planned {
-    switch (instruction.name) {
-      case "RUN":
-        return planRun(this.#point(info.index), instruction);
-      case "COPY":
-      case "ADD":
-        return planCopy(this.#point(info.index), instruction);
-      case "ARG":
-        return this.#planArg(instruction);
-      case "WORKDIR": {
-        const { config } = this.#state;
-        const path = workingDirectory(config, this.#scope.expand(instruction.path));
-        const vertex = workdirVertex(
-          this.#session.dependencies,
-          posix.resolve(path),
-          this.#state.chainId,
-        );
-        return this.#planned(vertex, this.#metadata(instruction));
+  #planStep(step: Step, info: StepInfo): Promise<Planned> | Planned {
+    const { dependencies, request } = this.#session;
+    const state = this.#state;
+    const point = { session: this.#session, plan: this.#plan, state, step: info.index };
+    switch (step.kind) {
+      case "run":
+        return planRun(point, step);
+      case "copy":
+        return planCopy(point, step);
+      case "workdir": {
+        // The classic builder makes it for root, whoever USER is.
+        const user = request.keepsStepImages ? "" : step.user;
+        return { vertex: workdirVertex(dependencies, step.path, user, state.chainId) };
       }
-      case "CMD":
-      case "ENTRYPOINT":
-      case "ENV":
-      case "EXPOSE":
-      case "HEALTHCHECK":
-      case "LABEL":
-      case "MAINTAINER":
-      case "ONBUILD":
-      case "SHELL":
-      case "STOPSIGNAL":
-      case "USER":
-      case "VOLUME": {
-        const output = this.#metadata(instruction);
-        if (instruction.name === "CMD") this.#hasCommand = true;
-        return this.#planned(this.#configVertex(info, output), output);
+      case "config": {
+        const definition = { op: "config", text: step.createdBy, before: state.config };
+        const vertex: Vertex = {
+          description: info.text,
+          definition: { ...definition, after: step.config },
+          parent: state.chainId,
+          inputs: {},
+          run: undefined,
+        };
+        return { vertex };
       }
     }
-  }
-
-  #point(step: number): StagePoint {
-    const [session, stage, scope, state] = [this.#session, this.#stage, this.#scope, this.#state];
-    return { session, stage, scope, state, step };
-  }
-
-  #metadata(instruction: StageInstruction): MetadataOutput {
-    return this.#scope.placed({ range: instruction.range }, () =>
-      applyMetadata(instruction, {
-        config: this.#state.config,
-        hasCommand: this.#hasCommand,
-        expand: (word) => this.#scope.expand(word),
-        expandWords: (word) => this.#scope.expansion(word).words,
-      }),
-    );
-  }
-
-  #planned(vertex: Vertex, { config, text, author }: MetadataOutput): Planned {
-    const createdBy = `${shellOf(this.#state.config).join(" ")} #(nop)  ${text}`;
-    return { vertex, config, createdBy, ...(author === undefined ? {} : { author }) };
-  }
-
-  #configVertex(info: StepInfo, { config, text }: MetadataOutput): Vertex {
-    return {
-      description: info.text,
-      definition: { op: "config", text, before: this.#state.config, after: config },
-      parent: this.#state.chainId,
-      inputs: {},
-      run: undefined,
-    };
-  }
-
-  #planArg(instruction: ArgInstruction): Planned {
-    const { buildArguments } = this.#session;
-    const shown: string[] = [];
-    for (const { key, value } of instruction.args) {
-      const name = key.text;
-      // A default that needs what is not there is no fault when a value was given.
-      const isGiven = this.#session.request.buildArgs.get(name) !== undefined;
-      const fallback = value === undefined || isGiven ? undefined : this.#scope.expand(value);
-      this.#scope.declared.set(name, buildArguments.declare(name, fallback));
-      const written = isGiven ? value?.text : fallback;
-      shown.push(written === undefined ? name : `${name}=${written}`);
-    }
-    const output = { config: this.#state.config, text: `ARG ${shown.join(" ")}` };
-    const info = { index: 0, text: output.text, stage: undefined, line: 0 };
-    return this.#planned(this.#configVertex(info, output), output);
   }
 
   /** Runs the vertex or takes it from the cache; true for the latter. */
-  async #solve(planned: Planned, info: StepInfo): Promise<boolean> {
-    const { request, solver, signal, held, dependencies } = this.#session;
+  async #run(step: Step, { vertex, content }: Planned, info: StepInfo): Promise<boolean> {
+    const command = step.kind === "run" ? step.args.join(" ") : info.text;
+    const solved = await this.#solveVertex(vertex, info, command);
+    const { keepsStepImages: isClassic } = this.#session.request;
+    const { instruction, config } = step;
+    const createdBy = isClassic
+      ? classicCreatedBy(step, this.#state.config, content ?? "")
+      : step.createdBy;
+    await this.#apply(vertex, solved, {
+      config,
+      createdBy,
+      comment: isClassic ? "" : HISTORY_COMMENT,
+      ...(instruction.name === "MAINTAINER" ? { author: instruction.maintainer.text } : {}),
+    });
+    return solved.isCached;
+  }
+
+  async #solveVertex(vertex: Vertex, info: StepInfo, command: string): Promise<Solved> {
+    const { request, solver, signal } = this.#session;
     this.#ordinal += 1;
-    const before = this.#state.chainId;
-    const stage = stageName(this.#stage);
+    const { stage } = this.#planned;
+    const name = stageName(stage);
     const isCacheIgnored =
       request.isCacheIgnored ||
-      request.uncachedStages.some((name) => name === stage || name === String(this.#stage.index));
-    const solved = await solver
-      .solve(withEpoch(planned.vertex, request.sourceDateEpoch), {
-        step: [request.tags[0] ?? "", stage, this.#ordinal, info.text.split(" ")[0]].join("|"),
+      request.uncachedStages.some((one) => one === name || one === String(stage.index));
+    try {
+      return await solver.solve(withEpoch(vertex, request.sourceDateEpoch), {
+        step: [request.tags[0] ?? "", name, this.#ordinal, info.text.split(" ")[0]].join("|"),
         isCacheIgnored,
         signal,
         onRun: (id, why) => this.#emit({ kind: "run", step: info.index, id, why }),
         onOutput: (stream, bytes) =>
           this.#emit({ kind: "output", step: info.index, stream, bytes }),
-      })
-      .catch((error: unknown) => {
-        if (!(error instanceof ExitError)) throw error;
-        const { exitCode } = error;
-        const message = `The command '${planned.command ?? info.text}' returned a non-zero code: ${exitCode}`;
-        throw new BuildStepError(info, message, exitCode, error);
       });
-    const { chainId, created, isCached } = solved;
+    } catch (error) {
+      if (!(error instanceof ExitError)) throw error;
+      const { exitCode } = error;
+      const message = `The command '${command}' returned a non-zero code: ${exitCode}`;
+      throw new BuildStepError(info, message, exitCode, error);
+    }
+  }
+
+  async #apply(
+    { isLinked }: Vertex,
+    { chainId: made, created }: Solved,
+    change: Omit<StepChange, "chainId" | "diffId" | "created">,
+  ): Promise<void> {
+    const { request, solver, signal, held, dependencies } = this.#session;
+    const before = this.#state.chainId;
+    held.use(solver.hold(made));
+    const chainId = isLinked === true ? await graftLayer(dependencies, made, before, signal) : made;
     held.use(solver.hold(chainId));
     const layer = chainId === undefined ? undefined : dependencies.snapshots.layer(chainId);
-    const change: StepChange = {
-      config: planned.config,
+    this.#state = applyStep(this.#state, {
+      ...change,
       chainId,
       diffId: chainId === before ? undefined : layer?.diffId,
       created: epochInstant(request.sourceDateEpoch) ?? created,
-      createdBy: planned.createdBy,
-      ...(planned.author === undefined ? {} : { author: planned.author }),
-    };
-    this.#state = applyStep(this.#state, change);
-    return isCached;
+    });
   }
 }

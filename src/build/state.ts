@@ -31,18 +31,10 @@ export interface StepImage {
   readonly diffIds: readonly Digest[];
 }
 
-const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/** Every image that is built says where its programs are. */
-export const withPath = (config: RunConfig): RunConfig =>
-  (config.Env ?? []).some((entry) => entry.startsWith("PATH="))
-    ? config
-    : { ...config, Env: [...(config.Env ?? []), DEFAULT_PATH] };
-
 export const emptyState = (platform: Platform = HOST_PLATFORM): StageState => ({
   diffIds: [],
   chainId: undefined,
-  config: withPath({}),
+  config: {},
   history: [],
   platform,
   author: "",
@@ -54,7 +46,7 @@ export const emptyState = (platform: Platform = HOST_PLATFORM): StageState => ({
 export const stateOfImage = (record: ImageRecord): StageState => ({
   diffIds: record.config.rootfs.diff_ids,
   chainId: record.chainId,
-  config: withPath(record.config.config ?? {}),
+  config: record.config.config ?? {},
   history: record.config.history ?? [],
   platform: record.platform,
   author: record.config.author ?? "",
@@ -72,6 +64,8 @@ export interface StepChange {
   readonly diffId: Digest | undefined;
   readonly created: string;
   readonly createdBy: string;
+  /** Of the history's entry; "" for none. */
+  readonly comment: string;
 }
 
 const configText = (state: Omit<StageState, "image" | "steps">): string => {
@@ -95,6 +89,7 @@ export const applyStep = (state: StageState, change: StepChange): StageState => 
     created: change.created,
     ...(change.author === undefined || change.author === "" ? {} : { author: change.author }),
     created_by: change.createdBy,
+    ...(change.comment === "" ? {} : { comment: change.comment }),
     ...(change.diffId === undefined ? { empty_layer: true } : {}),
   };
   const next = {
@@ -110,6 +105,22 @@ export const applyStep = (state: StageState, change: StepChange): StageState => 
   const image = { id: digestOf(text), text };
   const step: StepImage = { ...image, parent: state.image?.id, diffIds: next.diffIds };
   return { ...next, image, steps: [...state.steps, step] };
+};
+
+/** With labels that came with the request. Says nothing in the history, as BuildKit does not. */
+export const withLabels = (
+  state: StageState,
+  labels: Readonly<Record<string, string>>,
+): StageState => {
+  if (Object.keys(labels).length === 0 || state.image === undefined) return state;
+  const config = { ...state.config, Labels: { ...state.config.Labels, ...labels } };
+  const next = { ...state, config };
+  const text = configText(next);
+  const image = { id: digestOf(text), text };
+  const last = state.steps.at(-1);
+  const parent = last === undefined ? state.image.id : last.parent;
+  const step: StepImage = { ...image, parent, diffIds: state.diffIds };
+  return { ...next, image, steps: [...state.steps.slice(0, -1), step] };
 };
 
 /** The chainIDs below and at the top, for those who look layers up. */

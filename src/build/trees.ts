@@ -1,5 +1,4 @@
 /** What COPY --from and RUN --mount read: the context, other contexts, stages and images, as directories. */
-import type { NamedContext } from "#build/build.ts";
 import type { BuildContext } from "#build/context.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { type DigestedTree, type InputDigest, digestSources } from "#build/op/tree-digest.ts";
@@ -17,7 +16,10 @@ export interface SourceTree extends DigestedTree {
   readonly hint: string;
 }
 
-export const contextTree = (context: BuildContext, name: string): SourceTree => ({
+export const contextTree = (
+  context: Pick<BuildContext, "root" | "digests" | "hint">,
+  name: string,
+): SourceTree => ({
   name,
   root: context.root,
   digests: context.digests,
@@ -25,10 +27,6 @@ export const contextTree = (context: BuildContext, name: string): SourceTree => 
   layers: undefined,
   hint: context.hint,
 });
-
-export const isImageContext = (
-  context: NamedContext | undefined,
-): context is Extract<NamedContext, { kind: "image" }> => context?.kind === "image";
 
 /** Views of layers, mounted at first use; disposing unmounts them. */
 export class LayerTrees implements Disposable {

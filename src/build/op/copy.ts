@@ -29,13 +29,13 @@ export interface CopyFrom {
 export interface CopyRequest {
   readonly keyword: "COPY" | "ADD";
   readonly from: readonly CopyFrom[];
-  /** As written, variables expanded. */
+  /** Absolute; "/" or "/." at its end says that it is a directory. */
   readonly destination: string;
-  readonly workingDir: string;
   readonly chown: string | undefined;
   readonly chmod: string | undefined;
   readonly excludes: readonly string[];
   readonly isParents: boolean;
+  /** A layer of its own: nothing of the files below has a part in it. */
   readonly isLink: boolean;
   readonly parent: Digest | undefined;
 }
@@ -144,7 +144,7 @@ const planItems = async (
   selections: readonly Selection[],
   rootfs: string,
 ): Promise<CopyItem[]> => {
-  const target = posix.resolve("/", request.workingDir, request.destination).slice(1);
+  const target = posix.resolve(request.destination).slice(1);
   const count = selections.reduce((sum, { found }) => sum + found.length, 0);
   const isDirectory = namesDirectory(request.destination);
   if (count > 1 && !isDirectory && !request.isParents) {
@@ -227,6 +227,16 @@ const ownerOf = (
   }
 };
 
+/** `chown` as numbers, by the files of `root`; numbers alone need no files. */
+export const numericOwner = (
+  dependencies: BuildDependencies,
+  root: string,
+  chown: string,
+): string => {
+  const { uid, gid } = ownerOf(dependencies, root, chown);
+  return `${uid}:${gid}`;
+};
+
 export interface CopyVertex extends Vertex {
   /** "file:… in /dest ". */
   readonly content: string;
@@ -238,10 +248,11 @@ export const copyVertex = async (
   request: CopyRequest,
   signal: AbortSignal,
 ): Promise<CopyVertex> => {
-  const { keyword, chown, chmod, parent } = request;
+  const { keyword, chown, chmod, isLink } = request;
+  const parent = isLink ? undefined : request.parent;
   if (chmod !== undefined) checkMode(chmod);
   const selections = await select(dependencies, request, signal);
-  const destination = posix.resolve("/", request.workingDir, request.destination);
+  const destination = posix.resolve(request.destination);
   const shown = namesDirectory(request.destination)
     ? `${destination}/`.replace("//", "/")
     : destination;
@@ -285,6 +296,7 @@ export const copyVertex = async (
       excludes: request.excludes,
     },
     parent,
+    isLinked: isLink,
     inputs,
     run,
     content,

@@ -31,6 +31,8 @@ export interface ExecRequest {
   readonly network: RunNetwork;
   readonly extraHosts: readonly string[];
   readonly hostConfig: Partial<HostConfig>;
+  /** Read-only and executable at `path` while it runs. */
+  readonly script: { readonly path: string; readonly content: string } | undefined;
   readonly mounts: readonly StepMount[];
   readonly mountSources: MountSources;
   /** Content of bind mounts, by what they read. */
@@ -99,6 +101,16 @@ const writeFiles = (
   });
 };
 
+const scriptFile = (
+  bundle: string,
+  { script }: ExecRequest,
+): { destination: string; source: string }[] => {
+  if (script === undefined) return [];
+  const source = `${bundle}/script`;
+  writeFileSync(source, script.content, { mode: 0o755 });
+  return [{ destination: script.path, source }];
+};
+
 const runProcess = async (
   dependencies: BuildDependencies,
   request: ExecRequest,
@@ -133,7 +145,7 @@ const runProcess = async (
     user: request.user,
     hostname: HOSTNAME,
     networkPath: sandbox?.netnsPath,
-    files: writeFiles(dependencies, bundle, request, sandbox),
+    files: [...writeFiles(dependencies, bundle, request, sandbox), ...scriptFile(bundle, request)],
     mounts: prepared.mounts,
     hostConfig: { ...request.hostConfig, ExtraHosts: [...request.extraHosts] },
     cgroupsPath: `${dependencies.cgroupParent}/${id}`,
@@ -153,12 +165,12 @@ const runProcess = async (
 };
 
 /** What of a mount decides the result: not the content of secrets and caches. */
-const mountKey = ({ mount, target }: StepMount): object => ({
+const mountKey = ({ mount }: StepMount): object => ({
   type: mount.type,
-  target,
+  target: mount.target ?? "",
   ...(mount.type === "secret" || mount.type === "cache" ? { id: mount.id } : {}),
   ...(mount.type === "bind" || mount.type === "cache" ? { source: mount.source } : {}),
-  isReadonly: mount.isReadonly,
+  ...("isReadonly" in mount ? { isReadonly: mount.isReadonly } : {}),
 });
 
 export const execVertex = (dependencies: BuildDependencies, request: ExecRequest): Vertex => ({
@@ -166,6 +178,7 @@ export const execVertex = (dependencies: BuildDependencies, request: ExecRequest
   definition: {
     op: "exec",
     command: request.args,
+    ...(request.script === undefined ? {} : { script: request.script.content }),
     environment: request.env.toSorted(),
     "working directory": request.workingDir,
     user: request.user,

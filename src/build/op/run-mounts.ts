@@ -7,17 +7,15 @@ import { runCopyPlan } from "#build/op/copy-tree.ts";
 import type { SourceTree } from "#build/trees.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
-import type { Mount } from "#spec/dockerfile/dockerfile.ts";
+import type { PlannedMount } from "#spec/dockerfile/plan.ts";
 import type { RuntimeMount } from "#spec/runtime/config.ts";
 
 const O_PATH = 0o10000000;
 
 /** A mount with what it reads looked up. */
 export interface StepMount {
-  readonly mount: Mount;
-  /** Absolute. */
-  readonly target: string;
-  /** Of bind and cache mounts. */
+  readonly mount: PlannedMount;
+  /** Of bind and cache mounts; undefined for an empty directory. */
   readonly tree: SourceTree | undefined;
 }
 
@@ -44,22 +42,7 @@ interface MountContext {
   readonly signal: AbortSignal;
 }
 
-/** Of a mount's target: where it goes when nothing is said, and relative ones by the working directory. */
-export const targetOf = (mount: Mount, workingDir: string, index: number): string => {
-  const given = mount.target;
-  if (given !== "") return posix.resolve("/", workingDir, given);
-  if (mount.type === "secret") return `/run/secrets/${posix.basename(mount.id || mount.source)}`;
-  if (mount.type === "ssh") return `/run/buildkit/ssh_agent.${index}`;
-  // Over the working directory itself.
-  const target = posix.resolve("/", workingDir);
-  if (target !== "/") return target;
-  throw new NaruError(
-    "invalid_argument",
-    `invalid mount target "/" for type "${mount.type}": name one with target=, or set a WORKDIR`,
-  );
-};
-
-const secretId = (mount: Mount): string => mount.id || mount.source || posix.basename(mount.target);
+type MountOf<T extends PlannedMount["type"]> = Extract<PlannedMount, { readonly type: T }>;
 
 /** The real path of `path` inside `root`, symlinks resolved by the kernel. Throws not_found. */
 const insidePath = (kernel: FileKernel, root: string, path: string): string => {
@@ -106,11 +89,13 @@ const scratchOver = (context: MountContext, root: string, index: number): string
 
 const prepareBind = (
   context: MountContext,
-  { mount, target, tree }: StepMount,
+  mount: MountOf<"bind">,
+  tree: SourceTree | undefined,
   index: number,
 ): RuntimeMount => {
   if (tree === undefined) throw new NaruError("internal", "a bind mount without a tree");
   const { kernel } = context.dependencies;
+  const { target } = mount;
   if (mount.isReadonly) return bind(target, insidePath(kernel, tree.root, mount.source), "ro");
   const layers = tree.layers;
   if (layers === undefined) {
@@ -126,11 +111,11 @@ const prepareBind = (
 
 const prepareCache = async (
   context: MountContext,
-  { mount, target, tree }: StepMount,
+  mount: MountOf<"cache">,
+  tree: SourceTree | undefined,
 ): Promise<RuntimeMount> => {
   const { kernel } = context.dependencies;
-  const id = mount.id || target;
-  const sharing = mount.sharing ?? "shared";
+  const { id, sharing, target } = mount;
   const cache = await context.sources.cacheMounts.acquire(id, sharing, context.signal);
   context.undo.use(cache);
   if (cache.isNew) {
@@ -139,11 +124,13 @@ const prepareCache = async (
       const item = { root: tree.root, path, target: "", isUnpacked: false, ignored: [] };
       await runCopyPlan(kernel, { targetRoot: cache.path, items: [item] });
     }
-    chmodSync(cache.path, mount.mode ?? 0o755);
-    chownSync(cache.path, mount.uid ?? 0, mount.gid ?? 0);
+    if (tree === undefined || mount.hasOwner) {
+      chmodSync(cache.path, mount.mode);
+      chownSync(cache.path, mount.uid, mount.gid);
+    }
   }
   const source =
-    tree === undefined && mount.source !== ""
+    tree === undefined && mount.source !== "/"
       ? insidePath(kernel, cache.path, mount.source)
       : cache.path;
   return bind(target, source, mount.isReadonly ? "ro" : "rw");
@@ -172,33 +159,33 @@ interface SecretResult {
 
 const prepareSecret = (
   context: MountContext,
-  { mount, target }: StepMount,
+  mount: MountOf<"secret">,
   index: number,
   directory: () => string,
 ): SecretResult => {
-  const id = secretId(mount);
+  const { id, target } = mount;
   const value = context.sources.secrets.get(id);
   if (value === undefined) {
     if (mount.isRequired) throw missingSecret(id);
     return {};
   }
   const env =
-    mount.env === undefined
-      ? {}
-      : { env: `${mount.env || id}=${Buffer.from(value).toString("utf8")}` };
-  if (mount.env !== undefined && mount.target === "") return env;
+    mount.env === undefined ? {} : { env: `${mount.env}=${Buffer.from(value).toString("utf8")}` };
+  if (target === undefined) return env;
   const file = `${directory()}/${index}`;
   writeFileSync(file, value, { mode: 0o600 });
-  chmodSync(file, mount.mode ?? 0o400);
-  chownSync(file, mount.uid ?? 0, mount.gid ?? 0);
-  return { ...env, mount: bind(target, file, "ro") };
+  chmodSync(file, mount.mode);
+  chownSync(file, mount.uid, mount.gid);
+  return { ...env, mount: bind(posix.resolve("/", target), file, "ro") };
 };
 
 const prepareSsh = (
   context: MountContext,
-  { mount, target }: StepMount,
+  mount: MountOf<"ssh">,
+  index: number,
 ): { mount: RuntimeMount; env: string } | undefined => {
-  const id = mount.id || "default";
+  const { id } = mount;
+  const target = posix.resolve("/", mount.target ?? `/run/buildkit/ssh_agent.${index}`);
   const socket = context.sources.sshSockets.get(id);
   if (socket !== undefined) {
     return { mount: bind(target, socket, "rw"), env: `SSH_AUTH_SOCK=${target}` };
@@ -231,25 +218,25 @@ export const prepareMounts = async (
   const env: string[] = [];
   let secrets: string | undefined;
   const directory = (): string => (secrets ??= secretDirectory(context));
-  for (const [index, step] of wanted.entries()) {
-    switch (step.mount.type) {
+  for (const [index, { mount, tree }] of wanted.entries()) {
+    switch (mount.type) {
       case "bind":
-        mounts.push(prepareBind(context, step, index));
+        mounts.push(prepareBind(context, mount, tree, index));
         break;
       case "cache":
-        mounts.push(await prepareCache(context, step));
+        mounts.push(await prepareCache(context, mount, tree));
         break;
       case "tmpfs":
-        mounts.push(tmpfs(step.target, step.mount.sizeLimitBytes));
+        mounts.push(tmpfs(mount.target, mount.sizeLimitBytes));
         break;
       case "secret": {
-        const made = prepareSecret(context, step, index, directory);
+        const made = prepareSecret(context, mount, index, directory);
         if (made.mount !== undefined) mounts.push(made.mount);
         if (made.env !== undefined) env.push(made.env);
         break;
       }
       case "ssh": {
-        const made = prepareSsh(context, step);
+        const made = prepareSsh(context, mount, index);
         if (made === undefined) break;
         mounts.push(made.mount);
         env.push(made.env);

@@ -1,19 +1,21 @@
 /** WORKDIR makes its directory. */
 import { mkdirSync, rmSync } from "node:fs";
+import { posix } from "node:path";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { runCopyPlan } from "#build/op/copy-tree.ts";
 import { onSnapshot } from "#build/op/on-snapshot.ts";
 import type { RunContext, Vertex } from "#build/solver.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
-/** `path` is absolute and clean. */
+/** `path` is absolute; it belongs to `user` ("" = root) by the files of the tree below. */
 export const workdirVertex = (
   dependencies: BuildDependencies,
   path: string,
+  user: string,
   parent: Digest | undefined,
 ): Vertex => ({
   description: `WORKDIR ${path}`,
-  definition: { op: "workdir", path },
+  definition: { op: "workdir", path, ...(user === "" ? {} : { user }) },
   parent,
   inputs: {},
   run: (context: RunContext) =>
@@ -25,11 +27,11 @@ export const workdirVertex = (
         const item = {
           root: empty,
           path: "",
-          target: path.slice(1),
+          target: posix.resolve(path).slice(1),
           isUnpacked: false,
           ignored: [],
         };
-        const owner = { uid: 0, gid: 0 };
+        const owner = user === "" ? { uid: 0, gid: 0 } : dependencies.configs.userOf(rootfs, user);
         await runCopyPlan(dependencies.kernel, { targetRoot: rootfs, items: [item], owner });
       } finally {
         rmSync(empty, { recursive: true, force: true });

@@ -27,6 +27,7 @@ const mapOf = (call: Call, name: string): [string, string][] => {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new NaruError("invalid_argument", `error reading ${name}: expected a map of strings`);
   }
+  // A build argument without a value is one that the client does not have: BuildKit is not told of it.
   return Object.entries(value).flatMap(([key, item]): [string, string][] =>
     typeof item === "string" ? [[key, item]] : [],
   );

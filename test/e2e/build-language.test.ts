@@ -1,0 +1,107 @@
+/** What the Dockerfile language means where the builders differ: BuildKit's sense of it. */
+import { expect } from "bun:test";
+
+import { configOf, inside, write } from "../harness/build.ts";
+import { buildx, buildxCheck, good, imageName } from "../harness/buildx.ts";
+import { BUSYBOX, type Check, dockerOk, skipOn } from "../harness/check.ts";
+
+const LINKED = {
+  skip: skipOn("docker20 docker28", "its graph driver cannot merge layers: it copies as ever"),
+};
+
+const build = async (
+  t: Check,
+  dockerfile: string,
+  files: Readonly<Record<string, string>> = {},
+  args: readonly string[] = [],
+): Promise<{ said: string; image: string }> => {
+  const image = imageName(t);
+  const folder = write(t.folder(), {
+    Dockerfile: dockerfile.replaceAll("{base}", BUSYBOX),
+    ...files,
+  });
+  const said = good(await buildx("build", "--progress", "plain", "-t", image, ...args, folder));
+  return { said, image };
+};
+
+buildxCheck(
+  "an ARG below an ENV of its name is what RUN sees; the image keeps the ENV",
+  async (t) => {
+    const { image } = await build(t, "FROM {base}\nENV A=env\nARG A=arg\nRUN echo $A > /o\n");
+    expect(await inside(image, "cat /o; echo $A")).toBe("arg\nenv");
+  },
+);
+
+buildxCheck(
+  "COPY --link is taken from the cache when what is below it changed",
+  async (t) => {
+    const mark = t.name();
+    const text = (n: number): string =>
+      `FROM {base}\nRUN mkdir /d && echo ${mark}${n} > /d/below\nCOPY --link a /d/\nRUN cat /d/*\n`;
+    const files = { a: `${mark} linked` };
+    await build(t, text(1), files);
+    const { said, image } = await build(t, text(2), files);
+    expect(said).toMatch(/\[3\/4\] COPY --link a \/d\/\n#\d+ CACHED/);
+    expect(said).not.toMatch(/\[2\/4\] [^\n]*\n#\d+ CACHED/);
+    expect(await inside(image, "cat /d/below /d/a")).toBe(`${mark}2\n${mark} linked`);
+    const folder = t.folder();
+    await dockerOk("save", "-o", `${folder}/x.tar`, image);
+  },
+  LINKED,
+);
+
+buildxCheck(
+  "COPY --link does not follow what is below it",
+  async (t) => {
+    const { image } = await build(
+      t,
+      "FROM {base}\nRUN mkdir /real && ln -s /real /way\nCOPY --link a /way/a\n",
+      { a: "x" },
+    );
+    expect(await inside(image, "test -L /way || echo a directory; ls /real | wc -l")).toBe(
+      "a directory\n0",
+    );
+  },
+  LINKED,
+);
+
+buildxCheck("a directory as a named context can be what a stage starts from", async (t) => {
+  const tree = write(t.folder(), { "bin/said": "hello" });
+  const { image } = await build(
+    t,
+    "FROM tree AS files\nFROM {base}\nCOPY --from=files /bin/said /said\n",
+    {},
+    ["--build-context", `tree=${tree}`],
+  );
+  expect(await inside(image, "cat /said")).toBe("hello");
+});
+
+buildxCheck("a here-document with its own interpreter is run by it", async (t) => {
+  const { said } = await build(t, `FROM {base}\nRUN <<EOF\n#!/bin/cat\n${t.name()} $A "b\nEOF\n`);
+  expect(said).toMatch(/ #!\/bin\/cat\n#\d+ [\d.]+ \S+ \$A "b\n/);
+});
+
+buildxCheck("history and labels are as BuildKit writes them", async (t) => {
+  const { image } = await build(t, "FROM {base}\nENV A=1\nRUN echo x > /x\nEXPOSE 80\n", {}, [
+    "--label",
+    "l=m",
+  ]);
+  const lines = await dockerOk(
+    "history",
+    "--no-trunc",
+    "--format",
+    "{{.CreatedBy}}|{{.Comment}}",
+    image,
+  );
+  expect(lines.split("\n").slice(0, 3)).toEqual([
+    "EXPOSE [80/tcp]|buildkit.dockerfile.v0",
+    "RUN /bin/sh -c echo x > /x # buildkit|buildkit.dockerfile.v0",
+    "ENV A=1|buildkit.dockerfile.v0",
+  ]);
+  expect((await configOf(image))["Labels"]).toEqual({ l: "m" } as never);
+});
+
+buildxCheck("a directory that WORKDIR makes belongs to USER", async (t) => {
+  const { image } = await build(t, "FROM {base}\nUSER 12:34\nWORKDIR /made/here\n");
+  expect(await inside(image, "stat -c %u:%g /made/here")).toBe("12:34");
+});
