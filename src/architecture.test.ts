@@ -11,6 +11,7 @@ const RANKS: Record<string, number> = {
   spec: 1,
   kernel: 2,
   database: 2,
+  companion: 3,
   content: 3,
   snapshot: 3,
   metadata: 3,

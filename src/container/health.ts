@@ -41,6 +41,9 @@ export const probeCommand = (
   return undefined;
 };
 
+export const isProbed = ({ config }: ContainerRecord): boolean =>
+  probeCommand(config.Healthcheck, config.Shell) !== undefined;
+
 /** Failures within the start period do not count; the first success ends it (Docker's rule). */
 export const nextHealth = (
   health: Health,
@@ -191,6 +194,10 @@ export class HealthMonitor {
     const previous = record.state.health ?? { Status: "starting", FailingStreak: 0, Log: [] };
     const health = nextHealth(previous, entry, isInStartPeriod, retries);
     const updated = engine.transition(id, { state: { ...record.state, health } });
-    if (health.Status !== previous.Status) engine.emit(updated, `health_status: ${health.Status}`);
+    if (health.Status === previous.Status) return;
+    engine.emit(updated, `health_status: ${health.Status}`);
+    const { sandbox } = updated;
+    if (sandbox !== undefined && health.Status !== "none")
+      engine.deps.network.setHealth(sandbox, health.Status);
   }
 }

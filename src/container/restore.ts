@@ -11,6 +11,7 @@ import { endLost } from "#container/monitor-loss.ts";
 import { removeRecord } from "#container/remove.ts";
 import { resumeHeld } from "#container/stand-still.ts";
 import { startsWithDaemon } from "#container/restart-policy.ts";
+import type { RestoreEntry } from "#network/network.ts";
 import { startContainer } from "#container/start.ts";
 
 const SIGKILL = 9;
@@ -71,6 +72,11 @@ const sweepOrphans = async (engine: Engine): Promise<void> => {
   }
 };
 
+const healthOf = ({ state }: ContainerRecord): Pick<RestoreEntry, "health"> => {
+  const status = isLive(state) ? state.health?.Status : undefined;
+  return status === undefined || status === "none" ? {} : { health: status };
+};
+
 const restoreNetwork = async (engine: Engine, live: readonly ContainerRecord[]): Promise<void> => {
   const entries = live.flatMap((record) =>
     record.sandbox === undefined
@@ -81,6 +87,7 @@ const restoreNetwork = async (engine: Engine, live: readonly ContainerRecord[]):
             containerName: record.name,
             sandbox: record.sandbox,
             ports: record.ports,
+            ...healthOf(record),
           },
         ],
   );

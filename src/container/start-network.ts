@@ -2,6 +2,7 @@
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
+import { isProbed } from "#container/health.ts";
 import { isUserDefined, parseNetworkMode } from "#container/network-mode.ts";
 import { publishAllPorts } from "#spec/docker/ports.ts";
 import { gatewayEndpoint } from "#network/gateway.ts";
@@ -142,6 +143,7 @@ export const connectNetwork = async (
     containerId: record.id,
     mode: isNone ? "none" : "bridge",
     nameservers: record.hostConfig.Dns ?? [],
+    ...(isProbed(record) ? { health: "starting" as const } : {}),
     endpoints: isNone
       ? []
       : Object.entries(record.endpoints).map(([name, asked]) => orderOf(record, name, asked)),

@@ -24,7 +24,7 @@ import { LazyBuilds } from "#daemon/builds.ts";
 import { type LazyTrash, lazyTrash } from "#daemon/trash.ts";
 import { createSeccomp } from "#daemon/seccomp.ts";
 import type { Tools } from "#daemon/tools.ts";
-import { workerCommand } from "#daemon/worker-command.ts";
+import { buildOfProgram, workerCommand } from "#daemon/worker-command.ts";
 import type { Database } from "#database/database.ts";
 import type { Images } from "#image/image.ts";
 import { createImages } from "#image/images.ts";
@@ -104,7 +104,7 @@ export const buildNetwork = (inputs: NetworkInputs): NetworkService => {
       applyRuleset: (ruleset) => nft.apply(ruleset),
       applyRulesetIn: (netnsPath, ruleset) => nft.applyIn(netnsPath, ruleset),
     }),
-    listenTcp: (options) => Bun.listen(options),
+    resolver: { command: [...workerCommand(), "names"], build: buildOfProgram() },
     rows: createNetworkRows(inputs.database),
     logger: inputs.log.with({ room: "network" }),
     ...(inputs.publish === undefined ? {} : { publish: inputs.publish }),

@@ -17,5 +17,9 @@ export const runWorker = async (argv: readonly string[]): Promise<number> => {
     const { createKernel } = await import("#kernel/real.ts");
     return runBuildWorkerProcess(rest, createKernel());
   }
+  if (room === "names") {
+    const { runNamesProcess } = await import("#daemon/companions.ts");
+    return runNamesProcess(rest);
+  }
   throw new RangeError(`no worker "${room}"`);
 };

@@ -1,12 +1,17 @@
 /**
  * Names that no container has go to the servers of the host, from the host's network. One socket a
- * server, queries told apart by random ids; a server that does not answer in time is followed by the next.
+ * server, queries told apart by random ids. One that is late is followed by the next without being given up; one
+ * that has been silent for a whole try is waited for only briefly until it says something again, so that
+ * with dead servers failure is told soon.
  */
 import { randomHex } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 
 const PORT = 53;
 const TRY_MS = 2000;
+const SILENT_TRY_MS = 250;
+/** The next server is asked too. */
+const LATE_MS = 300;
 const TCP_MS = 5000;
 /** Who asks more at once is told to come again: a bound for the memory of unanswered queries. */
 const MAX_PENDING = 4096;
@@ -47,6 +52,7 @@ class Upstream {
   readonly #pending = new Map<number, Pending>();
   #socket: Promise<UdpSocket> | undefined;
   #idle: NodeJS.Timeout | undefined;
+  #isSilent = false;
 
   constructor(address: string) {
     this.#address = address;
@@ -70,7 +76,11 @@ class Upstream {
     const { promise, resolve } = Promise.withResolvers<Uint8Array | undefined>();
     let id = Number.parseInt(randomHex(2), 16);
     while (this.#pending.has(id)) id = (id + 1) & 0xffff;
-    const timer = setTimeout(() => this.#finish(id, undefined), TRY_MS).unref();
+    const tryMs = this.#isSilent ? SILENT_TRY_MS : TRY_MS;
+    const timer = setTimeout(() => {
+      this.#isSilent = true;
+      this.#finish(id, undefined);
+    }, tryMs).unref();
     this.#pending.set(id, { id: idOf(query), question: questionOf(query), done: resolve, timer });
     socket.send(withId(query, id));
     return await promise;
@@ -90,6 +100,7 @@ class Upstream {
       binaryType: "uint8array",
       socket: {
         data: (_socket, bytes) => {
+          this.#isSilent = false;
           const waiting = this.#pending.get(idOf(bytes));
           if (waiting === undefined || questionOf(bytes) !== waiting.question) return;
           this.#finish(idOf(bytes), withId(bytes, waiting.id));
@@ -150,12 +161,27 @@ export class DnsForwarder {
     query: Uint8Array,
     isTcp: boolean,
   ): Promise<Uint8Array | undefined> {
-    for (const server of servers) {
-      // oxlint-disable-next-line no-await-in-loop -- the next one is for when this one is silent
-      const answer = await (isTcp ? this.#byTcp(server, query) : this.#byUdp(server, query));
-      if (answer !== undefined) return answer;
-    }
-    return undefined;
+    const { promise, resolve } = Promise.withResolvers<Uint8Array | undefined>();
+    let asked = 0;
+    let silent = 0;
+    let timer: NodeJS.Timeout | undefined;
+    const next = (): void => {
+      clearTimeout(timer);
+      const server = servers[asked];
+      if (server === undefined) return;
+      asked += 1;
+      timer = setTimeout(next, LATE_MS).unref();
+      const answer = isTcp ? this.#byTcp(server, query) : this.#byUdp(server, query);
+      void answer.then((bytes) => {
+        if (bytes !== undefined) return resolve(bytes);
+        silent += 1;
+        return silent === servers.length ? resolve(undefined) : next();
+      });
+    };
+    next();
+    const answer = servers.length === 0 ? undefined : await promise;
+    clearTimeout(timer);
+    return answer;
   }
 
   close(): void {

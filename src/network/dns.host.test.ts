@@ -1,5 +1,6 @@
 /** Names in sandboxes, against the real kernel. Needs root. */
 import { afterEach, expect, test } from "bun:test";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { type DecodedPacket, decode, encode } from "dns-packet";
 import { acquire, at, cleanUp, host, makeInstance, undo } from "#network/instance.fake.ts";
 import type { Sandbox } from "#network/network.ts";
@@ -33,10 +34,10 @@ const dataOf = (packet: DecodedPacket): unknown[] =>
   (packet.answers ?? []).map((answer) => (answer as { data?: unknown }).data);
 
 const world = async () => {
-  const { service, reborn } = await makeInstance();
+  const { service, reborn, execRoot } = await makeInstance();
   await service.restore([]);
   for (const Name of ["one", "two"]) await service.create({ Name });
-  return { service, reborn };
+  return { service, reborn, execRoot };
 };
 
 test("names, aliases and reverse names, by UDP and TCP, in one's own networks alone", async () => {
@@ -108,7 +109,7 @@ test("other names go to the servers that were named, in order; an internal netwo
   expect(asked).toEqual(["elsewhere.example"]);
 }, 30_000);
 
-test("a container may have port 53 for itself, and names outlive the daemon", async () => {
+test("a container may have port 53 for itself, and names are answered while the daemon is away", async () => {
   const { service, reborn } = await world();
   const a = await acquire(service, "a", { network: "one", names: ["alpha"] });
   const own = Bun.spawn(
@@ -133,10 +134,76 @@ SOCK_STREAM.listen(); print("ready", flush=True); time.sleep(60)`,
   );
   expect(dataOf(await ask(a, "alpha"))).toEqual([at(a).ip]);
   await service.stop();
+  expect(dataOf(await ask(a, "alpha"))).toEqual([at(a).ip]);
+  expect(dataOf(await ask(a, "alpha", { isTcp: true }))).toEqual([at(a).ip]);
   const next = reborn();
   await next.start();
   const entry = { containerId: "a", containerName: "a", sandbox: a, ports: {} };
   expect((await next.restore([entry])).lost).toEqual([]);
   expect(dataOf(await ask(a, "alpha"))).toEqual([at(a).ip]);
   expect(dataOf(await ask(a, "alpha", { isTcp: true }))).toEqual([at(a).ip]);
+}, 30_000);
+
+test("of several that share a name those are answered that are well; all, where none is", async () => {
+  const { service } = await world();
+  const replica = (containerId: string, health?: "starting") =>
+    service.acquire({
+      containerId,
+      mode: "bridge",
+      endpoints: [{ network: "one", names: [containerId, "web"] }],
+      ...(health === undefined ? {} : { health }),
+    });
+  const one = await replica("w1", "starting");
+  const two = await replica("w2", "starting");
+  const asker = await acquire(service, "a", { network: "one", names: ["alpha"] });
+  const web = async (): Promise<Set<unknown>> => new Set(dataOf(await ask(asker, "web")));
+  expect(await web()).toEqual(new Set([at(one).ip, at(two).ip]));
+  service.setHealth(one, "healthy");
+  expect(await web()).toEqual(new Set([at(one).ip]));
+  service.setHealth(two, "healthy");
+  service.setHealth(one, "unhealthy");
+  expect(await web()).toEqual(new Set([at(two).ip]));
+  // Its own name leads there all the same.
+  expect(dataOf(await ask(asker, "w1"))).toEqual([at(one).ip]);
+  const three = await replica("w3");
+  expect(await web()).toEqual(new Set([at(two).ip, at(three).ip]));
+}, 30_000);
+
+test("a resolver that was killed is back at once, and knows what it knew", async () => {
+  const { service, execRoot } = await world();
+  const a = await acquire(service, "a", { network: "one", names: ["alpha"] });
+  const pids = (): number[] =>
+    readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name) && existsSync(`/proc/${name}/cmdline`))
+      .filter((name) => readFileSync(`/proc/${name}/cmdline`, "utf8").includes(`${execRoot}/dns`))
+      .map(Number);
+  const [first, ...others] = pids();
+  expect(others).toEqual([]);
+  process.kill(first!, "SIGKILL");
+  const deadline = Date.now() + 20_000;
+  let found: unknown[] = [];
+  while (found.length === 0 && Date.now() < deadline)
+    found = await ask(a, "alpha").then(dataOf, () => []);
+  expect(found).toEqual([at(a).ip]);
+  expect(pids()).not.toContain(first);
+}, 30_000);
+
+test("with servers that are silent, failure is told soon", async () => {
+  const { service } = await world();
+  const silent = await Bun.udpSocket({ hostname: "127.0.0.98", port: 53, socket: {} });
+  undo.push(() => silent.close());
+  const a = await service.acquire({
+    containerId: "a",
+    mode: "bridge",
+    endpoints: [{ network: "one", names: ["alpha"] }],
+    nameservers: ["127.0.0.98", "127.0.0.99"],
+  });
+  const first = performance.now();
+  expect(await ask(a, "elsewhere.example")).toMatchObject({ rcode: "SERVFAIL" });
+  expect(performance.now() - first).toBeLessThan(4000);
+  const second = performance.now();
+  expect(await ask(a, "elsewhere.example")).toMatchObject({ rcode: "SERVFAIL" });
+  expect(performance.now() - second).toBeLessThan(1500);
+  // Who is near is found all the same.
+  expect(dataOf(await ask(a, "alpha"))).toEqual([at(a).ip]);
 }, 30_000);

@@ -24,6 +24,9 @@ export const host = createLinuxHost({
   applyRulesetIn: (netnsPath, text) => nft.applyIn(netnsPath, text),
 });
 
+const MAIN = new URL("../main.ts", import.meta.url).pathname;
+const RESOLVER = [process.execPath, MAIN, "_worker", "names"];
+
 export const undo: (() => Promise<void> | void)[] = [];
 /** Every file of tests gives this to `afterEach`. */
 export const cleanUp = async (): Promise<void> => {
@@ -52,7 +55,7 @@ export const makeInstance = async (
       host,
       rows,
       logger: silentLogger,
-      listenTcp: (options) => Bun.listen(options),
+      resolver: { command: RESOLVER, build: "test" },
       ...options,
     });
     made.push(service);

@@ -1,52 +1,153 @@
-/** Names for sandboxes: the resolver, loaded with the first sandbox that can have some. */
+/**
+ * Names for sandboxes, the daemon's side: what is to be known, told to the process that answers. It is
+ * started with the first sandbox that can have names, and goes on while the daemon is away.
+ */
+import type { Ask, Companion } from "#companion/companion.ts";
 import type { Logger } from "#lib/log.ts";
-import type { RestoreEntry, Sandbox } from "#network/network.ts";
-import type { Resolver, ResolverOptions } from "#network/resolver.ts";
+import { renderDnsRules } from "#network/dns-sockets.ts";
+import type { NetworkHost } from "#network/host.ts";
+import type { NamedSandbox, NamesTask, ResolverPorts } from "#network/names-protocol.ts";
+import type { EndpointHealth, RestoreEntry, Sandbox } from "#network/network.ts";
 
 export const hasNames = ({ endpoints }: Sandbox): boolean =>
   endpoints.some((endpoint) => endpoint.names.length > 0);
 
-export class Names {
-  readonly #options: ResolverOptions;
-  readonly #logger: Logger;
-  #resolver: Resolver | undefined;
+export interface NamesOptions {
+  readonly host: Pick<NetworkHost, "applyRulesetIn">;
+  /** argv of the process; socket and build follow. */
+  readonly command: readonly string[];
+  readonly build: string;
+  readonly execRoot: string;
+  /** What `host.docker.internal` is. */
+  readonly hostAddress: () => string;
+  readonly logger: Logger;
+}
 
-  constructor(options: ResolverOptions) {
+export class Names {
+  readonly #options: NamesOptions;
+  readonly #known = new Map<string, NamedSandbox>();
+  /** The ports that the rules in a sandbox lead to. */
+  readonly #ruled = new Map<string, ResolverPorts>();
+  #companion: Promise<Companion> | undefined;
+
+  constructor(options: NamesOptions) {
     this.#options = options;
-    this.#logger = options.logger;
   }
 
   /** The sandbox as it is from now on. Resolves when its resolver answers. */
-  async set(sandbox: Sandbox): Promise<void> {
-    if (this.#resolver === undefined && !hasNames(sandbox)) return;
-    const { Resolver: Made } = await import("#network/resolver.ts");
-    this.#resolver ??= new Made(this.#options);
-    await this.#resolver.set(sandbox);
+  async set(sandbox: Sandbox, health?: EndpointHealth): Promise<void> {
+    const { sandboxId } = sandbox;
+    const before = this.#known.get(sandboxId);
+    if (before === undefined && !hasNames(sandbox)) return;
+    const state = health ?? before?.health;
+    const named = { sandbox, ...(state === undefined ? {} : { health: state }) };
+    this.#known.set(sandboxId, named);
+    try {
+      const companion = await this.#process();
+      await this.#lead(named, (body) => companion.request(body));
+    } catch (error) {
+      if (before === undefined) this.delete(sandbox);
+      throw error;
+    }
   }
 
-  /** After a restart: whoever asks meanwhile asks again. A failure is told; the container runs on. */
+  /** After a restart: the process went on meanwhile. A failure is told; the container runs on. */
   async setAgain(entries: readonly RestoreEntry[]): Promise<void> {
-    for (const { containerName, sandbox } of entries) {
+    for (const { sandbox, health } of entries) {
       if (!hasNames(sandbox)) continue;
+      const named = { sandbox, ...(health === undefined ? {} : { health }) };
+      this.#known.set(sandbox.sandboxId, named);
+    }
+    if (this.#known.size > 0) await this.warm();
+  }
+
+  /** Starts the process before it is needed; whoever waits for it waits for all that it is told. */
+  async warm(): Promise<void> {
+    (await this.#process()).warm();
+  }
+
+  rename(sandbox: Sandbox): void {
+    const before = this.#known.get(sandbox.sandboxId);
+    if (before === undefined) return;
+    const named = { ...before, sandbox };
+    this.#known.set(sandbox.sandboxId, named);
+    this.#tell({ kind: "set", ...named });
+  }
+
+  setHealth({ sandboxId }: Sandbox, health: EndpointHealth): void {
+    const before = this.#known.get(sandboxId);
+    if (before === undefined || before.health === health) return;
+    this.#known.set(sandboxId, { ...before, health });
+    this.#tell({ kind: "health", sandboxId, health });
+  }
+
+  /** The process lets go of the namespace soon. */
+  delete({ sandboxId }: Sandbox): void {
+    this.#ruled.delete(sandboxId);
+    if (this.#known.delete(sandboxId)) this.#tell({ kind: "delete", sandboxId });
+  }
+
+  /** The process goes on as long as it has sandboxes. */
+  close(): void {
+    void this.#companion?.then((companion) => companion.close());
+  }
+
+  /** Also one that an earlier daemon left. */
+  async end(): Promise<void> {
+    await (await this.#process()).end();
+  }
+
+  #tell(task: NamesTask): void {
+    void this.#companion?.then((companion) => companion.tell(task));
+  }
+
+  #process(): Promise<Companion> {
+    this.#companion ??= this.#make();
+    return this.#companion;
+  }
+
+  async #make(): Promise<Companion> {
+    const { Companion: Made } = await import("#companion/companion.ts");
+    const { command, build, execRoot, logger } = this.#options;
+    return new Made({
+      what: "the resolver",
+      command,
+      build,
+      socketPath: `${execRoot}/dns.sock`,
+      sync: (ask) => this.#sync(ask),
+      log: logger,
+    });
+  }
+
+  async #sync(ask: Ask): Promise<void> {
+    const sandboxIds = [...this.#known.keys()];
+    await ask({ kind: "keep", sandboxIds, hostAddress: this.#options.hostAddress() });
+    this.#ruled.clear();
+    for (const named of this.#known.values()) {
       try {
         // oxlint-disable-next-line no-await-in-loop -- each takes a fraction of a millisecond
-        await this.set(sandbox);
+        await this.#lead(named, ask);
       } catch (error) {
-        const text = { container: containerName, error: String(error) };
-        this.#logger.error("a container is without names", text);
+        const { sandboxId } = named.sandbox;
+        this.#options.logger.error("a container is without names", {
+          sandbox: sandboxId,
+          error: String(error),
+        });
       }
     }
   }
 
-  rename(sandbox: Sandbox): void {
-    this.#resolver?.rename(sandbox);
-  }
-
-  delete(sandbox: Sandbox): void {
-    this.#resolver?.delete(sandbox);
-  }
-
-  close(): void {
-    this.#resolver?.close();
+  /** Sockets in the namespace, and rules that lead port 53 there. */
+  async #lead(named: NamedSandbox, ask: Ask): Promise<void> {
+    const { sandboxId, netnsPath } = named.sandbox;
+    const ports = (await ask({ kind: "set", ...named })) as ResolverPorts | null;
+    const ruled = this.#ruled.get(sandboxId);
+    if (ports === null) return;
+    if (ports.udpPort === ruled?.udpPort && ports.tcpPort === ruled.tcpPort) return;
+    await this.#options.host.applyRulesetIn(
+      netnsPath,
+      renderDnsRules(ports.udpPort, ports.tcpPort),
+    );
+    if (this.#known.has(sandboxId)) this.#ruled.set(sandboxId, ports);
   }
 }

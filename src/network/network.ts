@@ -138,6 +138,9 @@ export interface Sandbox {
   readonly nameservers?: readonly string[];
 }
 
+/** What a container's health check says. */
+export type EndpointHealth = "starting" | "healthy" | "unhealthy";
+
 /** What is wanted of one endpoint. */
 export interface EndpointOrder {
   /** Name or id. */
@@ -159,6 +162,8 @@ export interface AcquireRequest {
   readonly endpoints: readonly EndpointOrder[];
   /** As `Sandbox.nameservers`. */
   readonly nameservers?: readonly string[];
+  /** Absent: the container has no health check. */
+  readonly health?: EndpointHealth;
 }
 
 export interface PublishOrder {
@@ -175,6 +180,7 @@ export interface RestoreEntry {
   readonly containerName: string;
   readonly sandbox: Sandbox;
   readonly ports: PortMap;
+  readonly health?: EndpointHealth;
 }
 
 export interface RestoreResult {
@@ -230,6 +236,8 @@ export interface NetworkService {
   disconnect(sandbox: Sandbox, networkId: string): Promise<Sandbox>;
   /** Other names for its endpoints, by network id. */
   rename(sandbox: Sandbox, names: (endpoint: Endpoint) => readonly string[]): Sandbox;
+  /** A name that several containers share leads to those that are well, as long as one is. */
+  setHealth(sandbox: Sandbox, health: EndpointHealth): void;
   /**
    * All of the ports or none. Resolves with the realized bindings (real host ports, real host
    * addresses) when connections reach the sandbox. Publishing twice for one container replaces.

@@ -1,4 +1,6 @@
 /**
+ * Runs in a process of its own (`names-process.ts`).
+ *
  * Names for containers on user-defined networks: answers at 127.0.0.11 in each of their namespaces,
  * for the networks that the asking container is in; what nobody is called goes to the host's servers.
  */
@@ -12,19 +14,17 @@ import {
   type DnsSockets,
   type ListenTcp,
   openDnsSockets,
-  renderDnsRules,
 } from "#network/dns-sockets.ts";
 import { DnsZone } from "#network/dns-zone.ts";
 import { FALLBACK_SERVERS, RESOLV_CONF_PATHS, parseResolvConf } from "#network/files.ts";
 import { gatewayEndpoint } from "#network/gateway.ts";
 import type { NetworkHost } from "#network/host.ts";
-import type { Sandbox } from "#network/network.ts";
+import type { NamedSandbox, ResolverPorts } from "#network/names-protocol.ts";
+import type { EndpointHealth, Sandbox } from "#network/network.ts";
 
 export interface ResolverOptions {
-  readonly host: NetworkHost;
+  readonly host: Pick<NetworkHost, "inNetns">;
   readonly listenTcp: ListenTcp;
-  /** What `host.docker.internal` is. */
-  readonly hostAddress: () => string;
   readonly logger: Logger;
 }
 
@@ -60,6 +60,8 @@ export class Resolver {
   readonly #zone = new DnsZone();
   readonly #forwarder = new DnsForwarder();
   readonly #clients = new Map<string, Client>();
+  /** What `host.docker.internal` is. */
+  #hostAddress = "";
   #hostServers: readonly string[] = [];
   #checkedMs = Number.NEGATIVE_INFINITY;
   #hostFileVersion = "";
@@ -68,31 +70,49 @@ export class Resolver {
     this.#options = options;
   }
 
-  /** The sandbox as it is from now on. Resolves when its resolver answers. */
-  async set(sandbox: Sandbox): Promise<void> {
+  get isIdle(): boolean {
+    return this.#clients.size === 0;
+  }
+
+  /** The sandbox as it is from now on. Gives the ports at which its resolver listens; none without names. */
+  async set({ sandbox, health }: NamedSandbox): Promise<ResolverPorts | undefined> {
     this.#zone.set(sandbox);
+    this.#zone.setHealth(sandbox.sandboxId, health);
     const client = this.#clients.get(sandbox.sandboxId);
     if (client !== undefined) {
       client.sandbox = sandbox;
       client.cache.clear();
-      return;
+      return client.sockets;
     }
-    if (sandbox.endpoints.every(({ names }) => names.length === 0)) return;
-    await this.#open(sandbox);
+    if (sandbox.endpoints.every(({ names }) => names.length === 0)) return undefined;
+    try {
+      return await this.#open(sandbox);
+    } catch (error) {
+      this.delete(sandbox.sandboxId);
+      throw error;
+    }
   }
 
-  /** The same sandbox with other names. */
-  rename(sandbox: Sandbox): void {
-    this.#zone.set(sandbox);
-    const client = this.#clients.get(sandbox.sandboxId);
-    if (client !== undefined) client.sandbox = sandbox;
+  setHealth(sandboxId: string, health: EndpointHealth): void {
+    if (this.#clients.has(sandboxId)) this.#zone.setHealth(sandboxId, health);
+  }
+
+  /** All others go. */
+  keep(sandboxIds: readonly string[], hostAddress: string): void {
+    this.#hostAddress = hostAddress;
+    const kept = new Set(sandboxIds);
+    for (const { sandbox, cache } of this.#clients.values()) {
+      cache.clear();
+      if (!kept.has(sandbox.sandboxId)) this.delete(sandbox.sandboxId);
+    }
   }
 
   /** Idempotent. An open socket would keep the namespace. */
-  delete(sandbox: Sandbox): void {
-    this.#zone.delete(sandbox);
-    const client = this.#clients.get(sandbox.sandboxId);
-    this.#clients.delete(sandbox.sandboxId);
+  delete(sandboxId: string): void {
+    this.#zone.delete({ sandboxId });
+    this.#zone.setHealth(sandboxId, undefined);
+    const client = this.#clients.get(sandboxId);
+    this.#clients.delete(sandboxId);
     client?.sockets.close();
   }
 
@@ -102,7 +122,7 @@ export class Resolver {
     this.#forwarder.close();
   }
 
-  async #open(sandbox: Sandbox): Promise<void> {
+  async #open(sandbox: Sandbox): Promise<ResolverPorts> {
     const { host, listenTcp } = this.#options;
     const { netnsPath, sandboxId } = sandbox;
     const handlers: DnsHandlers = {
@@ -111,15 +131,9 @@ export class Resolver {
     };
     const inside = <T>(work: () => T): T => host.inNetns(netnsPath, work);
     const sockets = await openDnsSockets(listenTcp, inside, handlers);
-    try {
-      await host.applyRulesetIn(netnsPath, renderDnsRules(sockets.udpPort, sockets.tcpPort));
-    } catch (error) {
-      sockets.close();
-      this.#zone.delete(sandbox);
-      throw error;
-    }
     const cache = new Map<string, Uint8Array>();
     this.#clients.set(sandboxId, { sandbox, sockets, cache, cacheVersion: -1 });
+    return sockets;
   }
 
   #answer(
@@ -171,7 +185,7 @@ export class Resolver {
         if (HOST_NAMES.has(name)) {
           const own = gatewayEndpoint(endpoints);
           // An internal network leads to its own bridge at most.
-          return own === undefined ? [] : [this.#options.hostAddress()];
+          return own === undefined ? [] : [this.#hostAddress];
         }
         for (const { networkId } of networks) {
           const found = this.#zone.lookup(networkId, name);

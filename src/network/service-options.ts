@@ -3,7 +3,6 @@ import { NaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 import type { NetworkRows } from "#metadata/networks.ts";
 import type { ReadChains } from "#network/diagnose.ts";
-import type { ListenTcp } from "#network/dns-sockets.ts";
 import type { NetworkHost } from "#network/host.ts";
 import type { SubnetPool } from "#network/subnet.ts";
 
@@ -14,8 +13,8 @@ export interface NetworkServiceOptions {
   readonly host: NetworkHost;
   readonly rows: NetworkRows;
   readonly logger: Logger;
-  /** For the resolver's address inside of sandboxes. */
-  readonly listenTcp: ListenTcp;
+  /** The process that resolves names: what starts it, and which build that is. */
+  readonly resolver: { readonly command: readonly string[]; readonly build: string };
   /** Told what came and went, after it is on disk. */
   readonly publish?: (event: NetworkEvent) => void;
   /** dockerd's `--bip`. */

@@ -19,6 +19,7 @@ import type {
   AcquireRequest,
   BridgeRecord,
   Endpoint,
+  EndpointHealth,
   EndpointOrder,
   EndpointView,
   Finding,
@@ -97,8 +98,13 @@ export class LinuxNetworkService implements NetworkService {
     });
     const networks = this.#networks;
     this.#sandboxes = new Sandboxes({ host, records, networks, netnsRoot: this.#netnsRoot });
-    const hostAddress = (): string => this.hostGateway();
-    this.#named = new Names({ host, listenTcp: options.listenTcp, hostAddress, logger });
+    this.#named = new Names({
+      host,
+      ...options.resolver,
+      execRoot: options.execRoot,
+      hostAddress: () => this.hostGateway(),
+      logger,
+    });
   }
 
   async start(): Promise<void> {
@@ -132,7 +138,7 @@ export class LinuxNetworkService implements NetworkService {
     const sandbox = this.#sandboxes.acquire(request);
     if (!hasNames(sandbox)) return sandbox;
     try {
-      await this.#named.set(sandbox);
+      await this.#named.set(sandbox, request.health);
     } catch (error) {
       this.release(sandbox);
       throw error;
@@ -171,6 +177,10 @@ export class LinuxNetworkService implements NetworkService {
     return renamed;
   }
 
+  setHealth(sandbox: Sandbox, health: EndpointHealth): void {
+    this.#named.setHealth(sandbox, health);
+  }
+
   async publish(order: PublishOrder): Promise<PortMap> {
     const [target] = this.#targetOf(order);
     // A container without a way out publishes nothing: Docker takes such a wish in silence.
@@ -190,6 +200,8 @@ export class LinuxNetworkService implements NetworkService {
 
   async create(request: NetworkCreateRequest): Promise<NetworkRecord> {
     const record = await this.#networks.create(request);
+    // Containers on it will have names: their first start need not wait for the process.
+    if (record.bridge !== undefined) void this.#named.warm();
     this.#tell("create", record);
     return record;
   }
@@ -298,6 +310,7 @@ export class LinuxNetworkService implements NetworkService {
   async reset(): Promise<void> {
     const { host } = this.#options;
     await this.stop();
+    await this.#named.end();
     removeStrayNetns(host, this.#netnsRoot, new Set());
     this.#sandboxes.clear();
     await this.#firewall.write(renderRemoval(this.#names.table));

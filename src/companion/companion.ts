@@ -1,0 +1,260 @@
+/**
+ * A process beside the daemon that goes on when the daemon ends, as conmon does for containers: what it
+ * serves must not wait for the daemon's thread or its restart. This is the daemon's side; the process's
+ * own is `process.ts`.
+ *
+ * Life: the first `request` finds the process at its socket or starts it; `sync` then tells it all that
+ * it must know, each time anew: after a restart of the daemon, after its own death, and when a newer
+ * build takes the place of an older one, which answers until the new one knows everything. `close`
+ * leaves it to itself (with nothing to do it ends), `end` ends it.
+ *
+ * Requests are idempotent: one whose answer got lost is sent again. Errors are the process's own as
+ * NaruError; `unavailable` when it cannot be started.
+ */
+import { existsSync, rmSync } from "node:fs";
+import { type Socket, connect } from "node:net";
+import { backoffMs } from "#lib/backoff.ts";
+import { sleep } from "#lib/clock.ts";
+import type { FromCompanion, Hello } from "#companion/process.ts";
+import { NaruError } from "#lib/errors.ts";
+import { LineChannel } from "#companion/line-channel.ts";
+import type { Logger } from "#lib/log.ts";
+
+export interface CompanionOptions {
+  /** For messages: "the resolver". */
+  readonly what: string;
+  /** argv; the socket's path and the build follow. */
+  readonly command: readonly string[];
+  readonly socketPath: string;
+  /** Another build of the program takes the place of what runs. */
+  readonly build: string;
+  /** Tells everything anew by `ask`; what it does not mention is forgotten. */
+  readonly sync: (ask: Ask) => Promise<void>;
+  readonly log: Logger;
+}
+
+export type Ask = (body: unknown) => Promise<unknown>;
+
+const TRIES = 3;
+const COMPLAINT_MAX = 2000;
+const END_MS = 2000;
+const END_STEP_MS = 10;
+const PAUSES = { firstMs: 50, mostMs: 5000 };
+
+/** The connection to one process. */
+class Line {
+  readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
+  readonly #hello = Promise.withResolvers<Hello>();
+  readonly #channel: LineChannel;
+  readonly #what: string;
+  #next = 0;
+
+  constructor(socket: Socket, what: string, log: Logger, onClose: () => void) {
+    this.#what = what;
+    this.#hello.promise.catch(() => undefined);
+    this.#channel = new LineChannel(
+      socket,
+      (value) => this.#take(value as FromCompanion, log),
+      () => {
+        const error = this.#lost();
+        this.#hello.reject(error);
+        for (const { reject } of this.#waiting.values()) reject(error);
+        this.#waiting.clear();
+        onClose();
+      },
+    );
+  }
+
+  get hello(): Promise<Hello> {
+    return this.#hello.promise;
+  }
+
+  get isOpen(): boolean {
+    return this.#channel.isOpen;
+  }
+
+  readonly ask: Ask = async (body) => {
+    if (!this.#channel.isOpen) throw this.#lost();
+    const answer = Promise.withResolvers<unknown>();
+    const id = (this.#next += 1);
+    this.#waiting.set(id, answer);
+    this.#channel.send({ id, body });
+    return await answer.promise;
+  };
+
+  send(order: "retire" | "end"): void {
+    this.#channel.send({ order });
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+
+  #lost(): NaruError {
+    return new NaruError("unavailable", `${this.#what} hung up`, { details: { isLost: true } });
+  }
+
+  #take(value: FromCompanion, log: Logger): void {
+    if ("hello" in value) return this.#hello.resolve(value.hello);
+    if ("log" in value) return log[value.log.level](value.log.message, value.log.fields);
+    const waiting = this.#waiting.get(value.id);
+    this.#waiting.delete(value.id);
+    if ("error" in value) {
+      const { code, message, details } = value.error;
+      waiting?.reject(new NaruError(code, message, { details }));
+    } else waiting?.resolve(value.result);
+  }
+}
+
+const isLost = (error: unknown): boolean =>
+  error instanceof NaruError && error.details["isLost"] === true;
+
+const dial = (path: string): Promise<Socket | undefined> => {
+  const { promise, resolve } = Promise.withResolvers<Socket | undefined>();
+  // Nobody there, or a socket that a dead process left: one is started.
+  if (!existsSync(path)) return Promise.resolve(undefined);
+  const socket = connect(path, () => resolve(socket));
+  socket.once("error", () => resolve(undefined));
+  return promise;
+};
+
+export class Companion {
+  readonly #options: CompanionOptions;
+  #line: Promise<Line> | undefined;
+  #isClosed = false;
+
+  constructor(options: CompanionOptions) {
+    this.#options = options;
+  }
+
+  /** The process's answer. Starts it where it does not run. */
+  async request(body: unknown): Promise<unknown> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- again, where the process went away meanwhile
+        return await (await this.#connected()).ask(body);
+      } catch (error) {
+        if (!isLost(error) || attempt === TRIES || this.#isClosed) throw error;
+      }
+    }
+  }
+
+  /** As `request` for what nobody waits for: a failure is told to the log. Nothing when it never ran. */
+  tell(body: unknown): void {
+    if (this.#line === undefined) return;
+    this.request(body).catch((error: unknown) => {
+      if (!this.#isClosed)
+        this.#options.log.warn(`${this.#options.what} was not told`, { error: String(error) });
+    });
+  }
+
+  /** Starts it where it does not run. A failure is told to the log: whoever needs it meets it again. */
+  warm(): void {
+    this.#connected().catch((error: unknown) => {
+      this.#options.log.warn(`${this.#options.what} did not start`, { error: String(error) });
+    });
+  }
+
+  /** It goes on alone, as long as it has something to do. */
+  close(): void {
+    this.#isClosed = true;
+    this.#line?.then((line) => line.close()).catch(() => undefined);
+  }
+
+  /** Also one that an earlier daemon started. Resolves when it has gone. */
+  async end(): Promise<void> {
+    this.#isClosed = true;
+    const { socketPath, what, log } = this.#options;
+    const kept = await this.#line?.catch(() => undefined);
+    const line = kept?.isOpen === true ? kept : this.#open(await dial(socketPath));
+    // One that hangs up without a word is just ending.
+    const hello = await line?.hello.catch(() => undefined);
+    if (line !== undefined && hello !== undefined) {
+      const { pid } = hello;
+      line.send("end");
+      for (let waitedMs = 0; existsSync(`/proc/${pid}`); waitedMs += END_STEP_MS) {
+        if (waitedMs === END_MS) {
+          log.warn(`${what} did not end and is killed`, { pid });
+          process.kill(pid, "SIGKILL");
+        }
+        // oxlint-disable-next-line no-await-in-loop -- not a child of this process: /proc alone tells
+        await sleep(END_STEP_MS);
+      }
+    }
+    rmSync(socketPath, { force: true });
+  }
+
+  async #connected(): Promise<Line> {
+    if (this.#line === undefined) {
+      const line = this.#find();
+      this.#line = line;
+      line.catch(() => {
+        if (this.#line === line) this.#line = undefined;
+      });
+    }
+    return await this.#line;
+  }
+
+  /** The process that runs, or a new one; it knows everything. */
+  async #find(): Promise<Line> {
+    const { socketPath, build, sync } = this.#options;
+    const found = this.#open(await dial(socketPath));
+    const hello = await found?.hello.catch(() => undefined);
+    const isOurs = found !== undefined && hello?.build === build;
+    if (!isOurs) found?.send("retire");
+    const line = isOurs ? found : await this.#start();
+    await sync(line.ask);
+    if (!isOurs) found?.send("end");
+    return line;
+  }
+
+  #open(socket: Socket | undefined): Line | undefined {
+    if (socket === undefined) return undefined;
+    const { what, log } = this.#options;
+    const line: Line = new Line(socket, what, log, () => void this.#onClose(line));
+    return line;
+  }
+
+  async #start(): Promise<Line> {
+    const { command, socketPath, build, what } = this.#options;
+    rmSync(socketPath, { force: true });
+    // A session of its own: signals to the daemon's group are not for it.
+    const child = Bun.spawn([...command, socketPath, build], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      detached: true,
+      cwd: "/",
+    });
+    child.unref();
+    const reader = child.stdout.getReader();
+    const { done } = await reader.read();
+    const line = done ? undefined : this.#open(await dial(socketPath));
+    if (line !== undefined) {
+      await line.hello;
+      return line;
+    }
+    const complaint = (await child.stderr.text()).trim().slice(-COMPLAINT_MAX);
+    throw new NaruError("unavailable", `${what} did not start: ${complaint || "no message"}`);
+  }
+
+  /** What it served must not stay away until the next one asks. */
+  async #onClose(line: Line): Promise<void> {
+    const current = await this.#line?.catch(() => undefined);
+    if (this.#isClosed || current !== line) return;
+    const { what, log } = this.#options;
+    log.warn(`${what} ended and is started again`);
+    this.#line = undefined;
+    for (let attempt = 0; !this.#isClosed; attempt += 1) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- until it runs
+        await this.#connected();
+        return;
+      } catch (error) {
+        log.error(`${what} did not start again`, { error: String(error) });
+        // oxlint-disable-next-line no-await-in-loop -- the next try's time
+        await sleep(backoffMs(attempt, PAUSES));
+      }
+    }
+  }
+}

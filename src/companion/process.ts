@@ -1,0 +1,106 @@
+/**
+ * The process's own side of a companion (see `companion.ts`): one daemon at a time at a unix socket,
+ * its requests answered one after the other, and life after the daemon as long as there is work.
+ */
+import { writeSync } from "node:fs";
+import type { Server, Socket } from "node:net";
+import { type ErrorCode, toNaruError } from "#lib/errors.ts";
+import { LineChannel } from "#companion/line-channel.ts";
+import { type LogFields, type LogLevel, type Logger, createLogger } from "#lib/log.ts";
+
+export interface Hello {
+  readonly build: string;
+  readonly pid: number;
+}
+
+export type FromCompanion =
+  | { readonly hello: Hello }
+  | {
+      readonly log: {
+        readonly level: LogLevel;
+        readonly message: string;
+        readonly fields: LogFields;
+      };
+    }
+  | { readonly id: number; readonly result: unknown }
+  | {
+      readonly id: number;
+      readonly error: {
+        readonly code: ErrorCode;
+        readonly message: string;
+        readonly details: Readonly<Record<string, unknown>>;
+      };
+    };
+
+type ToCompanion =
+  | { readonly id: number; readonly body: unknown }
+  | { readonly order: "retire" | "end" };
+
+export interface CompanionWork {
+  /** One after the other, in the order they came. */
+  handle(body: unknown): Promise<unknown>;
+  /** With nothing to do and no daemon the process ends. */
+  isIdle(): boolean;
+  close(): void;
+}
+
+export interface CompanionProcessOptions {
+  readonly build: string;
+  /** Accepts connections for `onSocket`; what it returns listens already. */
+  readonly accept: (onSocket: (socket: Socket) => void) => Promise<Pick<Server, "close">>;
+  readonly open: (log: Logger) => CompanionWork;
+}
+
+const STDOUT = 1;
+
+/** Resolves when the process has nothing left to do. */
+export const runCompanion = async (options: CompanionProcessOptions): Promise<void> => {
+  const ended = Promise.withResolvers<void>();
+  let channel: LineChannel | undefined;
+  let queue: Promise<unknown> = Promise.resolve();
+  let isRetired = false;
+  const log = createLogger((level, message, fields) =>
+    channel?.send({ log: { level, message, fields } }),
+  );
+  const work = options.open(log);
+  const answer = async (own: LineChannel, id: number, body: unknown): Promise<void> => {
+    try {
+      own.send({ id, result: (await work.handle(body)) ?? null });
+    } catch (error) {
+      const { code, message, details } = toNaruError(error);
+      own.send({ id, error: { code, message, details } });
+    }
+  };
+  const onSocket = (socket: Socket): void => {
+    channel?.close();
+    const own = new LineChannel(
+      socket,
+      (value) => {
+        const line = value as ToCompanion;
+        if ("body" in line) queue = queue.then(() => answer(own, line.id, line.body));
+        else if (line.order === "end") ended.resolve();
+        else {
+          isRetired = true;
+          server.close();
+        }
+      },
+      () => {
+        // A later daemon may have come meanwhile; what was asked for is done first.
+        void queue.then(() => {
+          if (channel === own && (isRetired || work.isIdle())) ended.resolve();
+        });
+      },
+    );
+    channel = own;
+    own.send({ hello: { build: options.build, pid: process.pid } });
+  };
+  const server = await options.accept(onSocket);
+  // Signals are for the daemon: a terminal's or a service's stop must not take what it keeps.
+  for (const signal of ["SIGINT", "SIGHUP", "SIGPIPE"] as const)
+    process.on(signal, () => undefined);
+  process.on("SIGTERM", () => ended.resolve());
+  writeSync(STDOUT, "ready\n");
+  await ended.promise;
+  work.close();
+  server.close();
+};
