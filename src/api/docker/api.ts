@@ -69,6 +69,11 @@ export const createDockerHandler = (backend: DockerBackend): ExchangeHandler => 
 export const createDockerServer = (backend: DockerBackend): HttpServer =>
   createHttpServer({
     handler: createDockerHandler(backend),
+    // gRPC without an upgrade, as clients of BuildKit speak it.
+    http2: async (exchange) => {
+      const { serveHttp2 } = await import("#api/docker/buildkit/connections.ts");
+      await serveHttp2(backend, exchange);
+    },
     fields: SERVER_FIELDS,
     logger: backend.logger,
     refusal: (message) => ({ fields: JSON_FIELDS, body: errorBody(message) }),

@@ -2,8 +2,9 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import type { Duplex } from "node:stream";
 
-import { FrameReader, frameOf } from "#api/grpc/frame.ts";
+import { FrameReader } from "#api/grpc/frame.ts";
 import { errorOfStatus } from "#api/grpc/status.ts";
+import { messageWriter } from "#api/grpc/write-message.ts";
 import { NaruError } from "#lib/errors.ts";
 
 export type Metadata = Readonly<Record<string, string | string[]>>;
@@ -99,17 +100,7 @@ export class GrpcClient {
     stream.once("close", () => signal.removeEventListener("abort", cancel));
     return {
       messages: answersOf(stream, path, told),
-      send: (message) =>
-        new Promise((resolve, reject) => {
-          const fail = (): void => reject(refusal(told, path));
-          if (stream.destroyed || stream.closed) return fail();
-          stream.once("close", fail);
-          stream.write(frameOf(message), (error) => {
-            stream.removeListener("close", fail);
-            if (error) fail();
-            else resolve();
-          });
-        }),
+      send: messageWriter(stream, () => refusal(told, path)),
       end: () => void stream.end(),
       cancel,
     };

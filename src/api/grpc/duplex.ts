@@ -25,6 +25,15 @@ export const duplexOf = (raw: RawConnection): Duplex => {
         (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
       );
     },
+    writev(chunks, done) {
+      const parts = chunks.map(({ chunk }) => chunk as Uint8Array);
+      raw
+        .write(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts))
+        .then(
+          () => done(),
+          (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
+        );
+    },
     final(done) {
       raw.endOutput();
       done();
@@ -35,6 +44,10 @@ export const duplexOf = (raw: RawConnection): Duplex => {
       done(error);
     },
   });
+  // Bun 1.4.5's HTTP/2 writes from a buffer that it uses again at once: what has to wait must be a copy.
+  const write = duplex.write.bind(duplex);
+  duplex.write = ((chunk: Uint8Array, ...rest: []) =>
+    write(Uint8Array.from(chunk), ...rest)) as typeof duplex.write;
   // The HTTP/2 session above hears of errors too; without a listener here they would be thrown.
   duplex.on("error", () => undefined);
   raw.signal.addEventListener("abort", () => duplex.destroy(), { once: true });

@@ -5,8 +5,9 @@
 import { createServer, type Http2Server, type ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 
-import { FrameReader, frameOf } from "#api/grpc/frame.ts";
+import { FrameReader } from "#api/grpc/frame.ts";
 import { statusFields } from "#api/grpc/status.ts";
+import { messageWriter } from "#api/grpc/write-message.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 
@@ -40,17 +41,7 @@ export const readOne = async (call: GrpcCall): Promise<Uint8Array> => {
   throw new NaruError("invalid_argument", `the call "${call.path}" came without a message`);
 };
 
-const writeTo = (stream: ServerHttp2Stream, bytes: Uint8Array): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const gone = (): void => reject(new NaruError("canceled", "the client is gone"));
-    if (stream.destroyed || stream.closed) return gone();
-    stream.once("close", gone);
-    stream.write(bytes, (error) => {
-      stream.removeListener("close", gone);
-      if (error) gone();
-      else resolve();
-    });
-  });
+const gone = (): NaruError => new NaruError("canceled", "the client is gone");
 
 const run = async (
   stream: ServerHttp2Stream,
@@ -60,8 +51,8 @@ const run = async (
 ): Promise<void> => {
   const path = String(headers[":path"] ?? "");
   const abort = new AbortController();
-  stream.on("error", () => abort.abort(new NaruError("canceled", "the client is gone")));
-  stream.once("close", () => abort.abort(new NaruError("canceled", "the client is gone")));
+  stream.on("error", () => abort.abort(gone()));
+  stream.once("close", () => abort.abort(gone()));
   let failure: unknown;
   stream.once("wantTrailers", () => stream.sendTrailers(statusFields(failure)));
   stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
@@ -75,7 +66,7 @@ const run = async (
       metadata: headers,
       signal: abort.signal,
       messages: messagesOf(stream),
-      send: (message) => writeTo(stream, frameOf(message)),
+      send: messageWriter(stream, gone),
     });
   } catch (error) {
     failure = error;

@@ -22,12 +22,30 @@ const LINE_FEED = 10;
 /** The first byte of a TLS connection (RFC 8446 §5.1, ContentType handshake). */
 const TLS_HANDSHAKE = 22;
 const EMPTY = Buffer.alloc(0);
+/** The whole of HTTP/2's preface (RFC 9113 §3.4) begins as a request does that HTTP/1.1 has not. */
+const HTTP2_PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\n");
+const HTTP2_HEAD: RequestHead = {
+  method: "PRI",
+  path: "*",
+  queryText: "",
+  minorVersion: 1,
+  fields: new Map(),
+  isKeepAlive: false,
+  contentLength: 0,
+  isContinueExpected: false,
+  upgrade: "h2c",
+};
 /** What a client that announced a chunked body sends before it starts to speak raw. */
 const LAST_CHUNK = Buffer.from("0\r\n\r\n");
 
 /** `now` is in ticks of the server's clock, the unit of the deadlines. */
 export interface ConnectionOptions {
   readonly handler: ExchangeHandler;
+  /**
+   * For clients that speak HTTP/2 from the first byte on: it hijacks with an empty head, and reads the preface as
+   * input. They are refused where it is missing.
+   */
+  readonly http2?: ExchangeHandler;
   /** Fields of every answer. */
   readonly fields: string;
   readonly logger: Logger;
@@ -66,6 +84,7 @@ export class Connection {
   #pauses = 0;
   #lastHead: { readonly bytes: Buffer; readonly head: RequestHead } | undefined;
   #mayDropLastChunk = false;
+  #isFirst = true;
 
   constructor(socket: Duplex, options: ConnectionOptions) {
     this.socket = socket;
@@ -204,6 +223,10 @@ export class Connection {
         details: { status: 431 },
       });
     }
+    if (this.options.http2 !== undefined && this.#isFirst && pending.indexOf(HTTP2_PREFACE) === 0) {
+      return HTTP2_HEAD;
+    }
+    this.#isFirst = false;
     const head = parseHead(pending.toString("latin1", from, end));
     const isWhole = from === 0 && end + 4 === pending.length && head.contentLength === 0;
     this.#lastHead = isWhole && head.upgrade === undefined ? { bytes: pending, head } : undefined;
@@ -225,7 +248,8 @@ export class Connection {
     }
     let result: void | Promise<void>;
     try {
-      result = this.options.handler(exchange);
+      const { handler, http2 } = this.options;
+      result = head === HTTP2_HEAD && http2 !== undefined ? http2(exchange) : handler(exchange);
     } catch (error) {
       this.#fail(exchange, error);
       return;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import net from "node:net";
+import { duplexPair } from "node:stream";
 
 import type { Exchange } from "#api/http/exchange.ts";
 import { createHttpServer } from "#api/http/server.ts";
@@ -266,6 +267,28 @@ test("what is not HTTP is refused and closed", async () => {
     "HTTP/1.1 431",
   );
   expect(await talk("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", true)).toStartWith("HTTP/1.1 505");
+});
+
+test("HTTP/2 from the first byte on goes to its own handler, with its preface", async () => {
+  const server = createHttpServer({
+    handler: (x) => x.answer(200, "", "one"),
+    http2: async (x) => {
+      const raw = x.hijack("");
+      for await (const part of raw.input) {
+        await raw.write(part);
+        return;
+      }
+    },
+    fields: "",
+    logger: silentLogger,
+  });
+  const [near, far] = duplexPair();
+  server.onConnection(far);
+  const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  near.write(preface);
+  const answer = collect(near);
+  expect((await answer).toString()).toBe(preface);
+  await server.close(0);
 });
 
 test("200 MB up with a slow reader stays bounded", async () => {

@@ -24,6 +24,8 @@ const PATIENCE: Readonly<Record<ConnectionPhase, number | undefined>> = {
 
 export interface HttpServerOptions {
   readonly handler: ExchangeHandler;
+  /** See ConnectionOptions.http2. */
+  readonly http2?: ExchangeHandler;
   /** Fields of every answer, serialised: "Server: x\r\n". */
   readonly fields: string;
   readonly logger: Logger;
@@ -84,6 +86,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
 
   const connectionOptions: ConnectionOptions = {
     handler: options.handler,
+    ...(options.http2 === undefined ? {} : { http2: options.http2 }),
     fields: options.fields,
     logger: options.logger,
     refusal: options.refusal ?? plainRefusal,

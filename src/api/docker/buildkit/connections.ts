@@ -4,6 +4,7 @@ import { gatewayHandlers } from "#api/docker/buildkit/gateway.ts";
 import { stateOf } from "#api/docker/buildkit/state.ts";
 import type { Call } from "#api/docker/call.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
+import type { Exchange } from "#api/http/exchange.ts";
 import { duplexOf } from "#api/grpc/duplex.ts";
 import { type GrpcHandler, GrpcServer, readOne } from "#api/grpc/server.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -46,6 +47,11 @@ const checkUpgrade = (call: Call): void => {
 export const serveGrpc = async (call: Call): Promise<void> => {
   checkUpgrade(call);
   await serverOf(call.backend).serve(duplexOf(call.exchange.hijack(UPGRADED)));
+};
+
+/** A connection that speaks HTTP/2 from its first byte on. */
+export const serveHttp2 = async (backend: DockerBackend, exchange: Exchange): Promise<void> => {
+  await serverOf(backend).serve(duplexOf(exchange.hijack("")));
 };
 
 export const serveSession = async (call: Call): Promise<void> => {

@@ -207,7 +207,12 @@ const session =
       duplexOf({
         input: input(),
         signal,
-        write: (data) => answer(call, BytesMessageSchema, { data: Buffer.from(data) }),
+        write: async (data) => {
+          const bytes = Buffer.from(data);
+          // Bun 1.4.5's HTTP/2 sessions share a buffer: the inner one must have left it before the outer one writes.
+          await new Promise<void>((resolve) => setImmediate(resolve));
+          await answer(call, BytesMessageSchema, { data: bytes });
+        },
         endOutput: end,
         dropInput: () => undefined,
       }),
