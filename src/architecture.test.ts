@@ -16,6 +16,7 @@ const RANKS: Record<string, number> = {
   snapshot: 3,
   metadata: 3,
   remote: 3,
+  trust: 3,
   image: 4,
   runtime: 4,
   network: 4,

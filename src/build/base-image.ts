@@ -91,6 +91,7 @@ export const findImage = async (
     else await pull(dependencies, request, parseReference(name), platform, step);
   }
   const record = images.get(name, platform);
+  await images.admit(name, record);
   if (record.chainId !== undefined && snapshots.layer(record.chainId) === undefined) {
     throw new NaruError("data_loss", `layers of image "${name}" are lost: pull it again`);
   }

@@ -49,7 +49,7 @@ export interface BuildDependencies {
   readonly rows: BuildCacheRows;
   readonly images: Pick<
     Images,
-    "find" | "get" | "list" | "provide" | "pull" | "register" | "collect"
+    "find" | "get" | "admit" | "list" | "provide" | "pull" | "register" | "collect"
   >;
   readonly snapshots: Snapshots;
   readonly network: Pick<NetworkService, "acquire" | "release" | "hostGateway">;

@@ -167,6 +167,15 @@ const manifest: readonly Entry[] = [
   entry("rm", "Forget lists that were made here", () => import("#cli/manifest/rm.ts")),
 ];
 
+const trust: readonly Entry[] = [
+  entry(
+    "check",
+    "Say whether an image may be pulled and run, and by which rule",
+    () => import("#cli/trust/check.ts"),
+  ),
+  entry("show", "Show the policy and its keys", () => import("#cli/trust/show.ts")),
+];
+
 const volume: readonly Entry[] = [
   entry(
     "backup",
@@ -333,6 +342,7 @@ const topLevel: readonly Entry[] = [
   group("container", "Manage containers", container),
   group("image", "Manage images", image),
   group("manifest", "Manage lists of images for several platforms", manifest),
+  group("trust", "See which images may be pulled and run", trust),
   group("volume", "Manage volumes", volume),
   group("network", "Manage networks", network),
   group("system", "Manage the engine", system),

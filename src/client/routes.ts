@@ -31,6 +31,8 @@ import type {
   ImageSummary,
   IndexEntryBody,
   RemoteManifestBody,
+  TrustCheckBody,
+  TrustPolicyBody,
   SearchItem,
 } from "#spec/docker/image.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
@@ -147,6 +149,8 @@ export const routes = {
   imagePrune: json<PruneResponse>()("POST", "/images/prune"),
   manifestGet: json<RemoteManifestBody>()("GET", "/naru/manifests/{name}"),
   manifestPush: stream<{ Entries: readonly IndexEntryBody[] }>()("POST", "/naru/manifests"),
+  trustPolicy: json<TrustPolicyBody>()("GET", "/naru/trust"),
+  trustCheck: json<TrustCheckBody>()("GET", "/naru/trust/{name}"),
   imageCopy: stream()("POST", "/naru/images/copy"),
   imageSearch: json<SearchItem[]>()("GET", "/images/search"),
   login: json<{ IdentityToken?: string; Status: string }, AuthConfig>()("POST", "/auth"),

@@ -153,6 +153,7 @@ export const createContainer = async (
   using _reservation = engine.states.reserveName(name, id);
   const wanted = platform ? parsePlatform(platform) : undefined;
   const image = await imageOf(engine, request.Image ?? "", wanted);
+  await engine.deps.images.admit(request.Image ?? "", image);
   const record = buildRecord(engine, id, name, request, image);
 
   await using undo = new AsyncDisposableStack();

@@ -55,7 +55,7 @@ export interface ContainerDependencies {
   readonly rows: ContainerRows;
   readonly trash: TrashRows;
   readonly events: Events;
-  readonly images: Pick<Images, "get" | "provide" | "createFromLayer">;
+  readonly images: Pick<Images, "get" | "provide" | "createFromLayer" | "admit">;
   readonly snapshots: Snapshots;
   readonly archives: ArchivesForContainers;
   readonly volumes: VolumesForContainers;

@@ -57,6 +57,8 @@ export interface DaemonConfig {
   readonly shutdownTimeoutSeconds: number;
   readonly configFile: string | undefined;
   readonly registries: RegistryOptions;
+  /** undefined: the usual place, where nothing need be. */
+  readonly trustPolicy: string | undefined;
   /** How long removed things are kept; 0: not at all. */
   readonly undoTimeMs: number;
   /** undefined: no budget. */
@@ -68,6 +70,7 @@ export interface DaemonConfig {
 
 export const DEFAULT_DATA_ROOT = "/var/lib/naru";
 export const DEFAULT_EXEC_ROOT = "/run/naru";
+export const DEFAULT_TRUST_POLICY = "/etc/naru/trust.json";
 const DEFAULT_CONFIG_FILE = "/etc/naru/daemon.json";
 const SHM_SIZE_BYTES = 64 * 1024 * 1024;
 
@@ -235,6 +238,7 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
     diskBudgetKeep: (values.get("disk-budget-keep") as string[] | undefined) ?? [],
     undoTimeMs: undoTimeOf(text("undo-time")),
     registries: registryOptionsOf(values, process.env),
+    trustPolicy: text("trust-policy"),
     serveImages: text("serve-images"),
   });
 };

@@ -95,6 +95,11 @@ export const OPTIONS: readonly OptionSpec[] = [
     "object",
     'Rules by prefix: {"ghcr.io/team": {"mirrors": ["m.local/ghcr"], "location": "x.io/team", "blocked": true, "insecure": true}} (config file only)',
   ),
+  option(
+    "trust-policy",
+    "string",
+    "JSON file that says which images may be pulled and run (/etc/naru/trust.json, if it is there); docs/trust.md",
+  ),
   option("max-concurrent-downloads", "number", "Layers pulled at the same time (3)"),
   option("max-concurrent-uploads", "number", "Layers pushed at the same time (5)"),
   option("max-download-attempts", "number", "Tries to reach a registry that does not answer (5)"),

@@ -18,7 +18,7 @@ import type { ContainerDependencies, ContainerPaths } from "#container/dependenc
 import type { HostFacts } from "#container/normalize-host.ts";
 import { type ContainerService, createContainers } from "#container/service.ts";
 import { archivesOf } from "#daemon/archives.ts";
-import type { DaemonConfig } from "#daemon/config.ts";
+import { DEFAULT_TRUST_POLICY, type DaemonConfig } from "#daemon/config.ts";
 import { databasePathOf, openDaemonDatabase } from "#daemon/schema.ts";
 import { LazyBuilds } from "#daemon/builds.ts";
 import { type LazyTrash, lazyTrash } from "#daemon/trash.ts";
@@ -51,6 +51,7 @@ import {
   capabilitiesOfMask,
   resolveCapabilities,
 } from "#spec/runtime/capabilities.ts";
+import { openTrust } from "#trust/store.ts";
 import { createVolumes } from "#volume/service.ts";
 
 export interface Rooms extends LazyTrash {
@@ -234,6 +235,11 @@ const buildImages = (
     log: log.with({ room: "image" }),
     workerCommand: [...workerCommand(), "image"],
     registries: config.registries,
+    trust: openTrust(
+      config.trustPolicy ?? DEFAULT_TRUST_POLICY,
+      config.trustPolicy !== undefined,
+      `${config.dataRoot}/trust`,
+    ),
   });
 
 const buildVolumes = (

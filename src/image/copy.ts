@@ -1,4 +1,5 @@
 /** `naru copy`: what one registry has under a name, to another; every platform, nothing unpacked, no byte changed. */
+import { checkName } from "#image/admit.ts";
 import type { CopyOptions, TransferEvent } from "#image/transfer.ts";
 import type { PullParts } from "#image/pull.ts";
 import type { FetchEvent, FetchedLayer } from "#image/pull-layers.ts";
@@ -164,6 +165,7 @@ export const copyImage = async (
 ): Promise<void> => {
   const source = withDefaultTag(parseReference(from));
   const target = withDefaultTag(parseReference(to));
+  checkName(parts.dependencies.trust, source);
   if (target.digest !== undefined || target.tag === undefined) {
     throw new NaruError("invalid_argument", `"${to}" has a digest: copy to a tag`);
   }

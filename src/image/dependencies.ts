@@ -7,6 +7,7 @@ import type { ImageRows } from "#metadata/images.ts";
 import type { Leases } from "#metadata/leases.ts";
 import type { TrashRows } from "#metadata/trash.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
+import type { Trust } from "#trust/trust.ts";
 
 export type LayerStore = Pick<
   Snapshots,
@@ -40,4 +41,5 @@ export interface ImageDependencies {
   /** argv that starts `runImageWorker`, such as [naru, "_worker", "image"]; the verb and its arguments follow. */
   readonly workerCommand: readonly string[];
   readonly registries: RegistryOptions;
+  readonly trust: Trust;
 }

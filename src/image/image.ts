@@ -19,6 +19,7 @@ import type {
   RemoteManifest,
   TransferOptions,
 } from "#image/transfer.ts";
+import type { TrustCheck, TrustReport } from "#image/trust-report.ts";
 import type { TrashSource } from "#metadata/trash.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { EventMessage } from "#spec/docker/event.ts";
@@ -298,6 +299,15 @@ export interface Images {
     credentials: AuthConfig,
     signal: AbortSignal,
   ): Promise<SearchItem[]>;
+  /**
+   * Asks the trust policy whether a container or a build may start from the image, used as `typed` (a name or an
+   * id). Throws permission_denied, which names the rule and the remedy.
+   */
+  admit(typed: string, image: ImageRecord): Promise<void>;
+  /** The policy as it is now. Throws failed_precondition when its file is wrong. */
+  trustPolicy(): TrustReport;
+  /** What the policy says of a name, of the image under it here, and of the one at its registry. */
+  checkTrust(name: string, credentials: AuthConfig, signal: AbortSignal): Promise<TrustCheck>;
   /** One layer from a root file system's tar. Resolves to the id. */
   import(source: ArchiveSource, options: ImportOptions): Promise<Digest>;
   createFromLayer(request: CreateFromLayer): Promise<Digest>;

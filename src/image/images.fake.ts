@@ -15,6 +15,7 @@ import { IMAGE_MIGRATIONS, createImageRows } from "#metadata/images.ts";
 import { LEASE_MIGRATIONS, createLeases } from "#metadata/leases.ts";
 import { TRASH_MIGRATIONS, createTrashRows } from "#metadata/trash.ts";
 import type { Layer } from "#snapshot/snapshot.ts";
+import { openTrust } from "#trust/store.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 
@@ -109,6 +110,7 @@ export const createFakeImages = (
     log: silentLogger,
     workerCommand,
     registries: { maxDownloads: 3, maxUploads: 3, remote: TEST_CONFIG },
+    trust: openTrust(join(root, "trust.json"), false, join(root, "trust")),
   };
   const images = createImages(dependencies);
   const add = async (name: string, options: AddOptions = {}): Promise<Digest> => {

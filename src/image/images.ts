@@ -1,4 +1,5 @@
 /** The room's front door: the functions of image.ts over one set of dependencies. */
+import { admitUse } from "#image/admit.ts";
 import { bootstrapImage } from "#image/bootstrap.ts";
 import { createCatalog, parseTagTarget } from "#image/catalog.ts";
 import { collect } from "#image/collect.ts";
@@ -16,6 +17,7 @@ import { restoreImages } from "#image/restore.ts";
 import { removeImage } from "#image/remove.ts";
 import { saveImages } from "#image/save.ts";
 import { serveImage } from "#image/served.ts";
+import { reportTrust } from "#image/trust-report.ts";
 import type { Transfers } from "#image/transfers.ts";
 import { newBatch } from "#metadata/trash.ts";
 import { SingleFlight } from "#lib/single-flight.ts";
@@ -63,6 +65,10 @@ export const createImages = (dependencies: ImageDependencies): Images => {
       (await registries()).distribution(name, credentials, signal),
     search: async (term, limit, credentials, signal) =>
       (await registries()).search(term, limit, credentials, signal),
+    admit: (typed, image) => admitUse(dependencies.trust, typed, image),
+    trustPolicy: () => reportTrust(dependencies.trust),
+    checkTrust: async (name, credentials, signal) =>
+      (await registries()).checkTrust(name, credentials, signal),
     import: (source, options) => importImage(dependencies, source, options),
     createFromLayer: (request) => createFromLayer(dependencies, catalog, request),
     provide: (name) =>

@@ -1,4 +1,5 @@
 /** `docker pull`: an image appears whole, with its names, or not at all. What was fetched of it stays for the next try. */
+import { type Candidate, checkName, proveImage, provenText } from "#image/admit.ts";
 import { parseTagTarget } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { FetchPool } from "#image/fetch-pool.ts";
@@ -134,6 +135,31 @@ const publishPull = ({ dependencies }: PullParts, reference: Reference, id: Dige
   });
 };
 
+const manifestOf = async (
+  { dependencies: { content } }: PullParts,
+  repository: Repository,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<string> =>
+  content.info(digest) === undefined
+    ? (await repository.manifest(digest, signal)).text
+    : content.readText(digest);
+
+/** Asks the policy; gives what keeps the proof, once the image is here. */
+const admitPull = async (
+  { dependencies }: PullParts,
+  repository: Repository,
+  candidate: Candidate,
+  { signal, onEvent }: PullOptions,
+): Promise<() => void> => {
+  const { trust, rows } = dependencies;
+  const verdict = checkName(trust, repository.reference);
+  const proven = await proveImage(trust, repository, verdict, candidate, signal);
+  if (proven === undefined) return () => undefined;
+  onEvent({ status: provenText(proven) });
+  return () => trust.keep(candidate.imageId, proven.proof, (id) => rows.get(id) !== undefined);
+};
+
 const pullOne = async (
   parts: PullParts,
   reference: Reference,
@@ -159,6 +185,12 @@ const pullOne = async (
   if (head !== undefined && known !== undefined) {
     onEvent(start);
     const row = dependencies.rows.get(known);
+    const candidate = {
+      imageId: known,
+      digest: head.digest,
+      manifestText: () => manifestOf(parts, repository, row?.manifestDigest ?? head.digest, signal),
+    };
+    (await admitPull(parts, repository, candidate, options))();
     if (row !== undefined && reference.digest === undefined && tagId !== known) {
       const target = parseTagTarget(`${repositoryOf(reference)}:${wanted}`);
       dependencies.rows.setReference({
@@ -176,8 +208,12 @@ const pullOne = async (
   if (rateLimit !== undefined) {
     onEvent({ status: `Rate limit of ${reference.domain}: ${rateLimit}` });
   }
-  await fetchImage(parts, repository, image, options);
   const id = digestOf(image.configText);
+  const manifestText = (): Promise<string> => Promise.resolve(image.fetched.text);
+  const candidate = { imageId: id, digest: image.digest, manifestText };
+  const keepProof = await admitPull(parts, repository, candidate, options);
+  await fetchImage(parts, repository, image, options);
+  keepProof();
   finish(image.digest, tagId !== id, id);
 };
 
@@ -188,6 +224,7 @@ export const pullImages = async (
   options: PullOptions,
 ): Promise<void> => {
   const reference = parseReference(name);
+  checkName(parts.dependencies.trust, reference);
   parts.dependencies.content.sweepPartials(PARTIAL_AGE_MS);
   try {
     if (!options.isAllTags) return await pullOne(parts, reference, options);

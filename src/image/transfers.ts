@@ -10,13 +10,22 @@ import { pullImages } from "#image/pull.ts";
 import type { LayerFlights } from "#image/pull-layers.ts";
 import { pushIndex, remoteManifest } from "#image/push-index.ts";
 import { pushImages } from "#image/push.ts";
+import { checkTrust } from "#image/trust-report.ts";
 import { FETCH } from "#image/worker-protocol.ts";
 import { SharedWork } from "#lib/shared-work.ts";
 import { createRemote } from "#remote/client.ts";
 
 export type Transfers = Pick<
   Images,
-  "pull" | "push" | "copy" | "manifest" | "pushIndex" | "login" | "distribution" | "search"
+  | "pull"
+  | "push"
+  | "copy"
+  | "manifest"
+  | "pushIndex"
+  | "login"
+  | "distribution"
+  | "search"
+  | "checkTrust"
 >;
 
 export const createTransfers = (dependencies: ImageDependencies, catalog: Catalog): Transfers => {
@@ -38,6 +47,8 @@ export const createTransfers = (dependencies: ImageDependencies, catalog: Catalo
     distribution: (name, credentials, signal) =>
       inspectDistribution(remote, name, credentials, signal),
     search: (term, limit, credentials, signal) => remote.search(term, limit, credentials, signal),
+    checkTrust: (name, credentials, signal) =>
+      checkTrust({ dependencies, remote, catalog }, name, credentials, signal),
     push: (name, options) => pushImages({ ...parts, catalog, pool: uploads }, name, options),
   };
 };

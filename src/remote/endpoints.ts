@@ -1,8 +1,9 @@
 /** Where the content of a name may be had: the rules of the configuration applied. Pure. */
 import { NaruError } from "#lib/errors.ts";
 import { isInsecureHost } from "#remote/hosts.ts";
-import type { RegistryRule, RemoteConfig } from "#remote/remote.ts";
-import { type Reference, familiarString, parseReference } from "#spec/image/reference.ts";
+import type { RemoteConfig } from "#remote/remote.ts";
+import { longestPrefix } from "#spec/image/prefix.ts";
+import { type Reference, familiarString } from "#spec/image/reference.ts";
 
 export interface Endpoint {
   /** "localhost:5000", "registry-1.docker.io". */
@@ -23,26 +24,6 @@ const HUB = "docker.io";
 const HUB_HOST = "registry-1.docker.io";
 
 const registryHost = (domain: string): string => (domain === HUB ? HUB_HOST : domain);
-
-/** "alpine" in a rule means what it means everywhere; "ghcr.io" is a registry. */
-const wholePrefix = (prefix: string): string => {
-  if (!prefix.includes("/") && (/[.:]/.test(prefix) || prefix === "localhost")) return prefix;
-  const { domain, path } = parseReference(prefix);
-  return `${domain}/${path}`;
-};
-
-const ruleFor = (
-  config: RemoteConfig,
-  name: string,
-): { readonly prefix: string; readonly rule: RegistryRule } | undefined => {
-  let best: { prefix: string; rule: RegistryRule } | undefined;
-  for (const [given, rule] of Object.entries(config.rules)) {
-    const prefix = wholePrefix(given);
-    if (name !== prefix && !name.startsWith(`${prefix}/`)) continue;
-    if (best === undefined || prefix.length > best.prefix.length) best = { prefix, rule };
-  }
-  return best;
-};
 
 const mirrorEndpoint = (
   config: RemoteConfig,
@@ -66,7 +47,7 @@ const mirrorEndpoint = (
 /** Mirrors first, the registry last. Throws permission_denied for a blocked prefix. */
 export const endpointsOf = (config: RemoteConfig, reference: Reference): readonly Endpoint[] => {
   const name = `${reference.domain}/${reference.path}`;
-  const found = ruleFor(config, name);
+  const found = longestPrefix(config.rules, name);
   if (found?.rule.blocked === true) {
     throw new NaruError(
       "permission_denied",

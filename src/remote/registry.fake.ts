@@ -1,7 +1,7 @@
 /** A registry for tests, on loopback, that fails as it is told. */
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
-import { OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST } from "#spec/image/media-type.ts";
+import { OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST } from "#spec/image/media-type.ts";
 import type { RemoteConfig } from "#remote/remote.ts";
 
 export interface FakeFaults {
@@ -26,6 +26,8 @@ export interface FakeRegistry extends Disposable {
   readonly faults: FakeFaults;
   readonly blobs: Map<string, Uint8Array>;
   readonly manifests: Map<string, { text: string; type: string }>;
+  /** Indexes by the digest that they are about; undefined: a registry without the referrers API. */
+  referrers: Map<string, string> | undefined;
   /** "GET /v2/… Bearer x" for each request. */
   readonly log: string[];
   /** Each request for a token: its query and Authorization. */
@@ -69,6 +71,7 @@ const cutOff = (
 class Fake {
   readonly blobs = new Map<string, Uint8Array>();
   readonly manifests = new Map<string, { text: string; type: string }>();
+  referrers: Map<string, string> | undefined;
   readonly log: string[] = [];
   readonly tokenLog: string[] = [];
   readonly uploads = new Map<string, Uint8Array[]>();
@@ -190,6 +193,13 @@ class Fake {
     }
     const refused = this.#challenge(authorization);
     if (refused !== undefined) return refused;
+    const subject = /\/referrers\/(.*)$/.exec(url.pathname)?.[1];
+    if (subject !== undefined && this.referrers !== undefined) {
+      const nothing = JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] });
+      const headers = { "Content-Type": OCI_INDEX };
+      return new Response(this.referrers.get(subject) ?? nothing, { headers });
+    }
+    if (subject !== undefined) return fault(404, "UNSUPPORTED");
     const [, kind, rest = ""] =
       /\/(blobs\/uploads|blobs|manifests)\/(.*)$/.exec(url.pathname) ?? [];
     if (kind === undefined) return Response.json({});
@@ -221,6 +231,12 @@ export const startRegistry = (): FakeRegistry => {
     faults: fake.faults,
     blobs: fake.blobs,
     manifests: fake.manifests,
+    get referrers() {
+      return fake.referrers;
+    },
+    set referrers(referrers) {
+      fake.referrers = referrers;
+    },
     log: fake.log,
     tokenLog: fake.tokenLog,
     addImage: (name, layers, more = {}) => {

@@ -98,6 +98,11 @@ export interface Repository {
   blobText(blob: Descriptor, maxBytes: number, signal: AbortSignal): Promise<string>;
   /** All of them, however many pages. */
   tags(signal: AbortSignal): Promise<string[]>;
+  /**
+   * What refers to the manifest (signatures, attestations): by the referrers API, or the index under the tag
+   * "sha256-<hex>" where the registry has none. Nothing: an empty list.
+   */
+  referrers(digest: Digest, signal: AbortSignal): Promise<readonly Descriptor[]>;
 
   hasBlob(digest: Digest, signal: AbortSignal): Promise<boolean>;
   hasManifest(digest: Digest, signal: AbortSignal): Promise<boolean>;

@@ -4,6 +4,7 @@ import { scopeOf } from "#remote/auth.ts";
 import type { Endpoint } from "#remote/endpoints.ts";
 import type { HostClient, RegistryRequest } from "#remote/host.ts";
 import { readBounded } from "#remote/read-bounded.ts";
+import { readReferrers } from "#remote/referrers.ts";
 import type { BlobBody, FetchedManifest, Repository, Upload } from "#remote/remote.ts";
 import { beginUpload } from "#remote/upload.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
@@ -201,6 +202,27 @@ export class RegistryRepository implements Repository {
         path = this.#onward(response, next);
       }
       throw new NaruError("resource_exhausted", "the list of tags has no end");
+    });
+  }
+
+  async referrers(digest: Digest, signal: AbortSignal): Promise<readonly Descriptor[]> {
+    return await this.#read(async (place) => {
+      const found = await readReferrers(
+        (path, accepts) =>
+          this.#ask(place, {
+            method: "GET",
+            path,
+            what: `referrers of "${digest}"`,
+            signal,
+            accepts,
+            headers: { Accept: OCI_INDEX },
+          }),
+        (response, link) => this.#onward(response, link),
+        digest,
+      );
+      if (found.length > 0 || !place.endpoint.isMirror) return found;
+      // A mirror need not know what was attached to an image later.
+      throw new NaruError("not_found", `"${place.endpoint.host}" has no referrers of ${digest}`);
     });
   }
 

@@ -49,6 +49,8 @@ export type ImageBackend = Pick<
   | "distribution"
   | "search"
   | "check"
+  | "trustPolicy"
+  | "checkTrust"
 > & {
   /**
    * Makes the built-in image `naru/hello` when it is missing. Yields pull-like progress; throws what

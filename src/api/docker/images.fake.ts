@@ -121,6 +121,10 @@ export const createFakeImages = (state: FakeState): ImageBackend => ({
     Descriptor: { mediaType: "m", digest: digest("1"), size: 7 },
     Platforms: [],
   }),
+  trustPolicy: () => ({ path: "/etc/naru/trust.json", isPresent: false, rules: [] }),
+  checkTrust: async (name) => {
+    throw new NaruError("not_found", `no policy for ${name}`);
+  },
   async *check() {
     yield { kind: "progress", subject: "blob", id: "sha256:a", sizeBytes: 1 } as const;
   },

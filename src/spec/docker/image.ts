@@ -86,6 +86,41 @@ export interface RemoteManifestBody {
   readonly Text: string;
 }
 
+export interface TrustRuleBody {
+  readonly Prefix: string;
+  /** "allow", "block" or "signed". */
+  readonly Action: string;
+  readonly Reason: string;
+  readonly Keys: readonly {
+    readonly Path: string;
+    readonly Kind: string;
+    readonly Fingerprint: string;
+  }[];
+}
+
+/** GET /naru/trust. */
+export interface TrustPolicyBody {
+  readonly Path: string;
+  readonly IsPresent: boolean;
+  readonly Rules: readonly TrustRuleBody[];
+}
+
+export interface TrustFindingBody {
+  readonly IsAllowed: boolean;
+  readonly Text: string;
+  readonly Digest: string;
+}
+
+/** GET /naru/trust/{name}. */
+export interface TrustCheckBody {
+  readonly Name: string;
+  readonly Path: string;
+  readonly Rule: TrustRuleBody;
+  /** Absent when no such image is here. */
+  readonly Here?: TrustFindingBody;
+  readonly AtRegistry: TrustFindingBody;
+}
+
 /** One item of GET /images/search. */
 export interface SearchItem {
   readonly name: string;

@@ -4,6 +4,7 @@ import { platformOf } from "#api/docker/image/platform.ts";
 import { pumpProgress } from "#api/docker/image/progress.ts";
 import { transferMessages } from "#api/docker/image/transfer-events.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
+import type { Finding, RuleReport } from "#image/trust-report.ts";
 import type { IndexEntry } from "#image/transfer.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { decodeAuthConfig, parseRegistryAuth } from "#spec/docker/registry-auth.ts";
@@ -201,10 +202,45 @@ const pushIndex = async (call: Call): Promise<void> => {
   );
 };
 
+const wireRule = ({ prefix, action, reason, keys }: RuleReport): object => ({
+  Prefix: prefix,
+  Action: action,
+  Reason: reason,
+  Keys: keys.map(({ path, kind, fingerprint }) => ({
+    Path: path,
+    Kind: kind,
+    Fingerprint: fingerprint,
+  })),
+});
+
+const trustPolicy = (call: Call): void => {
+  const { path, isPresent, rules } = call.backend.images.trustPolicy();
+  call.json(200, { Path: path, IsPresent: isPresent, Rules: rules.map(wireRule) });
+};
+
+const checkTrust = async (call: Call): Promise<void> => {
+  const credentials = parseRegistryAuth(call.field("x-registry-auth"));
+  const found = await call.backend.images.checkTrust(call.name, credentials, call.signal);
+  const wireFinding = ({ isAllowed, text, digest }: Finding): object => ({
+    IsAllowed: isAllowed,
+    Text: text,
+    Digest: digest ?? "",
+  });
+  call.json(200, {
+    Name: found.name,
+    Path: found.path,
+    Rule: wireRule(found.rule),
+    ...(found.here === undefined ? {} : { Here: wireFinding(found.here) }),
+    AtRegistry: wireFinding(found.atRegistry),
+  });
+};
+
 export const registryRoutes: readonly Route[] = [
   get("/naru/manifests/{name…}", manifest),
   post("/naru/manifests", pushIndex),
   post("/naru/images/copy", copy),
+  get("/naru/trust", trustPolicy),
+  get("/naru/trust/{name…}", checkTrust),
   get("/images/search", search),
   post("/images/{name…}/push", push),
   post("/auth", login),

@@ -1,0 +1,91 @@
+/** Signatures of a manifest, as its registry has them: cosign's `.sig` tags, and sigstore bundles that refer to it. */
+import { hasCode } from "#lib/errors.ts";
+import type { Repository } from "#remote/remote.ts";
+import { type Digest, algorithmOf, hexOf } from "#spec/image/digest.ts";
+import { parseManifest } from "#spec/image/manifest.ts";
+import type { Signature } from "#trust/trust.ts";
+
+const SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json";
+const SIGNATURE = "dev.cosignproject.cosign/signature";
+const BUNDLE = "application/vnd.dev.sigstore.bundle";
+/** Whoever may push can attach as much as they like: so many are looked at. */
+const COUNT_MAX = 32;
+const PAYLOAD_MAX_BYTES = 64 * 1024;
+const BUNDLE_MAX_BYTES = 1024 * 1024;
+
+type Source = Pick<Repository, "manifest" | "blobText" | "referrers">;
+
+/** Tag and layers of cosign's own form (SIGNATURE_SPEC.md, "Storage"). */
+const simpleSignatures = async (
+  source: Source,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<Signature[]> => {
+  const tag = `${algorithmOf(digest)}-${hexOf(digest)}.sig`;
+  let text: string;
+  try {
+    ({ text } = await source.manifest(tag, signal));
+  } catch (error) {
+    if (hasCode(error, "not_found")) return [];
+    throw error;
+  }
+  const manifest = parseManifest(text);
+  if (manifest.kind === "index") return [];
+  const signed = manifest.layers.flatMap((layer) => {
+    const signature = layer.annotations?.[SIGNATURE];
+    return layer.mediaType === SIMPLE_SIGNING && signature !== undefined
+      ? [{ layer, signature }]
+      : [];
+  });
+  return await Promise.all(
+    signed.slice(-COUNT_MAX).map(async ({ layer, signature }): Promise<Signature> => {
+      const payload = await source.blobText(layer, PAYLOAD_MAX_BYTES, signal);
+      return {
+        form: "simple-signing",
+        payload: Buffer.from(payload).toString("base64"),
+        signature,
+      };
+    }),
+  );
+};
+
+const bundlesOf = async (
+  source: Source,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<Signature[]> => {
+  const { text } = await source.manifest(digest, signal);
+  const manifest = parseManifest(text);
+  if (manifest.kind === "index") return [];
+  const layer = manifest.layers.find(({ mediaType }) => mediaType.startsWith(BUNDLE));
+  if (layer === undefined) return [];
+  return [{ form: "bundle", bundle: await source.blobText(layer, BUNDLE_MAX_BYTES, signal) }];
+};
+
+const bundles = async (
+  source: Source,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<Signature[]> => {
+  const referrers = await source.referrers(digest, signal);
+  const likely = referrers.filter(
+    ({ artifactType }) => artifactType === undefined || artifactType.startsWith(BUNDLE),
+  );
+  const found = await Promise.all(
+    likely.slice(-COUNT_MAX).map((one) => bundlesOf(source, one.digest, signal)),
+  );
+  return found.flat();
+};
+
+/** Unverified. None: an empty list. Throws when the registry cannot be asked. */
+export const findSignatures = async (
+  source: Source,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<readonly Signature[]> => {
+  const found = await Promise.all([
+    simpleSignatures(source, digest, signal),
+    bundles(source, digest, signal),
+  ]);
+  return found.flat();
+};
