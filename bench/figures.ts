@@ -13,8 +13,18 @@ export interface Measure {
 
 export interface Goal {
   readonly id: string;
+  /** Whose figure; `naru` unless said. */
+  readonly of?: string;
   /** Divided by this subject's figure; `absolute` compares the figure itself. */
-  readonly over: "peer" | "floor" | "absolute" | "docker-cli" | "direct";
+  readonly over:
+    | "peer"
+    | "floor"
+    | "absolute"
+    | "docker-cli"
+    | "direct"
+    // Docker's two builders, see rows/build.ts.
+    | "classic"
+    | "buildkit";
   readonly atMost?: number;
   readonly atLeast?: number;
 }
@@ -52,8 +62,8 @@ const figure = (measure: Measure, subject: string | undefined): number | undefin
   return sound.length === 0 ? undefined : median(sound);
 };
 
-export const judge = (measure: Measure, goal: Goal, subject = "naru"): Verdict => {
-  const own = figure(measure, subject);
+export const judge = (measure: Measure, goal: Goal): Verdict => {
+  const own = figure(measure, goal.of ?? "naru");
   const base =
     goal.over === "absolute"
       ? 1

@@ -10,6 +10,7 @@ import { cpus, loadavg, release } from "node:os";
 
 import { judge, median, peerOf, type Measure, type Verdict } from "./figures.ts";
 import { GOALS } from "./goals.ts";
+import { buildRow } from "./rows/build.ts";
 import { imageRow, pathRow, portsRow, stdoutRow } from "./rows/data.ts";
 import { apiRow, cliRow, densityRow, idleRow, scaleRow } from "./rows/engine.ts";
 import { registryRow } from "./rows/registry.ts";
@@ -33,6 +34,7 @@ const ROWS: Record<string, (options: RowOptions) => Promise<Measure[]>> = {
   stdout: stdoutRow,
   cli: cliRow,
   registry: registryRow,
+  build: buildRow,
 };
 
 const flag = (name: string): boolean => process.argv.includes(`--${name}`);
@@ -47,7 +49,7 @@ const number = (value: number): string => {
 };
 
 const goalText = ({ goal }: Verdict): string =>
-  `${goal.atMost === undefined ? `≥${goal.atLeast}` : `≤${goal.atMost}`} ${goal.over}`;
+  `${goal.atMost === undefined ? `≥${goal.atLeast}` : `≤${goal.atMost}`} ${goal.over}${goal.of === undefined ? "" : `, ${goal.of}`}`;
 
 interface RowResult {
   readonly measure: Measure;

@@ -149,8 +149,15 @@ export interface Builds {
   /** For reading files of contexts. */
   readonly kernel: FileKernel;
   build(request: BuildRequest): Promise<BuildResult>;
-  /** Unpacks a tar, compressed or not. The context is the caller's to dispose of. */
-  receiveContext(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<BuildContext>;
+  /**
+   * Unpacks a tar, compressed or not. The context is the caller's to dispose of. With `key` (a digest in hex), the tree
+   * stays for the next context of that key, of which then only what differs is written.
+   */
+  receiveContext(
+    source: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+    key?: string,
+  ): Promise<BuildContext>;
   /** A git repository ("https://host/x.git#ref:dir") or a URL of a tar or a Dockerfile. */
   fetchContext(remote: string, signal: AbortSignal): Promise<BuildContext>;
   /**

@@ -6,7 +6,8 @@ import { makeContextDirectory, readDockerfile, receiveContext } from "#build/con
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { checkTag, exportImage, registerSteps } from "#build/export.ts";
 import { fetchContext } from "#build/fetch.ts";
-import { ContextTree, KeptContexts } from "#build/kept-context.ts";
+import { ContextTree } from "#build/kept-context.ts";
+import { KeptContexts, type KeptTree, sweepKept } from "#build/kept-contexts.ts";
 import { CacheBudget } from "#build/budget.ts";
 import { CacheMounts } from "#build/op/cache-mounts.ts";
 import { cacheUsage, pruneCache } from "#build/prune.ts";
@@ -64,8 +65,11 @@ class Builder implements Builds {
     );
   }
 
-  receiveContext: Builds["receiveContext"] = (source, signal) =>
-    receiveContext(this.#dependencies, source, signal);
+  receiveContext: Builds["receiveContext"] = (source, signal, key) => {
+    const keep = (): KeptTree | undefined =>
+      key === undefined ? undefined : this.#kept.reserve(key);
+    return receiveContext(this.#dependencies, source, keep, signal);
+  };
 
   contextTree: Builds["contextTree"] = (key) => {
     const kept = key === undefined ? undefined : this.#kept.open(key);
@@ -97,8 +101,13 @@ class Builder implements Builds {
 
   usage: Builds["usage"] = () => cacheUsage(this.#dependencies, this.#solver, this.#cacheMounts);
 
-  prune: Builds["prune"] = (options) =>
-    pruneCache(this.#dependencies, this.#solver, this.#cacheMounts, options);
+  prune: Builds["prune"] = (options) => {
+    const { isAll, keepBytes, unusedSince, ids, kinds } = options;
+    const isEverything = keepBytes === undefined && unusedSince === undefined;
+    // No records of their own: they go where all that can be made again does.
+    if (isAll && isEverything && ids.length + kinds.length === 0) this.#kept.prune();
+    return pruneCache(this.#dependencies, this.#solver, this.#cacheMounts, options);
+  };
 
   isLayerHeld: Builds["isLayerHeld"] = (chainId) => this.#solver.isLayerHeld(chainId);
 
@@ -230,6 +239,7 @@ export const sweepBuilds = async ({
   runtime,
 }: Pick<BuildDependencies, "kernel" | "paths" | "runtime">): Promise<void> => {
   await runtime.sweepRuns();
+  sweepKept(paths.contexts);
   for (const directory of [paths.bundles, paths.work]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     for (const mount of kernel.mountsUnder(directory)) kernel.unmount(mount);

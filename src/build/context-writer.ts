@@ -5,6 +5,7 @@ import { NaruError } from "#lib/errors.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { entryPath } from "#snapshot/entry-path.ts";
 import { TreeWriter } from "#snapshot/tree-writer.ts";
+import type { KeptFile, KeptFiles } from "#build/kept-files.ts";
 
 /** More names than any source tree has; they are kept in memory while the build runs. */
 export const CONTEXT_ENTRIES_MAX = 500_000;
@@ -21,9 +22,13 @@ export class ContextWriter implements TarHandler, Disposable {
   #size = 0;
   #hashed = 0;
   #entries = 0;
+  readonly #kept: KeptFiles | undefined;
+  /** The file of the last build that has been the same so far. */
+  #match: { readonly file: KeptFile; readonly entry: TarEntry } | undefined;
 
-  /** `rootFd` stays the caller's. */
-  constructor(kernel: FileKernel, rootFd: number) {
+  /** `rootFd` stays the caller's, and so does `kept`: what lies there already. */
+  constructor(kernel: FileKernel, rootFd: number, kept?: KeptFiles) {
+    this.#kept = kept;
     this.#writer = new TreeWriter({ kernel, rootFd, isLayer: false, owner: OWNER });
   }
 
@@ -39,6 +44,15 @@ export class ContextWriter implements TarHandler, Disposable {
       throw badTar(entry.name, "is a device, which a build context must not hold");
     }
     this.#path = entryPath(entry.name);
+    const file = this.#path === "" ? undefined : this.#kept?.take(this.#path, entry);
+    if (file !== undefined) {
+      this.#match = { file, entry };
+      return;
+    }
+    this.#begin(entry);
+  }
+
+  #begin(entry: TarEntry): void {
     this.#writer.entry(entry);
     if (entry.type === "hard link") {
       const linked = this.digests.get(entryPath(entry.linkName, entry.name));
@@ -51,13 +65,38 @@ export class ContextWriter implements TarHandler, Disposable {
   }
 
   data(bytes: Uint8Array, offset: number): void {
+    if (this.#match !== undefined) {
+      if (this.#kept?.isSame(this.#match.file, bytes, offset) === true) return;
+      this.#diverge(offset);
+    }
+    this.#write(bytes, offset);
+  }
+
+  #write(bytes: Uint8Array, offset: number): void {
     this.#writer.data(bytes, offset);
     this.#fillTo(offset);
     this.#hasher?.update(bytes);
     this.#hashed += bytes.length;
   }
 
+  /** The content differs from here on: a new file, with what was the same until now. */
+  #diverge(offset: number): void {
+    const [match, kept] = [this.#match, this.#kept];
+    if (match === undefined || kept === undefined) return;
+    this.#match = undefined;
+    this.#begin(match.entry);
+    for (const part of kept.head(match.file, offset)) this.#write(part.bytes, part.offset);
+    kept.release(match.file);
+  }
+
   entryEnd(): void {
+    const match = this.#match;
+    if (match !== undefined) {
+      this.#match = undefined;
+      this.#kept?.release(match.file);
+      this.digests.set(this.#path, match.file.digest);
+      return;
+    }
     this.#writer.entryEnd();
     const hasher = this.#hasher;
     if (hasher === undefined) return;
@@ -67,6 +106,8 @@ export class ContextWriter implements TarHandler, Disposable {
   }
 
   finish(): void {
+    this.#kept?.finish(this.digests);
+    // Last: the times of directories from which something was taken away.
     this.#writer.finish();
   }
 

@@ -13,6 +13,8 @@ import {
 } from "node:fs";
 import { ContextWriter } from "#build/context-writer.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
+import { KEPT_TREE_MAX_BYTES, type KeptTree, discardTree } from "#build/kept-contexts.ts";
+import { KeptFiles } from "#build/kept-files.ts";
 import { runBuildWorker } from "#build/worker-client.ts";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
@@ -49,16 +51,6 @@ export const makeContextDirectory = (
   return { root, [Symbol.dispose]: dispose };
 };
 
-/** Deletes a tree in a child process; what is left of it is swept when the room is made. */
-const discard = (root: string): void => {
-  const child = Bun.spawn(["rm", "-rf", "--one-file-system", "--", dirname(root)], {
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "ignore",
-  });
-  child.unref();
-};
-
 /** Reads until the source ends or is known to be large. */
 const readHead = async (
   source: AsyncIterator<Uint8Array>,
@@ -93,10 +85,12 @@ export const unpackContext = async (
   kernel: FileKernel,
   root: string,
   source: AsyncIterable<Uint8Array>,
+  listPath?: string,
 ): Promise<ReadonlyMap<string, string>> => {
   const rootFd = openSync(root, DIRECTORY);
   try {
-    using writer = new ContextWriter(kernel, rootFd);
+    using kept = listPath === undefined ? undefined : new KeptFiles(kernel, rootFd, listPath);
+    using writer = new ContextWriter(kernel, rootFd, kept);
     const parser = new TarParser(writer);
     for await (const chunk of decompress(source)) parser.push(chunk);
     parser.end();
@@ -113,10 +107,12 @@ export const unpackPlain = (
   root: string,
   head: Uint8Array,
   rest: Iterable<Uint8Array>,
+  listPath?: string,
 ): ReadonlyMap<string, string> => {
   const rootFd = openSync(root, DIRECTORY);
   try {
-    using writer = new ContextWriter(kernel, rootFd);
+    using kept = listPath === undefined ? undefined : new KeptFiles(kernel, rootFd, listPath);
+    using writer = new ContextWriter(kernel, rootFd, kept);
     const parser = new TarParser(writer);
     parser.push(head);
     for (const chunk of rest) parser.push(chunk);
@@ -128,30 +124,46 @@ export const unpackPlain = (
   }
 };
 
-/** See `Builds.receiveContext`. */
+/**
+ * See `Builds.receiveContext`. `keep` gives a tree that stays for the next build of the same context, or undefined
+ * where another build has it; small contexts are not worth it.
+ */
 export const receiveContext = async (
   dependencies: BuildDependencies,
   source: AsyncIterable<Uint8Array>,
+  keep: () => KeptTree | undefined,
   signal: AbortSignal,
 ): Promise<BuildContext> => {
-  using undo = new DisposableStack();
-  const { root, [Symbol.dispose]: dispose } = undo.use(makeContextDirectory(dependencies));
   const iterator = source[Symbol.asyncIterator]();
   const { chunks, isWhole } = await readHead(iterator);
   signal.throwIfAborted();
-  const digests = isWhole
-    ? await unpackContext(dependencies.kernel, root, each(chunks))
-    : await runBuildWorker(
-        dependencies.workerCommand,
-        { verb: "receive", root },
-        { stdin: chained(chunks, iterator), signal },
-      ).then(({ digests: pairs }) => new Map(pairs));
+  using undo = new DisposableStack();
+  if (isWhole) {
+    const { root, [Symbol.dispose]: dispose } = undo.use(makeContextDirectory(dependencies));
+    const digests = await unpackContext(dependencies.kernel, root, each(chunks));
+    failpoint("build.after-context");
+    undo.move();
+    // Many files take longer to delete than an answer should wait.
+    const end = (): void =>
+      digests.size <= SMALL_CONTEXT_FILES ? dispose() : discardTree(dirname(root));
+    return { root, digests, hint: "", [Symbol.dispose]: end };
+  }
+  const kept = keep();
+  if (kept !== undefined) undo.use(kept);
+  const { root } = kept ?? undo.use(makeContextDirectory(dependencies));
+  const { digests, sizeBytes } = await runBuildWorker(
+    dependencies.workerCommand,
+    { verb: "receive", root, ...(kept === undefined ? {} : { listPath: kept.listPath }) },
+    { stdin: chained(chunks, iterator), signal },
+  );
   failpoint("build.after-context");
   undo.move();
-  // Many files take longer to delete than an answer should wait.
-  const isSmall = digests.size <= SMALL_CONTEXT_FILES;
-  const end = (): void => (isSmall ? dispose() : discard(root));
-  return { root, digests, hint: "", [Symbol.dispose]: end };
+  const end = (): void => {
+    if (kept === undefined) return discardTree(dirname(root));
+    if (sizeBytes > KEPT_TREE_MAX_BYTES) kept.forget();
+    kept[Symbol.dispose]();
+  };
+  return { root, digests: new Map(digests), hint: "", [Symbol.dispose]: end };
 };
 
 /** A directory of a context as a context of its own; disposing it does nothing. An absent one is empty. */

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 
-import { type FileFacts, KeptContexts } from "#build/kept-context.ts";
+import type { FileFacts } from "#build/kept-context.ts";
+import { KeptContexts } from "#build/kept-contexts.ts";
 
 let directory = "";
 beforeEach(() => {

@@ -18,9 +18,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  readdirSync,
   rmSync,
-  statSync,
   symlinkSync,
   writeFileSync,
   writeSync,
@@ -54,9 +52,6 @@ interface List {
   readonly boot: string;
   readonly entries: Entry[];
 }
-
-/** Trees that are kept; the least recently used go. */
-const KEPT_MAX = 8;
 
 const bootId = (): string => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 
@@ -220,47 +215,5 @@ export class ContextTree {
     if (kind !== "symlink") chmodSync(file, mode);
     const seconds = Number(modifiedNs) / 1e9;
     lutimesSync(file, seconds, seconds);
-  }
-}
-
-/** The trees of one data root. */
-export class KeptContexts {
-  readonly #directory: string;
-  readonly #busy = new Set<string>();
-
-  constructor(directory: string) {
-    this.#directory = directory;
-  }
-
-  /** undefined while another build has the tree of that key. `key` is a digest in hex. */
-  open(key: string): ContextTree | undefined {
-    if (this.#busy.has(key)) return undefined;
-    this.#busy.add(key);
-    try {
-      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-      const base = `${this.#directory}/${key}`;
-      const tree = new ContextTree(base, `${base}.json`, () => this.#busy.delete(key));
-      this.#removeOld();
-      return tree;
-    } catch (error) {
-      this.#busy.delete(key);
-      throw error;
-    }
-  }
-
-  #removeOld(): void {
-    const kept = readdirSync(this.#directory).filter((name) => !name.endsWith(".json"));
-    if (kept.length <= KEPT_MAX) return;
-    const byUse = kept
-      .filter((name) => !this.#busy.has(name))
-      .map((name) => {
-        const stat = statSync(`${this.#directory}/${name}.json`, { throwIfNoEntry: false });
-        return { name, usedMs: stat?.mtimeMs ?? 0 };
-      })
-      .toSorted((a, b) => a.usedMs - b.usedMs);
-    for (const { name } of byUse.slice(0, kept.length - KEPT_MAX)) {
-      rmSync(`${this.#directory}/${name}.json`, { force: true });
-      rmSync(`${this.#directory}/${name}`, { recursive: true, force: true });
-    }
   }
 }

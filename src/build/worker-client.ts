@@ -7,8 +7,8 @@ interface Options {
   readonly signal: AbortSignal;
 }
 
-/** Written at once: many small writes cost more than what they carry. */
-const FLUSH_BYTES = 256 * 1024;
+/** Written at once: many small writes cost more than what they carry, a wake-up of the child each. */
+const WRITE_BYTES = 256 * 1024;
 
 type Child = Bun.Subprocess<"pipe" | "ignore", "pipe", "pipe">;
 
@@ -16,16 +16,25 @@ type Child = Bun.Subprocess<"pipe" | "ignore", "pipe", "pipe">;
 const feed = async (child: Child, source: AsyncIterable<Uint8Array>): Promise<void> => {
   const { stdin } = child;
   if (stdin === undefined) return;
+  const buffer = Buffer.allocUnsafeSlow(WRITE_BYTES);
+  let filled = 0;
+  const write = async (): Promise<void> => {
+    await stdin.write(buffer.subarray(0, filled));
+    await stdin.flush();
+    filled = 0;
+  };
   try {
-    let unflushed = 0;
     for await (const chunk of source) {
-      if (child.exitCode !== null) return;
-      await stdin.write(chunk);
-      unflushed += chunk.length;
-      if (unflushed < FLUSH_BYTES) continue;
-      await stdin.flush();
-      unflushed = 0;
+      for (let at = 0; at < chunk.length;) {
+        if (child.exitCode !== null) return;
+        const part = chunk.subarray(at, at + buffer.length - filled);
+        buffer.set(part, filled);
+        filled += part.length;
+        at += part.length;
+        if (filled === buffer.length) await write();
+      }
     }
+    if (filled > 0) await write();
   } finally {
     try {
       await stdin.end();

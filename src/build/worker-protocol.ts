@@ -3,13 +3,17 @@ import type { CopyPlan } from "#build/op/copy-tree.ts";
 import type { ErrorCode } from "#lib/errors.ts";
 
 export type BuildJob =
-  /** stdin: a tar, compressed or not. */
-  | { readonly verb: "receive"; readonly root: string }
+  /** stdin: a tar, compressed or not. `listPath`: of a tree that stays, see kept-files.ts. */
+  | { readonly verb: "receive"; readonly root: string; readonly listPath?: string }
   /** The plan is a file: it may name many sources. */
   | { readonly verb: "copy"; readonly planFile: string };
 
 export interface BuildJobResults {
-  receive: { readonly digests: readonly (readonly [path: string, digest: string])[] };
+  receive: {
+    readonly digests: readonly (readonly [path: string, digest: string])[];
+    /** Of the tar. */
+    readonly sizeBytes: number;
+  };
   copy: Record<string, never>;
 }
 

@@ -5,7 +5,7 @@
 import { readFileSync, readSync, writeSync } from "node:fs";
 import { unpackContext, unpackPlain } from "#build/context.ts";
 import { type CopyPlan, runCopyPlan } from "#build/op/copy-tree.ts";
-import type { BuildJob, BuildWorkerAnswer } from "#build/worker-protocol.ts";
+import type { BuildJob, BuildJobResults, BuildWorkerAnswer } from "#build/worker-protocol.ts";
 import { toNaruError } from "#lib/errors.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { MAGIC_BYTES, detectCompression } from "#snapshot/compression.ts";
@@ -32,8 +32,18 @@ function* stdinChunks(): Generator<Uint8Array, void> {
 }
 
 /** A tar without compression is parsed as it is read, without a promise for each piece. */
-const receive = async (kernel: FileKernel, root: string): Promise<ReadonlyMap<string, string>> => {
-  const chunks = stdinChunks();
+const receive = async (
+  kernel: FileKernel,
+  { root, listPath }: Extract<BuildJob, { verb: "receive" }>,
+): Promise<BuildJobResults["receive"]> => {
+  let sizeBytes = 0;
+  const counted = function* (): Generator<Uint8Array, void> {
+    for (const chunk of stdinChunks()) {
+      sizeBytes += chunk.length;
+      yield chunk;
+    }
+  };
+  const chunks = counted();
   const head: Uint8Array[] = [];
   for (let size = 0; size < MAGIC_BYTES;) {
     const next = chunks.next();
@@ -48,15 +58,16 @@ const receive = async (kernel: FileKernel, root: string): Promise<ReadonlyMap<st
       // A decompressor may still hold the last one.
       for (const chunk of chunks) yield Uint8Array.from(chunk);
     };
-    return await unpackContext(kernel, root, rest());
+    const found = await unpackContext(kernel, root, rest(), listPath);
+    return { digests: [...found], sizeBytes };
   }
-  return unpackPlain(kernel, root, first, chunks);
+  return { digests: [...unpackPlain(kernel, root, first, chunks, listPath)], sizeBytes };
 };
 
 const runJob = async (kernel: FileKernel, job: BuildJob): Promise<object> => {
   switch (job.verb) {
     case "receive":
-      return { digests: [...(await receive(kernel, job.root))] };
+      return await receive(kernel, job);
     case "copy":
       await runCopyPlan(kernel, JSON.parse(readFileSync(job.planFile, "utf8")) as CopyPlan);
       return {};

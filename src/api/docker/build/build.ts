@@ -9,12 +9,15 @@ import { post, type Route } from "#api/docker/route.ts";
 import { parseTime } from "#api/docker/time.ts";
 import { formatInstant } from "#lib/clock.ts";
 import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
-import { shortId } from "#spec/image/digest.ts";
+import { digestOf, hexOf, shortId } from "#spec/image/digest.ts";
 
 const receive = async (call: Call, request: ClassicRequest): Promise<BuildContext> => {
   const builds = await call.backend.builds();
   if (request.remote !== "") return await builds.fetchContext(request.remote, call.signal);
-  return await builds.receiveContext(call.exchange.body(), call.signal);
+  // Clients do not say which context this is: what is built from the same Dockerfile to the same names.
+  const { tags, target } = request.options;
+  const key = hexOf(digestOf(JSON.stringify(["classic", tags, target, request.dockerfilePath])));
+  return await builds.receiveContext(call.exchange.body(), call.signal, key);
 };
 
 const epochOf = ({ options }: ClassicRequest): number | undefined => {

@@ -1,0 +1,109 @@
+/**
+ * The contexts that one data root keeps between builds, by key: few, each a build's alone while it runs, and none
+ * that is too large. A tree without a list beside it is of no use any more: `sweepKept` removes it.
+ */
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { ContextTree } from "#build/kept-context.ts";
+import { randomHex } from "#lib/clock.ts";
+
+/** Trees that are kept; the least recently used go. */
+const KEPT_MAX = 8;
+/** What is larger is made anew each time. */
+export const KEPT_TREE_MAX_BYTES = 1024 ** 3;
+const GONE = "gone-";
+
+/** A tree of a key, a build's alone until it is disposed of. */
+export interface KeptTree extends Disposable {
+  readonly root: string;
+  /** Where kept-files.ts keeps its list. */
+  readonly listPath: string;
+  /** It is not kept after all. */
+  forget(): void;
+}
+
+/** Deletes a tree in a child process: many files take longer than anybody should wait. */
+export const discardTree = (path: string): void => {
+  const child = Bun.spawn(["rm", "-rf", "--one-file-system", "--", path], {
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  child.unref();
+};
+
+/** Keys; not what is being deleted. */
+const namesIn = (directory: string): string[] => {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return readdirSync(directory).filter((name) => !name.endsWith(".json") && !name.startsWith(GONE));
+};
+
+/** Removes what a killed daemon left half-made. */
+export const sweepKept = (directory: string): void => {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  for (const name of readdirSync(directory)) {
+    if (name.endsWith(".json")) continue;
+    const list = statSync(`${directory}/${name}.json`, { throwIfNoEntry: false });
+    if (list === undefined) rmSync(`${directory}/${name}`, { recursive: true, force: true });
+  }
+};
+
+export class KeptContexts {
+  readonly #directory: string;
+  readonly #busy = new Set<string>();
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** undefined while another build has the tree of that key. `key` is a digest in hex. */
+  open(key: string): ContextTree | undefined {
+    const tree = this.reserve(key);
+    if (tree === undefined) return undefined;
+    try {
+      return new ContextTree(tree.root, tree.listPath, () => tree[Symbol.dispose]());
+    } catch (error) {
+      tree[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** As `open`, for whoever reads and writes the list by itself. */
+  reserve(key: string): KeptTree | undefined {
+    if (this.#busy.has(key)) return undefined;
+    this.#removeOld(key);
+    const root = `${this.#directory}/${key}`;
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+    this.#busy.add(key);
+    return {
+      root,
+      listPath: `${root}.json`,
+      forget: () => this.#discard(key),
+      [Symbol.dispose]: () => this.#busy.delete(key),
+    };
+  }
+
+  /** Removes the trees that no build has now. */
+  prune(): void {
+    for (const name of namesIn(this.#directory)) if (!this.#busy.has(name)) this.#discard(name);
+  }
+
+  #removeOld(wanted: string): void {
+    const others = namesIn(this.#directory).filter((name) => name !== wanted);
+    if (others.length < KEPT_MAX) return;
+    const byUse = others
+      .filter((name) => !this.#busy.has(name))
+      .map((name) => {
+        const stat = statSync(`${this.#directory}/${name}.json`, { throwIfNoEntry: false });
+        return { name, usedMs: stat?.mtimeMs ?? 0 };
+      })
+      .toSorted((a, b) => a.usedMs - b.usedMs);
+    for (const { name } of byUse.slice(0, others.length - KEPT_MAX + 1)) this.#discard(name);
+  }
+
+  #discard(name: string): void {
+    rmSync(`${this.#directory}/${name}.json`, { force: true });
+    const gone = `${this.#directory}/${GONE}${randomHex(8)}`;
+    renameSync(`${this.#directory}/${name}`, gone);
+    discardTree(gone);
+  }
+}
