@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { layer, tar } from "#image/archive.fake.ts";
+import { createImages } from "#image/images.ts";
 import type { TransferEvent } from "#image/transfer.ts";
 import { type FakeImages, createFakeImages, failureOf } from "#image/images.fake.ts";
 import { type FakeRegistry, startRegistry } from "#remote/registry.fake.ts";
@@ -91,6 +92,38 @@ test("an image arrives whole, with its names and blobs, and is up to date the ne
   const before = registry.log.length;
   expect((await transfer("pull", "a/b:1")).words.at(-1)).toContain("Image is up to date");
   expect(registry.log.slice(before).map((line) => line.split(" ")[0])).toEqual(["HEAD"]);
+});
+
+test("what the registry tells of its rate limit is shown", async () => {
+  registry.addImage("1", [SMALL]);
+  expect((await transfer("pull", "a/b:1")).words.join()).not.toContain("Rate limit");
+  registry.addImage("2", [LARGE]);
+  registry.faults.rateLimit = { limit: "100;w=21600", remaining: "76;w=21600" };
+  expect((await transfer("pull", "a/b:2")).words).toContain(
+    `Rate limit of ${registry.host}: 76 of 100 pulls left in 6 h`,
+  );
+});
+
+test("a short name that a rule leads elsewhere is pulled from there and keeps its name", async () => {
+  const digest = registry.addImage("1", [SMALL]);
+  const rules = { tool: { location: `${registry.host}/team/tool` } };
+  const { dependencies } = fake;
+  const { registries } = dependencies;
+  const images = createImages({
+    ...dependencies,
+    registries: { ...registries, remote: { ...registries.remote, rules } },
+  });
+  await images.pull("tool:1", {
+    credentials: {},
+    isAllTags: false,
+    signal: new AbortController().signal,
+    onEvent: () => undefined,
+  });
+  const { repoTags, repoDigests } = images.get("tool:1");
+  expect([...repoTags, ...repoDigests]).toEqual(["tool:1", `tool@${digest}`]);
+  expect(
+    registry.log.every((line) => line.includes("/v2/team/tool/") || line.includes("/v2/ ")),
+  ).toBe(true);
 });
 
 test("two pulls at once fetch a layer once; one that gives up does not stop the other", async () => {

@@ -13,7 +13,7 @@ import { constants } from "node:fs";
 import { backoffMs } from "#lib/backoff.ts";
 import { sleep } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
-import type { Repository } from "#remote/remote.ts";
+import type { BlobBody, Repository } from "#remote/remote.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, algorithmOf, parseDigest } from "#spec/image/digest.ts";
 
@@ -126,9 +126,11 @@ async function* watched(
   }
 }
 
-const readOnce = async (options: DownloadOptions, file: PartialFile): Promise<void> => {
-  const { blob, repository, signal, onProgress } = options;
-  const { stream, offset } = await repository.openBlob(blob, file.sizeBytes, signal);
+const readOnce = async (
+  { blob, signal, onProgress }: DownloadOptions,
+  file: PartialFile,
+  { stream, offset }: BlobBody,
+): Promise<void> => {
   let known = file.sizeBytes - offset;
   for await (const chunk of watched(stream, signal)) {
     // The registry does no ranges: what is here already comes again.
@@ -156,20 +158,43 @@ const readOnce = async (options: DownloadOptions, file: PartialFile): Promise<vo
 const isDiskFailure = (error: unknown): boolean =>
   error instanceof Error && !(error instanceof NaruError) && "syscall" in error;
 
-const readAll = async (options: DownloadOptions, file: PartialFile): Promise<void> => {
-  const { blob, maxAttempts, signal } = options;
-  for (let attempt = 0; file.sizeBytes < blob.size;) {
+/** What was read of a blob, and where the last of it came from. */
+interface Reading {
+  readonly file: PartialFile;
+  last: BlobBody | undefined;
+  /** Bytes of a mirror that was passed over are in the file. */
+  isMixed: boolean;
+}
+
+const readAll = async (options: DownloadOptions, reading: Reading): Promise<void> => {
+  const { blob, maxAttempts, repository, signal } = options;
+  const { file } = reading;
+  let attempt = 0;
+  let failuresOfPlace = 0;
+  while (file.sizeBytes < blob.size) {
     const before = file.sizeBytes;
+    let body: BlobBody | undefined;
     try {
-      await readOnce(options, file);
+      body = await repository.openBlob(blob, file.sizeBytes, signal);
+      reading.last = body;
+      await readOnce(options, file, body);
     } catch (thrown) {
       signal.throwIfAborted();
       const error = toNaruError(thrown);
       attempt = file.sizeBytes > before ? 0 : attempt + 1;
+      failuresOfPlace += 1;
       if (isDiskFailure(thrown)) throw thrown;
-      if (FINAL.includes(error.code) || attempt >= maxAttempts) throw error;
       const wishMs = Number(error.details["retryAfterMs"] ?? 0);
-      if (wishMs > RETRY_AFTER_MAX_MS) throw error;
+      const isHopeless =
+        FINAL.includes(error.code) || attempt >= maxAttempts || wishMs > RETRY_AFTER_MAX_MS;
+      // A mirror that cuts off again and again is no help, however far it comes each time.
+      if ((isHopeless || failuresOfPlace >= maxAttempts) && body?.passOver() === true) {
+        attempt = 0;
+        failuresOfPlace = 0;
+        reading.isMixed = file.sizeBytes > 0;
+        continue;
+      }
+      if (isHopeless) throw error;
       await sleep(Math.max(wishMs, backoffMs(attempt, PAUSE)), signal);
     }
   }
@@ -177,25 +202,28 @@ const readAll = async (options: DownloadOptions, file: PartialFile): Promise<voi
 
 /**
  * The whole blob is in the file, on disk, and is what its digest says: else data_loss, or what the
- * registry said, or unavailable after `maxAttempts` tries in a row that brought nothing.
+ * registry said, or unavailable after `maxAttempts` tries in a row that brought nothing. A mirror that cuts off
+ * `maxAttempts` times, or sends something else, is passed over.
  */
 export const downloadBlob = async (options: DownloadOptions): Promise<void> => {
   const { blob, file: path, onProgress } = options;
   using file = new PartialFile(path, algorithmOf(blob.digest));
+  const reading: Reading = { file, last: undefined, isMixed: false };
   file.readExisting(blob.size);
   let isResumed = file.sizeBytes > 0;
   if (isResumed) onProgress(file.sizeBytes);
   for (;;) {
     let digest: Digest;
     try {
-      await readAll(options, file);
+      await readAll(options, reading);
       digest = await file.finish();
     } catch (error) {
       if (toNaruError(error).code === "data_loss") rmSync(path, { force: true });
       throw error;
     }
     if (digest === blob.digest) return;
-    if (!isResumed) {
+    const isFromMirror = reading.last?.passOver() === true;
+    if (!isResumed && !reading.isMixed && !isFromMirror) {
       rmSync(path, { force: true });
       throw new NaruError(
         "data_loss",
@@ -204,6 +232,7 @@ export const downloadBlob = async (options: DownloadOptions): Promise<void> => {
     }
     // Perhaps it was the beginning that was wrong: once more, from nothing.
     isResumed = false;
+    reading.isMixed = false;
     file.clear();
     onProgress(0);
   }

@@ -33,7 +33,7 @@ const wordsOf = (code: string, url: URL): string | undefined => {
     case "ConnectionClosed":
       return "connection reset by peer";
     case "EPROTO":
-      return "http: server gave HTTP response to HTTPS client: name the registry insecure if that is meant";
+      return "http: server gave HTTP response to HTTPS client, or wants a certificate: name the registry insecure, or put client.cert and client.key into a certs.d folder of the daemon";
     case "ETIMEDOUT":
       return `dial tcp ${url.hostname}:${port}: i/o timeout`;
     default:

@@ -17,6 +17,8 @@ export interface FakeFaults {
   basic: string | undefined;
   /** The realm; tokens are good for so many requests. */
   tokens: { realm: string; uses: number } | undefined;
+  /** What manifests say of the rate limit: "100;w=21600", "76;w=21600". */
+  rateLimit: { limit: string; remaining: string } | undefined;
 }
 
 export interface FakeRegistry extends Disposable {
@@ -30,6 +32,8 @@ export interface FakeRegistry extends Disposable {
   referrers: Map<string, string> | undefined;
   /** "GET /v2/… Bearer x" for each request. */
   readonly log: string[];
+  /** Range of each request for a blob that had one. */
+  readonly ranges: string[];
   /** Each request for a token: its query and Authorization. */
   readonly tokenLog: string[];
   addImage(
@@ -74,6 +78,7 @@ class Fake {
   referrers: Map<string, string> | undefined;
   readonly log: string[] = [];
   readonly tokenLog: string[] = [];
+  readonly ranges: string[] = [];
   readonly uploads = new Map<string, Uint8Array[]>();
   #tokenUses = 0;
   #tokenCount = 0;
@@ -85,6 +90,7 @@ class Fake {
     redirect: undefined,
     basic: undefined,
     tokens: undefined,
+    rateLimit: undefined,
   };
 
   #challenge(authorization: string): Response | undefined {
@@ -121,7 +127,9 @@ class Fake {
       return Response.redirect(this.faults.redirect + digest, 307);
     if (request.method === "HEAD")
       return new Response(null, { headers: { "Content-Length": String(bytes.length) } });
-    const from = Number(/^bytes=(\d+)-$/.exec(request.headers.get("range") ?? "")?.[1] ?? 0);
+    const range = request.headers.get("range");
+    if (range !== null) this.ranges.push(range);
+    const from = Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0);
     const isPart = this.faults.hasRanges && from > 0;
     const body = isPart ? bytes.slice(from) : bytes;
     const headers: Record<string, string> = isPart
@@ -171,11 +179,18 @@ class Fake {
     }
     const found = this.manifests.get(name);
     if (found === undefined) return fault(404, "MANIFEST_UNKNOWN");
+    const { rateLimit } = this.faults;
     return new Response(request.method === "HEAD" ? null : found.text, {
       headers: {
         "Content-Type": found.type,
         "Content-Length": String(Buffer.byteLength(found.text)),
         "Docker-Content-Digest": digestOf(found.text),
+        ...(rateLimit === undefined
+          ? {}
+          : {
+              "RateLimit-Limit": rateLimit.limit,
+              "RateLimit-Remaining": rateLimit.remaining,
+            }),
       },
     });
   }
@@ -239,6 +254,7 @@ export const startRegistry = (): FakeRegistry => {
     },
     log: fake.log,
     tokenLog: fake.tokenLog,
+    ranges: fake.ranges,
     addImage: (name, layers, more = {}) => {
       const config = JSON.stringify({
         architecture: process.arch === "x64" ? "amd64" : process.arch,

@@ -230,6 +230,35 @@ test("a mirror is asked first, gets no credentials, and may fail", async () => {
   expect(registry.log.at(-1)).toBe("GET /v2/a/x/manifests/1 -");
 });
 
+test("a mirror that keeps cutting off is passed over after its tries, what it brought is kept", async () => {
+  using mirror = startRegistry();
+  const blob = addBlob();
+  mirror.blobs.set(blob.digest, CONTENT);
+  mirror.faults.cuts = Array.from({ length: 50 }, () => 1000);
+  const rules = { [registry.host]: { mirrors: [mirror.url] } };
+  expect(await download(blob, repositoryOf({}, { rules }))).toEqual(CONTENT);
+  expect(mirror.log).toHaveLength(3);
+  expect(registry.log.at(-1)).toBe(`GET /v2/a/x/blobs/${blob.digest} -`);
+  expect(registry.ranges).toEqual(["bytes=3000-"]);
+});
+
+test("a mirror that sends something else is passed over; the registry itself is not", async () => {
+  using mirror = startRegistry();
+  const blob = addBlob();
+  const rules = { [registry.host]: { mirrors: [mirror.url] } };
+  const other = Buffer.from(CONTENT).fill(7, 100, 200);
+  mirror.blobs.set(blob.digest, other);
+  expect(await download(blob, repositoryOf({}, { rules }))).toEqual(CONTENT);
+  rmSync(join(folder, "blob"));
+  // The same, where the wrong part was cut off and the rest came from the registry.
+  mirror.faults.cuts = [1000, 1000, 1000];
+  expect(await download(blob, repositoryOf({}, { rules }))).toEqual(CONTENT);
+  rmSync(join(folder, "blob"));
+  registry.faults.otherContent = other;
+  const [code] = await failureOf(download(blob, repositoryOf({}, { rules })));
+  expect(code).toBe("data_loss");
+});
+
 test("rules: the longest prefix, another location, blocked", () => {
   const config = {
     ...TEST_CONFIG,

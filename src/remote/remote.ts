@@ -72,6 +72,8 @@ export interface BlobBody {
   readonly stream: ReadableStream<Uint8Array>;
   /** 0 when the registry does not do ranges. */
   readonly offset: number;
+  /** The mirror that sent it is asked for nothing more; false: it came from the registry itself. */
+  passOver(): boolean;
 }
 
 /** An upload under way: bytes are appended in order; what is not finished or cancelled expires by itself. */

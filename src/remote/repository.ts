@@ -152,7 +152,14 @@ export class RegistryRepository implements Repository {
           `${what}: "${place.endpoint.host}" has ${from + Number(length ?? 0)} bytes, expected ${blob.size}`,
         );
       }
-      return { stream: body ?? new Response("").body ?? new ReadableStream(), offset: from };
+      return {
+        stream: body ?? new Response("").body ?? new ReadableStream(),
+        offset: from,
+        passOver: () => {
+          if (place !== this.#home) this.#failed.add(place);
+          return place !== this.#home;
+        },
+      };
     });
   }
 

@@ -1,0 +1,100 @@
+/** Client certificates against a TLS server that demands them. */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:tls";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { toNaruError } from "#lib/errors.ts";
+import { createRemote } from "#remote/client.ts";
+import { TEST_CONFIG } from "#remote/registry.fake.ts";
+
+const signal = new AbortController().signal;
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "naru-remote-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const failureOf = async (work: Promise<unknown>): Promise<[code: string, message: string]> => {
+  try {
+    await work;
+  } catch (thrown) {
+    const { code, message } = toNaruError(thrown);
+    return [code, message];
+  }
+  return ["", "it did not fail"];
+};
+
+/** An authority "ca", and what `run` has it sign. */
+const makeCertificates = (directory: string) => {
+  const openssl = (...args: string[]): void => {
+    const { exitCode, stderr } = Bun.spawnSync(["openssl", ...args], { cwd: directory });
+    if (exitCode !== 0) throw new Error(stderr.toString());
+  };
+  const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+  const files = (name: string) => ["-keyout", `${name}.key`, "-out", `${name}.crt`];
+  openssl("req", "-x509", ...newKey, ...files("ca"), "-subj", "/CN=authority", "-days", "2");
+  return {
+    run: (name: string, subject: string, extension: string): void =>
+      openssl(
+        "req",
+        "-x509",
+        ...newKey,
+        ...files(name),
+        "-subj",
+        subject,
+        "-days",
+        "2",
+        "-CA",
+        "ca.crt",
+        "-CAkey",
+        "ca.key",
+        "-addext",
+        extension,
+        "-addext",
+        "basicConstraints=critical,CA:false",
+      ),
+    cert: (name: string): string => readFileSync(join(directory, `${name}.crt`), "utf8"),
+    key: (name: string): string => readFileSync(join(directory, `${name}.key`), "utf8"),
+  };
+};
+
+test("a registry that demands a certificate gets the one of its certs.d folder", async () => {
+  const { cert, key, run } = makeCertificates(folder);
+  run("server", "/CN=localhost", "subjectAltName=DNS:localhost");
+  run("client", "/CN=client", "extendedKeyUsage=clientAuth");
+  const seen: string[] = [];
+  const server = createServer(
+    {
+      requestCert: true,
+      rejectUnauthorized: true,
+      ca: cert("ca"),
+      cert: cert("server"),
+      key: key("server"),
+    },
+    (socket) => {
+      seen.push(String(socket.getPeerCertificate().subject.CN));
+      socket.on("error", () => undefined);
+      socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"));
+    },
+  );
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const host = `localhost:${(server.address() as AddressInfo).port}`;
+  const certificates = join(folder, "certs.d");
+  mkdirSync(join(certificates, host), { recursive: true });
+  writeFileSync(join(certificates, host, "ca.crt"), cert("ca"));
+  const login = () =>
+    createRemote({ ...TEST_CONFIG, certificateDirectories: [certificates] }).login(
+      { serveraddress: `https://${host}`, username: "u", password: "p" },
+      signal,
+    );
+  expect((await failureOf(login()))[0]).toBe("unavailable");
+  expect(seen).toEqual([]);
+  writeFileSync(join(certificates, host, "client.cert"), cert("client"));
+  expect((await failureOf(login()))[1]).toContain('missing key "client.key"');
+  writeFileSync(join(certificates, host, "client.key"), key("client"));
+  await login();
+  expect(new Set(seen)).toEqual(new Set(["client"]));
+  server.close();
+});
