@@ -3,7 +3,7 @@ import type { ContainerRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { rotationPolicy } from "#log/options.ts";
 import { trimEnded } from "#log/split.ts";
-import { keepRotated } from "#log/rotate.ts";
+import { compressRotated, keepRotated } from "#log/rotate.ts";
 
 export class LogRotation {
   readonly #followers = new Map<string, number>();
@@ -35,10 +35,17 @@ export class LogRotation {
   }
 
   /** The writer has ended: what it wrote since the last look is brought within the policy. */
-  trim(record: ContainerRecord): void {
+  trim(engine: Engine, record: ContainerRecord): void {
     if (record.logPath === "") return;
     const policy = rotationPolicy(record.hostConfig.LogConfig.Config);
-    const trim = (): void => trimEnded(record.logPath, policy);
+    const trim = (): void => {
+      trimEnded(record.logPath, policy);
+      if (!policy.isCompressed) return;
+      void compressRotated(record.logPath).catch((error: unknown) => {
+        const reason = { container: record.id, error: String(error) };
+        engine.deps.log.warn("a rotated log could not be compressed", reason);
+      });
+    };
     if ((this.#followers.get(record.id) ?? 0) === 0) trim();
     else this.#untrimmed.set(record.id, trim);
   }

@@ -176,6 +176,14 @@ const guard = (log: Logger): void => {
   });
 };
 
+/** What the message does not say already; where it came from only when nobody foresaw it. */
+const causeOf = (code: string, message: string, cause: unknown): { cause?: string } => {
+  if (cause === undefined) return {};
+  if (!(cause instanceof Error)) return { cause: JSON.stringify(cause) };
+  if (code === "internal") return { cause: cause.stack ?? cause.message };
+  return message.includes(cause.message) ? {} : { cause: cause.message };
+};
+
 /** Exit code: 0 after SIGTERM, 1 when it could not start. */
 export const runDaemon = async (argv: readonly string[]): Promise<number> => {
   if (argv.includes("--help") || argv.includes("-h")) {
@@ -200,12 +208,7 @@ export const runDaemon = async (argv: readonly string[]): Promise<number> => {
     return process.exit(0);
   } catch (error) {
     const { message, code, cause } = toNaruError(error);
-    log.error(message, {
-      code,
-      ...(cause === undefined
-        ? {}
-        : { cause: cause instanceof Error ? (cause.stack ?? "") : JSON.stringify(cause) }),
-    });
+    log.error(message, { code, ...causeOf(code, message, cause) });
     return 1;
   }
 };

@@ -22,7 +22,8 @@ Commands:
 
 /**
  * Pure. KillMode=process: stopping the engine leaves the containers running. The socket is systemd's
- * own, so clients wait rather than fail while the engine restarts.
+ * own, so clients wait rather than fail while the engine restarts. OOMPolicy=continue: a monitor that
+ * the kernel kills for want of memory does not take the engine with it.
  */
 export const serviceUnit = (binary: string): string => `[Unit]
 Description=naru container engine
@@ -30,7 +31,7 @@ After=network-online.target nftables.service ${SOCKET_UNIT}
 Wants=network-online.target
 Requires=${SOCKET_UNIT}
 StartLimitIntervalSec=60
-StartLimitBurst=3
+StartLimitBurst=10
 
 [Service]
 Type=notify
@@ -39,6 +40,7 @@ ExecStart=${quoteWord(binary)} daemon --host fd://
 ExecReload=/bin/kill -s HUP $MAINPID
 TimeoutStartSec=infinity
 KillMode=process
+OOMPolicy=continue
 Delegate=yes
 Restart=always
 RestartSec=1

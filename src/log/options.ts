@@ -6,7 +6,7 @@ const READABLE = new Set(["json-file", "local"]);
 
 const COMMON = ["mode", "max-buffer-size"];
 const FILE_OPTIONS = ["max-size", "max-file", "compress"];
-/** Taken for the sake of old compose files: they name attributes of lines that `--details` shows. */
+/** They name what `--details` shows. */
 const ATTRIBUTE_OPTIONS = ["labels", "labels-regex", "env", "env-regex", "tag"];
 
 const ACCEPTED: Readonly<Record<string, ReadonlySet<string>>> = {
@@ -54,6 +54,13 @@ const parseMaxFiles = (text: string | undefined): number => {
   return refuse(`max-file cannot be less than 1: "${text}"`);
 };
 
+/** Go's words for true and false. */
+const parseCompress = (text = "false"): boolean => {
+  if (/^(?:1|t|true)$/i.test(text)) return true;
+  if (/^(?:0|f|false)$/i.test(text)) return false;
+  return refuse(`invalid value for compress: "${text}" is neither true nor false`);
+};
+
 const checkMode = (options: Readonly<Record<string, string>>): void => {
   const mode = options["mode"] ?? "";
   if (!["", "blocking", "non-blocking"].includes(mode)) {
@@ -84,27 +91,24 @@ export const validateLogOptions = (
   checkMode(options);
   if (driver === "none") return;
   rotationPolicy(options);
-  const { compress } = options;
-  if (compress !== undefined && !/^(true|false|0|1|t|f)$/i.test(compress)) {
-    refuse(`invalid value for compress: "${compress}"`);
-  }
 };
 
 /** When a log is rotated, and how many files stay. Throws as `validateLogOptions`. */
 export const rotationPolicy = (options: Readonly<Record<string, string>>): RotationPolicy => ({
   maxBytes: parseMaxSize(options["max-size"]),
   maxFiles: parseMaxFiles(options["max-file"]),
+  isCompressed: parseCompress(options["compress"]),
 });
 
 /** Whether `docker logs` can answer. */
 export const isReadableDriver = (driver: string): boolean =>
   READABLE.has(driver || DEFAULT_LOG_DRIVER);
 
-/** Accepted options that change nothing yet; whoever takes them must say so. */
-export const ineffectiveLogOptions = (options: Readonly<Record<string, string>>): string[] =>
-  Object.entries(options).flatMap(([key, value]) => {
-    const isDefault =
-      (key === "mode" && (value === "" || value === "blocking")) ||
-      (key === "compress" && /^(false|0|f)$/i.test(value));
-    return isDefault || key === "max-size" || key === "max-file" ? [] : [key];
-  });
+/**
+ * Accepted options that change nothing here; whoever takes them must say so. Output goes straight to a
+ * file: there is no buffer between that could fill, or drop lines.
+ */
+export const ineffectiveLogOptions = ({
+  mode,
+}: Readonly<Record<string, string>>): readonly string[] =>
+  mode === "non-blocking" ? ["mode", "max-buffer-size"] : [];

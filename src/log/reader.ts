@@ -1,10 +1,12 @@
 /** Batches of records from all files of a log, oldest first, and what is added while following. */
 import { closeSync, read } from "node:fs";
+import { dirname } from "node:path";
 import { promisify } from "node:util";
-import { type OpenLogFile, currentInode, openLogFiles } from "#log/files.ts";
+import { expandFile } from "#log/compressed.ts";
+import { type OpenLogFile, currentIdentity, openLogFiles } from "#log/files.ts";
 import type { LogReadOptions } from "#log/log.ts";
 import { type LogBatch, LogScanner } from "#log/scanner.ts";
-import { findTail } from "#log/tail.ts";
+import { findTail, type LogPosition } from "#log/tail.ts";
 import { LogWatcher } from "#log/watch.ts";
 
 const readAt = promisify(read);
@@ -57,6 +59,38 @@ class FileCursor {
   }
 }
 
+/** Compressed files as files that can be read from anywhere; on a failure none stays open. */
+const expandAll = async (files: readonly OpenLogFile[], path: string): Promise<OpenLogFile[]> => {
+  const outcomes = await Promise.allSettled(files.map((file) => expandFile(file, dirname(path))));
+  const open = outcomes.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  for (const one of outcomes) {
+    if (one.status === "fulfilled") continue;
+    closeAll(open);
+    throw one.reason;
+  }
+  return open;
+};
+
+/** All files and where reading begins. What the last lines do not reach is not expanded. */
+const openFrom = async (
+  options: LogReadOptions,
+): Promise<{ files: readonly OpenLogFile[]; start: LogPosition }> => {
+  const { path, tail } = options;
+  const opened = openLogFiles(path);
+  if (tail === undefined) {
+    return { files: await expandAll(opened, path), start: { file: 0, offset: 0 } };
+  }
+  const wanted = { lines: tail, stdout: options.stdout, stderr: options.stderr };
+  const plain = opened.slice(opened.findLastIndex((file) => file.isCompressed) + 1);
+  const near = findTail(plain, wanted);
+  if (plain.length === opened.length || near.file > 0 || near.offset > 0) {
+    closeAll(opened.slice(0, opened.length - plain.length));
+    return { files: plain, start: near };
+  }
+  const files = await expandAll(opened, path);
+  return { files, start: findTail(files, wanted) };
+};
+
 /** Closes what is left of the queue. */
 const closeAll = (files: Iterable<OpenLogFile>): void => {
   for (const file of files) closeSync(file.fd);
@@ -92,16 +126,16 @@ async function* followFiles(
   watcher: LogWatcher,
 ): AsyncGenerator<LogBatch> {
   const scanner = new LogScanner();
-  let queue = opened.slice(start.file);
+  let queue: OpenLogFile[] = opened.slice(start.file);
   closeAll(opened.slice(0, start.file));
   let offset = start.offset;
-  let lastInode: number | undefined;
+  let last: string | undefined;
   try {
     for (;;) {
       const file = queue[0];
       if (file === undefined) {
         const isOver = watcher.isOver;
-        queue = openLogFiles(path, lastInode);
+        queue = await expandAll(openLogFiles(path, last), path);
         if (queue.length > 0) continue;
         if (isOver) return;
         await watcher.changed();
@@ -110,10 +144,10 @@ async function* followFiles(
       const cursor = new FileCursor(file, scanner, offset);
       offset = 0;
       yield* followOne(path, file, cursor, queue.length === 1, watcher);
-      lastInode = file.ino;
+      last = file.identity;
       closeSync(file.fd);
       queue.shift();
-      if (watcher.isOver && queue.length === 0 && currentInode(path) === lastInode) return;
+      if (watcher.isOver && queue.length === 0 && currentIdentity(path) === last) return;
     }
   } finally {
     closeAll(queue);
@@ -134,8 +168,8 @@ async function* followOne(
       // Both are asked before the reading: what is written before them is read by it.
       const isOver = watcher.isOver;
       // conmon closes the old file before the new one appears.
-      const inode = currentInode(path);
-      const isReplaced = inode !== undefined && inode !== file.ino;
+      const current = currentIdentity(path);
+      const isReplaced = current !== undefined && current !== file.identity;
       yield* cursor.batches(everything, false);
       if (isOver || isReplaced) break;
       yield NOTHING;
@@ -150,15 +184,11 @@ async function* followOne(
  * closes all files.
  */
 export async function* readBatches(options: LogReadOptions): AsyncGenerator<LogBatch> {
-  const { path, tail, signal } = options;
+  const { path, signal } = options;
   if (signal?.aborted === true) return;
   // Watched before it is opened: no change is missed.
   using watcher = options.follow === true ? new LogWatcher(path) : undefined;
-  const files = openLogFiles(path);
-  const start =
-    tail === undefined
-      ? { file: 0, offset: 0 }
-      : findTail(files, { lines: tail, stdout: options.stdout, stderr: options.stderr });
+  const { files, start } = await openFrom(options);
   let isAborted = false;
   const onClosed = (): void => watcher?.end();
   const onAbort = (): void => {

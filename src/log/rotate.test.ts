@@ -22,7 +22,7 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true }));
 
 test("what is due", () => {
-  const policy = { maxBytes: 100, maxFiles: 3 };
+  const policy = { maxBytes: 100, maxFiles: 3, isCompressed: false };
   expect(decideRotation(99, true, policy)).toBe("none");
   expect(decideRotation(100, false, policy)).toBe("rotate");
   expect(decideRotation(undefined, false, policy)).toBe("none");
@@ -31,7 +31,11 @@ test("what is due", () => {
 
 test("files move up, the oldest goes", () => {
   let reopened = 0;
-  const options = { path, policy: { maxBytes: 1, maxFiles: 3 }, reopen: () => (reopened += 1) };
+  const options = {
+    path,
+    policy: { maxBytes: 1, maxFiles: 3, isCompressed: false },
+    reopen: () => (reopened += 1),
+  };
   for (const text of ["1", "2", "3", "4"]) {
     writeFileSync(path, text);
     expect(rotateIfDue(options)).toBe("rotate");
@@ -45,7 +49,11 @@ test("files move up, the oldest goes", () => {
 });
 
 test("with one file the last one stays beside it until the next time", () => {
-  const options = { path, policy: { maxBytes: 1, maxFiles: 1 }, reopen: () => undefined };
+  const options = {
+    path,
+    policy: { maxBytes: 1, maxFiles: 1, isCompressed: false },
+    reopen: () => undefined,
+  };
   for (const text of ["1", "2", "3"]) {
     writeFileSync(path, text);
     rotateIfDue(options);
@@ -56,7 +64,7 @@ test("with one file the last one stays beside it until the next time", () => {
 
 test("a writer that goes on meanwhile loses nothing, and a follower sees each line once", async () => {
   let fd = openSync(path, "a");
-  const policy = { maxBytes: 4096, maxFiles: 100 };
+  const policy = { maxBytes: 4096, maxFiles: 100, isCompressed: false };
   const reopen = (): void => void (fd = openSync(path, "a"));
   const stop = new AbortController();
   const closed = Promise.withResolvers<void>();
@@ -91,7 +99,7 @@ test("options of log drivers", () => {
   });
   validateLogOptions("local", { "max-size": "1.5g", compress: "true" });
   validateLogOptions("none", {});
-  expect(rotationPolicy({})).toEqual({ maxBytes: 10_485_760, maxFiles: 3 });
+  expect(rotationPolicy({})).toEqual({ maxBytes: 10_485_760, maxFiles: 3, isCompressed: false });
   expect(rotationPolicy({ "max-size": "-1" }).maxBytes).toBe(Number.POSITIVE_INFINITY);
   expect([parseSize("1k"), parseSize("2MB"), parseSize("3GiB"), parseSize("x")]).toEqual([
     1024,

@@ -4,9 +4,10 @@
  * file, so no line is lost; a daemon that dies in between leaves a path without a file, and the next
  * one tells conmon again.
  */
-import { renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { sleep } from "#lib/clock.ts";
-import { rotatedNumbers } from "#log/files.ts";
+import { compressFile } from "#log/compressed.ts";
+import { rotatedFiles } from "#log/files.ts";
 import { LogWatcher } from "#log/watch.ts";
 
 export interface RotationPolicy {
@@ -14,6 +15,8 @@ export interface RotationPolicy {
   readonly maxBytes: number;
   /** Files that stay, the one being written included. */
   readonly maxFiles: number;
+  /** Rotated files are kept as gzip. */
+  readonly isCompressed: boolean;
 }
 
 export type RotationStep = "none" | "rotate" | "reopen";
@@ -31,9 +34,9 @@ export const decideRotation = (
 /** Moves the files up and deletes what is beyond the policy. With one file, `.1` stays until the next time. */
 const shift = (path: string, policy: RotationPolicy): void => {
   const keep = Math.max(1, policy.maxFiles - 1);
-  for (const number of rotatedNumbers(path).toReversed()) {
-    if (number >= keep) rmSync(`${path}.${number}`, { force: true });
-    else renameSync(`${path}.${number}`, `${path}.${number + 1}`);
+  for (const { path: file, number, isCompressed } of rotatedFiles(path).toReversed()) {
+    if (number >= keep) rmSync(file, { force: true });
+    else renameSync(file, `${path}.${number + 1}${isCompressed ? ".gz" : ""}`);
   }
   renameSync(path, `${path}.1`);
 };
@@ -49,10 +52,18 @@ export interface RotateOptions {
 export const rotateIfDue = (options: RotateOptions): RotationStep => {
   const { path, policy, reopen } = options;
   const size = statSync(path, { throwIfNoEntry: false })?.size;
-  const step = decideRotation(size, rotatedNumbers(path).length > 0, policy);
+  const step = decideRotation(size, rotatedFiles(path).length > 0, policy);
   if (step === "rotate") shift(path, policy);
   if (step !== "none") reopen();
   return step;
+};
+
+/** Compresses the rotated files that are not yet. Nobody writes to them any more. */
+export const compressRotated = async (path: string): Promise<void> => {
+  for (const { path: file, isCompressed } of rotatedFiles(path)) {
+    // oxlint-disable-next-line no-await-in-loop -- one core at most goes into it
+    if (!isCompressed) await compressFile(file);
+  }
 };
 
 /** At most one look in this time, and none while nothing is written. */
@@ -65,7 +76,12 @@ const LOOK_EVERY_MS = 1000;
 export const keepRotated = async (options: RotateOptions, signal: AbortSignal): Promise<void> => {
   if (!Number.isFinite(options.policy.maxBytes)) return;
   while (!signal.aborted) {
-    rotateIfDue(options);
+    const step = rotateIfDue(options);
+    // conmon has let go of the old file where the new one is there.
+    if (options.policy.isCompressed && step === "none" && existsSync(options.path)) {
+      // oxlint-disable-next-line no-await-in-loop -- before the next rotation renames them
+      await compressRotated(options.path);
+    }
     {
       // Watched only while nothing happens: a chatty container wakes us once a second, not per line.
       using watcher = new LogWatcher(options.path);

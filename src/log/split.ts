@@ -13,7 +13,7 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { rotatedNumbers } from "#log/files.ts";
+import { rotatedFiles } from "#log/files.ts";
 import type { RotationPolicy } from "#log/rotate.ts";
 
 const BLOCK_BYTES = 256 * 1024;
@@ -65,8 +65,8 @@ export const trimEnded = (path: string, policy: RotationPolicy): void => {
   if (!Number.isFinite(policy.maxBytes) || sizeOf(largest) <= policy.maxBytes) return;
   // What is newer than the oversized file stays as it is; what is older goes, there is enough.
   const first = largest === path ? 0 : 1;
-  for (const number of rotatedNumbers(path)) {
-    if (number > first) rmSync(`${path}.${number}`, { force: true });
+  for (const file of rotatedFiles(path)) {
+    if (file.number > first) rmSync(file.path, { force: true });
   }
   const fd = openSync(largest, "r"); // stays readable when its name goes to the newest piece
   try {

@@ -4,11 +4,11 @@ import { multiplexFrame, streamContentType } from "#api/docker/multiplex.ts";
 import { get, type Route } from "#api/docker/route.ts";
 import { parseTime } from "#api/docker/time.ts";
 import { Coalescer } from "#api/http/coalescer.ts";
+import type { ContainerRecord } from "#container/container.ts";
 import type { LogLine, LogsOptions } from "#container/containers.ts";
+import { logAttributesOf } from "#container/log-attributes.ts";
 import { formatInstant } from "#lib/clock.ts";
 import { hasCode, NaruError, toNaruError } from "#lib/errors.ts";
-
-const SPACE = Buffer.from(" ");
 
 const optionsOf = (call: Call): LogsOptions => {
   const { query } = call;
@@ -33,19 +33,24 @@ const optionsOf = (call: Call): LogsOptions => {
   };
 };
 
-/**
- * What --timestamps and --details put in front of each line, once for a line that comes in parts. No
- * attributes are kept with lines.
- */
-const prefixer = (call: Call): ((line: LogLine) => Uint8Array) => {
+/** Docker's form: each name and value as in a URL, and a space at the end even where there is none. */
+const detailsOf = (record: ContainerRecord): Buffer => {
+  const escaped = (text: string): string => encodeURIComponent(text).replaceAll("%20", "+");
+  const pairs = [...logAttributesOf(record)].map(([k, v]) => `${escaped(k)}=${escaped(v)}`);
+  return Buffer.from(`${pairs.join(",")} `);
+};
+
+/** What --timestamps and --details put in front of each line, once for a line that comes in parts. */
+const prefixer = (call: Call, record: ContainerRecord): ((line: LogLine) => Uint8Array) => {
   const hasTime = call.query.flag("timestamps");
   const hasDetails = call.query.flag("details");
+  const details = hasDetails ? detailsOf(record) : Buffer.alloc(0);
   if (!hasTime && !hasDetails) return ({ bytes }) => bytes;
   return ({ timestampNs, bytes, isContinuation }) => {
     if (isContinuation === true) return bytes;
     const parts: Uint8Array[] = [];
     if (hasTime) parts.push(Buffer.from(`${formatInstant(timestampNs)} `));
-    if (hasDetails) parts.push(SPACE);
+    if (hasDetails) parts.push(details);
     return Buffer.concat([...parts, bytes]);
   };
 };
@@ -53,9 +58,10 @@ const prefixer = (call: Call): ((line: LogLine) => Uint8Array) => {
 const logs = async (call: Call): Promise<void> => {
   const options = optionsOf(call);
   const { containers } = call.backend;
-  const isTty = containers.get(call.name).config.Tty;
+  const record = containers.get(call.name);
+  const isTty = record.config.Tty;
   const lines = containers.logs(call.name, options);
-  const render = prefixer(call);
+  const render = prefixer(call, record);
   if (options.follow) call.exchange.endsWithServer();
   const stream = call.stream(streamContentType(isTty, call.minor));
   const out = new Coalescer((bytes) => stream.write(bytes));
