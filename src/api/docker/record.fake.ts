@@ -40,6 +40,7 @@ const FAKE: ContainerRecord = {
     NetworkMode: "bridge",
     Isolation: "",
     Annotations: { note: "x" },
+    LogConfig: { Type: "json-file", Config: { labels: "app" } },
   } as unknown as HostConfig,
   path: "sh",
   args: ["-c", "echo hi"],

@@ -193,7 +193,7 @@ test("logs: frames, timestamps, details, options", async () => {
   const stamped = await call(
     "GET /containers/web/logs?stdout=1&timestamps=1&details=1&tail=5&since=1.5&until=0",
   );
-  expect(stamped.text).toStartWith(frame(1, "2026-01-02T03:04:05.000000006Z  out\n"));
+  expect(stamped.text).toStartWith(frame(1, "2026-01-02T03:04:05.000000006Z app=web out\n"));
   expect(server.backend.calls.at(-1)).toContain("tail: 5");
   expect(server.backend.calls.at(-1)).toContain("since: 1500000000n");
   expect(server.backend.calls.at(-1)).not.toContain("until");
