@@ -1,6 +1,13 @@
 /** Names to images: every read goes through here and costs microseconds. */
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { ImageRecord } from "#image/image.ts";
+import {
+  type IndexMember,
+  type Indexes,
+  bestImage,
+  createIndexes,
+  platformOfMember,
+} from "#image/indexes.ts";
 import { ZERO_TIME, parseInstant } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { ImageRow, ImageRows, ReferenceRow } from "#metadata/images.ts";
@@ -49,26 +56,55 @@ const byPrefix = (rows: ImageRows, name: string): Digest | undefined => {
   return first;
 };
 
-const resolveName = (rows: ImageRows, name: string): Digest => {
+/** What a name stands for. */
+export interface Named {
+  readonly id: Digest;
+  /** The index behind it, of whose images `id` is the main one. */
+  readonly target: Digest | undefined;
+}
+
+/** The index that an image is the main one of, by the first of its names that has one. */
+const targetOfId = (rows: ImageRows, id: Digest): Digest | undefined =>
+  rows.references(id).find(({ target }) => target !== undefined)?.target;
+
+/** By an id, or by the digest of a manifest or of an index that is here. */
+const byDigest = (rows: ImageRows, digest: Digest): Named | undefined => {
+  if (rows.get(digest) !== undefined) return { id: digest, target: targetOfId(rows, digest) };
+  const imageId = rows.manifests.imageOf(digest);
+  if (imageId !== undefined && rows.get(imageId) !== undefined) {
+    return { id: imageId, target: undefined };
+  }
+  if (!rows.manifests.has(digest)) return undefined;
+  const named = rows.references().find(({ target }) => target === digest);
+  return named === undefined ? undefined : { id: named.imageId, target: digest };
+};
+
+const resolveName = (rows: ImageRows, name: string): Named => {
   const any = parseAnyReference(name);
   if (any.kind === "id") {
-    if (rows.get(any.id) === undefined) throw noSuchImage(any.id);
-    return any.id;
+    const named = byDigest(rows, any.id);
+    if (named === undefined) throw noSuchImage(any.id);
+    return named;
   }
   const reference = withDefaultTag(any.reference);
   const repository = repositoryOf(reference);
   // With a digest the tag is only a remark: the digest alone says which content is meant.
-  const named =
+  const row =
     reference.digest === undefined
-      ? rows.findReference(repository, reference.tag)
-      : rows.findReference(repository, undefined, reference.digest);
-  const id = named ?? byPrefix(rows, name);
+      ? rows.reference(repository, reference.tag)
+      : rows.reference(repository, undefined, reference.digest);
+  if (row !== undefined) return { id: row.imageId, target: row.target };
+  const id = byPrefix(rows, name);
   if (id === undefined) throw noSuchImage(familiarString(reference));
-  return id;
+  return { id, target: targetOfId(rows, id) };
 };
 
 export interface Catalog {
+  readonly indexes: Indexes;
   resolve(name: string): Digest;
+  named(name: string): Named;
+  /** Of the platform that is asked for, else the main one. */
+  chosen(name: string, platform?: Platform): ImageRow;
   row(id: Digest): ImageRow;
   record(row: ImageRow): ImageRecord;
   get(name: string, platform?: Platform): ImageRecord;
@@ -88,7 +124,31 @@ export const createdNs = (row: ImageRow): bigint => {
   }
 };
 
-export const createCatalog = ({ rows }: Pick<ImageDependencies, "rows">): Catalog => {
+/** Docker's words, and what there is. */
+const noSuchPlatform = (name: string, platform: Platform, here: readonly Platform[]): NaruError =>
+  new NaruError(
+    "not_found",
+    `image with reference ${name} was found but does not provide the specified platform (${formatPlatform(platform)}): it is for ${here.map(formatPlatform).join(", ")}`,
+  );
+
+const choose = (
+  name: string,
+  platform: Platform,
+  main: ImageRow,
+  members: readonly IndexMember[],
+): ImageRow => {
+  const isRight = platformScore(platformOf(main.config), platform) > 0;
+  const best = bestImage(members, platform) ?? (isRight ? main : undefined);
+  if (best !== undefined) return best;
+  const here = members.flatMap((one) =>
+    one.image === undefined ? [] : (platformOfMember(one) ?? []),
+  );
+  throw noSuchPlatform(name, platform, here.length > 0 ? here : [platformOf(main.config)]);
+};
+
+export const createCatalog = (parts: Pick<ImageDependencies, "rows" | "trash">): Catalog => {
+  const { rows } = parts;
+  const indexes = createIndexes(parts);
   const chains = new WeakMap<ImageRow, readonly Digest[]>();
   const records = new WeakMap<ImageRow, { names: readonly ReferenceRow[]; record: ImageRecord }>();
 
@@ -100,7 +160,8 @@ export const createCatalog = ({ rows }: Pick<ImageDependencies, "rows">): Catalo
     return made;
   };
 
-  const resolve = (name: string): Digest => resolveName(rows, name);
+  const named = (name: string): Named => resolveName(rows, name);
+  const resolve = (name: string): Digest => named(name).id;
 
   const row = (id: Digest): ImageRow => {
     const found = rows.get(id);
@@ -109,9 +170,10 @@ export const createCatalog = ({ rows }: Pick<ImageDependencies, "rows">): Catalo
   };
 
   const record = (of: ImageRow): ImageRecord => {
-    const names = rows.references(of.id);
+    const own = rows.references(of.id);
     const cached = records.get(of);
-    if (cached?.names === names) return cached.record;
+    if (own.length > 0 && cached?.names === own) return cached.record;
+    const names = own.length > 0 ? own : indexes.namesOf(of.id);
     const made: ImageRecord = {
       id: of.id,
       config: of.config,
@@ -130,18 +192,20 @@ export const createCatalog = ({ rows }: Pick<ImageDependencies, "rows">): Catalo
     return made;
   };
 
-  const get = (name: string, platform?: Platform): ImageRecord => {
-    const found = record(row(resolve(name)));
-    if (platform !== undefined && platformScore(found.platform, platform) === 0) {
-      throw new NaruError(
-        "not_found",
-        `image with reference ${name} was found but does not provide the specified platform (${formatPlatform(platform)}): it is for ${formatPlatform(found.platform)}`,
-      );
-    }
-    return found;
+  const chosen = (name: string, platform?: Platform): ImageRow => {
+    const { id, target } = named(name);
+    const main = row(id);
+    if (platform === undefined) return main;
+    const members = target === undefined ? [] : indexes.members(target);
+    return choose(name, platform, main, members);
   };
 
+  const get = (name: string, platform?: Platform): ImageRecord => record(chosen(name, platform));
+
   return {
+    indexes,
+    named,
+    chosen,
     resolve,
     row,
     record,

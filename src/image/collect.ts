@@ -3,6 +3,7 @@ import type { Catalog } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { hasCode } from "#lib/errors.ts";
 import { keptNeeds, needsOfConfig } from "#image/kept.ts";
+import { keptBlobs, sweepManifests } from "#image/manifests.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
@@ -66,14 +67,21 @@ export const discardLayer = (dependencies: ImageDependencies, chainId: Digest): 
 };
 
 /** Rows first, then the blobs that no other layer is stored in. */
-const deleteLayerBlobs = (dependencies: ImageDependencies, diffIds: readonly Digest[]): void => {
+const deleteLayerBlobs = (
+  dependencies: ImageDependencies,
+  catalog: Catalog,
+  diffIds: readonly Digest[],
+): void => {
+  if (diffIds.length === 0) return;
   const { content, leases, rows } = dependencies;
   const blobs = diffIds.flatMap((diffId) => rows.layerBlobs(diffId));
   rows.transaction(() => {
     for (const diffId of diffIds) rows.deleteLayer(diffId);
   });
+  const kept = keptBlobs(dependencies, catalog);
   for (const { digest } of blobs) {
-    if (rows.layersOfBlob(digest).length > 0 || leases.isHeld("blob", digest)) continue;
+    if (rows.layersOfBlob(digest).length > 0 || kept.has(digest)) continue;
+    if (leases.isHeld("blob", digest)) continue;
     content.delete(digest);
   }
 };
@@ -93,7 +101,9 @@ export const deleteFiles = (
   );
   const needed = diffIdsInUse(dependencies);
   const { diffIds } = needsOfConfig(configText);
-  deleteLayerBlobs(dependencies, [...new Set(diffIds.filter((diffId) => !needed.has(diffId)))]);
+  deleteLayerBlobs(dependencies, catalog, [
+    ...new Set(diffIds.filter((diffId) => !needed.has(diffId))),
+  ]);
   const isManifestFree = [...rows.list(), ...keptNeeds(dependencies)].every(
     (other) => other.manifestDigest !== manifest,
   );
@@ -124,9 +134,11 @@ export const collect = async (
     if (kept.length === rest.length) break;
     rest = kept;
   }
+  reclaimedBytes += sweepManifests(dependencies, catalog);
   const needed = diffIdsInUse(dependencies);
   deleteLayerBlobs(
     dependencies,
+    catalog,
     rows.layers().filter((diffId) => !needed.has(diffId)),
   );
   return { layers: count, reclaimedBytes };

@@ -194,6 +194,37 @@ export interface StoredImage {
   }[];
 }
 
+export interface StoredManifest {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+  /** Its exact bytes. */
+  readonly text: string;
+}
+
+/** An image that is here, or a manifest that is kept as it is (an attestation), with those of its blobs that are new. */
+export type NewIndexMember = {
+  readonly platform?: Platform;
+  readonly annotations?: Readonly<Record<string, string>>;
+} & (
+  | { readonly image: Digest }
+  | { readonly manifest: string; readonly blobs: readonly (string | Uint8Array)[] }
+);
+
+export interface NewIndex {
+  /** In the index's order: images first, then what is kept. */
+  readonly members: readonly NewIndexMember[];
+  readonly references: readonly string[];
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+export interface CreatedIndex {
+  readonly digest: Digest;
+  readonly text: string;
+  /** The main image: what the names stand for without a wish. */
+  readonly imageId: Digest;
+}
+
 export interface ListOptions {
   /** Also images without a name that others were made from. */
   readonly isAll: boolean;
@@ -201,6 +232,14 @@ export interface ListOptions {
   readonly filters: Filters;
   /** Computes `SharedSize`, else -1. */
   readonly hasSharedSize?: boolean;
+  /** Adds `Manifests`: every platform, here or not. */
+  readonly hasManifests?: boolean;
+}
+
+export interface InspectOptions {
+  /** The main one's when absent; not_found when it is not here. */
+  readonly platform?: Platform;
+  readonly hasManifests?: boolean;
 }
 
 export interface RemoveOptions {
@@ -211,6 +250,8 @@ export interface RemoveOptions {
   readonly batch?: string;
   /** Gone at once, also where the trash is on. */
   readonly isFinal?: boolean;
+  /** Of a name with several: these go, the name stays with the others. All of them: the name goes too. */
+  readonly platforms?: readonly Platform[];
 }
 
 export interface PruneResult {
@@ -243,12 +284,12 @@ export interface Images {
   resolve(name: string): Digest;
   /** undefined in place of not_found; other errors are thrown. */
   find(name: string): ImageRecord | undefined;
-  /** With `platform`: not_found when the image is for another one. */
+  /** With `platform`: the one of the name's images that serves it best; not_found when none does. */
   get(name: string, platform?: Platform): ImageRecord;
   /** Newest first. */
   list(options: ListOptions): ImageSummary[];
-  inspect(name: string): ImageInspect;
-  history(name: string): HistoryItem[];
+  inspect(name: string, options?: InspectOptions): ImageInspect;
+  history(name: string, platform?: Platform): HistoryItem[];
   /** `target` "repo[:tag]". Returns its familiar form. */
   tag(name: string, target: string): string;
   remove(name: string, options: RemoveOptions): Promise<DeleteItem[]>;
@@ -260,7 +301,7 @@ export interface Images {
 
   /** Whole or not at all: a refused archive (invalid_argument) leaves nothing. Resolves to the ids. */
   load(source: ArchiveSource, options: LoadOptions): Promise<Digest[]>;
-  save(names: readonly string[], signal: AbortSignal): Promise<SavedArchive>;
+  save(names: readonly string[], signal: AbortSignal, platform?: Platform): Promise<SavedArchive>;
   /** For other machines to pull: the manifest it came with where that still fits, else one of what is stored. */
   served(name: string, signal: AbortSignal): Promise<ServedImage>;
   /**
@@ -318,6 +359,13 @@ export interface Images {
   provide(name: string): Promise<Digest> | undefined;
   /** A minimal "debian:<codename>[-slim]" or "ubuntu:<codename>" from a package mirror; needs root. */
   bootstrap(target: string, options: BootstrapOptions): Promise<Digest>;
+  /** The manifest that an image came with, or one made of its layers as they are stored (tars are made where there are none). */
+  manifestOf(name: string, signal: AbortSignal): Promise<StoredManifest>;
+  /**
+   * Names an index over images that are here (see `register`), and manifests to be kept beside them. The images
+   * need no names of their own: they stay as long as the index has one.
+   */
+  createIndex(request: NewIndex, signal: AbortSignal): Promise<CreatedIndex>;
   /** Rows for an image whose blobs and layers are stored, with its names ("repo:tag", "repo@digest"). */
   register(image: StoredImage, references: readonly string[]): Digest;
   /** Removes layers and blobs that no image, container or lease needs; for after containers were removed. */

@@ -7,6 +7,7 @@ import type { ImageDependencies } from "#image/dependencies.ts";
 import { createHello, isHello } from "#image/hello.ts";
 import type { Images } from "#image/image.ts";
 import { createFromLayer } from "#image/commit.ts";
+import { createIndex, manifestOfImage } from "#image/create-index.ts";
 import { importImage } from "#image/import.ts";
 import { imageHistory, imageUsage, inspectImage, listImages } from "#image/list.ts";
 import { loadImages } from "#image/load.ts";
@@ -38,11 +39,12 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     find: (name) => catalog.find(name),
     get: (name, platform) => catalog.get(name, platform),
     list: (options) => listImages(dependencies, catalog, options),
-    inspect: (name) => inspectImage(dependencies, catalog, name),
-    history: (name) => imageHistory(dependencies, catalog, name),
+    inspect: (name, options) => inspectImage(dependencies, catalog, name, options),
+    history: (name, platform) => imageHistory(dependencies, catalog, name, platform),
     tag: (name, target) => {
       const reference = parseTagTarget(target);
-      setReference(dependencies, reference, catalog.resolve(name));
+      const source = catalog.named(name);
+      setReference(dependencies, reference, source.id, source.target);
       return familiarString(reference);
     },
     remove: (name, options) =>
@@ -51,7 +53,7 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     prune: (filters, signal) => pruneImages(dependencies, catalog, filters, signal),
     usage: () => imageUsage(dependencies, catalog),
     load: (source, options) => loadImages(dependencies, source, options),
-    save: (names, signal) => saveImages(dependencies, catalog, names, signal),
+    save: (names, signal, platform) => saveImages(dependencies, catalog, names, signal, platform),
     served: (name, signal) => serveImage(dependencies, catalog, name, signal),
     pull: async (name, options) => (await registries()).pull(name, options),
     push: async (name, options) => (await registries()).push(name, options),
@@ -74,6 +76,8 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     provide: (name) =>
       isHello(name) ? making.run("hello", () => createHello(dependencies)) : undefined,
     bootstrap: (target, options) => bootstrapImage(dependencies, target, options),
+    manifestOf: (name, signal) => manifestOfImage(dependencies, catalog, name, signal),
+    createIndex: (request, signal) => createIndex(dependencies, catalog, request, signal),
     register: (image, references) => registerImage(dependencies, image, references),
     collect: () => collect(dependencies, catalog),
     async *check(options) {

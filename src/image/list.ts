@@ -1,7 +1,8 @@
 /** The read side for people: list, inspect, history, and the sizes behind `system df`. */
 import { type Catalog, createdAtOf, createdNs, familiarRow, toReference } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
-import type { ImageUsageTotal, ListOptions } from "#image/image.ts";
+import type { ImageUsageTotal, InspectOptions, ListOptions } from "#image/image.ts";
+import { descriptorOf, manifestsOf } from "#image/manifest-summary.ts";
 import { nowNs, parseInstant } from "#lib/clock.ts";
 import type { ImageRow, ReferenceRow } from "#metadata/images.ts";
 import { type Filters, booleanFilter, matchesLabels } from "#spec/docker/filters.ts";
@@ -9,9 +10,10 @@ import type { HistoryItem, ImageInspect, ImageSummary } from "#spec/docker/image
 import { parseTimestamp } from "#spec/docker/timestamp.ts";
 import { historyWithLayers } from "#spec/image/config.ts";
 import type { Digest } from "#spec/image/digest.ts";
+import type { Platform } from "#spec/image/platform.ts";
 import { referenceMatcher } from "#spec/image/reference-match.ts";
 
-type Parts = Pick<ImageDependencies, "rows" | "layers" | "users">;
+type Parts = Pick<ImageDependencies, "rows" | "layers" | "users" | "content">;
 
 const secondsOf = (instant: string | undefined): number => {
   try {
@@ -21,26 +23,52 @@ const secondsOf = (instant: string | undefined): number => {
   }
 };
 
-/** Layers (by chainID) that more than one image stands on. */
-const sharedChains = (rows: Iterable<ImageRow>, catalog: Catalog): Set<Digest> => {
+/** Layers (by chainID) that more than one image stands on; `groups` are the platforms of each. */
+const sharedChains = (groups: readonly (readonly ImageRow[])[], catalog: Catalog): Set<Digest> => {
   const seen = new Set<Digest>();
   const shared = new Set<Digest>();
-  for (const row of rows) {
-    for (const chainId of catalog.chain(row)) (seen.has(chainId) ? shared : seen).add(chainId);
+  for (const group of groups) {
+    const own = new Set(group.flatMap((row) => catalog.chain(row)));
+    for (const chainId of own) (seen.has(chainId) ? shared : seen).add(chainId);
   }
   return shared;
+};
+
+/** The image and the other platforms that its names stand for. */
+const withParts = (parts: Parts, catalog: Catalog, row: ImageRow): readonly ImageRow[] => {
+  const targets = parts.rows.references(row.id).flatMap(({ target }) => target ?? []);
+  if (targets.length === 0) return [row];
+  return [...new Set([row, ...targets.flatMap((target) => catalog.indexes.images(target))])];
+};
+
+/** Bytes of the unpacked layers of all platforms, each once. */
+const wholeSize = (parts: Parts, catalog: Catalog, row: ImageRow): number => {
+  const all = withParts(parts, catalog, row);
+  if (all.length === 1) return row.sizeBytes;
+  const sizes = new Map(
+    all.flatMap((one) => {
+      const layers = layerSizes(parts, one);
+      return catalog.chain(one).map((chainId, index) => [chainId, layers[index] ?? 0] as const);
+    }),
+  );
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 };
 
 const layerSizes = (parts: Parts, row: ImageRow): number[] =>
   row.config.rootfs.diff_ids.map((diffId) => parts.rows.layerSize(diffId) ?? 0);
 
-const summaryOf = (parts: Parts, row: ImageRow, names: readonly ReferenceRow[]): ImageSummary => ({
+const summaryOf = (
+  parts: Parts,
+  catalog: Catalog,
+  row: ImageRow,
+  names: readonly ReferenceRow[],
+): ImageSummary => ({
   Id: row.id,
   ParentId: row.parent ?? "",
   RepoTags: names.filter((name) => name.tag !== undefined).map(familiarRow),
   RepoDigests: names.filter((name) => name.digest !== undefined).map(familiarRow),
   Created: secondsOf(row.config.created),
-  Size: row.sizeBytes,
+  Size: wholeSize(parts, catalog, row),
   SharedSize: -1,
   Labels: row.config.config?.Labels ?? null,
   Containers: -1,
@@ -83,7 +111,10 @@ export const listImages = (
   const bounds = boundsOf(filters, catalog);
   const found: { summary: ImageSummary; atNs: bigint }[] = [];
   const parents = new Set([...parts.rows.list()].map((row) => row.parent));
+  const members = catalog.indexes.parts();
   for (const row of parts.rows.list()) {
+    // A platform of an image with a name is shown with it.
+    if (members.has(row.id) && parts.rows.references(row.id).length === 0) continue;
     const atNs = createdNs(row);
     if (!isWithin(atNs, bounds)) continue;
     if (!matchesLabels(filters, row.config.config?.Labels ?? {})) continue;
@@ -97,7 +128,14 @@ export const listImages = (
     if (all.length === 0 && !options.isAll && parents.has(row.id)) continue;
     if (isDangling === true && (isNamed || parents.has(row.id))) continue;
     if (isDangling === false && all.length === 0) continue;
-    found.push({ summary: summaryOf(parts, row, names), atNs });
+    const summary = summaryOf(parts, catalog, row, names);
+    if (options.hasManifests === true) {
+      const target = all.find((name) => name.target !== undefined)?.target;
+      summary.Manifests = manifestsOf(parts, catalog, row, target);
+      const descriptor = descriptorOf(parts, row, target);
+      if (descriptor !== undefined) summary.Descriptor = descriptor;
+    }
+    found.push({ summary, atNs });
   }
   if (options.hasSharedSize === true) {
     const usage = new Map(imageUsage(parts, catalog).images.map((item) => [item.summary.Id, item]));
@@ -114,29 +152,40 @@ export const listImages = (
 
 export const imageUsage = (parts: Parts, catalog: Catalog): ImageUsageTotal => {
   const rows = [...parts.rows.list()];
-  const shared = sharedChains(rows, catalog);
   const counted = new Set<Digest>();
   let layersBytes = 0;
   // Images without a name that others were made from are no images of their own to a user.
   const parents = new Set(rows.map((row) => row.parent));
+  const members = catalog.indexes.parts();
   const isShown = (row: ImageRow): boolean =>
-    !parents.has(row.id) || parts.rows.references(row.id).length > 0;
+    parts.rows.references(row.id).length > 0 || !(parents.has(row.id) || members.has(row.id));
+  const groups = rows
+    .filter((row) => isShown(row) || !members.has(row.id))
+    .map((row) => withParts(parts, catalog, row));
+  const shared = sharedChains(groups, catalog);
   const images = rows.filter(isShown).map((row) => {
-    const sizes = layerSizes(parts, row);
+    const own = new Map<Digest, number>();
+    const platforms = withParts(parts, catalog, row);
+    for (const one of platforms) {
+      const sizes = layerSizes(parts, one);
+      catalog.chain(one).forEach((chainId, index) => own.set(chainId, sizes[index] ?? 0));
+    }
     let sharedBytes = 0;
-    catalog.chain(row).forEach((chainId, index) => {
-      const size = sizes[index] ?? 0;
+    let uniqueBytes = 0;
+    for (const [chainId, size] of own) {
       if (shared.has(chainId)) sharedBytes += size;
-      if (counted.has(chainId)) return;
+      else uniqueBytes += size;
+      if (counted.has(chainId)) continue;
       counted.add(chainId);
       layersBytes += size;
-    });
+    }
+    const users = platforms.map((one) => parts.users.containersOf(one.id).length);
     const summary: ImageSummary = {
-      ...summaryOf(parts, row, parts.rows.references(row.id)),
+      ...summaryOf(parts, catalog, row, parts.rows.references(row.id)),
       SharedSize: sharedBytes,
-      Containers: parts.users.containersOf(row.id).length,
+      Containers: users.reduce((sum, count) => sum + count, 0),
     };
-    return { summary, sharedBytes, uniqueBytes: row.sizeBytes - sharedBytes };
+    return { summary, sharedBytes, uniqueBytes };
   });
   return { layersBytes, images };
 };
@@ -153,16 +202,24 @@ const graphDriver = (parts: Parts, chain: readonly Digest[]): ImageInspect["Grap
   return { Name: "overlay2", Data: { ...lowerPart, UpperDir: upper } };
 };
 
-export const inspectImage = (parts: Parts, catalog: Catalog, name: string): ImageInspect => {
-  const record = catalog.get(name);
-  const { config } = record;
+export const inspectImage = (
+  parts: Parts,
+  catalog: Catalog,
+  name: string,
+  { platform, hasManifests = false }: InspectOptions = {},
+): ImageInspect => {
+  const { target } = catalog.named(name);
+  const row = catalog.chosen(name, platform);
+  const record = catalog.record(row);
+  const { config, repoDigests, repoTags } = record;
+  const descriptor = descriptorOf(parts, row, target);
   return {
     Id: record.id,
-    RepoTags: [...record.repoTags],
-    RepoDigests: [...record.repoDigests],
+    RepoTags: [...repoTags],
+    RepoDigests: [...repoDigests],
     Parent: record.parent ?? "",
     Comment: config.comment ?? config.history?.at(-1)?.comment ?? "",
-    Created: createdAtOf(catalog.row(record.id)),
+    Created: createdAtOf(row),
     DockerVersion: config.docker_version ?? "",
     Author: config.author ?? "",
     Config: config.config ?? {},
@@ -170,14 +227,21 @@ export const inspectImage = (parts: Parts, catalog: Catalog, name: string): Imag
     ...(config.variant === undefined || config.variant === "" ? {} : { Variant: config.variant }),
     Os: config.os,
     Size: record.sizeBytes,
-    GraphDriver: graphDriver(parts, catalog.chain(catalog.row(record.id))),
+    GraphDriver: graphDriver(parts, catalog.chain(row)),
     RootFS: { Type: "layers", Layers: [...config.rootfs.diff_ids] },
     Metadata: { LastTagTime: record.lastTaggedAt },
+    ...(descriptor === undefined ? {} : { Descriptor: descriptor }),
+    ...(hasManifests ? { Manifests: manifestsOf(parts, catalog, row, target) } : {}),
   };
 };
 
-export const imageHistory = (parts: Parts, catalog: Catalog, name: string): HistoryItem[] => {
-  const row = catalog.row(catalog.resolve(name));
+export const imageHistory = (
+  parts: Parts,
+  catalog: Catalog,
+  name: string,
+  platform?: Platform,
+): HistoryItem[] => {
+  const row = catalog.chosen(name, platform);
   const sizes = layerSizes(parts, row);
   const items = historyWithLayers(row.config)
     .map(({ entry, layerIndex }) => ({

@@ -39,8 +39,11 @@ export const pruneImages = async (
   const isDanglingOnly = booleanFilter(filters, "dangling") ?? true;
   const now = nowNs();
   const untilNs = (filters.get("until") ?? []).map((text) => parseTimestamp(text, now)).at(0);
+  const parts = catalog.indexes.parts();
   const isCandidate = (row: ImageRow): boolean => {
     const names = rows.references(row.id);
+    // A platform of an image with a name goes with it.
+    if (names.length === 0 && parts.has(row.id)) return false;
     if (names.length === 0 && rows.children(row.id).length > 0) return false;
     if (isDanglingOnly && names.some((name) => name.tag !== undefined)) return false;
     if (untilNs !== undefined && createdNs(row) > untilNs) return false;
@@ -52,6 +55,7 @@ export const pruneImages = async (
   for (const row of [...rows.list()].filter(isCandidate)) {
     signal?.throwIfAborted();
     const names = rows.references(row.id).map(familiarRow);
+    if (rows.get(row.id) === undefined) continue;
     for (const name of names.length === 0 ? [hexOf(row.id)] : names) {
       deleted.push(...(await tryRemove(dependencies, catalog, name, batch)));
     }

@@ -1,4 +1,4 @@
-/** Which image a name at a registry stands for: through indexes to one manifest and its config. */
+/** What a name at a registry stands for: through indexes to the manifests that are wanted, and their configs. */
 import { type ErrorCode, NaruError, toNaruError } from "#lib/errors.ts";
 import type { FetchedManifest, Repository } from "#remote/remote.ts";
 import { type ImageConfig, parseImageConfig, platformOf } from "#spec/image/config.ts";
@@ -14,13 +14,34 @@ import {
 } from "#spec/image/platform.ts";
 import { type Reference, familiarName, familiarString } from "#spec/image/reference.ts";
 
+/** To be unpacked. */
 export interface RemoteImage {
-  /** What the name stands for: an index's digest where there is one. */
-  readonly digest: Digest;
   readonly fetched: FetchedManifest;
   readonly manifest: ImageManifest;
   readonly configText: string;
   readonly config: ImageConfig;
+}
+
+/** To be kept as it is: an attestation, an artifact, an image for another operating system. */
+export interface RemoteKept {
+  readonly fetched: FetchedManifest;
+  readonly manifest: ImageManifest;
+}
+
+export interface RemoteContent {
+  /** What the name stands for: an index's digest where there is one. */
+  readonly digest: Digest;
+  /** From the name down, each listed by the one before; empty for a single image. */
+  readonly indexes: readonly FetchedManifest[];
+  readonly images: readonly RemoteImage[];
+  readonly kept: readonly RemoteKept[];
+  readonly rateLimit: string | undefined;
+}
+
+/** What of an index is wanted. `platform` undefined: the host's, and a single image whatever it is for. */
+export interface Wish {
+  readonly platform?: Platform;
+  readonly isAllPlatforms?: boolean;
 }
 
 const CONFIG_MAX_BYTES = 4 * 1024 * 1024;
@@ -29,7 +50,7 @@ const DEPTH_MAX = 3;
 const UNTYPED = ["", "application/octet-stream", "application/json", "text/html"];
 
 /** Attestations and the like have the platform unknown/unknown: they serve nobody. */
-const chooseManifest = (index: ImageIndex, wanted: Platform): Descriptor => {
+export const chooseManifest = (index: ImageIndex, wanted: Platform): Descriptor => {
   let best: { descriptor: Descriptor; score: number } | undefined;
   for (const descriptor of index.manifests) {
     const { platform } = descriptor;
@@ -79,37 +100,82 @@ const checkConfig = (
   return config;
 };
 
-/** `platform` undefined: the host's, and a single image whatever it is for. */
-export const resolveImage = async (
-  repository: Repository,
-  tagOrDigest: string,
-  platform: Platform | undefined,
-  signal: AbortSignal,
-): Promise<RemoteImage> => {
-  const { reference } = repository;
-  let fetched = await repository.manifest(tagOrDigest, signal);
-  const { digest } = fetched.descriptor;
-  for (let depth = 0; depth < DEPTH_MAX; depth += 1) {
-    const manifest = parseManifest(fetched.text, fetched.descriptor.mediaType);
-    if (manifest.kind === "index") {
-      const chosen = chooseManifest(manifest, platform ?? HOST_PLATFORM);
-      fetched = await repository.manifest(chosen.digest, signal);
-      continue;
+class Search {
+  readonly #repository: Repository;
+  readonly #wish: Wish;
+  readonly #signal: AbortSignal;
+  readonly indexes: FetchedManifest[] = [];
+  readonly images: RemoteImage[] = [];
+  readonly kept: RemoteKept[] = [];
+
+  constructor(repository: Repository, wish: Wish, signal: AbortSignal) {
+    this.#repository = repository;
+    this.#wish = wish;
+    this.#signal = signal;
+  }
+
+  async add(fetched: FetchedManifest, entry: Descriptor | undefined, depth = 0): Promise<void> {
+    if (depth > DEPTH_MAX) {
+      throw new NaruError(
+        "invalid_argument",
+        "the image's indexes point at indexes without an end",
+      );
     }
+    const manifest = parseManifest(fetched.text, fetched.descriptor.mediaType);
+    if (manifest.kind === "manifest") return await this.#addManifest(fetched, manifest, entry);
+    this.indexes.push(fetched);
+    const { platform = HOST_PLATFORM, isAllPlatforms = false } = this.#wish;
+    const children = isAllPlatforms ? manifest.manifests : [chooseManifest(manifest, platform)];
+    for (const child of children) {
+      const below = await this.#repository.manifest(child.digest, this.#signal);
+      await this.add(below, child, depth + 1);
+    }
+  }
+
+  async #addManifest(
+    fetched: FetchedManifest,
+    manifest: ImageManifest,
+    entry: Descriptor | undefined,
+  ): Promise<void> {
+    const { isAllPlatforms = false, platform } = this.#wish;
+    const { reference } = this.#repository;
     const { mediaType } = manifest.config;
-    if (!isConfigType(mediaType) && !UNTYPED.includes(mediaType)) {
+    const isImage = isConfigType(mediaType) || UNTYPED.includes(mediaType);
+    const os = entry?.platform?.os ?? HOST_PLATFORM.os;
+    if (entry !== undefined && isAllPlatforms && (!isImage || os !== HOST_PLATFORM.os)) {
+      this.kept.push({ fetched, manifest });
+      return;
+    }
+    if (!isImage) {
       throw new NaruError(
         "invalid_argument",
         `"${familiarString(reference)}" is no container image: it is an artifact of type "${manifest.artifactType ?? mediaType}"`,
       );
     }
-    const configText = await repository.blobText(manifest.config, CONFIG_MAX_BYTES, signal);
+    const configText = await this.#repository.blobText(
+      manifest.config,
+      CONFIG_MAX_BYTES,
+      this.#signal,
+    );
     // What an index says of its images counts: their configs need not know it.
-    const wanted = depth === 0 ? platform : undefined;
+    const wanted = entry === undefined ? platform : undefined;
     const config = checkConfig(manifest, configText, wanted, reference);
-    return { digest, fetched, manifest, configText, config };
+    this.images.push({ fetched, manifest, configText, config });
   }
-  throw new NaruError("invalid_argument", "the image's indexes point at indexes without an end");
+}
+
+export const resolveContent = async (
+  repository: Repository,
+  tagOrDigest: string,
+  wish: Wish,
+  signal: AbortSignal,
+): Promise<RemoteContent> => {
+  const fetched = await repository.manifest(tagOrDigest, signal);
+  const search = new Search(repository, wish, signal);
+  await search.add(fetched, undefined);
+  const { indexes, images, kept } = search;
+  const rateLimit = [...images, ...kept].at(-1)?.fetched.rateLimit ?? fetched.rateLimit;
+  return { digest: fetched.descriptor.digest, indexes, images, kept, rateLimit };
 };
 
 const reworded = (error: NaruError, code: ErrorCode, words: string): NaruError =>

@@ -1,20 +1,32 @@
 /** `docker pull`: an image appears whole, with its names, or not at all. What was fetched of it stays for the next try. */
 import { type Candidate, checkName, proveImage, provenText } from "#image/admit.ts";
-import { parseTagTarget } from "#image/catalog.ts";
+import { type Catalog, parseTagTarget } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { FetchPool } from "#image/fetch-pool.ts";
 import type { PullOptions } from "#image/transfer.ts";
+import type { IndexMember } from "#image/indexes.ts";
 import { type LayerFlights, type PullLayer, pairLayers, pullLayers } from "#image/pull-layers.ts";
-import { type RemoteImage, explainRefusal, resolveImage } from "#image/pull-manifest.ts";
+import { pullBlobs } from "#image/pull-blobs.ts";
+import {
+  type RemoteContent,
+  type RemoteImage,
+  type Wish,
+  chooseManifest,
+  explainRefusal,
+  resolveContent,
+} from "#image/pull-manifest.ts";
 import { registerImages } from "#image/register.ts";
+import { type IndexImage, manifestRow, registerIndex } from "#image/register-index.ts";
+import type { ImageRow, ReferenceRow } from "#metadata/images.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Remote, RemoteConfig, Repository } from "#remote/remote.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import { platformOf } from "#spec/image/config.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
+import { parseManifest } from "#spec/image/manifest.ts";
 import { layerTypeOf } from "#spec/image/media-type.ts";
-import { platformScore } from "#spec/image/platform.ts";
+import { HOST_PLATFORM, platformScore } from "#spec/image/platform.ts";
 import {
   type Reference,
   familiarName,
@@ -25,6 +37,7 @@ import {
 } from "#spec/image/reference.ts";
 
 export interface PullParts {
+  readonly catalog: Catalog;
   readonly dependencies: ImageDependencies;
   readonly remote: Remote;
   readonly config: RemoteConfig;
@@ -35,20 +48,56 @@ export interface PullParts {
 /** Partials that nobody came back for. */
 const PARTIAL_AGE_MS = 7 * 24 * 3600 * 1000;
 
-/** The image that is here under the registry's digest, whole and for the right platform. */
+/** What of an index is wanted; undefined when some of that is not here. */
+const wantedHere = (
+  { dependencies, catalog }: PullParts,
+  target: Digest,
+  { platform = HOST_PLATFORM, isAllPlatforms = false }: Wish,
+): readonly ImageRow[] | undefined => {
+  const members = catalog.indexes.members(target);
+  const index = { kind: "index", mediaType: "", annotations: {} } as const;
+  const manifests = members.map(({ descriptor }) => descriptor);
+  const digest = isAllPlatforms
+    ? undefined
+    : chooseManifest({ ...index, manifests }, platform).digest;
+  const wanted = members.filter(({ descriptor }) => isAllPlatforms || descriptor.digest === digest);
+  if (!wanted.every((member) => isWhole(dependencies, member))) return undefined;
+  return wanted.flatMap(({ image }) => image ?? []);
+};
+
+const hasLayers = ({ layers }: ImageDependencies, row: ImageRow): boolean => {
+  const top = chainIds(row.config.rootfs.diff_ids).at(-1);
+  return top === undefined || layers.layer(top) !== undefined;
+};
+
+const isWhole = (dependencies: ImageDependencies, { isAvailable, image }: IndexMember): boolean =>
+  isAvailable && (image === undefined || hasLayers(dependencies, image));
+
+interface Pulled {
+  readonly name: ReferenceRow;
+  readonly images: readonly ImageRow[];
+}
+
+/** What is here under the registry's digest, whole and for the right platform. */
 const findPulled = (
-  { dependencies }: PullParts,
+  parts: PullParts,
   reference: Reference,
   digest: Digest,
-  { platform }: PullOptions,
-): Digest | undefined => {
-  const { rows, layers } = dependencies;
-  const id = rows.findReference(repositoryOf(reference), undefined, digest);
-  const row = id === undefined ? undefined : rows.get(id);
-  if (row === undefined) return undefined;
+  options: PullOptions,
+): Pulled | undefined => {
+  const { rows } = parts.dependencies;
+  const name = rows.reference(repositoryOf(reference), undefined, digest);
+  const row = name === undefined ? undefined : rows.get(name.imageId);
+  if (name === undefined || row === undefined) return undefined;
+  if (name.target !== undefined) {
+    const images = wantedHere(parts, digest, options);
+    return images === undefined ? undefined : { name, images };
+  }
+  const { platform, isAllPlatforms = false } = options;
+  // Of an index that was not kept only one image is known.
+  if (isAllPlatforms && row.manifestDigest !== digest) return undefined;
   const isRight = platform === undefined || platformScore(platformOf(row.config), platform) > 0;
-  const top = chainIds(row.config.rootfs.diff_ids).at(-1);
-  return isRight && (top === undefined || layers.layer(top) !== undefined) ? row.id : undefined;
+  return isRight && hasLayers(parts.dependencies, row) ? { name, images: [row] } : undefined;
 };
 
 const namesOf = (reference: Reference, digest: Digest): string[] => {
@@ -58,69 +107,99 @@ const namesOf = (reference: Reference, digest: Digest): string[] => {
   return isTagged ? [`${repository}:${reference.tag}`, pinned] : [pinned];
 };
 
-/** From here on everything is synchronous: no removal can come between blobs, rows and names. */
-const register = (
-  { dependencies }: PullParts,
-  reference: Reference,
-  image: RemoteImage,
-  layers: readonly PullLayer[],
-): void => {
-  const { content, layers: store } = dependencies;
+interface Arrived {
+  readonly image: RemoteImage;
+  readonly layers: readonly PullLayer[];
+}
+
+const storeImage = (
+  { content, layers: store }: ImageDependencies,
+  { image, layers }: Arrived,
+): IndexImage => {
   const stored = layers.map(({ blob, chainId, diffId }) => {
     const { digest, size } = blob;
-    const isHere = content.info(digest) !== undefined;
-    const isFetched =
-      !isHere && store.layer(chainId) !== undefined && hasPartial(content, digest, size);
-    if (isFetched) content.commitPartial(digest, size);
+    if (store.layer(chainId) !== undefined) commitPartial(content, digest, size);
     const mediaType = blob.mediaType || layerTypeOf("gzip");
     const row = { digest, mediaType, sizeBytes: size };
     return { diffId, sizeBytes: store.layer(chainId)?.sizeBytes ?? 0, blobs: [row] };
   });
-  content.write(image.fetched.text, { digest: image.fetched.descriptor.digest });
-  failpoint("pull.before-reference");
-  const { configText } = image;
-  const manifestDigest = image.fetched.descriptor.digest;
-  registerImages(
-    dependencies,
-    [
-      {
-        image: { configText, layers: stored, manifestDigest },
-        references: namesOf(reference, image.digest),
-      },
-    ],
-    "silent",
-  );
+  const { text, descriptor } = image.fetched;
+  content.write(text, { digest: descriptor.digest });
+  const { configText, manifest } = image;
+  return {
+    image: { configText, layers: stored, manifestDigest: descriptor.digest },
+    manifest: manifestRow(text, manifest.mediaType, descriptor.digest),
+  };
 };
 
-const hasPartial = (
+/** From here on everything is synchronous: no removal can come between blobs, rows and names. Returns the main image. */
+const register = (
+  { dependencies, catalog }: PullParts,
+  reference: Reference,
+  remote: RemoteContent,
+  arrived: readonly Arrived[],
+): Digest => {
+  const images = arrived.map((one) => storeImage(dependencies, one));
+  for (const { manifest } of remote.kept) {
+    for (const { digest, size } of [manifest.config, ...manifest.layers]) {
+      commitPartial(dependencies.content, digest, size);
+    }
+  }
+  failpoint("pull.before-reference");
+  const references = namesOf(reference, remote.digest);
+  const [first] = images;
+  if (remote.indexes.length === 0 && first !== undefined) {
+    const registration = { image: first.image, references };
+    return registerImages(dependencies, [registration], "silent")[0] ?? remote.digest;
+  }
+  const documents = [...remote.indexes, ...remote.kept.map(({ fetched }) => fetched)].map(
+    ({ text, descriptor }) =>
+      manifestRow(text, parseManifest(text, descriptor.mediaType).mediaType, descriptor.digest),
+  );
+  const registration = { target: remote.digest, documents, images, references };
+  return registerIndex(dependencies, catalog.indexes, registration, "silent");
+};
+
+/** What arrived whole, and was not there. */
+const commitPartial = (
   content: ImageDependencies["content"],
   digest: Digest,
   sizeBytes: number,
-): boolean => Bun.file(content.partialPath(digest)).size === sizeBytes;
+): void => {
+  if (content.info(digest) !== undefined) return;
+  if (Bun.file(content.partialPath(digest)).size !== sizeBytes) return;
+  content.commitPartial(digest, sizeBytes);
+};
 
-const fetchImage = async (
+const fetchContent = async (
   parts: PullParts,
   repository: Repository,
-  image: RemoteImage,
+  remote: RemoteContent,
   options: PullOptions,
-): Promise<void> => {
-  const { dependencies, pool, flights, remote, config } = parts;
+): Promise<Digest> => {
+  const { dependencies, pool, flights, config } = parts;
   const { reference } = repository;
-  const layers = pairLayers(image.manifest.layers, image.config.rootfs.diff_ids);
   await using held = new AsyncDisposableStack();
   await using undo = new AsyncDisposableStack();
   using lease = dependencies.leases.acquire([]);
   const { signal, onEvent, credentials } = options;
   const access = {
     config,
-    state: remote.state(),
+    state: parts.remote.state(),
     reference: formatReference(reference),
     credentials,
   };
   const context = { dependencies, pool, flights, access, signal, onEvent, undo, lease, held };
-  await pullLayers(context, layers);
-  register(parts, reference, image, layers);
+  const arrived = remote.images.map((image) => ({
+    image,
+    layers: pairLayers(image.manifest.layers, image.config.rootfs.diff_ids),
+  }));
+  for (const { layers } of arrived) await pullLayers(context, layers);
+  const blobs = remote.kept.flatMap(({ manifest }) => [manifest.config, ...manifest.layers]);
+  await pullBlobs(context, blobs);
+  const id = register(parts, reference, remote, arrived);
   undo.move();
+  return id;
 };
 
 const publishPull = ({ dependencies }: PullParts, reference: Reference, id: Digest): void => {
@@ -145,19 +224,24 @@ const manifestOf = async (
     ? (await repository.manifest(digest, signal)).text
     : content.readText(digest);
 
-/** Asks the policy; gives what keeps the proof, once the image is here. */
+/** Asks the policy about each image; gives what keeps the proofs, once they are here. */
 const admitPull = async (
   { dependencies }: PullParts,
   repository: Repository,
-  candidate: Candidate,
+  candidates: readonly Candidate[],
   { signal, onEvent }: PullOptions,
 ): Promise<() => void> => {
   const { trust, rows } = dependencies;
   const verdict = checkName(trust, repository.reference);
-  const proven = await proveImage(trust, repository, verdict, candidate, signal);
-  if (proven === undefined) return () => undefined;
-  onEvent({ status: provenText(proven) });
-  return () => trust.keep(candidate.imageId, proven.proof, (id) => rows.get(id) !== undefined);
+  const keeps: (() => void)[] = [];
+  for (const candidate of candidates) {
+    const proven = await proveImage(trust, repository, verdict, candidate, signal);
+    if (proven === undefined) continue;
+    onEvent({ status: provenText(proven) });
+    const { imageId } = candidate;
+    keeps.push(() => trust.keep(imageId, proven.proof, (id) => rows.get(id) !== undefined));
+  }
+  return () => keeps.forEach((keep) => keep());
 };
 
 const pullOne = async (
@@ -166,13 +250,13 @@ const pullOne = async (
   options: PullOptions,
 ): Promise<void> => {
   const { dependencies, remote } = parts;
-  const { signal, onEvent, platform } = options;
+  const { signal, onEvent } = options;
   const repository = remote.repository(reference, options.credentials);
   const wanted = reference.digest ?? reference.tag ?? "";
   const start = { status: `Pulling from ${reference.path}`, id: wanted };
-  const tagId =
+  const tagged =
     reference.digest === undefined
-      ? dependencies.rows.findReference(repositoryOf(reference), reference.tag)
+      ? dependencies.rows.reference(repositoryOf(reference), reference.tag)
       : undefined;
   const finish = (digest: Digest, isNew: boolean, id: Digest): void => {
     onEvent({ status: `Digest: ${digest}` });
@@ -184,38 +268,45 @@ const pullOne = async (
   const known = head === undefined ? undefined : findPulled(parts, reference, head.digest, options);
   if (head !== undefined && known !== undefined) {
     onEvent(start);
-    const row = dependencies.rows.get(known);
-    const candidate = {
-      imageId: known,
+    const { imageId, target } = known.name;
+    const candidates = known.images.map((row) => ({
+      imageId: row.id,
       digest: head.digest,
-      manifestText: () => manifestOf(parts, repository, row?.manifestDigest ?? head.digest, signal),
-    };
-    (await admitPull(parts, repository, candidate, options))();
-    if (row !== undefined && reference.digest === undefined && tagId !== known) {
-      const target = parseTagTarget(`${repositoryOf(reference)}:${wanted}`);
+      manifestText: () => manifestOf(parts, repository, row.manifestDigest ?? head.digest, signal),
+    }));
+    (await admitPull(parts, repository, candidates, options))();
+    const isNew = reference.digest === undefined && !isSame(tagged, known.name);
+    if (isNew) {
+      const name = parseTagTarget(`${repositoryOf(reference)}:${wanted}`);
       dependencies.rows.setReference({
-        repository: repositoryOf(target),
-        imageId: known,
-        ...(target.tag === undefined ? {} : { tag: target.tag }),
+        repository: repositoryOf(name),
+        imageId,
+        ...(name.tag === undefined ? {} : { tag: name.tag }),
+        ...(target === undefined ? {} : { target }),
       });
     }
-    return finish(head.digest, reference.digest === undefined && tagId !== known, known);
+    return finish(head.digest, isNew, imageId);
   }
   parts.pool.warm();
-  const image = await resolveImage(repository, head?.digest ?? wanted, platform, signal);
+  const remoteContent = await resolveContent(repository, head?.digest ?? wanted, options, signal);
   onEvent(start);
-  const { rateLimit } = image.fetched;
+  const { digest, rateLimit } = remoteContent;
   if (rateLimit !== undefined) {
     onEvent({ status: `Rate limit of ${reference.domain}: ${rateLimit}` });
   }
-  const id = digestOf(image.configText);
-  const manifestText = (): Promise<string> => Promise.resolve(image.fetched.text);
-  const candidate = { imageId: id, digest: image.digest, manifestText };
-  const keepProof = await admitPull(parts, repository, candidate, options);
-  await fetchImage(parts, repository, image, options);
-  keepProof();
-  finish(image.digest, tagId !== id, id);
+  const candidates = remoteContent.images.map(({ configText, fetched }) => ({
+    imageId: digestOf(configText),
+    digest,
+    manifestText: () => Promise.resolve(fetched.text),
+  }));
+  const keepProofs = await admitPull(parts, repository, candidates, options);
+  const id = await fetchContent(parts, repository, remoteContent, options);
+  keepProofs();
+  finish(digest, tagged?.imageId !== id, id);
 };
+
+const isSame = (one: ReferenceRow | undefined, other: ReferenceRow): boolean =>
+  one?.imageId === other.imageId && one.target === other.target;
 
 /** See `Images.pull`. */
 export const pullImages = async (

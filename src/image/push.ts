@@ -1,5 +1,4 @@
 /** `docker push`: what the registry has not, then the config, then the manifest under the tag. */
-import type { Catalog } from "#image/catalog.ts";
 import { ensureLayerBlobs } from "#image/layer-blobs.ts";
 import type { PushOptions } from "#image/transfer.ts";
 import type { PullParts } from "#image/pull.ts";
@@ -8,9 +7,7 @@ import { type PushedLayer, pushLayers } from "#image/push-layers.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { ImageRow } from "#metadata/images.ts";
 import type { Repository } from "#remote/remote.ts";
-import { platformOf } from "#spec/image/config.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
-import { formatPlatform, platformScore } from "#spec/image/platform.ts";
 import {
   type Reference,
   familiarName,
@@ -20,9 +17,7 @@ import {
   repositoryOf,
 } from "#spec/image/reference.ts";
 
-export interface PushParts extends PullParts {
-  readonly catalog: Catalog;
-}
+export type PushParts = PullParts;
 
 const referencesOf = (
   { dependencies }: PushParts,
@@ -44,19 +39,8 @@ const referencesOf = (
   );
 };
 
-const rowOf = (
-  { catalog }: PushParts,
-  reference: Reference,
-  { platform }: PushOptions,
-): ImageRow => {
-  const row = catalog.row(catalog.resolve(formatReference(reference)));
-  const actual = platformOf(row.config);
-  if (platform === undefined || platformScore(actual, platform) > 0) return row;
-  throw new NaruError(
-    "not_found",
-    `image with reference ${familiarString(reference)} was found but does not provide the specified platform (${formatPlatform(platform)}): it is for ${formatPlatform(actual)}`,
-  );
-};
+const rowOf = ({ catalog }: PushParts, reference: Reference, { platform }: PushOptions): ImageRow =>
+  catalog.chosen(familiarString(reference), platform);
 
 const pushConfig = async (
   repository: Repository,

@@ -15,26 +15,38 @@ import {
   repositoryOf,
 } from "#spec/image/reference.ts";
 
-type Parts = Pick<ImageDependencies, "layers" | "publish" | "rows">;
+export type RegisterParts = Pick<ImageDependencies, "layers" | "publish" | "rows">;
+type Parts = RegisterParts;
 
-const targetOf = (text: string): Reference => {
+export const targetOf = (text: string): Reference => {
   const reference = parseReference(text);
   return reference.digest === undefined ? parseTagTarget(text) : reference;
 };
 
-/** Points a name at an image; the row only. */
-const writeReference = ({ rows }: Parts, reference: Reference, imageId: Digest): void => {
+/** Points a name at an image, or at an index of which it is the main image; the row only. */
+export const writeReference = (
+  { rows }: Pick<Parts, "rows">,
+  reference: Reference,
+  imageId: Digest,
+  target?: Digest,
+): void => {
   const repository = repositoryOf(reference);
+  const behind = { imageId, ...(target === undefined ? {} : { target }) };
   const row =
     reference.digest === undefined
-      ? { repository, ...(reference.tag === undefined ? {} : { tag: reference.tag }), imageId }
-      : { repository, digest: reference.digest, imageId };
+      ? { repository, ...(reference.tag === undefined ? {} : { tag: reference.tag }), ...behind }
+      : { repository, digest: reference.digest, ...behind };
   rows.setReference(row, now());
 };
 
-/** Points a name at an image; an event after commit. */
-export const setReference = (parts: Parts, reference: Reference, imageId: Digest): void => {
-  writeReference(parts, reference, imageId);
+/** As `writeReference`; an event after commit. */
+export const setReference = (
+  parts: Parts,
+  reference: Reference,
+  imageId: Digest,
+  target?: Digest,
+): void => {
+  writeReference(parts, reference, imageId, target);
   publishImageEvent(parts, "tag", imageId, familiarString(reference));
 };
 
@@ -44,7 +56,7 @@ export interface Registration {
   readonly references: readonly string[];
 }
 
-const checkLayers = ({ layers }: Parts, image: StoredImage): void => {
+export const checkLayers = ({ layers }: Pick<Parts, "layers">, image: StoredImage): void => {
   const diffIds = parseImageConfig(image.configText).rootfs.diff_ids;
   const isSame =
     diffIds.length === image.layers.length &&
@@ -58,7 +70,7 @@ const checkLayers = ({ layers }: Parts, image: StoredImage): void => {
   }
 };
 
-const writeImage = ({ rows }: Parts, image: StoredImage): Digest => {
+export const writeImage = ({ rows }: Pick<Parts, "rows">, image: StoredImage): Digest => {
   const id = digestOf(image.configText);
   const isNew = rows.get(id) === undefined;
   for (const layer of image.layers) rows.putLayer(layer.diffId, layer.sizeBytes, layer.blobs);

@@ -5,6 +5,8 @@ import { deleteFiles, unneededChains } from "#image/collect.ts";
 import { ALL, type Conflict, HARD, findConflict } from "#image/conflict.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
+import { sweepManifests } from "#image/manifests.ts";
+import { findPlatforms } from "#image/remove-platforms.ts";
 import type { RemoveOptions } from "#image/image.ts";
 import { NaruError } from "#lib/errors.ts";
 import { moveToTrash } from "#image/removed.ts";
@@ -91,10 +93,31 @@ const deleteImage = async (removal: Removal, id: Digest, isQuiet: boolean): Prom
   await deleteImage(unforced, row.parent, true);
 };
 
+/** The other images that the image's names stand for: they have no names of their own. */
+const partsOf = ({ dependencies, catalog }: Removal, id: Digest): readonly Digest[] => {
+  const targets = new Set(dependencies.rows.references(id).flatMap(({ target }) => target ?? []));
+  const parts = [...targets].flatMap((target) => catalog.indexes.images(target));
+  return [...new Set(parts.map((row) => row.id))].filter((part) => part !== id);
+};
+
+/** Those of `parts` that no name leads to any more go; one that a container runs on stays, without a name. */
+const deleteParts = async (removal: Removal, parts: readonly Digest[]): Promise<void> => {
+  const { rows } = removal.dependencies;
+  const reachable = parts.length === 0 ? new Set() : removal.catalog.indexes.parts();
+  for (const part of parts) {
+    const isGone = rows.get(part) === undefined;
+    if (isGone || reachable.has(part) || rows.references(part).length > 0) continue;
+    await deleteImage(removal, part, true);
+  }
+  sweepManifests(removal.dependencies, removal.catalog);
+};
+
 const removeByName = async (removal: Removal, id: Digest, name: string): Promise<void> => {
   const { dependencies } = removal;
   const { rows } = dependencies;
-  const [user] = dependencies.users.containersOf(id);
+  const { catalog } = removal;
+  const parts = partsOf(removal, id);
+  const [user] = [id, ...parts].flatMap((one) => dependencies.users.containersOf(one));
   if (!removal.options.isForced && isSingleName(rows.references(id)) && user !== undefined) {
     throw new NaruError(
       "conflict",
@@ -119,8 +142,26 @@ const removeByName = async (removal: Removal, id: Digest, name: string): Promise
   if (given.tag !== undefined && rest.every((row) => row.tag === undefined)) {
     for (const row of rest) untag(removal, row);
   }
-  if (rows.references(id).length > 0) return;
-  await deleteImage(removal, id, true);
+  // What was the main image of this name may be a part of another's.
+  const isPart = rows.references(id).length > 0 || catalog.indexes.parts().has(id);
+  if (!isPart) await deleteImage(removal, id, true);
+  await deleteParts(removal, parts);
+};
+
+const removeById = async (removal: Removal, id: Digest): Promise<void> => {
+  const { dependencies, options } = removal;
+  const names = dependencies.rows.references(id);
+  const parts = partsOf(removal, id);
+  if (isSingleName(names)) {
+    const soft: Conflict[] = options.isForced ? [] : ["stopped container"];
+    for (const one of [id, ...parts]) {
+      const found = findConflict(dependencies, one, [...HARD, ...soft]);
+      if (found !== undefined) throw found.error;
+    }
+    for (const row of names) untag(removal, row);
+  }
+  await deleteImage(removal, id, false);
+  await deleteParts(removal, parts);
 };
 
 /** See `Images.remove`. */
@@ -131,18 +172,16 @@ export const removeImage = async (
   options: RemoveOptions,
 ): Promise<DeleteItem[]> => {
   const removal: Removal = { dependencies, catalog, options, items: [], names: [] };
-  const id = catalog.resolve(name);
-  if (!isIdPrefix(id, name)) {
-    await removeByName(removal, id, name);
-    return removal.items;
+  const { id } = catalog.named(name);
+  const platforms = options.platforms ?? [];
+  if (platforms.length > 0) {
+    const { isAll, images } = findPlatforms(dependencies, catalog, name, options);
+    if (!isAll) {
+      for (const row of images) await deleteImage(removal, row.id, false);
+      sweepManifests(dependencies, catalog);
+      return removal.items;
+    }
   }
-  const names = dependencies.rows.references(id);
-  if (isSingleName(names)) {
-    const soft: Conflict[] = options.isForced ? [] : ["stopped container"];
-    const found = findConflict(dependencies, id, [...HARD, ...soft]);
-    if (found !== undefined) throw found.error;
-    for (const row of names) untag(removal, row);
-  }
-  await deleteImage(removal, id, false);
+  await (isIdPrefix(id, name) ? removeById(removal, id) : removeByName(removal, id, name));
   return removal.items;
 };

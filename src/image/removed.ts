@@ -6,6 +6,7 @@ import { type Catalog, familiarRow } from "#image/catalog.ts";
 import { deleteFiles, unneededChains } from "#image/collect.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
+import { sweepManifests } from "#image/manifests.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { ImageRow, ReferenceRow } from "#metadata/images.ts";
 import type { TrashRow, TrashSource } from "#metadata/trash.ts";
@@ -76,6 +77,7 @@ export const removedImages = (dependencies: ImageDependencies, catalog: Catalog)
     dependencies.trash.delete(row.id);
     const { image } = JSON.parse(row.record) as KeptImage;
     deleteFiles(dependencies, catalog, image.configText, image.manifestDigest);
+    sweepManifests(dependencies, catalog);
   },
   sizeBytes: async (row) => {
     const { configText } = (JSON.parse(row.record) as KeptImage).image;

@@ -3,7 +3,7 @@
  * memory and ranges of blob files, so that nothing is copied before it is sent. The same images give
  * the same bytes.
  */
-import type { Catalog } from "#image/catalog.ts";
+import { type Catalog, familiarRow } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
 import type { ArchiveSegment, SavedArchive } from "#image/image.ts";
@@ -16,6 +16,7 @@ import type { ImageRow, LayerBlobRow } from "#metadata/images.ts";
 import { CONTAINERD_NAME, REF_NAME } from "#spec/image/descriptor.ts";
 import { type Digest, digestOf, hexOf } from "#spec/image/digest.ts";
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from "#spec/image/media-type.ts";
+import type { Platform } from "#spec/image/platform.ts";
 import {
   type Reference,
   familiarName,
@@ -36,6 +37,7 @@ const wantedImages = (
   { rows }: ImageDependencies,
   catalog: Catalog,
   names: readonly string[],
+  platform: Platform | undefined,
 ): Wanted[] => {
   const wanted = new Map<Digest, Wanted>();
   const want = (id: Digest, reference?: Reference): void => {
@@ -56,16 +58,18 @@ const wantedImages = (
         .references()
         .filter((row) => row.repository === repository && row.tag !== undefined);
       for (const row of tagged) {
-        want(row.imageId, { ...any.reference, ...(row.tag === undefined ? {} : { tag: row.tag }) });
+        const { id } = catalog.chosen(familiarRow(row), platform);
+        want(id, { ...any.reference, ...(row.tag === undefined ? {} : { tag: row.tag }) });
       }
       if (tagged.length > 0) continue;
     }
     const id = catalog.resolve(name);
+    const chosen = catalog.chosen(name, platform).id;
     const reference = any.kind === "name" ? withDefaultTag(any.reference) : undefined;
     const isByName =
       reference?.tag !== undefined &&
       rows.findReference(repositoryOf(reference), reference.tag) === id;
-    want(id, isByName ? reference : undefined);
+    want(chosen, isByName ? reference : undefined);
   }
   return [...wanted.values()];
 };
@@ -236,10 +240,11 @@ export const saveImages = async (
   catalog: Catalog,
   names: readonly string[],
   signal: AbortSignal,
+  platform?: Platform,
 ): Promise<SavedArchive> => {
   signal.throwIfAborted();
   if (names.length === 0) throw new NaruError("invalid_argument", "no image to save was named");
-  const wanted = wantedImages(dependencies, catalog, names);
+  const wanted = wantedImages(dependencies, catalog, names, platform);
   for (const { row } of wanted) await ensureLayerBlobs(dependencies, row, signal);
   const plan = planArchive(dependencies, wanted);
   const lease = dependencies.leases.acquire(

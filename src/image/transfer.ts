@@ -23,6 +23,8 @@ export interface TransferOptions {
 export interface PullOptions extends TransferOptions {
   /** Of an index; the host's when absent. A single image for another one is then refused (not_found). */
   readonly platform?: Platform;
+  /** All that an index lists, attestations and other operating systems too (these are kept as they come). */
+  readonly isAllPlatforms?: boolean;
   /** Every tag of the repository. */
   readonly isAllTags: boolean;
 }

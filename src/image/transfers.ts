@@ -37,7 +37,14 @@ export const createTransfers = (dependencies: ImageDependencies, catalog: Catalo
   });
   const downloads = new FetchPool([...workerCommand, FETCH], registries.maxDownloads);
   const uploads = new FetchPool([...workerCommand, FETCH], registries.maxUploads);
-  const parts = { dependencies, remote, config: registries.remote, flights, pool: downloads };
+  const parts = {
+    dependencies,
+    catalog,
+    remote,
+    config: registries.remote,
+    flights,
+    pool: downloads,
+  };
   return {
     pull: (name, options) => pullImages(parts, name, options),
     copy: (source, target, options) => copyImage(parts, source, target, options),
@@ -49,6 +56,6 @@ export const createTransfers = (dependencies: ImageDependencies, catalog: Catalo
     search: (term, limit, credentials, signal) => remote.search(term, limit, credentials, signal),
     checkTrust: (name, credentials, signal) =>
       checkTrust({ dependencies, remote, catalog }, name, credentials, signal),
-    push: (name, options) => pushImages({ ...parts, catalog, pool: uploads }, name, options),
+    push: (name, options) => pushImages({ ...parts, pool: uploads }, name, options),
   };
 };

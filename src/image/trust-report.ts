@@ -3,7 +3,7 @@ import { checkName, proveImage } from "#image/admit.ts";
 import { admitUse } from "#image/admit.ts";
 import type { Catalog } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
-import { explainRefusal, resolveImage } from "#image/pull-manifest.ts";
+import { explainRefusal, resolveContent } from "#image/pull-manifest.ts";
 import { toNaruError } from "#lib/errors.ts";
 import type { Remote } from "#remote/remote.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
@@ -99,8 +99,9 @@ export const checkTrust = async (
     try {
       const repository = remote.repository(reference, credentials);
       const wanted = reference.digest ?? reference.tag ?? "";
-      const image = await resolveImage(repository, wanted, undefined, signal);
-      const { digest } = image;
+      const { digest, images } = await resolveContent(repository, wanted, {}, signal);
+      const [image] = images;
+      if (image === undefined) return { text: "there is no image", digest };
       const manifestText = (): Promise<string> => Promise.resolve(image.fetched.text);
       const candidate = { imageId: digestOf(image.configText), digest, manifestText };
       const proven = await proveImage(trust, repository, verdict, candidate, signal);

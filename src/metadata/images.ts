@@ -6,7 +6,13 @@
  * Changes that belong together go into one `transaction`.
  */
 import type { Database, Migration } from "#database/database.ts";
-import { type ImageConfig, parseImageConfig } from "#spec/image/config.ts";
+import {
+  IMAGE_MANIFEST_MIGRATION,
+  type ManifestRows,
+  createManifestRows,
+} from "#metadata/image-manifests.ts";
+import { Row, type StoredImage, fromStored } from "#metadata/image-row.ts";
+import type { ImageConfig } from "#spec/image/config.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import { hexOf } from "#spec/image/digest.ts";
 
@@ -43,6 +49,7 @@ export const IMAGE_MIGRATIONS: readonly Migration[] = [
         PRIMARY KEY (diff_id, digest)
       ) STRICT, WITHOUT ROWID;`,
   },
+  IMAGE_MANIFEST_MIGRATION,
 ];
 
 export interface ImageRow {
@@ -68,6 +75,8 @@ export interface ReferenceRow {
   readonly tag?: string;
   readonly digest?: Digest;
   readonly imageId: Digest;
+  /** The index that the name stands for; `imageId` is then the one of its images that is taken without a wish. */
+  readonly target?: Digest;
 }
 
 export interface LayerBlobRow {
@@ -79,6 +88,7 @@ export interface LayerBlobRow {
 }
 
 export interface ImageRows {
+  readonly manifests: ManifestRows;
   get(id: Digest): ImageRow | undefined;
   list(): IterableIterator<ImageRow>;
   /** Ids whose hex starts with `prefix`; at most two are needed to know it is ambiguous. */
@@ -90,6 +100,7 @@ export interface ImageRows {
   delete(id: Digest): void;
 
   findReference(repository: string, tag: string | undefined, digest?: Digest): Digest | undefined;
+  reference(repository: string, tag: string | undefined, digest?: Digest): ReferenceRow | undefined;
   /** Of one image in order of name; of all images without `imageId`. */
   references(imageId?: Digest): readonly ReferenceRow[];
   /** Points the name at the image, away from another where it was; sets lastTaggedAt to `at` when given. */
@@ -109,72 +120,13 @@ export interface ImageRows {
   transaction<T>(work: () => T): T;
 }
 
-interface StoredImage {
-  readonly id: Digest;
-  readonly config: string;
-  readonly parent: Digest | null;
-  readonly manifest_digest: Digest | null;
-  readonly size_bytes: number;
-  readonly stored_at: string;
-  readonly last_tagged_at: string | null;
-}
-
 interface StoredReference {
   readonly repository: string;
   readonly tag: string;
   readonly digest: Digest | "";
   readonly image_id: Digest;
+  readonly target: Digest | "";
 }
-
-/** Parses the config at first use: a start with many images pays only for those asked for. */
-class Row implements ImageRow {
-  readonly id: Digest;
-  readonly configText: string;
-  readonly parent?: Digest;
-  readonly manifestDigest?: Digest;
-  readonly sizeBytes: number;
-  readonly storedAt: string;
-  readonly lastTaggedAt?: string;
-  #config: ImageConfig | undefined;
-
-  constructor(row: Omit<ImageRow, "config">) {
-    this.id = row.id;
-    this.configText = row.configText;
-    if (row.parent !== undefined) this.parent = row.parent;
-    if (row.manifestDigest !== undefined) this.manifestDigest = row.manifestDigest;
-    this.sizeBytes = row.sizeBytes;
-    this.storedAt = row.storedAt;
-    if (row.lastTaggedAt !== undefined) this.lastTaggedAt = row.lastTaggedAt;
-  }
-
-  withTagTime(at: string): Row {
-    return new Row({
-      id: this.id,
-      configText: this.configText,
-      ...(this.parent === undefined ? {} : { parent: this.parent }),
-      ...(this.manifestDigest === undefined ? {} : { manifestDigest: this.manifestDigest }),
-      sizeBytes: this.sizeBytes,
-      storedAt: this.storedAt,
-      lastTaggedAt: at,
-    });
-  }
-
-  get config(): ImageConfig {
-    this.#config ??= parseImageConfig(this.configText);
-    return this.#config;
-  }
-}
-
-const fromStored = (stored: StoredImage): Row =>
-  new Row({
-    id: stored.id,
-    configText: stored.config,
-    ...(stored.parent === null ? {} : { parent: stored.parent }),
-    ...(stored.manifest_digest === null ? {} : { manifestDigest: stored.manifest_digest }),
-    sizeBytes: stored.size_bytes,
-    storedAt: stored.stored_at,
-    ...(stored.last_tagged_at === null ? {} : { lastTaggedAt: stored.last_tagged_at }),
-  });
 
 const keyOf = (repository: string, tag: string | undefined, digest: string | undefined): string =>
   `${repository}:${tag ?? ""}@${digest ?? ""}`;
@@ -187,6 +139,7 @@ const byName = (a: ReferenceRow, b: ReferenceRow): number => {
 };
 
 class Images implements ImageRows {
+  readonly manifests: ManifestRows;
   readonly #database: Database;
   readonly #images = new Map<Digest, Row>();
   readonly #references = new Map<string, ReferenceRow>();
@@ -195,6 +148,7 @@ class Images implements ImageRows {
 
   constructor(database: Database) {
     this.#database = database;
+    this.manifests = createManifestRows(database);
     this.#reload();
   }
 
@@ -203,6 +157,7 @@ class Images implements ImageRows {
       return this.#database.transaction(work);
     } catch (error) {
       this.#reload();
+      this.manifests.reload();
       throw error;
     }
   }
@@ -219,6 +174,7 @@ class Images implements ImageRows {
         ...(stored.tag === "" ? {} : { tag: stored.tag }),
         ...(stored.digest === "" ? {} : { digest: stored.digest }),
         imageId: stored.image_id,
+        ...(stored.target === "" ? {} : { target: stored.target }),
       });
     }
     const layers = database.all<{ diff_id: Digest; size_bytes: number }>(
@@ -295,8 +251,16 @@ class Images implements ImageRows {
     this.#images.delete(id);
   }
 
+  reference(
+    repository: string,
+    tag: string | undefined,
+    digest?: Digest,
+  ): ReferenceRow | undefined {
+    return this.#references.get(keyOf(repository, tag, digest));
+  }
+
   findReference(repository: string, tag: string | undefined, digest?: Digest): Digest | undefined {
-    return this.#references.get(keyOf(repository, tag, digest))?.imageId;
+    return this.reference(repository, tag, digest)?.imageId;
   }
 
   references(imageId?: Digest): readonly ReferenceRow[] {
@@ -305,14 +269,15 @@ class Images implements ImageRows {
   }
 
   setReference(row: ReferenceRow, at?: string): void {
-    const { repository, tag = "", digest = "" } = row;
+    const { repository, tag = "", digest = "", target = "" } = row;
     this.#database.transaction(() => {
       this.#database.run(
-        "INSERT OR REPLACE INTO image_references (repository, tag, digest, image_id) VALUES (?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO image_references (repository, tag, digest, image_id, target) VALUES (?, ?, ?, ?, ?)",
         repository,
         tag,
         digest,
         row.imageId,
+        target,
       );
       if (at === undefined) return;
       this.#database.run("UPDATE images SET last_tagged_at = ? WHERE id = ?", at, row.imageId);

@@ -41,6 +41,16 @@ export interface FakeRegistry extends Disposable {
     layers: readonly { tar: Uint8Array; blob: Uint8Array }[],
     more?: object,
   ): Digest;
+  /** Of manifests that are there. */
+  addIndex(name: string, entries: readonly FakeEntry[]): Digest;
+  /** A manifest whose config and layers are these blobs, whatever they are. */
+  addArtifact(name: string, blobs: readonly string[], more?: object): Digest;
+}
+
+export interface FakeEntry {
+  readonly digest: Digest;
+  readonly platform: object;
+  readonly annotations?: object;
 }
 
 export const TEST_CONFIG: RemoteConfig = {
@@ -227,6 +237,22 @@ class Fake {
   }
 }
 
+const addManifest = (fake: Fake, name: string, text: string, type: string): Digest => {
+  const document = { text, type };
+  fake.manifests.set(name, document);
+  fake.manifests.set(digestOf(text), document);
+  return digestOf(text);
+};
+
+const addIndex = (fake: Fake, name: string, entries: readonly FakeEntry[]): Digest => {
+  const manifests = entries.map((entry) => {
+    const { text, type } = fake.manifests.get(entry.digest) ?? { text: "", type: "" };
+    return { mediaType: type, size: text.length, ...entry };
+  });
+  const text = JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests });
+  return addManifest(fake, name, text, OCI_INDEX);
+};
+
 export const startRegistry = (): FakeRegistry => {
   const fake = new Fake();
   const server = Bun.serve({
@@ -273,10 +299,23 @@ export const startRegistry = (): FakeRegistry => {
         config: { mediaType: OCI_CONFIG, digest: add(Buffer.from(config)), size: config.length },
         layers: descriptors,
       });
-      const entry = { text, type: OCI_MANIFEST };
-      fake.manifests.set(name, entry);
-      fake.manifests.set(digestOf(text), entry);
-      return digestOf(text);
+      return addManifest(fake, name, text, OCI_MANIFEST);
+    },
+    addIndex: (name, entries) => addIndex(fake, name, entries),
+    addArtifact: (name, [config = "{}", ...layers], more = {}) => {
+      const describe = (text: string, mediaType: string) => ({
+        mediaType,
+        digest: add(Buffer.from(text)),
+        size: Buffer.byteLength(text),
+      });
+      const document = {
+        schemaVersion: 2,
+        mediaType: OCI_MANIFEST,
+        config: describe(config, "application/vnd.oci.empty.v1+json"),
+        layers: layers.map((layer) => describe(layer, "application/octet-stream")),
+        ...more,
+      };
+      return addManifest(fake, name, JSON.stringify(document), OCI_MANIFEST);
     },
     [Symbol.dispose]: () => void server.stop(true),
   };

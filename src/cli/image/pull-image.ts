@@ -9,6 +9,7 @@ export interface PullOptions {
   readonly isQuiet?: boolean;
   readonly stream: OutputStream;
   readonly isAllTags?: boolean;
+  readonly isAllPlatforms?: boolean;
 }
 
 const splitTag = (image: string): { name: string; tag: string } => {
@@ -32,6 +33,7 @@ export const pullImage = async (
       fromImage: name,
       ...(options.isAllTags === true ? {} : { tag }),
       platform: options.platform,
+      ...(options.isAllPlatforms === true ? { allPlatforms: true } : {}),
     },
     headers: await registryAuthHeader(context, image),
   });

@@ -1,6 +1,7 @@
 import { defineCommand, ONE } from "#cli/framework/command.ts";
 import { bool, text } from "#cli/framework/flags.ts";
 import { pullImage } from "#cli/image/pull-image.ts";
+import { NaruError } from "#lib/errors.ts";
 import { registryOf, splitReference } from "#cli/image/names.ts";
 
 /** The full name of what was pulled, for scripts. */
@@ -16,6 +17,7 @@ const fullName = (image: string): string => {
 export const command = defineCommand({
   usage: "[OPTIONS] NAME[:TAG|@DIGEST]",
   flags: {
+    "all-platforms": bool("Download all platforms of the image, and what is attached to them"),
     "all-tags": bool("Download all tagged images in the repository", "a"),
     platform: text("Set platform if server is multi-platform capable"),
     quiet: bool("Suppress verbose output", "q"),
@@ -27,8 +29,16 @@ export const command = defineCommand({
     if (!hasTag && !flags["all-tags"] && !flags.quiet) {
       await context.output.write("stdout", "Using default tag: latest\n");
     }
+    if (flags["all-platforms"] && flags.platform !== undefined) {
+      throw new NaruError(
+        "invalid_argument",
+        "--all-platforms and --platform cannot be used together",
+      );
+    }
+    const preferred = flags["all-platforms"] ? undefined : context.env["DOCKER_DEFAULT_PLATFORM"];
     await pullImage(context, image, {
-      platform: flags.platform ?? context.env["DOCKER_DEFAULT_PLATFORM"],
+      platform: flags.platform ?? preferred,
+      isAllPlatforms: flags["all-platforms"],
       isQuiet: flags.quiet,
       stream: "stdout",
       isAllTags: flags["all-tags"],

@@ -1,6 +1,31 @@
 /** Docker Engine API: images (wire spelling kept). */
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 
+/** A descriptor as its index has it: OCI's spelling. */
+export type OciDescriptor = Readonly<Record<string, unknown>>;
+
+/** One manifest of an image, API 1.47. */
+export interface ManifestSummary {
+  readonly ID: string;
+  readonly Descriptor: OciDescriptor;
+  /** All of it is here. */
+  readonly Available: boolean;
+  readonly Size: {
+    /** Manifest, config and blobs that are here, as they are stored. */
+    readonly Content: number;
+    /** Content and unpacked files. */
+    readonly Total: number;
+  };
+  readonly Kind: "image" | "attestation" | "unknown";
+  readonly ImageData?: {
+    readonly Platform: Readonly<Record<string, string>>;
+    /** Ids of the containers that were made from it. */
+    readonly Containers: readonly string[];
+    readonly Size: { readonly Unpacked: number };
+  };
+  readonly AttestationData?: { readonly For: string };
+}
+
 /** One element of GET /images/json. */
 export interface ImageSummary {
   Id: string;
@@ -17,6 +42,10 @@ export interface ImageSummary {
   Labels: Record<string, string> | null;
   /** -1 = not computed. */
   Containers: number;
+  /** What its first name stands for; API 1.48. */
+  Descriptor?: OciDescriptor;
+  /** Where asked for; API 1.47. */
+  Manifests?: readonly ManifestSummary[];
 }
 
 /** GET /images/{name}/json. */
@@ -38,6 +67,10 @@ export interface ImageInspect {
   GraphDriver: { Name: string; Data: Record<string, string> | null };
   RootFS: { Type: "layers"; Layers: string[] };
   Metadata: { LastTagTime: string };
+  /** What the name stands for; API 1.48. */
+  Descriptor?: OciDescriptor;
+  /** Where asked for; API 1.48. */
+  Manifests?: readonly ManifestSummary[];
 }
 
 /** One element of GET /images/{name}/history, newest first. */

@@ -1,7 +1,7 @@
 /** Images in the store: list, inspect, history, tag, remove, prune. */
 import type { Call } from "#api/docker/call.ts";
 import { referenceOf } from "#api/docker/container/files.ts";
-import { platformOf } from "#api/docker/image/platform.ts";
+import { platformOf, platformsOf } from "#api/docker/image/platform.ts";
 import { del, get, post, type Route } from "#api/docker/route.ts";
 import { NaruError } from "#lib/errors.ts";
 import { ZERO_TIME } from "#lib/clock.ts";
@@ -37,6 +37,7 @@ const list = (call: Call): void => {
     isAll: query.flag("all"),
     filters: listFilters(call),
     hasSharedSize: minor >= 42 && query.flag("shared-size"),
+    hasManifests: minor >= 47 && query.flag("manifests"),
   });
   call.json(
     200,
@@ -53,11 +54,14 @@ const inspect = (call: Call): void => {
       "conflicting options: manifests and platform options cannot both be set",
     );
   }
-  if (platform !== undefined) images.get(call.name, platform);
-  const image = images.inspect(call.name);
   const { minor } = call;
+  const { Descriptor, ...image } = images.inspect(call.name, {
+    ...(platform === undefined ? {} : { platform }),
+    hasManifests: minor >= 48 && call.query.flag("manifests"),
+  });
   call.json(200, {
     ...image,
+    ...(minor < 48 || Descriptor === undefined ? {} : { Descriptor }),
     ...(minor < 44 ? { VirtualSize: image.Size, Created: image.Created || ZERO_TIME } : {}),
     ...(minor < 45 ? { Container: "", ContainerConfig: null } : {}),
   });
@@ -65,8 +69,7 @@ const inspect = (call: Call): void => {
 
 const history = (call: Call): void => {
   const platform = call.minor < 48 ? undefined : platformOf(call, "platform");
-  if (platform !== undefined) call.backend.images.get(call.name, platform);
-  call.json(200, call.backend.images.history(call.name));
+  call.json(200, call.backend.images.history(call.name, platform));
 };
 
 const tag = (call: Call): void => {
@@ -83,15 +86,11 @@ const remove = async (call: Call): Promise<void> => {
   if (call.name.trim() === "") {
     throw new NaruError("invalid_argument", "image name cannot be blank");
   }
-  if (call.minor >= 50 && query.has("platforms")) {
-    throw new NaruError(
-      "not_implemented",
-      "removing single platforms of an image is not supported: each image has one",
-    );
-  }
+  const platforms = call.minor < 50 ? [] : platformsOf(call, "platforms");
   const removed = await call.backend.images.remove(call.name, {
     isForced: query.flag("force"),
     isParentKept: query.flag("noprune"),
+    ...(platforms.length === 0 ? {} : { platforms }),
   });
   call.json(200, removed);
 };

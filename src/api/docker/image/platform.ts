@@ -21,6 +21,16 @@ const fromJson = (text: string): Platform => {
   return decodePlatform({ ...value }, "platform");
 };
 
+const parse = (text: string): Platform =>
+  text.startsWith("{") ? fromJson(text) : parsePlatform(text);
+
+/** Each time that the parameter is given. Throws invalid_argument. */
+export const platformsOf = (call: Call, parameter: string): Platform[] =>
+  call.query
+    .all(parameter)
+    .filter((text) => text !== "")
+    .map(parse);
+
 /** undefined when absent. Throws invalid_argument. */
 export const platformOf = (call: Call, parameter: string): Platform | undefined => {
   const given = call.query.all(parameter).filter((text) => text !== "");
@@ -31,6 +41,5 @@ export const platformOf = (call: Call, parameter: string): Platform | undefined 
     );
   }
   const text = given[0];
-  if (text === undefined) return undefined;
-  return text.startsWith("{") ? fromJson(text) : parsePlatform(text);
+  return text === undefined ? undefined : parse(text);
 };

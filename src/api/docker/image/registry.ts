@@ -59,11 +59,20 @@ export const pull = async (call: Call, image: string): Promise<void> => {
   const credentials = parseRegistryAuth(call.field("x-registry-auth"));
   const platform = call.minor < 32 ? undefined : platformOf(call, "platform");
   const isAllTags = reference.tag === undefined && reference.digest === undefined;
+  // naru's own: dockerd pulls one platform at a time.
+  const isAllPlatforms = query.flag("allPlatforms");
+  if (isAllPlatforms && platform !== undefined) {
+    throw new NaruError(
+      "invalid_argument",
+      "conflicting options: allPlatforms and platform cannot both be set",
+    );
+  }
   await relay(call, (onEvent, stop) =>
     backend.images.pull(familiar, {
       credentials,
       onEvent,
       isAllTags,
+      isAllPlatforms,
       signal: stop,
       ...(platform === undefined ? {} : { platform }),
     }),

@@ -82,11 +82,8 @@ const save =
     if (names.length === 0) {
       throw new NaruError("invalid_argument", "bad parameter: no image is named");
     }
-    if (call.minor >= 48) {
-      const platform = platformOf(call, "platform");
-      if (platform !== undefined) for (const name of names) call.backend.images.get(name, platform);
-    }
-    using archive = await call.backend.images.save(names, call.signal);
+    const platform = call.minor < 48 ? undefined : platformOf(call, "platform");
+    using archive = await call.backend.images.save(names, call.signal, platform);
     await pumpStream(call.stream("application/x-tar"), archive.stream(call.signal));
   };
 

@@ -1,0 +1,93 @@
+/**
+ * Rows about the manifests that images came with: indexes, and the manifests that they list.
+ *
+ * A row is a document, word for word, under its digest. With `imageId` it is the manifest of an image (which may have been
+ * removed since); without one it is an index, or something kept as it came: an attestation, an artifact, an image for another
+ * operating system. The blobs of what is kept are in content before its row is here.
+ * Documents are read from the database when they are asked for; what they belong to is in memory.
+ */
+import type { Database, Migration } from "#database/database.ts";
+import type { Digest } from "#spec/image/digest.ts";
+
+export const IMAGE_MANIFEST_MIGRATION: Migration = {
+  id: 12,
+  sql: `
+    CREATE TABLE image_manifests (
+      digest TEXT PRIMARY KEY,
+      media_type TEXT NOT NULL,
+      document TEXT NOT NULL,
+      image_id TEXT NOT NULL DEFAULT ''
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE image_references ADD COLUMN target TEXT NOT NULL DEFAULT '';`,
+};
+
+export interface ManifestRow {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  /** The exact bytes whose digest it is. */
+  readonly document: string;
+  readonly imageId?: Digest;
+}
+
+export interface ManifestRows {
+  get(digest: Digest): ManifestRow | undefined;
+  has(digest: Digest): boolean;
+  /** Without its document: in memory. */
+  imageOf(digest: Digest): Digest | undefined;
+  digests(): readonly Digest[];
+  /** A manifest that is there gets an image it did not have. */
+  put(row: ManifestRow): void;
+  delete(digest: Digest): void;
+  /** After a transaction that was taken back. */
+  reload(): void;
+}
+
+interface StoredManifest {
+  readonly digest: Digest;
+  readonly media_type: string;
+  readonly document: string;
+  readonly image_id: Digest | "";
+}
+
+export const createManifestRows = (database: Database): ManifestRows => {
+  const known = new Map<Digest, Digest | undefined>();
+  const reload = (): void => {
+    known.clear();
+    const rows = database.all<Pick<StoredManifest, "digest" | "image_id"> & Record<string, never>>(
+      "SELECT digest, image_id FROM image_manifests",
+    );
+    for (const { digest, image_id: id } of rows) known.set(digest, id === "" ? undefined : id);
+  };
+  reload();
+  return {
+    reload,
+    has: (digest) => known.has(digest),
+    imageOf: (digest) => known.get(digest),
+    digests: () => [...known.keys()],
+    get: (digest) => {
+      if (!known.has(digest)) return undefined;
+      const stored = database.get<StoredManifest & Record<string, never>>(
+        "SELECT * FROM image_manifests WHERE digest = ?",
+        digest,
+      );
+      if (stored === undefined) return undefined;
+      const { media_type: mediaType, document, image_id: id } = stored;
+      return { digest, mediaType, document, ...(id === "" ? {} : { imageId: id }) };
+    },
+    put: ({ digest, mediaType, document, imageId }) => {
+      database.run(
+        `INSERT INTO image_manifests (digest, media_type, document, image_id) VALUES (?, ?, ?, ?)
+         ON CONFLICT (digest) DO UPDATE SET image_id = max(image_id, excluded.image_id)`,
+        digest,
+        mediaType,
+        document,
+        imageId ?? "",
+      );
+      known.set(digest, imageId ?? known.get(digest));
+    },
+    delete: (digest) => {
+      database.run("DELETE FROM image_manifests WHERE digest = ?", digest);
+      known.delete(digest);
+    },
+  };
+};
