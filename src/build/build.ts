@@ -19,6 +19,7 @@
  * never in a layer, a key, the history or an event.
  */
 import type { BuildContext } from "#build/context.ts";
+import type { BuildHistory } from "#build/history.ts";
 import type { ContextTree } from "#build/kept-context.ts";
 import type { ResultFiles } from "#build/result-files.ts";
 import type { TransferEvent } from "#image/transfer.ts";
@@ -146,6 +147,8 @@ export interface PruneOptions {
 }
 
 export interface Builds {
+  /** Builds that are over, as clients look back on them. */
+  readonly history: BuildHistory;
   /** For reading files of contexts. */
   readonly kernel: FileKernel;
   build(request: BuildRequest): Promise<BuildResult>;

@@ -6,6 +6,7 @@ import { makeContextDirectory, readDockerfile, receiveContext } from "#build/con
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { checkTag, exportImage, registerSteps } from "#build/export.ts";
 import { fetchContext } from "#build/fetch.ts";
+import { BuildHistory } from "#build/history.ts";
 import { ContextTree } from "#build/kept-context.ts";
 import { KeptContexts, type KeptTree, sweepKept } from "#build/kept-contexts.ts";
 import { CacheBudget } from "#build/budget.ts";
@@ -54,12 +55,14 @@ class Builder implements Builds {
   readonly #cacheMounts: CacheMounts;
   readonly #kept: KeptContexts;
   readonly #budget: CacheBudget;
+  readonly history: BuildHistory;
 
   constructor(dependencies: BuildDependencies) {
     this.#dependencies = dependencies;
     this.#solver = new Solver(dependencies);
     this.#cacheMounts = new CacheMounts(dependencies.paths.cacheMounts, dependencies.kernel);
     this.#kept = new KeptContexts(dependencies.paths.contexts);
+    this.history = new BuildHistory(dependencies.paths.history, dependencies.historyRows);
     this.#budget = new CacheBudget(dependencies.paths.work, dependencies.log, (keepBytes) =>
       this.prune({ isAll: false, keepBytes, unusedSince: undefined, ids: [], kinds: [] }),
     );

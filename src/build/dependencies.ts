@@ -3,6 +3,7 @@ import type { Images } from "#image/image.ts";
 import type { Logger } from "#lib/log.ts";
 import type { Kernel } from "#kernel/kernel.ts";
 import type { BuildCacheRows } from "#metadata/build-cache.ts";
+import type { BuildHistoryRows } from "#metadata/build-history.ts";
 import type { NetworkService } from "#network/network.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
@@ -41,12 +42,15 @@ export interface BuildPaths {
   readonly contexts: string;
   /** On the data root: what `RUN --mount=type=cache` keeps. */
   readonly cacheMounts: string;
+  /** On the data root: what finished builds said. */
+  readonly history: string;
   /** On the exec root: one directory for each running step. */
   readonly bundles: string;
 }
 
 export interface BuildDependencies {
   readonly rows: BuildCacheRows;
+  readonly historyRows: BuildHistoryRows;
   readonly images: Pick<
     Images,
     "find" | "get" | "admit" | "list" | "provide" | "pull" | "register" | "collect"

@@ -7,18 +7,20 @@ import type { StepConfigDependencies } from "#container/step-config.ts";
 import type { RoomInputs } from "#daemon/rooms.ts";
 import { workerCommand } from "#daemon/worker-command.ts";
 import type { BuildCacheRows } from "#metadata/build-cache.ts";
+import type { BuildHistoryRows } from "#metadata/build-history.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
 type Parts = Pick<
   BuildDependencies,
-  "rows" | "images" | "snapshots" | "network" | "kernel" | "cgroupParent"
+  "rows" | "historyRows" | "images" | "snapshots" | "network" | "kernel" | "cgroupParent"
 >;
 
 const pathsOf = ({ config }: Pick<RoomInputs, "config">): BuildDependencies["paths"] => ({
   work: `${config.dataRoot}/build/work`,
   contexts: `${config.dataRoot}/build/contexts`,
   cacheMounts: `${config.dataRoot}/build/mounts`,
+  history: `${config.dataRoot}/build/history`,
   bundles: `${config.execRoot}/build`,
 });
 
@@ -56,10 +58,12 @@ const make = async (
 /** Made at the first build: a daemon that builds nothing does not load the room. */
 export class LazyBuilds {
   readonly #rows: BuildCacheRows;
+  readonly #historyRows: BuildHistoryRows;
   #builder: Builds | undefined;
 
-  constructor(rows: BuildCacheRows) {
+  constructor(rows: BuildCacheRows, historyRows: BuildHistoryRows) {
     this.#rows = rows;
+    this.#historyRows = historyRows;
   }
 
   /** By the cache, or by a running build. */
@@ -68,7 +72,7 @@ export class LazyBuilds {
 
   connect(
     inputs: RoomInputs,
-    parts: Omit<Parts, "rows">,
+    parts: Omit<Parts, "rows" | "historyRows">,
     steps: StepConfigDependencies,
     runtimes: ReadonlyMap<string, Runtime>,
   ): { builds: () => Promise<Builds>; sweepBuilds: () => Promise<void> } {
@@ -76,7 +80,12 @@ export class LazyBuilds {
     const builds = async (): Promise<Builds> => {
       const runtime = runtimes.get(inputs.tools.defaultRuntime);
       invariant(runtime !== undefined, "the default runtime is one of the runtimes");
-      made ??= make(inputs, { ...parts, rows: this.#rows }, steps, runtime);
+      made ??= make(
+        inputs,
+        { ...parts, rows: this.#rows, historyRows: this.#historyRows },
+        steps,
+        runtime,
+      );
       this.#builder = await made;
       return this.#builder;
     };

@@ -29,6 +29,7 @@ import type { Database } from "#database/database.ts";
 import type { Images } from "#image/image.ts";
 import { createImages } from "#image/images.ts";
 import { createBuildCacheRows } from "#metadata/build-cache.ts";
+import { createBuildHistoryRows } from "#metadata/build-history.ts";
 import { createContainerRows, createEventRows } from "#metadata/containers.ts";
 import { createImageRows } from "#metadata/images.ts";
 import { createLeases } from "#metadata/leases.ts";
@@ -313,7 +314,10 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     workerCommand: [...workerCommand(), "snapshot"],
     log: log.with({ room: "snapshot" }),
   });
-  const lazyBuilds = new LazyBuilds(createBuildCacheRows(database));
+  const lazyBuilds = new LazyBuilds(
+    createBuildCacheRows(database),
+    createBuildHistoryRows(database),
+  );
   const users = usersOfImages(snapshots, () => containers.list(), lazyBuilds.isLayerHeld);
   const trash = createTrashRows(database, config.undoTimeMs > 0);
   const images = buildImages(inputs, database, snapshots, users, events, trash);

@@ -1,6 +1,7 @@
 /** The database of a data root: the rooms' tables, in the order they were released. */
 import { type Database, openDatabase } from "#database/database.ts";
 import { BUILD_CACHE_MIGRATIONS } from "#metadata/build-cache.ts";
+import { BUILD_HISTORY_MIGRATIONS } from "#metadata/build-history.ts";
 import { CONTAINER_MIGRATIONS } from "#metadata/containers.ts";
 import { IMAGE_MIGRATIONS } from "#metadata/images.ts";
 import { LEASE_MIGRATIONS } from "#metadata/leases.ts";
@@ -14,6 +15,7 @@ export const databasePathOf = (dataRoot: string): string => `${dataRoot}/naru.db
 export const openDaemonDatabase = (path: string): Database => {
   const migrations = [
     ...BUILD_CACHE_MIGRATIONS,
+    ...BUILD_HISTORY_MIGRATIONS,
     ...CONTAINER_MIGRATIONS,
     ...IMAGE_MIGRATIONS,
     ...LEASE_MIGRATIONS,

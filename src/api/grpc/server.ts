@@ -47,6 +47,7 @@ const run = async (
   stream: ServerHttp2Stream,
   headers: GrpcCall["metadata"],
   handlerOf: (path: string) => GrpcHandler | undefined,
+  fields: Readonly<Record<string, string>>,
   log: Logger,
 ): Promise<void> => {
   const path = String(headers[":path"] ?? "");
@@ -55,7 +56,8 @@ const run = async (
   stream.once("close", () => abort.abort(gone()));
   let failure: unknown;
   stream.once("wantTrailers", () => stream.sendTrailers(statusFields(failure)));
-  stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+  const head = { ...fields, ":status": 200, "content-type": "application/grpc" };
+  stream.respond(head, { waitForTrailers: true });
   try {
     const handler = handlerOf(path);
     if (handler === undefined) {
@@ -81,14 +83,19 @@ const run = async (
 export class GrpcServer {
   readonly #server: Http2Server;
 
-  constructor(handlerOf: (path: string) => GrpcHandler | undefined, log: Logger) {
+  /** `fieldsOf` gives fields of each answer's head, in lower case. */
+  constructor(
+    handlerOf: (path: string) => GrpcHandler | undefined,
+    log: Logger,
+    fieldsOf: () => Readonly<Record<string, string>> = () => ({}),
+  ) {
     this.#server = createServer({ settings: { initialWindowSize: 1024 * 1024 } });
     this.#server.on("sessionError", (error: unknown) => {
       log.debug("a gRPC connection broke", { error });
     });
     this.#server.on("stream", (stream: ServerHttp2Stream, headers: GrpcCall["metadata"]) => {
       // Told to the client as the call's status.
-      run(stream, headers, handlerOf, log).catch((error: unknown) => {
+      run(stream, headers, handlerOf, fieldsOf(), log).catch((error: unknown) => {
         log.error("a gRPC call was lost", { error });
         stream.close();
       });

@@ -1,4 +1,5 @@
 /** Connections that left HTTP/1.1 for BuildKit's protocol: the engine serves on /grpc, and asks on /session. */
+import { contentHandlers } from "#api/docker/buildkit/content.ts";
 import { controlHandlers } from "#api/docker/buildkit/control.ts";
 import { gatewayHandlers } from "#api/docker/buildkit/gateway.ts";
 import { stateOf } from "#api/docker/buildkit/state.ts";
@@ -7,6 +8,7 @@ import type { DockerBackend } from "#api/docker/backend.ts";
 import type { Exchange } from "#api/http/exchange.ts";
 import { duplexOf } from "#api/grpc/duplex.ts";
 import { type GrpcHandler, GrpcServer, readOne } from "#api/grpc/server.ts";
+import { now } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 
 const HEALTH = "/grpc.health.v1.Health/Check";
@@ -25,9 +27,15 @@ const serverOf = (backend: DockerBackend): GrpcServer => {
   if (server === undefined) {
     const control = controlHandlers(backend);
     const gateway = gatewayHandlers(backend);
+    const content = contentHandlers(backend);
     const handlerOf = (path: string): GrpcHandler | undefined =>
-      control.get(path) ?? gateway.get(path) ?? (path === HEALTH ? health : undefined);
-    server = new GrpcServer(handlerOf, backend.logger);
+      control.get(path) ??
+      gateway.get(path) ??
+      content.get(path) ??
+      (path === HEALTH ? health : undefined);
+    // Clients reckon by it how long a build has been running.
+    const fieldsOf = () => ({ "buildkit-current-timestamp": now() });
+    server = new GrpcServer(handlerOf, backend.logger, fieldsOf);
     servers.set(backend, server);
   }
   return server;

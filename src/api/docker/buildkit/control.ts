@@ -23,7 +23,6 @@ import {
   PruneRequestSchema,
   SolveRequestSchema,
   SolveResponseSchema,
-  StatusRequestSchema,
   UsageRecordSchema,
 } from "#spec/buildkit/control.gen.ts";
 import { HOST_PLATFORM } from "#spec/image/platform.ts";
@@ -74,14 +73,6 @@ const solveBuild =
       signal: call.signal,
     });
     await answer(call, SolveResponseSchema, { exporterResponse: { ...exporterResponse } });
-  };
-
-const status =
-  (backend: DockerBackend): GrpcHandler =>
-  async (call) => {
-    const { ref } = fromBinary(StatusRequestSchema, await readOne(call));
-    const job = stateOf(backend).jobs.expect(ref);
-    for await (const message of job.log.read(call.signal)) await call.send(message);
   };
 
 const listWorkers: GrpcHandler = async (call) => {
@@ -229,7 +220,6 @@ const PREFIX = "/moby.buildkit.v1.Control/";
 export const controlHandlers = (backend: DockerBackend): ReadonlyMap<string, GrpcHandler> =>
   new Map([
     [`${PREFIX}Solve`, solveBuild(backend)],
-    [`${PREFIX}Status`, status(backend)],
     [`${PREFIX}ListWorkers`, listWorkers],
     [`${PREFIX}DiskUsage`, diskUsage(backend)],
     [`${PREFIX}Prune`, prune(backend)],

@@ -1,17 +1,23 @@
-/** Builds that ran since the daemon started, as `buildx history` lists them. */
+/** Builds that run and builds that are over, as `buildx history` lists them, and what they said. */
+import { readFile } from "node:fs/promises";
 import { fromBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { answer } from "#api/docker/buildkit/answer.ts";
-import type { Job } from "#api/docker/buildkit/jobs.ts";
+import { historyFilter } from "#api/docker/buildkit/history-filter.ts";
+import type { Job, Jobs } from "#api/docker/buildkit/jobs.ts";
+import { unpackStatus } from "#api/docker/buildkit/status-log.ts";
 import { stateOf } from "#api/docker/buildkit/state.ts";
 import { type GrpcCall, type GrpcHandler, readOne } from "#api/grpc/server.ts";
 import { statusNumber } from "#api/grpc/status.ts";
+import type { BuildHistory, BuildRecord } from "#build/history.ts";
+import { nowNs } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import {
   BuildHistoryEventSchema,
   BuildHistoryRequestSchema,
   EmptySchema,
+  StatusRequestSchema,
   UpdateBuildHistoryRequestSchema,
 } from "#spec/buildkit/control.gen.ts";
 
@@ -19,44 +25,79 @@ const STARTED = 0;
 const COMPLETE = 1;
 const DELETED = 2;
 
-const recordOf = (job: Job) => ({
-  ref: job.ref,
-  frontend: job.frontend === "" ? "dockerfile.v0" : job.frontend,
-  frontendAttrs: { ...job.attributes },
-  exporters: job.exporters.map(({ type, attributes }) => ({ type, attrs: { ...attributes } })),
-  createdAt: timestampFromMs(job.startedMs),
-  ...(job.completedMs === undefined ? {} : { completedAt: timestampFromMs(job.completedMs) }),
-  ...(job.error === undefined
-    ? {}
-    : { error: { code: statusNumber(job.error.code), message: job.error.message } }),
-  exporterResponse: { ...job.response },
-  pinned: job.isPinned,
-  numCachedSteps: job.steps.counts.cached,
-  numTotalSteps: job.steps.counts.total,
-  numCompletedSteps: job.steps.counts.completed,
-  numWarnings: job.warnings,
+/** As BuildKit names what `StatusLog.packed` gives. */
+const LOG_TYPE = "application/vnd.buildkit.status.v0";
+
+type Build = Omit<BuildRecord, "completedMs" | "log"> & {
+  readonly completedMs: number | undefined;
+  readonly log: BuildRecord["log"] | undefined;
+};
+
+const buildOfJob = (job: Job): Build => ({
+  ...job.record(),
+  completedMs: job.completedMs,
+  log: undefined,
 });
 
-const tell = async (call: GrpcCall, job: Job): Promise<void> =>
+const recordOf = (build: Build) => ({
+  ref: build.ref,
+  frontend: build.frontend,
+  frontendAttrs: { ...build.attributes },
+  exporters: build.exporters.map(({ type, attributes }) => ({ type, attrs: { ...attributes } })),
+  createdAt: timestampFromMs(build.startedMs),
+  ...(build.completedMs === undefined ? {} : { completedAt: timestampFromMs(build.completedMs) }),
+  ...(build.error === undefined
+    ? {}
+    : { error: { code: statusNumber(build.error.code), message: build.error.message } }),
+  ...(build.log === undefined
+    ? {}
+    : {
+        logs: {
+          mediaType: LOG_TYPE,
+          digest: build.log.digest,
+          size: BigInt(build.log.sizeBytes),
+        },
+      }),
+  exporterResponse: { ...build.response },
+  pinned: build.isPinned,
+  numCachedSteps: build.steps.cached,
+  numTotalSteps: build.steps.total,
+  numCompletedSteps: build.steps.completed,
+  numWarnings: build.warnings,
+});
+
+const tell = async (call: GrpcCall, build: Build): Promise<void> =>
   await answer(call, BuildHistoryEventSchema, {
-    type: job.isRunning ? STARTED : COMPLETE,
-    record: recordOf(job),
+    type: build.completedMs === undefined ? STARTED : COMPLETE,
+    record: recordOf(build),
   });
+
+/** Those that run, and those that are over. */
+const buildsOf = (jobs: Jobs, history: BuildHistory): ReadonlyMap<string, Build> => {
+  const builds = new Map<string, Build>();
+  for (const record of history.list()) builds.set(record.ref, record);
+  for (const job of jobs.list()) if (!builds.has(job.ref)) builds.set(job.ref, buildOfJob(job));
+  return builds;
+};
+
+const nowMs = (): number => Number(nowNs() / 1_000_000n);
 
 const listen =
   (backend: DockerBackend): GrpcHandler =>
   async (call) => {
     const request = fromBinary(BuildHistoryRequestSchema, await readOne(call));
-    if (request.filter.length > 0) {
-      const reason = "filters of the build history are not supported by naru: leave them out";
-      throw new NaruError("not_implemented", reason);
+    if (request.limit < 0) {
+      throw new NaruError("invalid_argument", `the limit ${request.limit} is below 0`);
     }
+    const passes = historyFilter(request.filter);
     const { jobs } = stateOf(backend);
-    const wanted = (): readonly Job[] =>
-      jobs
-        .list()
-        .filter((job) => request.ref === "" || job.ref === request.ref)
-        .filter((job) => !request.activeOnly || job.isRunning);
+    const { history } = await backend.builds();
+    history.prune(nowMs());
+    const wanted = (): Build[] =>
+      [...buildsOf(jobs, history).values()]
+        .filter(({ ref }) => request.ref === "" || ref === request.ref)
+        .filter(({ completedMs }) => !request.activeOnly || completedMs === undefined)
+        .filter((build) => passes(build, nowMs()));
     // Newest first where only some are asked for.
     const all = wanted().toSorted((a, b) => b.startedMs - a.startedMs);
     const shown = request.limit > 0 ? all.slice(0, request.limit) : all;
@@ -64,25 +105,28 @@ const listen =
     let wake = (): void => undefined;
     using watching = jobs.watch(() => wake());
     void watching;
-    for (const job of shown) {
-      told.set(job.ref, job.isRunning);
-      await tell(call, job);
+    for (const build of shown) {
+      told.set(build.ref, build.completedMs === undefined);
+      await tell(call, build);
     }
     if (request.earlyExit) return;
     call.signal.addEventListener("abort", () => wake(), { once: true });
+    // What was left out for the limit is not news.
+    const isOld = new Set(all.slice(shown.length).map(({ ref }) => ref));
     while (!call.signal.aborted) {
-      for (const job of jobs.list()) {
-        if (told.get(job.ref) === job.isRunning) continue;
-        if (request.ref !== "" && job.ref !== request.ref) continue;
-        told.set(job.ref, job.isRunning);
-        await tell(call, job);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      wake = resolve;
+      for (const build of wanted()) {
+        const isRunning = build.completedMs === undefined;
+        if (told.get(build.ref) === isRunning || isOld.has(build.ref)) continue;
+        told.set(build.ref, isRunning);
+        await tell(call, build);
       }
-      for (const ref of [...told.keys()].filter((one) => jobs.find(one) === undefined)) {
+      const present = buildsOf(jobs, history);
+      for (const ref of [...told.keys()].filter((one) => !present.has(one))) {
         told.delete(ref);
         await answer(call, BuildHistoryEventSchema, { type: DELETED, record: { ref } });
       }
-      const { promise, resolve } = Promise.withResolvers<void>();
-      wake = resolve;
       await promise;
     }
   };
@@ -92,19 +136,40 @@ const update =
   async (call) => {
     const request = fromBinary(UpdateBuildHistoryRequestSchema, await readOne(call));
     const { jobs } = stateOf(backend);
-    const job = jobs.find(request.ref);
-    if (job === undefined) {
-      throw new NaruError("not_found", `there is no build "${request.ref}" in the history`);
+    const { history } = await backend.builds();
+    if (jobs.find(request.ref)?.isRunning === true && request.delete) {
+      const remedy = "end it first";
+      throw new NaruError("failed_precondition", `build "${request.ref}" is running: ${remedy}`);
     }
-    if (request.delete) jobs.remove(request.ref);
-    else if (!request.finalize) job.isPinned = request.pinned;
+    if (request.delete) history.remove(request.ref);
+    // There is no trace of a build that would have to be written out first.
+    else if (!request.finalize) history.setPinned(request.ref, request.pinned);
+    jobs.changed();
     await answer(call, EmptySchema, {});
+  };
+
+/** What a build says, from its first message on; of one that is over, what it said. */
+const status =
+  (backend: DockerBackend): GrpcHandler =>
+  async (call) => {
+    const { ref } = fromBinary(StatusRequestSchema, await readOne(call));
+    const { jobs } = stateOf(backend);
+    const { history } = await backend.builds();
+    const record = jobs.find(ref) === undefined ? history.find(ref) : undefined;
+    const blob = record === undefined ? undefined : history.blob(record.log.digest);
+    if (blob === undefined) {
+      const job = jobs.expect(ref);
+      for await (const message of job.log.read(call.signal)) await call.send(message);
+      return;
+    }
+    for (const message of unpackStatus(await readFile(blob.path))) await call.send(message);
   };
 
 export const historyHandlers = (
   backend: DockerBackend,
   prefix: string,
 ): readonly [string, GrpcHandler][] => [
+  [`${prefix}Status`, status(backend)],
   [`${prefix}ListenBuildHistory`, listen(backend)],
   [`${prefix}UpdateBuildHistory`, update(backend)],
 ];

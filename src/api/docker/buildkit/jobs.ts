@@ -2,6 +2,7 @@
 import { StatusLog } from "#api/docker/buildkit/status-log.ts";
 import { StepVertices } from "#api/docker/buildkit/vertices.ts";
 import type { BuildResult } from "#build/build.ts";
+import type { BuildRecord } from "#build/history.ts";
 import type { Attributes } from "#api/docker/buildkit/attributes.ts";
 import { nowNs } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
@@ -41,7 +42,6 @@ export class Job {
   completedMs: number | undefined;
   error: NaruError | undefined;
   response: Readonly<Record<string, string>> = {};
-  isPinned = false;
 
   constructor(ref: string) {
     this.ref = ref;
@@ -53,6 +53,24 @@ export class Job {
 
   get isRunning(): boolean {
     return this.isStarted && this.completedMs === undefined;
+  }
+
+  /** What the history keeps of it. */
+  record(): Omit<BuildRecord, "log"> {
+    const { ref, attributes, exporters, startedMs, response, warnings, error } = this;
+    return {
+      ref,
+      frontend: this.frontend === "" ? "dockerfile.v0" : this.frontend,
+      attributes,
+      exporters,
+      error: error === undefined ? undefined : { code: error.code, message: error.message },
+      startedMs,
+      completedMs: this.completedMs ?? startedMs,
+      response,
+      isPinned: false,
+      steps: { ...this.steps.counts },
+      warnings,
+    };
   }
 
   complete(error: unknown, response: Readonly<Record<string, string>>): void {
@@ -116,7 +134,7 @@ export class Jobs {
   }
 
   #bound(): void {
-    const over = [...this.#jobs.values()].filter((job) => !job.isRunning && !job.isPinned);
+    const over = [...this.#jobs.values()].filter((job) => !job.isRunning);
     for (const job of over.slice(0, Math.max(0, over.length - HISTORY_MAX))) {
       this.#jobs.delete(job.ref);
     }

@@ -86,6 +86,26 @@ export const runJob = async (
     throw error;
   } finally {
     job.complete(failure, response);
-    state.jobs.changed();
+    await remember(backend, state, job);
   }
+};
+
+/** From here on the history has the build, and its words lie on the disk. */
+const remember = async (
+  backend: DockerBackend,
+  { jobs }: BuildKitState,
+  job: Job,
+): Promise<void> => {
+  if (!job.isInternal) {
+    const { history } = await backend.builds();
+    try {
+      history.add(job.record(), job.log.packed());
+      jobs.remove(job.ref);
+      return;
+    } catch (error) {
+      // A full disk: the build is told as it ended, and stays in memory for a while.
+      backend.logger.warn("a build could not be kept in the history", { ref: job.ref, error });
+    }
+  }
+  jobs.changed();
 };

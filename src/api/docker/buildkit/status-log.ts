@@ -8,6 +8,16 @@ import { StatusResponseSchema } from "#spec/buildkit/control.gen.ts";
 
 const KEPT_MAX_BYTES = 4 * 1024 * 1024;
 
+/** The messages of what `packed` gave. A file that was cut short gives those that are whole. */
+export function* unpackStatus(packed: Buffer): Generator<Uint8Array, void> {
+  for (let at = 0; at + 4 <= packed.length;) {
+    const end = at + 4 + packed.readUInt32LE(at);
+    if (end > packed.length) return;
+    yield packed.subarray(at + 4, end);
+    at = end;
+  }
+}
+
 export class StatusLog {
   #messages: Uint8Array[] = [];
   #dropped = 0;
@@ -33,6 +43,17 @@ export class StatusLog {
       this.#sizeBytes -= this.#messages.shift()?.length ?? 0;
       this.#dropped += 1;
     }
+  }
+
+  /** All that is kept: each message after its length in four bytes, the low one first, as BuildKit keeps them. */
+  packed(): Buffer {
+    return Buffer.concat(
+      this.#messages.flatMap((message) => {
+        const head = Buffer.alloc(4);
+        head.writeUInt32LE(message.length);
+        return [head, message];
+      }),
+    );
   }
 
   end(): void {
