@@ -15,7 +15,7 @@ interface Counts {
 interface Stage {
   readonly name: string;
   readonly command: readonly string[];
-  /** Needs a toolchain that naru does not: only by its name, or with `--conformance`. */
+  /** Needs a toolchain or a package mirror that naru does not: only by its name, or with `--NAME`. */
   readonly isExtra?: boolean;
 }
 
@@ -32,6 +32,11 @@ const STAGES: readonly Stage[] = [
   {
     name: "conformance",
     command: [bun, "test", "--only-failures", "./test/conformance"],
+    isExtra: true,
+  },
+  {
+    name: "applications",
+    command: [bun, "test/applications/run.ts"],
     isExtra: true,
   },
   { name: "crashes", command: [bun, "test", "--only-failures", "./test/crash"] },
@@ -77,11 +82,11 @@ if (!existsSync(`${root}/dist/naru`)) {
   console.error("dist/naru is missing: run ./setup first");
   process.exit(1);
 }
-const hasExtra = process.argv.includes("--conformance");
 const wanted = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+const isAsked = ({ name }: Stage): boolean => process.argv.includes(`--${name}`);
 const total: Counts = { passed: 0, failed: 0 };
 for (const stage of STAGES) {
-  if (wanted.length === 0 && stage.isExtra === true && !hasExtra) continue;
+  if (wanted.length === 0 && stage.isExtra === true && !isAsked(stage)) continue;
   if (wanted.length > 0 && !wanted.some((word) => stage.name.includes(word))) continue;
   // oxlint-disable-next-line no-await-in-loop -- two cores: one stage after the other
   const counts = await runStage(stage);

@@ -4,6 +4,7 @@ import { injectFiles } from "#compose/inject.ts";
 import { containerName, imageOf } from "#compose/names.ts";
 import { referencedServices, resolveReferences } from "#compose/references.ts";
 import { containerRequest } from "#compose/request/request.ts";
+import { profileOf } from "#compose/request/security.ts";
 import type { RequestContext } from "#compose/request/request.ts";
 import { runHooks } from "#compose/hooks.ts";
 import type { Stack } from "#compose/stack.ts";
@@ -33,6 +34,28 @@ const linksOf = (stack: Stack, service: Service): string[] => {
     for (const id of stack.idsOf(target)) links.push(`${id}:${alias}`);
   }
   return [...links, ...(service.external_links ?? [])];
+};
+
+/** Files of seccomp profiles, compacted; names are relative to the project's folder. */
+const seccompProfiles = async (
+  stack: Stack,
+  service: Service,
+): Promise<ReadonlyMap<string, string>> => {
+  const { host, project } = stack.options;
+  const profiles = new Map<string, string>();
+  for (const path of (service.security_opt ?? []).flatMap((option) => profileOf(option) ?? [])) {
+    const file = path.startsWith("/") ? path : `${project.workingDirectory}/${path}`;
+    // oxlint-disable-next-line no-await-in-loop -- one at most
+    const text = Buffer.from(await host.readFile(file)).toString("utf8");
+    try {
+      profiles.set(path, JSON.stringify(JSON.parse(text)));
+    } catch (cause) {
+      throw new NaruError("invalid_argument", `the seccomp profile "${file}" is not valid JSON`, {
+        cause,
+      });
+    }
+  }
+  return profiles;
 };
 
 /** Several networks in one creation are known since 1.44. */
@@ -68,6 +91,12 @@ export const createContainer = async (
     imageId: stack.observed.images.get(image),
     replaces: options.replaces,
     links: linksOf(stack, service),
+    profiles: await seccompProfiles(stack, service),
+    // One that replaces another gets its name once that is gone; its alias is that name already.
+    ownName:
+      options.oneOff === undefined
+        ? containerName(project.model.name, name, service, options.number)
+        : options.containerName,
     ...(options.oneOff === undefined ? {} : { oneOff: options.oneOff }),
     ...(options.extraLabels === undefined ? {} : { extraLabels: options.extraLabels }),
     hasAliases: options.hasAliases ?? options.oneOff === undefined,

@@ -55,6 +55,7 @@ const EMPTY_ENDPOINT: EndpointSettings = {
   Aliases: null,
   MacAddress: "",
   DriverOpts: null,
+  GwPriority: 0,
   NetworkID: "",
   EndpointID: "",
   Gateway: "",

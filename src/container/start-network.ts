@@ -4,7 +4,7 @@ import type { ContainerRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { isProbed } from "#container/health.ts";
 import { isUserDefined, parseNetworkMode } from "#container/network-mode.ts";
-import { publishAllPorts } from "#spec/docker/ports.ts";
+import { exposedKeys, publishAllPorts } from "#spec/docker/ports.ts";
 import { gatewayEndpoint } from "#network/gateway.ts";
 import type { Endpoint, EndpointOrder, Sandbox } from "#network/network.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
@@ -105,9 +105,10 @@ export const filledEndpoints = (
 /** Ports wished for: with host ports where `realized` has some already. */
 const wantedPorts = (record: ContainerRecord, realized: PortMap): PortMap => {
   const { PortBindings, PublishAllPorts } = record.hostConfig;
-  const exposed = record.config.ExposedPorts ?? {};
+  const keys = exposedKeys(record.config.ExposedPorts ?? {});
+  const exposed = Object.fromEntries(keys.map((port) => [port, {}]));
   return {
-    ...Object.fromEntries(Object.keys(exposed).map((port) => [port, null])),
+    ...Object.fromEntries(keys.map((port) => [port, null])),
     ...(PublishAllPorts ? publishAllPorts(exposed, PortBindings) : PortBindings),
     ...realized,
   };

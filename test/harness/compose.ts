@@ -1,22 +1,16 @@
 /** Compose projects in folders of their own, brought up by naru compose and by docker compose. */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 import type { Check } from "./check.ts";
 import { clientEnv, dockerOk } from "./client.ts";
+import { dockerComposeBinary } from "./compose-binary.ts";
 import { run, until, type Output } from "./process.ts";
 
 const NARU = resolve(import.meta.dir, "../../dist/naru");
 
-const PLACES = [
-  process.env["E2E_COMPOSE"] ?? "",
-  "/var/tmp/naru-peers/compose/usr/libexec/docker/cli-plugins/docker-compose",
-  "/usr/libexec/docker/cli-plugins/docker-compose",
-  "/usr/local/lib/docker/cli-plugins/docker-compose",
-];
-
 /** Where docker compose 2 is; undefined when it is not there. */
-export const dockerCompose = PLACES.find((path) => path !== "" && existsSync(path));
+export const dockerCompose = dockerComposeBinary;
 
 export interface ComposeProject {
   readonly name: string;

@@ -23,7 +23,7 @@ export const command = defineCommand({
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
-    const { stack, containers } = await chooseContainers(context, args);
+    const { stack, containers } = await chooseContainers(context, args, { hasOneOff: true });
     using _owned = stack;
     const { client } = stack.options;
     const ids = [...new Set(containers.map((container) => container.imageId))];

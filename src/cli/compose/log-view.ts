@@ -15,6 +15,8 @@ export interface LogOptions {
   readonly hasTimestamps: boolean;
   readonly hasPrefix: boolean;
   readonly hasColor: boolean;
+  /** What went to standard error is shown on standard output too. */
+  readonly isOneStream?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -107,7 +109,8 @@ export class LogView {
   }
 
   async #write(name: "stdout" | "stderr", id: string, line: string): Promise<void> {
-    await this.#context.output.write(name, `${this.#prefix(id)}${line}\n`);
+    const target = this.#options.isOneStream === true ? "stdout" : name;
+    await this.#context.output.write(target, `${this.#prefix(id)}${line}\n`);
   }
 }
 

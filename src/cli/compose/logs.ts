@@ -31,6 +31,7 @@ export const command = defineCommand({
       hasTimestamps: flags.timestamps,
       hasPrefix: !flags["no-log-prefix"],
       hasColor,
+      isOneStream: true,
     });
     const shown = containers.filter(
       (container) => flags.index === undefined || container.number === flags.index,

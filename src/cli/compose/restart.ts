@@ -16,6 +16,39 @@ const dependents = (
     ),
   );
 
+/** One restart for each, after those of what it depends on; what must be healthy is awaited. */
+const decideRestart = (stack: Stack, chosen: readonly ObservedContainer[]): Operation[] => {
+  const waits = new Map<string, Operation>();
+  const restarts = chosen.map((container): Operation => {
+    const dependencies = stack.model.services[container.service]?.depends_on ?? {};
+    const needs = chosen.flatMap(({ service, id }) => {
+      const condition = dependencies[service]?.condition;
+      if (condition === undefined) return [];
+      if (condition !== "service_healthy") return [`restart:${id}`];
+      const wait = `await:${service}`;
+      waits.set(wait, {
+        id: wait,
+        kind: "await",
+        service,
+        condition,
+        isRequired: dependencies[service]?.required !== false,
+        needs: chosen.filter((one) => one.service === service).map((one) => `restart:${one.id}`),
+        reason: "others wait for it",
+      });
+      return [wait];
+    });
+    return {
+      id: `restart:${container.id}`,
+      kind: "restart",
+      service: container.service,
+      container,
+      needs: [...new Set(needs)],
+      reason: "it shall restart",
+    };
+  });
+  return [...waits.values(), ...restarts];
+};
+
 export const command = defineCommand({
   usage: "[OPTIONS] [SERVICE...]",
   flags: {
@@ -31,19 +64,8 @@ export const command = defineCommand({
     const all = (await stack.containers()).filter((container) => !container.isOneOff);
     const more = flags["no-deps"] ? [] : dependents(stack, all, args);
     const chosen = new Map([...containers, ...more].map((item) => [item.id, item]));
-    const operations = [...chosen.values()].map((container): Operation => {
-      const dependencies = Object.keys(stack.model.services[container.service]?.depends_on ?? {});
-      return {
-        id: `restart:${container.id}`,
-        kind: "restart",
-        service: container.service,
-        container,
-        needs: [...chosen.values()]
-          .filter((other) => dependencies.includes(other.service))
-          .map((other) => `restart:${other.id}`),
-        reason: "it shall restart",
-      };
-    });
+    await stack.observe();
+    const operations = decideRestart(stack, [...chosen.values()]);
     try {
       await stack.run({ operations });
     } finally {

@@ -155,7 +155,7 @@ export const command = defineCommand({
     const { client } = stack.options;
     if (flags.detach) {
       await client.call("containerStart", { id });
-      context.output.line(containerName);
+      context.output.line(id);
       return 0;
     }
     try {

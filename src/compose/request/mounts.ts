@@ -57,14 +57,24 @@ const asMount = (mount: ServiceMount, model: Model): Mount => {
   };
 };
 
-/** Only `binds` create a missing folder on the host, and know SELinux. */
-const asBind = (mount: ServiceMount): string | undefined => {
-  const { bind } = mount;
-  if (mount.type !== "bind" || bind?.create_host_path !== true) return undefined;
-  if (bind.propagation !== undefined || bind.recursive !== undefined) return undefined;
+/** What `binds` cannot say. */
+const needsMount = ({ type, bind, volume }: ServiceMount): boolean =>
+  type === "bind"
+    ? bind !== undefined &&
+      (bind.create_host_path !== true ||
+        bind.propagation !== undefined ||
+        bind.recursive !== undefined)
+    : volume?.nocopy === true ||
+      volume?.subpath !== undefined ||
+      Object.keys(volume?.labels ?? {}).length > 0;
+
+/** As docker compose has it, wherever it suffices: only `binds` create folders and know SELinux. */
+const asBind = (mount: ServiceMount, model: Model): string | undefined => {
+  const isNamed = mount.type === "volume" && (mount.source ?? "") in (model.volumes ?? {});
+  if ((mount.type !== "bind" && !isNamed) || needsMount(mount)) return undefined;
   const options = [mount.read_only === true ? "ro" : "rw"];
-  if (bind.selinux !== undefined) options.push(bind.selinux);
-  return `${mount.source ?? ""}:${mount.target}:${options.join(",")}`;
+  if (mount.bind?.selinux !== undefined) options.push(mount.bind.selinux);
+  return `${sourceOf(mount, model) ?? ""}:${mount.target}:${options.join(",")}`;
 };
 
 export type FileKind = "secret" | "config";
@@ -157,7 +167,7 @@ export const mountsOf = (
   const mounts: Mount[] = [...old];
   for (const mount of service.volumes ?? []) {
     if (taken.has(mount.target)) continue;
-    const bind = asBind(mount);
+    const bind = asBind(mount, model);
     if (bind === undefined) mounts.push(asMount(mount, model));
     else binds.push(bind);
     taken.add(mount.target);
@@ -165,7 +175,13 @@ export const mountsOf = (
   for (const { kind, mount, object } of filesOf(service, model)) {
     const target = fileTarget(kind, mount);
     if (taken.has(target) || isInjected(mount, object)) continue;
-    mounts.push({ Type: "bind", Source: object.file ?? "", Target: target, ReadOnly: true });
+    mounts.push({
+      Type: "bind",
+      Source: object.file ?? "",
+      Target: target,
+      ReadOnly: true,
+      ...(kind === "secret" ? { BindOptions: {} } : {}),
+    });
     taken.add(target);
   }
   return { Binds: binds, Mounts: mounts };

@@ -1,5 +1,5 @@
 /** Networks of a service's container, and networks themselves, as the engine wants them. */
-import { containerName, networksByPriority } from "#compose/names.ts";
+import { networksByPriority } from "#compose/names.ts";
 import { LABEL } from "#compose/labels.ts";
 import { networkHash } from "#compose/hash.ts";
 import type { Model, Network, Service, ServicePort } from "#spec/compose/compose.ts";
@@ -10,16 +10,15 @@ export interface EndpointContext {
   readonly model: Model;
   readonly name: string;
   readonly service: Service;
-  readonly number: number;
+  readonly ownName: string;
   /** Off for one-off containers: they do not answer for the service. */
   readonly hasAliases: boolean;
   readonly links: readonly string[];
 }
 
 const endpoint = (key: string, context: EndpointContext): Partial<EndpointSettings> => {
-  const { service, name, model, number } = context;
-  const given = service.networks?.[key];
-  const own = containerName(model.name, name, service, number);
+  const { service, name, ownName: own } = context;
+  const given = service.networks?.[key] ?? undefined;
   const aliases = context.hasAliases ? [own, name, ...(given?.aliases ?? [])] : [own];
   const ipam = {
     ...(given?.ipv4_address === undefined ? {} : { IPv4Address: given.ipv4_address }),
@@ -37,7 +36,7 @@ const endpoint = (key: string, context: EndpointContext): Partial<EndpointSettin
   return {
     Aliases: aliases,
     ...(context.links.length === 0 ? {} : { Links: [...context.links] }),
-    ...(Object.keys(ipam).length === 0 ? {} : { IPAMConfig: ipam }),
+    ...(given === undefined ? {} : { IPAMConfig: ipam }),
     ...(mac === undefined ? {} : { MacAddress: mac }),
     ...(Object.keys(options).length === 0 ? {} : { DriverOpts: options }),
     ...(given?.gw_priority === undefined ? {} : { GwPriority: given.gw_priority }),
@@ -78,9 +77,7 @@ export const exposedPortsOf = (service: Service): Record<string, object> => {
   const exposed: Record<string, object> = {};
   for (const port of service.ports ?? []) exposed[portKey(port)] = {};
   for (const text of service.expose ?? []) {
-    const [range = "", protocol = "tcp"] = text.split("/");
-    const [first = 0, last = first] = range.split("-").map(Number);
-    for (let port = first; port <= last; port += 1) exposed[`${String(port)}/${protocol}`] = {};
+    exposed[text] = {};
   }
   return exposed;
 };

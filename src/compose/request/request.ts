@@ -6,6 +6,7 @@ import type { ObservedContainer } from "#compose/compose.ts";
 import { endpointsOf, exposedPortsOf, portBindingsOf } from "#compose/request/network.ts";
 import type { Endpoints } from "#compose/request/network.ts";
 import { mountsOf } from "#compose/request/mounts.ts";
+import { capabilitiesOf, securityOf } from "#compose/request/security.ts";
 import {
   healthcheckOf,
   resourcesOf,
@@ -31,6 +32,10 @@ export interface RequestContext {
   readonly replaces?: ObservedContainer | undefined;
   readonly links?: readonly string[];
   readonly hasAliases: boolean;
+  /** Text of the seccomp profiles that the service names, by the file's name there. */
+  readonly profiles?: ReadonlyMap<string, string>;
+  /** Its alias in every network. */
+  readonly ownName: string;
   readonly oneOff?: { readonly slug: string; readonly isRemoved: boolean };
   readonly extraLabels?: Readonly<Record<string, string>>;
 }
@@ -92,15 +97,6 @@ const environmentOf = (service: Service): string[] =>
     value === null ? key : `${key}=${value}`,
   );
 
-const securityOf = (service: Service): Partial<HostConfig> => {
-  const given = service.security_opt ?? [];
-  const options = given.filter((option) => option !== "systempaths=unconfined");
-  return {
-    ...(options.length === 0 ? {} : { SecurityOpt: options }),
-    ...(options.length === given.length ? {} : { MaskedPaths: [], ReadonlyPaths: [] }),
-  };
-};
-
 const hostConfigOf = (context: RequestContext, endpoints: Endpoints): Partial<HostConfig> => {
   const { service } = context;
   const mounts = mountsOf(service, context.project.model, context.replaces);
@@ -111,8 +107,7 @@ const hostConfigOf = (context: RequestContext, endpoints: Endpoints): Partial<Ho
       AutoRemove: context.oneOff?.isRemoved === true,
       Binds: mounts.Binds,
       Mounts: mounts.Mounts,
-      CapAdd: [...(service.cap_add ?? [])],
-      CapDrop: [...(service.cap_drop ?? [])],
+      ...capabilitiesOf(service),
       IpcMode: service.ipc ?? "",
       CgroupnsMode: service.cgroup ?? ("" as const),
       ReadonlyRootfs: service.read_only === true,
@@ -121,7 +116,6 @@ const hostConfigOf = (context: RequestContext, endpoints: Endpoints): Partial<Ho
       Dns: [...(service.dns ?? [])],
       DnsSearch: [...(service.dns_search ?? [])],
       DnsOptions: [...(service.dns_opt ?? [])],
-      ExtraHosts: (service.extra_hosts ?? []).map((line) => line.replace("=", ":")),
       UsernsMode: service.userns_mode ?? "",
       UTSMode: service.uts ?? "",
       Privileged: service.privileged === true,
@@ -132,7 +126,8 @@ const hostConfigOf = (context: RequestContext, endpoints: Endpoints): Partial<Ho
       Links: [...(context.links ?? [])],
     }),
     ...resourcesOf(service),
-    ...securityOf(service),
+    ...securityOf(service, context.profiles ?? new Map()),
+    ExtraHosts: (service.extra_hosts ?? []).map((line) => line.replace("=", ":")),
     NetworkMode: endpoints.mode,
     PortBindings: portBindingsOf(service.ports ?? []),
     ...(restart === undefined || context.oneOff !== undefined ? {} : { RestartPolicy: restart }),
@@ -166,7 +161,7 @@ export const containerRequest = (context: RequestContext): ContainerRequest => {
     model: project.model,
     name,
     service,
-    number: context.number,
+    ownName: context.ownName,
     hasAliases: context.hasAliases,
     links: context.links ?? [],
   });

@@ -4,6 +4,7 @@ import {
   parsePort,
   parsePortMap,
   parsePortRange,
+  exposedKeys,
   publishAllPorts,
 } from "#spec/docker/ports.ts";
 
@@ -69,4 +70,9 @@ test("-P binds what is exposed and not bound", () => {
     "80/tcp": [{ HostIp: "", HostPort: "1" }],
     "53/udp": [{ HostIp: "", HostPort: "" }],
   });
+});
+
+test("exposed ports without a protocol, and ranges of them, are single ports of TCP", () => {
+  const exposed = { "80": {}, "90-92": {}, "53/udp": {}, "7-8/udp": {}, odd: {} };
+  expect(exposedKeys(exposed).join(" ")).toBe("80/tcp 90/tcp 91/tcp 92/tcp 53/udp 7/udp 8/udp odd");
 });

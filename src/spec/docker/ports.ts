@@ -107,6 +107,21 @@ export const parsePortMap = (map: PortMap): PublishRequest[] =>
     .flatMap(({ port, bindings }) => bindings.map((binding) => parseBinding(port, binding)));
 
 /**
+ * "80/tcp" keys of what an image or a container exposes: compose clients write "80" and "80-82" too,
+ * which stay as they are in the configuration. What is no port is left as it is.
+ */
+export const exposedKeys = (exposed: Readonly<Record<string, unknown>>): string[] =>
+  Object.keys(exposed).flatMap((key) => {
+    const match = /^(\d{1,5})(?:-(\d{1,5}))?(\/\w+)?$/.exec(key);
+    if (match === null) return [key];
+    const [, from = "", to = from, protocol = "/tcp"] = match;
+    const count = Math.min(Number(to), 65_535) - Number(from) + 1;
+    return count < 1
+      ? [key]
+      : Array.from({ length: count }, (_, at) => `${Number(from) + at}${protocol}`);
+  });
+
+/**
  * `-P`: every exposed port that has no binding of its own gets one with any free host port. The result
  * is a new map; what is bound already stays.
  */

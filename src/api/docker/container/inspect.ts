@@ -1,4 +1,5 @@
 /** GET /containers/{id…}/json. The text is kept beside the record; exec ids are put in each time. */
+import { exposedKeys } from "#spec/docker/ports.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import type { Call } from "#api/docker/call.ts";
 import { get, type Route } from "#api/docker/route.ts";
@@ -73,7 +74,7 @@ const networkSettings = (record: ContainerRecord, minor: number): NetworkSetting
 
 const exposedPorts = (record: ContainerRecord): ContainerRecord["ports"] => {
   if (record.sandbox === undefined) return record.ports;
-  const exposed = Object.keys(record.config.ExposedPorts ?? {});
+  const exposed = exposedKeys(record.config.ExposedPorts ?? {});
   return { ...Object.fromEntries(exposed.map((key) => [key, null])), ...record.ports };
 };
 

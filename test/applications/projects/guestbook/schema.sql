@@ -1,0 +1,2 @@
+create table guests (name text);
+insert into guests values ('first');

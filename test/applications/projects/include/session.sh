@@ -1,0 +1,4 @@
+compose up -d
+compose exec -T cache redis-cli config get maxmemory
+compose exec -T cache cat /here/file
+compose exec -T front sh -c 'until curl -s front; do sleep 0.1; done'
