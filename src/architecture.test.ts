@@ -19,6 +19,7 @@ const RANKS: Record<string, number> = {
   trust: 3,
   image: 4,
   runtime: 4,
+  door: 4,
   network: 4,
   volume: 4,
   log: 4,

@@ -286,6 +286,17 @@ const builder: readonly Entry[] = [
   entry("prune", "Remove build cache", () => import("#cli/builder/prune.ts")),
 ];
 
+const frontDoor: readonly Entry[] = [
+  entry(
+    "ca",
+    "Print the certificate that browsers must trust",
+    () => import("#cli/front-door/ca.ts"),
+  ),
+  entry("ls", "List names and the containers behind them", () => import("#cli/front-door/ls.ts"), {
+    aliases: ["list"],
+  }),
+];
+
 const topLevel: readonly Entry[] = [
   lift(builder, "builder", "build"),
   ...container
@@ -301,6 +312,7 @@ const topLevel: readonly Entry[] = [
   entry("login", "Log in to a registry", () => import("#cli/registry/login.ts")),
   entry("logout", "Log out from a registry", () => import("#cli/registry/logout.ts")),
   entry("search", "Search Docker Hub for images", () => import("#cli/registry/search.ts")),
+  group("front-door", "Names that lead to containers by HTTP", frontDoor),
   entry(
     "ports",
     "List published ports and who can reach them",

@@ -36,6 +36,7 @@ import type {
   SearchItem,
 } from "#spec/docker/image.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
+import type { DoorResponse } from "#spec/docker/front-door.ts";
 import type { PortChange, PortReach } from "#spec/docker/port-reach.ts";
 import type {
   EndpointSettings,
@@ -185,6 +186,7 @@ export const routes = {
     "/networks/{id}/disconnect",
   ),
   networkRemove: none()("DELETE", "/networks/{id}"),
+  frontDoor: json<DoorResponse>()("GET", "/naru/front-door"),
   portList: json<PortReach[]>()("GET", "/naru/ports"),
   portChange: json<{ Ports: PortMap }, PortChange>()("POST", "/naru/containers/{id}/ports"),
   networkPrune: json<PruneResponse>()("POST", "/networks/prune"),

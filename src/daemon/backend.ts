@@ -8,8 +8,10 @@ import { createHostImages } from "#daemon/host-images.ts";
 import type { Rooms } from "#daemon/rooms.ts";
 import { systemFacts, versionResponse } from "#daemon/system-facts.ts";
 import type { Tools } from "#daemon/tools.ts";
+import type { DoorReport } from "#door/front-door.ts";
 import { exposureOf } from "#network/exposure.ts";
 import { gatewayEndpoint } from "#network/gateway.ts";
+import type { DoorResponse } from "#spec/docker/front-door.ts";
 import type { PortReach } from "#spec/docker/port-reach.ts";
 import type { NetworkRecord } from "#network/network.ts";
 import type { BuildCacheRecord } from "#spec/docker/system.ts";
@@ -70,6 +72,23 @@ const portsOf = async (rooms: Rooms): Promise<PortReach[]> => {
   });
 };
 
+const doorResponse = ({ listening, problems, authority, routes }: DoorReport): DoorResponse => ({
+  Listening: [...listening],
+  Problems: [...problems],
+  Authority: authority ?? "",
+  Routes: routes.map(({ host, path, what, targets }) => ({
+    Host: host,
+    Path: path,
+    What: what,
+    Targets: targets.map(({ name, state, reason = "", ip, port }) => ({
+      Container: name,
+      State: state,
+      Reason: reason,
+      Address: ip === undefined ? "" : `${ip}:${port ?? 0}`,
+    })),
+  })),
+});
+
 export const dockerBackend = (
   rooms: Rooms,
   context: {
@@ -77,6 +96,7 @@ export const dockerBackend = (
     readonly config: () => DaemonConfig;
     readonly tools: Tools;
     readonly instance: string;
+    readonly frontDoor: () => Promise<DoorReport>;
     readonly log: Logger;
   },
 ): DockerBackend => ({
@@ -91,6 +111,7 @@ export const dockerBackend = (
     prune: async (filters) => (await rooms.network.prune(filters)).map(({ name }) => name),
   },
   ports: () => portsOf(rooms),
+  frontDoor: async () => doorResponse(await context.frontDoor()),
   volumes: rooms.volumes,
   trash: () => rooms.trash(),
   builds: () => rooms.builds(),

@@ -2,10 +2,10 @@
 import { chmodSync } from "node:fs";
 import { type Socket, createServer } from "node:net";
 import { invariant } from "#lib/errors.ts";
-import { runCompanion } from "#companion/process.ts";
+import { type CompanionProcessOptions, runCompanion } from "#companion/process.ts";
 import { listening } from "#daemon/listener.ts";
+import type { Kernel } from "#kernel/kernel.ts";
 import { createKernel } from "#kernel/real.ts";
-import { openNames } from "#network/names-process.ts";
 
 const STARTED_MS = 500;
 
@@ -17,18 +17,37 @@ const listenUnix = async (path: string, onSocket: (socket: Socket) => void) => {
   return server;
 };
 
-/** `naru _worker names SOCKET BUILD`. Ends when it has nothing left to do. */
-export const runNamesProcess = async (argv: readonly string[]): Promise<number> => {
+/** A process that serves `open`'s work until it has nothing left to do. */
+const serveCompanion = async (
+  argv: readonly string[],
+  open: CompanionProcessOptions["open"],
+): Promise<number> => {
   const [socketPath, build] = argv;
-  invariant(socketPath !== undefined && build !== undefined, "names: no socket or build");
+  invariant(socketPath !== undefined && build !== undefined, "a companion: no socket or build");
+  await runCompanion({ build, accept: (onSocket) => listenUnix(socketPath, onSocket), open });
+  process.exit(0);
+};
+
+const smallKernel = (): Kernel => {
   const kernel = createKernel();
   kernel.raiseSoftLimit("nofile");
   setTimeout(() => kernel.releaseCode(), STARTED_MS).unref();
-  await runCompanion({
-    build,
-    accept: (onSocket) => listenUnix(socketPath, onSocket),
-    open: (logger) =>
-      openNames({ host: kernel, listenTcp: (options) => Bun.listen(options), logger }),
-  });
-  process.exit(0);
+  return kernel;
+};
+
+/** `naru _worker names SOCKET BUILD`. Ends when it has nothing left to do. */
+export const runNamesProcess = async (argv: readonly string[]): Promise<number> => {
+  const host = smallKernel();
+  const { openNames } = await import("#network/names-process.ts");
+  return await serveCompanion(argv, (logger) =>
+    openNames({ host, listenTcp: (options) => Bun.listen(options), logger }),
+  );
+};
+
+/** `naru _worker front-door SOCKET BUILD`. Ends when it has nothing left to do. */
+export const runDoorProcess = async (argv: readonly string[]): Promise<number> => {
+  smallKernel();
+  const { openDoor } = await import("#api/door/process.ts");
+  const { doorListeners } = await import("#daemon/door-listeners.ts");
+  return await serveCompanion(argv, (logger) => openDoor(doorListeners(logger), logger));
 };

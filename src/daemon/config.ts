@@ -1,4 +1,5 @@
 /** Flags over environment over file over defaults, parsed once to one frozen value. */
+import type { DoorConfig, DoorListen } from "#door/door.ts";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { toNaruError } from "#lib/errors.ts";
@@ -66,6 +67,8 @@ export interface DaemonConfig {
   readonly diskBudgetKeep: readonly string[];
   /** ADDRESS:PORT at which other machines may pull this engine's images. */
   readonly serveImages: string | undefined;
+  /** undefined: off. */
+  readonly frontDoor: DoorConfig | undefined;
 }
 
 export const DEFAULT_DATA_ROOT = "/var/lib/naru";
@@ -201,6 +204,26 @@ const logLevelOf = (values: OptionValues): LogLevel => {
   return oneOf("log-level", level === "warning" ? "warn" : level, levels);
 };
 
+const LOOPBACKS = ["127.0.0.1", "::1"];
+
+const doorListenOf = (values: OptionValues, key: string, port: number): DoorListen | undefined => {
+  const text = (values.get(key) as string | undefined) ?? String(port);
+  if (text === "off") return undefined;
+  const match = /^(?:(\[[0-9a-fA-F:]+\]|[0-9.]+):)?(\d{1,5})$/.exec(text);
+  const asked = Number(match?.[2]);
+  if (match === null || asked < 1 || asked > 65_535)
+    return invalid(`"${key}" must be PORT, ADDRESS:PORT or off, not "${text}"`);
+  const address = match[1]?.replaceAll(/[[\]]/g, "");
+  return { addresses: address === undefined ? LOOPBACKS : [address], port: asked };
+};
+
+const frontDoorOf = (values: OptionValues, dataRoot: string): DoorConfig | undefined => {
+  const http = doorListenOf(values, "front-door-http", 80);
+  const https = doorListenOf(values, "front-door-https", 443);
+  if (values.get("front-door") !== true) return undefined;
+  return { http, https, directory: `${dataRoot}/front-door` };
+};
+
 /** Throws invalid_argument naming the option. */
 export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
   const flags = readFlagValues(argv);
@@ -210,9 +233,10 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
   assertFixed(values);
   const text = (key: string): string | undefined => values.get(key) as string | undefined;
   const execRoot = rootOf(values, "exec-root", DEFAULT_EXEC_ROOT);
+  const dataRoot = rootOf(values, "data-root", DEFAULT_DATA_ROOT);
   return Object.freeze<DaemonConfig>({
     hosts: hostsOf(values, execRoot),
-    dataRoot: rootOf(values, "data-root", DEFAULT_DATA_ROOT),
+    dataRoot,
     execRoot,
     pidFile: text("pidfile"),
     group: text("group"),
@@ -240,6 +264,7 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
     registries: registryOptionsOf(values, process.env),
     trustPolicy: text("trust-policy"),
     serveImages: text("serve-images"),
+    frontDoor: frontDoorOf(values, dataRoot),
   });
 };
 

@@ -17,6 +17,7 @@ import {
 } from "#daemon/config.ts";
 import { daemonHelp } from "#daemon/help.ts";
 import { ensureInstance } from "#daemon/instance.ts";
+import { startFrontDoor } from "#daemon/front-door.ts";
 import { listenOn } from "#daemon/listen.ts";
 import type { OnConnection } from "#daemon/listener.ts";
 import { type StderrLog, createStderrLog } from "#daemon/log-sink.ts";
@@ -149,7 +150,15 @@ const serve = async (running: Running): Promise<void> => {
   cleanup.defer(() => rooms.containers.close());
   cleanup.defer(rooms.startSweeps());
   cleanup.defer(startDiskBudget(config, rooms, log.with({ room: "gc" })));
-  const backend = dockerBackend(rooms, { config: () => running.config, tools, instance, log });
+  const door = await startFrontDoor(config, rooms, log.with({ room: "door" }));
+  cleanup.defer(() => door.stop());
+  const backend = dockerBackend(rooms, {
+    config: () => running.config,
+    tools,
+    instance,
+    frontDoor: () => door.report(),
+    log,
+  });
   const server = createDockerServer(backend);
   const onConnection = acceptUpTo(Number(kernel.hardLimit("nofile")) / 2, server, log);
   const listeners = await listenOn(config, { kernel, passedSocketCount, onConnection, log });

@@ -47,6 +47,13 @@ export const OPTIONS: readonly OptionSpec[] = [
     "Allow TCP without TLS: whoever reaches the port owns this machine",
   ),
   option("serve-images", "string", "ADDRESS:PORT where others may pull this engine's images"),
+  option(
+    "front-door",
+    "boolean",
+    "Lead http(s)://SERVICE.PROJECT.naru.localhost to containers (off)",
+  ),
+  option("front-door-http", "string", "PORT, ADDRESS:PORT or off: where it speaks HTTP (80)"),
+  option("front-door-https", "string", "The same for HTTPS, by a local authority (443)"),
   option("debug", "boolean", "Same as --log-level debug", "debug", "D"),
   option("log-level", "string", "debug, info, warn or error (info)", "log-level", "l"),
   option("log-format", "string", "text or json (text)"),

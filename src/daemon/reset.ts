@@ -4,6 +4,7 @@ import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
 import { sleep } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
+import { endFrontDoor } from "#door/front-door.ts";
 import { type Logger, createLogger } from "#lib/log.ts";
 import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
@@ -136,6 +137,7 @@ const removeRuntimeState = async (kernel: Kernel, target: ResetTarget): Promise<
     const execRoot = target.execRoot ?? `${target.dataRoot}/no-exec-root`;
     for (const instance of target.instances)
       await buildNetwork({ instance, execRoot, kernel, log, database }).reset();
+    await endFrontDoor(execRoot, log);
   } finally {
     database.close();
   }

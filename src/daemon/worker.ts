@@ -21,5 +21,9 @@ export const runWorker = async (argv: readonly string[]): Promise<number> => {
     const { runNamesProcess } = await import("#daemon/companions.ts");
     return runNamesProcess(rest);
   }
+  if (room === "front-door") {
+    const { runDoorProcess } = await import("#daemon/companions.ts");
+    return runDoorProcess(rest);
+  }
   throw new RangeError(`no worker "${room}"`);
 };

@@ -138,6 +138,7 @@ export const createFakeBackend = (): FakeBackend => {
     },
     networks: createFakeNetworks(state),
     ports: async () => [],
+    frontDoor: async () => ({ Listening: [], Problems: [], Authority: "", Routes: [] }),
     volumes: createFakeVolumes(state),
     trash: async () => ({
       list: async () => [],

@@ -10,6 +10,7 @@ import type { Containers, Events } from "#container/containers.ts";
 import type { Trash } from "#gc/trash.ts";
 import type { Images } from "#image/image.ts";
 import type { Logger } from "#lib/log.ts";
+import type { DoorResponse } from "#spec/docker/front-door.ts";
 import type { PortReach } from "#spec/docker/port-reach.ts";
 import type { Filters } from "#spec/docker/filters.ts";
 import type { NetworkCreateRequest, NetworkResponse } from "#spec/docker/network.ts";
@@ -123,6 +124,8 @@ export interface DockerBackend {
   readonly networks: NetworkBackend;
   /** Published ports of running containers, and who can reach them. */
   ports(): Promise<PortReach[]>;
+  /** Throws failed_precondition where it is off. */
+  frontDoor(): Promise<DoorResponse>;
   readonly volumes: VolumeBackend;
   /** What was removed and can be brought back; loaded when somebody asks. */
   trash(): Promise<Pick<Trash, "list" | "undo" | "empty">>;

@@ -1,10 +1,13 @@
-/** naru's own: who reaches which published port, and ports of containers that exist. */
+/** naru's own: who reaches which published port, ports of containers that exist, and the front door. */
 import type { Call } from "#api/docker/call.ts";
 import { checkKinds } from "#api/docker/container/create-decode.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
 import type { PortChange } from "#spec/docker/port-reach.ts";
 
 const list = async (call: Call): Promise<void> => call.json(200, await call.backend.ports());
+
+const frontDoor = async (call: Call): Promise<void> =>
+  call.json(200, await call.backend.frontDoor());
 
 const change = async (call: Call): Promise<void> => {
   const kinds = { Add: "object", Remove: "object" } as const;
@@ -15,5 +18,6 @@ const change = async (call: Call): Promise<void> => {
 
 export const portRoutes: readonly Route[] = [
   get("/naru/ports", list),
+  get("/naru/front-door", frontDoor),
   post("/naru/containers/{id}/ports", change),
 ];
