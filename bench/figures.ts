@@ -22,6 +22,7 @@ export interface Goal {
     | "absolute"
     | "docker-cli"
     | "direct"
+    | "containerd-erofs"
     // Docker's two builders, see rows/build.ts.
     | "classic"
     | "buildkit";

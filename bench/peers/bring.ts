@@ -9,7 +9,7 @@ import { dirname } from "node:path";
 import { hasDocker28, SID_ROOT } from "../../test/peer/docker.ts";
 
 const PACKAGES =
-  "docker.io,docker-cli,docker-buildx,docker-compose,iptables,containerd,runc,ca-certificates,iproute2,procps,xz-utils";
+  "docker.io,docker-cli,docker-buildx,docker-compose,iptables,containerd,runc,erofs-utils,ca-certificates,iproute2,procps,xz-utils";
 
 if (hasDocker28()) {
   console.log(`${SID_ROOT} has it already`);
