@@ -18,15 +18,18 @@
  * for a step that failed; NaruError else. Secrets are in the environment or on a tmpfs of their step alone:
  * never in a layer, a key, the history or an event.
  */
+import type { CacheBundle, CacheExportOptions } from "#build/cache-export.ts";
 import type { BuildContext } from "#build/context.ts";
 import type { BuildHistory } from "#build/history.ts";
 import type { ContextTree } from "#build/kept-context.ts";
 import type { ResultFiles } from "#build/result-files.ts";
+import type { LayerFormat } from "#image/bundle.ts";
 import type { TransferEvent } from "#image/transfer.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Resources } from "#spec/docker/host-config.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
+import type { Descriptor } from "#spec/image/descriptor.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import type { Platform } from "#spec/image/platform.ts";
 
@@ -66,9 +69,56 @@ export interface BuildRequest {
    * image's history in the classic builder's words.
    */
   readonly keepsStepImages: boolean;
+  /** Asked for steps that are not in the engine's own cache, one after the other. */
+  readonly imports?: readonly ImportedCache[];
+  /**
+   * Images that are here and were built elsewhere: their history says what a step of the same words on top of the
+   * same layers gave. As the classic builder's `--cache-from`.
+   */
+  readonly cacheImages?: readonly string[];
   readonly signal: AbortSignal;
   /** Told in the order of events; the build waits while a promise that this gave is pending. */
   readonly onEvent: (event: BuildEvent) => void | Promise<void>;
+}
+
+/** Where a cache lies: a registry, an OCI layout of a client. */
+export interface CacheSource {
+  readonly name: string;
+  /** Its manifest or index, or that of `digest`. */
+  document(
+    digest: Digest | undefined,
+    signal: AbortSignal,
+  ): Promise<{ readonly text: string; readonly mediaType: string }>;
+  /** Bytes that nobody has compared with the digest yet. */
+  blob(blob: Descriptor, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+}
+
+/** What a step once gave elsewhere. */
+export interface ImportedStep {
+  readonly createdAt: string;
+  readonly description: string;
+  readonly hasLayer: boolean;
+  /** Lowest first. */
+  readonly layers: readonly { readonly blob: Descriptor; readonly diffId: Digest }[];
+  readonly source: CacheSource;
+}
+
+export interface ImportedCache {
+  readonly name: string;
+  readonly steps: ReadonlyMap<Digest, ImportedStep>;
+  /** All that it has, also what only other builders can find. */
+  readonly records: number;
+}
+
+/** A step that was run or found: what a cache for others is made of. */
+export interface SolvedStep {
+  readonly key: Digest;
+  readonly chainId: Digest | undefined;
+  readonly createdAt: string;
+  readonly description: string;
+  readonly hasLayer: boolean;
+  /** Of a stage that the result was built on. */
+  readonly isOfResult: boolean;
 }
 
 export type NamedContext =
@@ -117,6 +167,7 @@ export interface BuildResult {
   readonly tags: readonly string[];
   /** chainID of its files; undefined for none. */
   readonly chainId: Digest | undefined;
+  readonly solved: readonly SolvedStep[];
 }
 
 /** A record as `docker builder du` and `system df` list it. */
@@ -179,6 +230,16 @@ export interface Builds {
   exportTree(
     chainId: Digest | undefined,
   ): { readonly tar: ReadableStream<Uint8Array> } & Disposable;
+  /** Reads a cache's document. Throws what its source throws, and invalid_argument for what is no cache. */
+  openCache(source: CacheSource, signal: AbortSignal): Promise<ImportedCache>;
+  /** The steps of a build as a cache for others. */
+  exportCache(
+    result: BuildResult,
+    options: CacheExportOptions,
+    signal: AbortSignal,
+  ): Promise<CacheBundle>;
+  /** Another image, without a name: the result's with the steps that it stands on in its config. */
+  inlineCache(result: BuildResult, format: LayerFormat, signal: AbortSignal): Promise<BuildResult>;
   usage(): Promise<readonly BuildCacheItem[]>;
   prune(options: PruneOptions): Promise<{ deleted: string[]; reclaimedBytes: number }>;
   /** True while a running build stands on the layer. */

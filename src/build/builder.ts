@@ -1,10 +1,12 @@
 /** The room at work: see build.ts for what each method promises. */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { exportCache, withInlineCache } from "#build/cache-export.ts";
+import { openCache } from "#build/cache-import.ts";
 import { findImage } from "#build/base-image.ts";
 import type { BuildEvent, BuildRequest, BuildResult, Builds } from "#build/build.ts";
 import { makeContextDirectory, readDockerfile, receiveContext } from "#build/context.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
-import { checkTag, exportImage, registerSteps } from "#build/export.ts";
+import { checkTag, exportImage, registerConfig, registerSteps } from "#build/export.ts";
 import { fetchContext } from "#build/fetch.ts";
 import { BuildHistory } from "#build/history.ts";
 import { ContextTree } from "#build/kept-context.ts";
@@ -47,6 +49,17 @@ const planOf = (request: BuildRequest): Plan => {
   const plan = planDockerfile(parsed, options);
   if (!isClassic || Object.keys(request.labels).length === 0) return plan;
   return planDockerfile(withLabelStep(parsed, plan.target, request.labels), options);
+};
+
+/** The target, the stage it is built on, and so on. */
+const stagesBelow = ({ stages, target }: Plan): ReadonlySet<number> => {
+  const below = new Set<number>();
+  for (let index: number | undefined = target; index !== undefined;) {
+    below.add(index);
+    const base: Source | undefined = stages.find((stage) => stage.index === index)?.base;
+    index = base?.kind === "stage" ? base.index : undefined;
+  }
+  return below;
 };
 
 class Builder implements Builds {
@@ -102,6 +115,17 @@ class Builder implements Builds {
     return { tar, [Symbol.dispose]: () => view[Symbol.dispose]() };
   }
 
+  openCache: Builds["openCache"] = (source, signal) => openCache(source, signal);
+
+  exportCache: Builds["exportCache"] = (result, options, signal) =>
+    exportCache(this.#dependencies, result, options, signal);
+
+  inlineCache: Builds["inlineCache"] = async (result, format, signal) => {
+    const { configText } = this.#dependencies.images.get(result.imageId);
+    const text = await withInlineCache(this.#dependencies, result, configText, format, signal);
+    return { ...result, imageId: registerConfig(this.#dependencies, text) };
+  };
+
   usage: Builds["usage"] = () => cacheUsage(this.#dependencies, this.#solver, this.#cacheMounts);
 
   prune: Builds["prune"] = (options) => {
@@ -129,6 +153,7 @@ class Builder implements Builds {
       request,
       plan,
       steps,
+      solved: [],
       solver: this.#solver,
       cacheMounts: this.#cacheMounts,
       trees: held.use(new LayerTrees(this.#dependencies)),
@@ -177,7 +202,12 @@ class Builder implements Builds {
     const labelled = request.keepsStepImages ? state : withLabels(state, request.labels);
     const result = await exportImage(this.#dependencies, request, labelled);
     this.#budget.check();
-    return result;
+    const below = stagesBelow(plan);
+    const solved = session.solved.map(({ stage, ...step }) => ({
+      ...step,
+      isOfResult: below.has(stage),
+    }));
+    return { ...result, solved };
   }
 
   #imageState(

@@ -53,7 +53,7 @@ export interface BuildDependencies {
   readonly historyRows: BuildHistoryRows;
   readonly images: Pick<
     Images,
-    "find" | "get" | "admit" | "list" | "provide" | "pull" | "register" | "collect"
+    "find" | "get" | "admit" | "list" | "provide" | "pull" | "register" | "collect" | "bundles"
   >;
   readonly snapshots: Snapshots;
   readonly network: Pick<NetworkService, "acquire" | "release" | "hostGateway">;

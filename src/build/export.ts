@@ -5,6 +5,7 @@ import { type StageState, type StepImage, chainOf } from "#build/state.ts";
 import { NaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import type { StoredImage } from "#image/image.ts";
+import { parseImageConfig } from "#spec/image/config.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import { familiarString, parseReference, withDefaultTag } from "#spec/image/reference.ts";
 
@@ -49,12 +50,19 @@ export const registerSteps = (dependencies: BuildDependencies, state: StageState
   for (const step of state.steps) register(dependencies, step, []);
 };
 
+/** An image of layers that are here, without a name. */
+export const registerConfig = (dependencies: BuildDependencies, configText: string): Digest => {
+  const { diff_ids: diffIds } = parseImageConfig(configText).rootfs;
+  const layers = storedLayers(dependencies, diffIds);
+  return dependencies.images.register({ configText, layers }, []);
+};
+
 /** Layers are on the disk when this resolves. */
 export const exportImage = async (
   dependencies: BuildDependencies,
   request: BuildRequest,
   state: StageState,
-): Promise<BuildResult> => {
+): Promise<Omit<BuildResult, "solved">> => {
   const { image } = state;
   if (image === undefined) {
     throw new NaruError("invalid_argument", "No image was generated. Is your Dockerfile empty?");

@@ -40,12 +40,23 @@ export interface SolveOptions {
   readonly step: string;
   readonly isCacheIgnored: boolean;
   readonly signal: AbortSignal;
+  /** Asked on a miss: what other machines found out. */
+  readonly lookup?: (key: Digest) => Promise<Imported | undefined>;
   /** Told before the vertex runs. */
   readonly onRun: (id: string, why: string) => void | Promise<void>;
   readonly onOutput: (stream: 1 | 2, bytes: Uint8Array) => void | Promise<void>;
 }
 
+/** A result of elsewhere, its layers here. */
+export interface Imported {
+  readonly chainId: Digest | undefined;
+  readonly createdAt: string;
+  readonly description: string;
+  readonly hasLayer: boolean;
+}
+
 export interface Solved {
+  readonly key: Digest;
   readonly chainId: Digest | undefined;
   readonly created: string;
   readonly isCached: boolean;
@@ -194,8 +205,10 @@ export class Solver {
     const row = options.isCacheIgnored ? undefined : this.#find(key);
     if (row !== undefined) {
       rows.touch(key, now());
-      return { chainId: row.chainId, created: row.created, isCached: true };
+      return { key, chainId: row.chainId, created: row.created, isCached: true };
     }
+    const imported = options.isCacheIgnored ? undefined : await options.lookup?.(key);
+    if (imported !== undefined) return this.#adopt(key, vertex, imported);
     const why = options.isCacheIgnored
       ? "the cache is not to be used"
       : explainMiss(readKeyParts(rows, options.step), parts);
@@ -203,7 +216,7 @@ export class Solver {
     return await this.#fly(key, vertex, options, why);
   }
 
-  async #fly(key: string, vertex: Vertex, options: SolveOptions, why: string): Promise<Solved> {
+  async #fly(key: Digest, vertex: Vertex, options: SolveOptions, why: string): Promise<Solved> {
     const { signal, onRun, onOutput } = options;
     if (vertex.run === undefined) {
       await onRun(randomHex(32), why);
@@ -227,7 +240,7 @@ export class Solver {
     return await flight.join(onOutput, signal, () => onRun(id, why));
   }
 
-  async #run(key: string, vertex: Vertex, id: string, flight: Flight): Promise<Solved> {
+  async #run(key: Digest, vertex: Vertex, id: string, flight: Flight): Promise<Solved> {
     // Whoever started it joins first.
     await Promise.resolve();
     const { run, parent, mtimeMaxSeconds } = vertex;
@@ -242,7 +255,7 @@ export class Solver {
     return this.#store(key, vertex, await run?.(context));
   }
 
-  #store(key: string, vertex: Vertex, chainId: Digest | undefined): Solved {
+  #store(key: Digest, vertex: Vertex, chainId: Digest | undefined): Solved {
     const { rows, snapshots } = this.#dependencies;
     const created = now();
     const hasLayer = chainId !== undefined && chainId !== vertex.parent;
@@ -258,11 +271,29 @@ export class Solver {
       lastUsedAt: created,
       useCount: 1,
     });
-    return { chainId, created, isCached: false };
+    return { key, chainId, created, isCached: false };
+  }
+
+  /** From now on it is in the cache of this machine. */
+  #adopt(key: Digest, vertex: Vertex, imported: Imported): Solved {
+    const { rows, snapshots } = this.#dependencies;
+    const { chainId, createdAt, description, hasLayer } = imported;
+    rows.put({
+      key,
+      chainId,
+      parent: vertex.parent,
+      created: createdAt,
+      description,
+      hasLayer,
+      sizeBytes: hasLayer && chainId !== undefined ? (snapshots.layer(chainId)?.sizeBytes ?? 0) : 0,
+      lastUsedAt: now(),
+      useCount: 1,
+    });
+    return { key, chainId, created: createdAt, isCached: true };
   }
 }
 
-const keyOf = (parts: KeyParts): string => {
+const keyOf = (parts: KeyParts): Digest => {
   const inputs = Object.entries(parts.inputs).map(([name, { digest }]) => [name, digest]);
   return digestOf(JSON.stringify({ version: 1, ...parts, parent: parts.parent ?? null, inputs }));
 };

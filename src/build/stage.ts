@@ -1,5 +1,7 @@
 /** One stage from its FROM to its last instruction. */
 import { BuildStepError, type StepInfo } from "#build/build.ts";
+import { findInImages } from "#build/cache-images.ts";
+import { importStep } from "#build/cache-import.ts";
 import { classicCreatedBy } from "#build/created-by.ts";
 import { graftLayer } from "#build/graft.ts";
 import { copyVertex } from "#build/op/copy.ts";
@@ -9,7 +11,7 @@ import type { Planned } from "#build/plan.ts";
 import { planCopy } from "#build/plan-copy.ts";
 import { planRun } from "#build/plan-run.ts";
 import type { BuildSession, StageResult } from "#build/session.ts";
-import type { Solved, Vertex } from "#build/solver.ts";
+import type { Imported, Solved, Vertex } from "#build/solver.ts";
 import { stageName } from "#build/stages.ts";
 import { type StageState, type StepChange, applyStep, emptyState } from "#build/state.ts";
 import { formatInstant, monotonicMs } from "#lib/clock.ts";
@@ -18,6 +20,7 @@ import type { Stage, StageInstruction } from "#spec/dockerfile/dockerfile.ts";
 import { DockerfileError } from "#spec/dockerfile/error.ts";
 import type { Plan, PlannedStage, Source, Step } from "#spec/dockerfile/plan.ts";
 import { planDockerfile } from "#spec/dockerfile/plan-graph.ts";
+import type { Digest } from "#spec/image/digest.ts";
 import { resolveStage } from "#spec/dockerfile/plan-stage.ts";
 import type { StageBase } from "#spec/dockerfile/stage-state.ts";
 
@@ -30,6 +33,7 @@ const withEpoch = (vertex: Vertex, mtimeMaxSeconds: number | undefined): Vertex 
 const epochInstant = (seconds: number | undefined): string | undefined =>
   seconds === undefined ? undefined : formatInstant(BigInt(seconds) * 1_000_000_000n);
 
+const DESCRIPTION_MAX = 1000;
 const HISTORY_COMMENT = "buildkit.dockerfile.v0";
 
 /** A stage's beginning: what its instructions see, and the plan with the triggers that the base brought. */
@@ -136,7 +140,7 @@ export class StageRun {
       stage: stageName(this.#planned.stage),
       line: range.start.line,
     };
-    const solved = await this.#solveVertex(vertex, info, text);
+    const solved = await this.#solveVertex(vertex, info, text, vertex.description);
     const { config } = this.#state;
     await this.#apply(vertex, solved, { config, createdBy: vertex.description, comment: "" });
   }
@@ -240,12 +244,12 @@ export class StageRun {
   /** Runs the vertex or takes it from the cache; true for the latter. */
   async #run(step: Step, { vertex, content }: Planned, info: StepInfo): Promise<boolean> {
     const command = step.kind === "run" ? step.args.join(" ") : info.text;
-    const solved = await this.#solveVertex(vertex, info, command);
     const { keepsStepImages: isClassic } = this.#session.request;
     const { instruction, config } = step;
     const createdBy = isClassic
       ? classicCreatedBy(step, this.#state.config, content ?? "")
       : step.createdBy;
+    const solved = await this.#solveVertex(vertex, info, command, createdBy);
     await this.#apply(vertex, solved, {
       config,
       createdBy,
@@ -255,8 +259,24 @@ export class StageRun {
     return solved.isCached;
   }
 
-  async #solveVertex(vertex: Vertex, info: StepInfo, command: string): Promise<Solved> {
-    const { request, solver, signal } = this.#session;
+  /** What other machines, or images of them, say that the step gives. */
+  async #lookUp(key: Digest, vertex: Vertex, createdBy: string): Promise<Imported | undefined> {
+    const { dependencies, request, solver, signal, held } = this.#session;
+    const caches = request.imports ?? [];
+    const found = await importStep(dependencies, solver, held, caches, key, signal);
+    if (found !== undefined) return { ...found.step, chainId: found.chainId };
+    // A layer of its own is not what the image has there.
+    const names = vertex.isLinked === true ? [] : (request.cacheImages ?? []);
+    return findInImages(dependencies, names, this.#state, createdBy);
+  }
+
+  async #solveVertex(
+    vertex: Vertex,
+    info: StepInfo,
+    command: string,
+    createdBy: string,
+  ): Promise<Solved> {
+    const { request, solver, signal, solved } = this.#session;
     this.#ordinal += 1;
     const { stage } = this.#planned;
     const name = stageName(stage);
@@ -264,14 +284,26 @@ export class StageRun {
       request.isCacheIgnored ||
       request.uncachedStages.some((one) => one === name || one === String(stage.index));
     try {
-      return await solver.solve(withEpoch(vertex, request.sourceDateEpoch), {
+      const done = await solver.solve(withEpoch(vertex, request.sourceDateEpoch), {
         step: [request.tags[0] ?? "", name, this.#ordinal, info.text.split(" ")[0]].join("|"),
         isCacheIgnored,
         signal,
+        lookup: (key) => this.#lookUp(key, vertex, createdBy),
         onRun: (id, why) => this.#emit({ kind: "run", step: info.index, id, why }),
         onOutput: (stream, bytes) =>
           this.#emit({ kind: "output", step: info.index, stream, bytes }),
       });
+      const { key, chainId, created } = done;
+      solved.push({
+        stage: stage.index,
+        key,
+        chainId,
+        createdAt: created,
+        description: vertex.description.slice(0, DESCRIPTION_MAX),
+        hasLayer: chainId !== undefined && chainId !== vertex.parent,
+        isOfResult: false,
+      });
+      return done;
     } catch (error) {
       if (!(error instanceof ExitError)) throw error;
       const { exitCode } = error;

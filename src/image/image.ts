@@ -20,6 +20,7 @@ import type {
   TransferOptions,
 } from "#image/transfer.ts";
 import type { TrustCheck, TrustReport } from "#image/trust-report.ts";
+import type { Bundles } from "#image/bundle.ts";
 import type { TrashSource } from "#metadata/trash.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { EventMessage } from "#spec/docker/event.ts";
@@ -349,6 +350,8 @@ export interface Images {
   trustPolicy(): TrustReport;
   /** What the policy says of a name, of the image under it here, and of the one at its registry. */
   checkTrust(name: string, credentials: AuthConfig, signal: AbortSignal): Promise<TrustCheck>;
+  /** Images and other content as registries and layouts take it. */
+  bundles(): Promise<Bundles>;
   /** One layer from a root file system's tar. Resolves to the id. */
   import(source: ArchiveSource, options: ImportOptions): Promise<Digest>;
   createFromLayer(request: CreateFromLayer): Promise<Digest>;

@@ -71,6 +71,7 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     trustPolicy: () => reportTrust(dependencies.trust),
     checkTrust: async (name, credentials, signal) =>
       (await registries()).checkTrust(name, credentials, signal),
+    bundles: async () => (await registries()).bundles,
     import: (source, options) => importImage(dependencies, source, options),
     createFromLayer: (request) => createFromLayer(dependencies, catalog, request),
     provide: (name) =>

@@ -1,8 +1,7 @@
 /** Sending one layer to a registry: compressed on the way where it is a plain tar. Runs in the fetch worker. */
 import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { createGzip } from "node:zlib";
-import { Readable } from "node:stream";
+import { gzipFile } from "#image/compress.ts";
 import type { PushResult, PushTask } from "#image/fetch-protocol.ts";
 import { backoffMs } from "#lib/backoff.ts";
 import { sleep } from "#lib/clock.ts";
@@ -26,24 +25,6 @@ interface Outgoing {
   beyond(bytes: number): Promise<void>;
 }
 
-/** A fixed level and no name or time in it: the same tar gives the same blob. */
-const compressed = (path: string): AsyncIterable<Uint8Array> => {
-  const program = Bun.which("igzip");
-  if (program === null) {
-    return Readable.from(Bun.file(path).stream()).pipe(createGzip({ level: 4 }));
-  }
-  const child = Bun.spawn([program, "-1", "-c"], {
-    stdin: Bun.file(path),
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  return (async function* () {
-    yield* child.stdout;
-    if ((await child.exited) === 0) return;
-    throw new NaruError("internal", `igzip failed: ${(await child.stderr.text()).trim()}`);
-  })();
-};
-
 class Compression implements Outgoing {
   readonly path: string;
   readonly #hasher = new Bun.CryptoHasher("sha256");
@@ -65,7 +46,7 @@ class Compression implements Outgoing {
   async #run(source: string): Promise<void> {
     const fd = openSync(this.path, "wx", 0o600);
     try {
-      for await (const chunk of compressed(source)) {
+      for await (const chunk of gzipFile(source)) {
         for (let at = 0; at < chunk.length;) at += writeSync(fd, chunk, at, chunk.length - at);
         this.#hasher.update(chunk);
         this.available += chunk.length;

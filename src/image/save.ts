@@ -3,15 +3,14 @@
  * memory and ranges of blob files, so that nothing is copied before it is sent. The same images give
  * the same bytes.
  */
+import { ArchivePlan, blobName } from "#image/archive-plan.ts";
 import { type Catalog, familiarRow } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
-import type { ArchiveSegment, SavedArchive } from "#image/image.ts";
+import type { SavedArchive } from "#image/image.ts";
 import { ensureLayerBlobs } from "#image/layer-blobs.ts";
 import { streamSegments } from "#image/segments.ts";
 import { NaruError } from "#lib/errors.ts";
-import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
-import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 import type { ImageRow, LayerBlobRow } from "#metadata/images.ts";
 import { CONTAINERD_NAME, REF_NAME } from "#spec/image/descriptor.ts";
 import { type Digest, digestOf, hexOf } from "#spec/image/digest.ts";
@@ -80,75 +79,6 @@ const blobOf = ({ rows, content }: ImageDependencies, diffId: Digest): LayerBlob
   if (blob !== undefined) return blob;
   throw new NaruError("data_loss", `the content of layer "${diffId}" is not stored here any more`);
 };
-
-class ArchivePlan {
-  readonly segments: ArchiveSegment[] = [];
-  readonly #written = new Set<string>();
-  #pending: Uint8Array[] = [];
-  sizeBytes = 0;
-
-  #bytes(...parts: Uint8Array[]): void {
-    for (const part of parts) {
-      this.#pending.push(part);
-      this.sizeBytes += part.length;
-    }
-  }
-
-  #flush(): void {
-    if (this.#pending.length > 0) this.segments.push({ bytes: Buffer.concat(this.#pending) });
-    this.#pending = [];
-  }
-
-  #header(name: string, type: TarEntry["type"], size: number): void {
-    this.#bytes(
-      tarHeader({
-        type,
-        name,
-        linkName: "",
-        mode: type === "directory" ? 0o755 : 0o444,
-        uid: 0,
-        gid: 0,
-        userName: "",
-        groupName: "",
-        size,
-        mtime: { seconds: 0, nanoseconds: 0 },
-        deviceMajor: 0,
-        deviceMinor: 0,
-        xattrs: NO_XATTRS,
-      }),
-    );
-  }
-
-  directory(name: string): void {
-    this.#header(`${name}/`, "directory", 0);
-  }
-
-  /** Once per name. */
-  document(name: string, text: string): void {
-    if (this.#written.has(name)) return;
-    this.#written.add(name);
-    const bytes = Buffer.from(text);
-    this.#header(name, "file", bytes.length);
-    this.#bytes(bytes, tarPadding(bytes.length));
-  }
-
-  file(name: string, path: string, sizeBytes: number): void {
-    if (this.#written.has(name)) return;
-    this.#written.add(name);
-    this.#header(name, "file", sizeBytes);
-    this.#flush();
-    this.segments.push({ path, start: 0, end: sizeBytes });
-    this.sizeBytes += sizeBytes;
-    this.#bytes(tarPadding(sizeBytes));
-  }
-
-  end(): void {
-    this.#bytes(TAR_END);
-    this.#flush();
-  }
-}
-
-const blobName = (digest: Digest): string => `blobs/sha256/${hexOf(digest)}`;
 
 interface SavedImage {
   readonly manifest: { readonly digest: Digest; readonly size: number };

@@ -13,6 +13,11 @@ import { pushImages } from "#image/push.ts";
 import { checkTrust } from "#image/trust-report.ts";
 import { FETCH } from "#image/worker-protocol.ts";
 import { SharedWork } from "#lib/shared-work.ts";
+import type { Bundles } from "#image/bundle.ts";
+import { bundleArchive } from "#image/bundle-archive.ts";
+import { bundleImage } from "#image/bundle-image.ts";
+import { bundleLayers } from "#image/bundle-layers.ts";
+import { fetchBlob, fetchDocument, pushBundle } from "#image/bundle-push.ts";
 import { createRemote } from "#remote/client.ts";
 
 export type Transfers = Pick<
@@ -26,7 +31,7 @@ export type Transfers = Pick<
   | "distribution"
   | "search"
   | "checkTrust"
->;
+> & { readonly bundles: Bundles };
 
 export const createTransfers = (dependencies: ImageDependencies, catalog: Catalog): Transfers => {
   const { registries, workerCommand } = dependencies;
@@ -57,5 +62,15 @@ export const createTransfers = (dependencies: ImageDependencies, catalog: Catalo
     checkTrust: (name, credentials, signal) =>
       checkTrust({ dependencies, remote, catalog }, name, credentials, signal),
     push: (name, options) => pushImages({ ...parts, pool: uploads }, name, options),
+    bundles: {
+      layers: (positions, format, signal) => bundleLayers(dependencies, positions, format, signal),
+      image: (text, format, signal) => bundleImage(dependencies, text, format, signal),
+      archive: bundleArchive,
+      push: (name, bundle, options) =>
+        pushBundle({ ...parts, pool: uploads }, name, bundle, options),
+      fetchDocument: (name, credentials, signal) => fetchDocument(parts, name, credentials, signal),
+      fetchBlob: (name, blob, credentials, signal) =>
+        fetchBlob(parts, name, blob, credentials, signal),
+    },
   };
 };

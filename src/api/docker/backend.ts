@@ -52,6 +52,7 @@ export type ImageBackend = Pick<
   | "check"
   | "trustPolicy"
   | "checkTrust"
+  | "bundles"
 > & {
   /**
    * Makes the built-in image `naru/hello` when it is missing. Yields pull-like progress; throws what

@@ -125,6 +125,9 @@ export const createFakeImages = (state: FakeState): ImageBackend => ({
   checkTrust: async (name) => {
     throw new NaruError("not_found", `no policy for ${name}`);
   },
+  bundles: async () => {
+    throw new NaruError("not_implemented", "no bundles here");
+  },
   async *check() {
     yield { kind: "progress", subject: "blob", id: "sha256:a", sizeBytes: 1 } as const;
   },

@@ -20,7 +20,7 @@ export interface ManifestDocument {
   readonly artifactType: string;
   readonly annotations: Readonly<Record<string, string>>;
   readonly subject: Digest | undefined;
-  /** Config and layers that must be there; layers meant to be fetched elsewhere are left out. */
+  /** Config, layers, and an index's items that are no manifests: they must be there. Layers meant to be fetched elsewhere are left out. */
   readonly blobs: readonly Descriptor[];
   /** An index's manifests. */
   readonly manifests: readonly (Descriptor & { readonly platform?: Platform })[];
@@ -30,6 +30,10 @@ export interface ManifestDocument {
 const isForeign = (mediaType: string): boolean =>
   mediaType.startsWith("application/vnd.oci.image.layer.nondistributable.") ||
   mediaType.startsWith("application/vnd.docker.image.rootfs.foreign.");
+
+/** Build caches list layers in an index: what is of no manifest's type lies among the blobs. */
+const isManifest = ({ mediaType }: Descriptor): boolean =>
+  mediaType === "" || isManifestType(mediaType) || isIndexType(mediaType);
 
 /** Content-Type without its parameters. */
 export const plainMediaType = (field: string): string =>
@@ -72,8 +76,8 @@ export const readManifestDocument = (text: string, contentType: string): Manifes
       subject: subject?.digest,
       blobs: isImage
         ? [manifest.config, ...manifest.layers.filter((layer) => !isForeign(layer.mediaType))]
-        : [],
-      manifests: isImage ? [] : manifest.manifests,
+        : manifest.manifests.filter((item) => !isManifest(item)),
+      manifests: isImage ? [] : manifest.manifests.filter(isManifest),
     };
   } catch (cause) {
     if (!(cause instanceof NaruError)) throw cause;

@@ -131,11 +131,12 @@ const refuseUnsupported = (call: Call): void => {
       "The daemon on this platform does not support setting security options on build",
     );
   }
-  // Images named there are looked up for their cache by Docker; here the cache is by content anyway.
-  const cacheFrom = json(call, "cachefrom") ?? [];
-  if (!Array.isArray(cacheFrom)) {
-    throw new NaruError("invalid_argument", "error reading cachefrom: expected a list of images");
-  }
+};
+
+const cacheImagesOf = (call: Call): string[] => {
+  const value = json(call, "cachefrom") ?? [];
+  if (Array.isArray(value) && value.every((name) => typeof name === "string")) return value;
+  throw new NaruError("invalid_argument", "error reading cachefrom: expected a list of images");
 };
 
 /** Throws before the body is read. */
@@ -157,6 +158,7 @@ export const decodeBuild = (call: Call): ClassicRequest => {
       network: networkOf(call),
       extraHosts: query.all("extrahosts").flatMap((text) => text.split(",")),
       resources: resourcesOf(call),
+      cacheImages: cacheImagesOf(call),
       keepsStepImages: true,
     },
     dockerfilePath: query.text("dockerfile") || "Dockerfile",

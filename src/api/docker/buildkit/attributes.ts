@@ -166,7 +166,7 @@ class Named {
         return;
       case "cache-imports":
       case "cache-from":
-        // Named caches only spare work; the engine's own is by content.
+        // Read by whoever opens them: cache-options.ts.
         return;
       default:
         throw refuse(`the build option "${attribute}"`, "leave it out");

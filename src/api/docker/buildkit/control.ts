@@ -2,6 +2,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DockerBackend } from "#api/docker/backend.ts";
+import { type CacheExport, exportOf } from "#api/docker/buildkit/cache-options.ts";
 import { answer } from "#api/docker/buildkit/answer.ts";
 import { historyHandlers } from "#api/docker/buildkit/history.ts";
 import type { ExporterOptions } from "#api/docker/buildkit/jobs.ts";
@@ -44,9 +45,6 @@ const refuseUnsupported = (request: SolveRequest): void => {
     if (entitlement === "network.host") continue;
     throw refuse(`entitlement "${entitlement}"`, "leave --allow out");
   }
-  for (const { type } of request.cache?.exports ?? []) {
-    if (type !== "inline") throw refuse(`cache export "${type}"`, "leave --cache-to out");
-  }
 };
 
 const exportersOf = (request: SolveRequest): ExporterOptions[] => {
@@ -55,6 +53,17 @@ const exportersOf = (request: SolveRequest): ExporterOptions[] => {
   }
   if (request.exporterDeprecated === "") return [];
   return [{ type: request.exporterDeprecated, attributes: request.exporterAttrsDeprecated }];
+};
+
+const cacheExportsOf = ({ cache, frontendAttrs }: SolveRequest): CacheExport[] => {
+  const given = (cache?.exports ?? []).map(({ type, attrs }) =>
+    exportOf({ type, attributes: attrs }),
+  );
+  // The older way to ask for it.
+  const isAsked = frontendAttrs["build-arg:BUILDKIT_INLINE_CACHE"] === "1";
+  return isAsked && !given.some(({ kind }) => kind === "inline")
+    ? [...given, { kind: "inline" }]
+    : given;
 };
 
 const solveBuild =
@@ -69,6 +78,7 @@ const solveBuild =
       frontend: request.frontend,
       attributes: request.frontendAttrs,
       exporters: exportersOf(request),
+      cacheExports: cacheExportsOf(request),
       session: request.session,
       signal: call.signal,
     });

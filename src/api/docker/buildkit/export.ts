@@ -209,17 +209,14 @@ export const exportResult = async (
         Object.assign(response, await exportFiles(context, exporter, result, position));
     }
   }
-  await dropNameless(context, job, result);
+  if (!job.exporters.some(({ type }) => kindOf(type) === "image")) {
+    await dropNameless(context, result.imageId);
+  }
   return response;
 };
 
 /** An image that nobody asked for is not left behind; its layers stay in the cache. */
-const dropNameless = async (
-  { backend }: SolveContext,
-  job: Job,
-  { imageId }: BuildResult,
-): Promise<void> => {
-  if (job.exporters.some(({ type }) => kindOf(type) === "image")) return;
+export const dropNameless = async ({ backend }: SolveContext, imageId: string): Promise<void> => {
   const record = backend.images.find(imageId);
   if (record === undefined || record.repoTags.length > 0 || record.repoDigests.length > 0) return;
   const children = backend.images.list({ isAll: true, filters: new Map() });

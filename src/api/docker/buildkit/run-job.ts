@@ -1,12 +1,15 @@
 /** A build from its start to its last export, whoever asked for it. */
 import type { DockerBackend } from "#api/docker/backend.ts";
 import type { Attributes } from "#api/docker/buildkit/attributes.ts";
-import { checkExporter, exportResult } from "#api/docker/buildkit/export.ts";
+import type { CacheExport } from "#api/docker/buildkit/cache-options.ts";
+import { exportCaches } from "#api/docker/buildkit/caches.ts";
+import { checkExporter, dropNameless, exportResult } from "#api/docker/buildkit/export.ts";
 import type { ExporterOptions, Job } from "#api/docker/buildkit/jobs.ts";
 import { type SolveContext, solve } from "#api/docker/buildkit/solve.ts";
 import type { BuildKitState } from "#api/docker/buildkit/state.ts";
 import { tellWithoutEffect } from "#api/docker/buildkit/without-effect.ts";
 import type { BuildResult } from "#build/build.ts";
+import { DEFAULT_FORMAT } from "#image/bundle.ts";
 import { NaruError } from "#lib/errors.ts";
 
 export interface JobRequest {
@@ -14,6 +17,7 @@ export interface JobRequest {
   readonly frontend: string;
   readonly attributes: Attributes;
   readonly exporters: readonly ExporterOptions[];
+  readonly cacheExports?: readonly CacheExport[];
   /** "" for none. */
   readonly session: string;
   readonly signal: AbortSignal;
@@ -78,9 +82,18 @@ export const runJob = async (
     const base = await contextOf(backend, state, job, session, signal);
     const context = upload === undefined ? base : { ...base, upload };
     await tellWithoutEffect(job, {}, request.exporters);
-    const result = await resultOf(context, request);
-    if (result !== undefined) response = await exportResult(context, job, result);
-    return response;
+    const plain = await resultOf(context, request);
+    if (plain === undefined) return response;
+    const cacheExports = request.cacheExports ?? [];
+    const isInline =
+      cacheExports.some(({ kind }) => kind === "inline") ||
+      job.attributes["build-arg:BUILDKIT_INLINE_CACHE"] === "1";
+    const result = isInline
+      ? await (await backend.builds()).inlineCache(plain, DEFAULT_FORMAT, signal)
+      : plain;
+    if (isInline) await dropNameless(context, plain.imageId);
+    response = await exportResult(context, job, result);
+    return { ...response, ...(await exportCaches(context, cacheExports, result)) };
   } catch (error) {
     failure = error;
     throw error;

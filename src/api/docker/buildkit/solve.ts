@@ -1,6 +1,7 @@
 /** A build as a client of BuildKit asks for it: inputs from its session, progress into its status. */
 import type { Attributes } from "#api/docker/buildkit/attributes.ts";
 import { decodeAttributes } from "#api/docker/buildkit/attributes.ts";
+import { openCaches } from "#api/docker/buildkit/caches.ts";
 import { checkOf, tellWarnings } from "#api/docker/buildkit/checks.ts";
 import {
   type InputSources,
@@ -100,7 +101,8 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
     job.warnings += await tellWarnings(log, read, dockerfile, options);
     const bases = dockerfile.stages.map((stage) => stage.from.base.text);
     const wanted = imagesToFetch(backend, bases, options.isPulled);
-    const [tree, namedContexts, secrets, sshSockets, credentials] = [
+    const [imports, tree, namedContexts, secrets, sshSockets, credentials] = [
+      await openCaches(context, attributes),
       await readContext(sources, read, dockerfile),
       await readNamedContexts(sources),
       await secretsOf(session, dockerfile, signal),
@@ -116,6 +118,7 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
       namedContexts,
       secrets,
       sshSockets,
+      imports,
       keepsStepImages: false,
       signal,
       onEvent: (event) => job.steps.take(event),

@@ -8,7 +8,6 @@ test("what has no effect is told once", () => {
     [],
   );
   expect(withoutEffect({ "cache-from": "a/b" }, [image, image])).toEqual([
-    "--cache-from has no effect: the engine's own cache is by content",
     'the output\'s setting "compression" has no effect',
   ]);
 });

@@ -18,16 +18,10 @@ export const withoutEffect = (
   attributes: Attributes,
   exporters: readonly ExporterOptions[],
 ): string[] => {
-  const imports = attributes["cache-imports"] ?? attributes["cache-from"] ?? "";
   const formats = exporters.flatMap((exporter) =>
     FORMAT_KEYS.filter((key) => exporter.attributes[key] !== undefined),
   );
-  return [
-    ...(imports === "" || imports === "[]"
-      ? []
-      : ["--cache-from has no effect: the engine's own cache is by content"]),
-    ...[...new Set(formats)].map((key) => `the output's setting "${key}" has no effect`),
-  ];
+  return [...new Set(formats)].map((key) => `the output's setting "${key}" has no effect`);
 };
 
 /** Shows each line as a step that is done at once. */

@@ -1,0 +1,136 @@
+/** What a build has found out, as a document for other machines: `--cache-to`. */
+import type { BuildResult, SolvedStep } from "#build/build.ts";
+import type { BuildDependencies } from "#build/dependencies.ts";
+import {
+  type Bundle,
+  type BundledLayer,
+  type LayerFormat,
+  type LayerPosition,
+  documentOf,
+} from "#image/bundle.ts";
+import {
+  CACHE_CONFIG,
+  type CacheConfig,
+  INLINE_CACHE,
+  formatCacheConfig,
+} from "#spec/buildkit/cache-config.ts";
+import type { Digest } from "#spec/image/digest.ts";
+import { OCI_INDEX, OCI_MANIFEST } from "#spec/image/media-type.ts";
+
+export interface CacheExportOptions {
+  /** min: the steps that the result stands on. max: those of all stages that were run. */
+  readonly mode: "min" | "max";
+  readonly format: LayerFormat;
+  /** False: an index in place of a manifest, as older readers want it. */
+  readonly isImageManifest: boolean;
+}
+
+export interface CacheBundle extends Disposable {
+  readonly bundle: Bundle;
+}
+
+/** Steps whose layers are still here, each once. */
+const exported = (
+  { snapshots }: BuildDependencies,
+  { solved }: BuildResult,
+  mode: CacheExportOptions["mode"],
+): SolvedStep[] => {
+  const wanted = solved.filter(
+    ({ chainId, isOfResult }) =>
+      (mode === "max" || isOfResult) &&
+      (chainId === undefined || snapshots.layer(chainId) !== undefined),
+  );
+  const byKey = new Map(wanted.map((step) => [step.key, step]));
+  return [...byKey.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1));
+};
+
+/** All layers that the steps stand on, each after the one below it. */
+const positionsOf = (
+  { snapshots }: BuildDependencies,
+  steps: readonly SolvedStep[],
+): LayerPosition[] => {
+  const seen = new Map<Digest, LayerPosition>();
+  for (const { chainId } of steps) {
+    if (chainId === undefined) continue;
+    for (const layer of snapshots.chain(chainId).toReversed()) seen.set(layer.chainId, layer);
+  }
+  return [...seen.values()].map(({ chainId, diffId }) => ({ chainId, diffId }));
+};
+
+const configOf = (
+  { snapshots }: BuildDependencies,
+  steps: readonly SolvedStep[],
+  positions: readonly LayerPosition[],
+  layers: readonly BundledLayer[],
+): CacheConfig => {
+  const indexes = new Map(positions.map(({ chainId }, index) => [chainId, index]));
+  return {
+    layers: positions.flatMap(({ chainId, diffId }, index) => {
+      const found = layers[index];
+      if (found === undefined) return [];
+      const { mediaType, digest, size } = found.descriptor;
+      const below = snapshots.layer(chainId)?.parent;
+      const parent = below === undefined ? -1 : (indexes.get(below) ?? -1);
+      return [{ blob: digest, parent, mediaType, diffId, sizeBytes: size }];
+    }),
+    records: steps.map(({ key, chainId, createdAt, description, hasLayer }) => ({
+      key,
+      layer: chainId === undefined ? undefined : indexes.get(chainId),
+      createdAt,
+      naru: { description, hasLayer },
+    })),
+  };
+};
+
+/** See `Builds.exportCache`. */
+export const exportCache = async (
+  dependencies: BuildDependencies,
+  result: BuildResult,
+  { mode, format, isImageManifest }: CacheExportOptions,
+  signal: AbortSignal,
+): Promise<CacheBundle> => {
+  const steps = exported(dependencies, result, mode);
+  const positions = positionsOf(dependencies, steps);
+  const held = await (await dependencies.images.bundles()).layers(positions, format, signal);
+  const text = formatCacheConfig(configOf(dependencies, steps, positions, held.layers));
+  const config = documentOf(text, CACHE_CONFIG, false);
+  const blobs = new Map(held.layers.map((layer) => [layer.descriptor.digest, layer]));
+  const descriptors = [...blobs.values()].map(({ descriptor }) => descriptor);
+  const document = isImageManifest
+    ? {
+        schemaVersion: 2,
+        mediaType: OCI_MANIFEST,
+        config: config.descriptor,
+        layers: descriptors,
+      }
+    : {
+        schemaVersion: 2,
+        mediaType: OCI_INDEX,
+        manifests: [...descriptors, config.descriptor],
+      };
+  const root = documentOf(JSON.stringify(document), document.mediaType, true);
+  return {
+    bundle: {
+      root: root.descriptor,
+      documents: [config, root],
+      blobs: [...blobs.values()],
+    },
+    [Symbol.dispose]: () => held[Symbol.dispose](),
+  };
+};
+
+/** The text of an image's config with the steps that it stands on inside. */
+export const withInlineCache = async (
+  dependencies: BuildDependencies,
+  result: BuildResult,
+  configText: string,
+  format: LayerFormat,
+  signal: AbortSignal,
+): Promise<string> => {
+  const steps = exported(dependencies, result, "min");
+  const positions = positionsOf(dependencies, steps);
+  using held = await (await dependencies.images.bundles()).layers(positions, format, signal);
+  const text = formatCacheConfig(configOf(dependencies, steps, positions, held.layers));
+  const config = JSON.parse(configText) as Record<string, unknown>;
+  return JSON.stringify({ ...config, [INLINE_CACHE]: Buffer.from(text).toString("base64") });
+};

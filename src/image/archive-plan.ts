@@ -1,0 +1,74 @@
+/** An archive as headers in memory and ranges of files: nothing is copied before it is sent. */
+import type { ArchiveSegment } from "#image/image.ts";
+import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
+import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
+import { type Digest, hexOf } from "#spec/image/digest.ts";
+
+export class ArchivePlan {
+  readonly segments: ArchiveSegment[] = [];
+  readonly #written = new Set<string>();
+  #pending: Uint8Array[] = [];
+  sizeBytes = 0;
+
+  #bytes(...parts: Uint8Array[]): void {
+    for (const part of parts) {
+      this.#pending.push(part);
+      this.sizeBytes += part.length;
+    }
+  }
+
+  #flush(): void {
+    if (this.#pending.length > 0) this.segments.push({ bytes: Buffer.concat(this.#pending) });
+    this.#pending = [];
+  }
+
+  #header(name: string, type: TarEntry["type"], size: number): void {
+    this.#bytes(
+      tarHeader({
+        type,
+        name,
+        linkName: "",
+        mode: type === "directory" ? 0o755 : 0o444,
+        uid: 0,
+        gid: 0,
+        userName: "",
+        groupName: "",
+        size,
+        mtime: { seconds: 0, nanoseconds: 0 },
+        deviceMajor: 0,
+        deviceMinor: 0,
+        xattrs: NO_XATTRS,
+      }),
+    );
+  }
+
+  directory(name: string): void {
+    this.#header(`${name}/`, "directory", 0);
+  }
+
+  /** Once per name. */
+  document(name: string, text: string): void {
+    if (this.#written.has(name)) return;
+    this.#written.add(name);
+    const bytes = Buffer.from(text);
+    this.#header(name, "file", bytes.length);
+    this.#bytes(bytes, tarPadding(bytes.length));
+  }
+
+  file(name: string, path: string, sizeBytes: number): void {
+    if (this.#written.has(name)) return;
+    this.#written.add(name);
+    this.#header(name, "file", sizeBytes);
+    this.#flush();
+    this.segments.push({ path, start: 0, end: sizeBytes });
+    this.sizeBytes += sizeBytes;
+    this.#bytes(tarPadding(sizeBytes));
+  }
+
+  end(): void {
+    this.#bytes(TAR_END);
+    this.#flush();
+  }
+}
+
+export const blobName = (digest: Digest): string => `blobs/sha256/${hexOf(digest)}`;

@@ -1,0 +1,177 @@
+/** Build caches that go from one machine to another: by a registry, a directory, an image. */
+import { expect } from "bun:test";
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+
+import { buildxAt, good, hasBuildx } from "../harness/buildx-client.ts";
+import { until } from "../harness/process.ts";
+import { type Daemon, IMAGE, naru, openWorld } from "./world.ts";
+
+const { world, scenario, nothingIsLeft } = await openWorld();
+
+const PORT = 15_000 + (process.pid % 5_000);
+const registry = `localhost:${PORT}`;
+
+let registries = 0;
+const withRegistry = async (): Promise<AsyncDisposable> => {
+  const argv = [...naru, "registry", "serve", "--addr", `127.0.0.1:${PORT}`];
+  const base = `${world.base}/registry-${registries++}`;
+  mkdirSync(base);
+  writeFileSync(`${base}/log`, "");
+  const child = Bun.spawn([...world.isolation.enter, ...argv, "--data-root", `${base}/data`], {
+    stdout: Bun.file(`${base}/log`),
+    stderr: Bun.file(`${base}/log`),
+  });
+  await until("the registry", () => readFileSync(`${base}/log`, "utf8").includes("ready"));
+  return {
+    [Symbol.asyncDispose]: async () => {
+      child.kill("SIGTERM");
+      await child.exited;
+    },
+  };
+};
+
+const engine = async (name: string): Promise<Daemon> => {
+  const daemon = await world.start(world.roots(name));
+  await daemon.loadImage();
+  return daemon;
+};
+
+const folder = (name: string, files: Readonly<Record<string, string>>): string => {
+  const path = `${world.base}/${name}`;
+  mkdirSync(path, { recursive: true });
+  for (const [file, text] of Object.entries(files)) writeFileSync(`${path}/${file}`, text);
+  return path;
+};
+
+const build = async (daemon: Daemon, ...args: string[]): Promise<string> =>
+  good(
+    await buildxAt(`unix://${daemon.roots.socketPath}`, ["build", "--progress", "plain", ...args]),
+  );
+
+const DOCKERFILE = `FROM ${IMAGE} AS tool
+RUN head -c 16 /dev/urandom > /tool
+FROM ${IMAGE}
+ENV A=1
+WORKDIR /w
+COPY a .
+COPY --from=tool /tool .
+RUN head -c 16 /dev/urandom > when
+COPY --link b /linked/
+`;
+
+const idOf = (daemon: Daemon, name: string): Promise<string> =>
+  daemon.dockerOk("image", "inspect", "-f", "{{.Id}}", name);
+const cached = (said: string): number => said.match(/ CACHED/g)?.length ?? 0;
+
+if (hasBuildx) {
+  scenario(
+    "a cache in a registry makes the same image on another machine",
+    async () => {
+      await using _registry = await withRegistry();
+      const context = folder("registry-context", { Dockerfile: DOCKERFILE, a: "a", b: "b" });
+      const giver = await engine("giver");
+      const ref = `${registry}/cache/app:1`;
+      const to = (mode: string, tag: string) =>
+        `type=registry,ref=${registry}/cache/app:${tag},mode=${mode}`;
+      await build(giver, "-t", "app:1", "--cache-to", to("max", "1"), context);
+      await build(giver, "-t", "app:1", "--cache-to", to("min", "min"), context);
+      await build(
+        giver,
+        "-t",
+        "app:1",
+        "--cache-to",
+        `${to("max", "old")},image-manifest=false`,
+        context,
+      );
+
+      const taker = await engine("taker");
+      const from = `type=registry,ref=${ref}`;
+      const said = await build(taker, "-t", "app:1", "--cache-from", from, context);
+      expect(said).toContain(`importing cache manifest from ${ref}`);
+      expect(cached(said)).toBe(6);
+      expect(await idOf(taker, "app:1")).toBe(await idOf(giver, "app:1"));
+      const files = "sha256sum /w/* /linked/b";
+      expect(await taker.dockerOk("run", "--rm", "app:1", "sh", "-c", files)).toBe(
+        await giver.dockerOk("run", "--rm", "app:1", "sh", "-c", files),
+      );
+      // What was taken over is in the machine's own cache from now on.
+      expect(cached(await build(taker, "-t", "app:1", context))).toBe(6);
+
+      const other = await engine("other");
+      const old = `type=registry,ref=${registry}/cache/app:old`;
+      const changed = folder("changed", { Dockerfile: DOCKERFILE, a: "a", b: "other" });
+      expect(cached(await build(other, "-t", "app:1", "--cache-from", old, changed))).toBe(5);
+
+      // mode=min: the stage that was only copied from has to run, and gives other files here.
+      const least = await engine("least");
+      const min = `type=registry,ref=${registry}/cache/app:min`;
+      const few = await build(least, "-t", "app:1", "--cache-from", min, context);
+      expect(cached(few)).toBe(3);
+
+      const missing = `type=registry,ref=${registry}/cache/none:1`;
+      const without = await build(taker, "--cache-from", missing, context);
+      expect(without).toMatch(/importing cache manifest from \S+none:1\n#\d+ ERROR: /);
+    },
+    60_000,
+  );
+
+  scenario(
+    "a cache in a directory, and one in an image",
+    async () => {
+      await using _registry = await withRegistry();
+      const context = folder("local-context", { Dockerfile: DOCKERFILE, a: "a", b: "b" });
+      const giver = await engine("local-giver");
+      const directory = `${world.base}/layout`;
+      const to = `type=local,dest=${directory},mode=max,compression=zstd`;
+      await build(giver, "-t", "app:1", "--cache-to", to, context);
+      expect(readdirSync(directory).toSorted()).toEqual([
+        "blobs",
+        "index.json",
+        "ingest",
+        "oci-layout",
+      ]);
+      const taker = await engine("local-taker");
+      const from = `type=local,src=${directory}`;
+      expect(cached(await build(taker, "-t", "app:1", "--cache-from", from, context))).toBe(6);
+      expect(await idOf(taker, "app:1")).toBe(await idOf(giver, "app:1"));
+
+      const name = `${registry}/team/app:1`;
+      await build(giver, "-t", name, "--push", "--cache-to", "type=inline", context);
+      const inline = await engine("inline-taker");
+      const said = await build(
+        inline,
+        "-t",
+        name,
+        "--cache-from",
+        name,
+        "--cache-to",
+        "type=inline",
+        context,
+      );
+      expect(cached(said)).toBe(3);
+      // The classic builder's way: an image that is here, by its history.
+      const classic = await engine("classic-taker");
+      const plain = folder("plain", {
+        Dockerfile: `FROM ${IMAGE}\nENV A=1\nCOPY a /a\nRUN date +%N > /when\nCMD ["cat", "/when"]\n`,
+        a: "a",
+      });
+      const give = ["-t", `${registry}/team/plain:1`, plain];
+      await giver.dockerOk("build", ...give);
+      await giver.dockerOk("push", `${registry}/team/plain:1`);
+      await classic.dockerOk("pull", `${registry}/team/plain:1`);
+      const again = await classic.dockerOk(
+        "build",
+        "--cache-from",
+        `${registry}/team/plain:1`,
+        "-t",
+        "again:1",
+        plain,
+      );
+      expect(again.match(/Using cache/g)).toHaveLength(4);
+      expect(await idOf(classic, "again:1")).toBe(await idOf(giver, `${registry}/team/plain:1`));
+    },
+    60_000,
+  );
+}
+
+nothingIsLeft();

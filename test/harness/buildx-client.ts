@@ -1,0 +1,31 @@
+/** The buildx plugin, wherever it is, against any engine. */
+import { copyFileSync, existsSync, mkdirSync } from "node:fs";
+
+import { type Output, run } from "./process.ts";
+
+const PLUGIN = ["/var/tmp/naru-peers/sid", "/var/tmp/naru-peers/compose", ""]
+  .map((root) => `${root}/usr/libexec/docker/cli-plugins/docker-buildx`)
+  .find((path) => existsSync(path));
+const CLIENT = "/usr/local/bin/docker";
+const HOME = "/tmp/naru-e2e-buildx";
+
+export const hasBuildx = PLUGIN !== undefined && existsSync(CLIENT);
+
+/** `enter`: argv in front, where the client shall see the engine's network. */
+export const buildxAt = async (
+  host: string,
+  args: readonly string[],
+  enter: readonly string[] = [],
+): Promise<Output> => {
+  mkdirSync(`${HOME}/cli-plugins`, { recursive: true });
+  const plugin = `${HOME}/cli-plugins/docker-buildx`;
+  if (!existsSync(plugin) && PLUGIN !== undefined) copyFileSync(PLUGIN, plugin);
+  const env = { DOCKER_HOST: host, DOCKER_CONTEXT: undefined, DOCKER_CONFIG: HOME, HOME };
+  return await run([...enter, CLIENT, "buildx", ...args], { env });
+};
+
+/** What it said. Throws when it failed. */
+export const good = (output: Output): string => {
+  if (output.code !== 0) throw new Error(`exit ${output.code}\n${output.stdout}${output.stderr}`);
+  return output.stdout + output.stderr;
+};
