@@ -39,6 +39,11 @@ const STAGES: readonly Stage[] = [
     command: [bun, "test/applications/run.ts"],
     isExtra: true,
   },
+  {
+    name: "programs",
+    command: [bun, "test", "--only-failures", "./test/programs"],
+    isExtra: true,
+  },
   { name: "crashes", command: [bun, "test", "--only-failures", "./test/crash"] },
 ];
 

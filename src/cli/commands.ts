@@ -115,6 +115,11 @@ const image: readonly Entry[] = [
     "Make a base image from a distribution's packages",
     () => import("#cli/image/bootstrap.ts"),
   ),
+  entry(
+    "explain",
+    "Show what each instruction adds, and what does not belong in an image",
+    () => import("#cli/image/explain.ts"),
+  ),
   entry("history", "Show how an image came to be", () => import("#cli/image/history.ts")),
   entry(
     "import",

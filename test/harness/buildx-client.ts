@@ -1,7 +1,7 @@
 /** The buildx plugin, wherever it is, against any engine. */
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 
-import { type Output, run } from "./process.ts";
+import { type Output, type RunOptions, run } from "./process.ts";
 
 const PLUGIN = ["/var/tmp/naru-peers/sid", "/var/tmp/naru-peers/compose", ""]
   .map((root) => `${root}/usr/libexec/docker/cli-plugins/docker-buildx`)
@@ -16,12 +16,13 @@ export const buildxAt = async (
   host: string,
   args: readonly string[],
   enter: readonly string[] = [],
+  options: Pick<RunOptions, "timeoutMs"> = {},
 ): Promise<Output> => {
   mkdirSync(`${HOME}/cli-plugins`, { recursive: true });
   const plugin = `${HOME}/cli-plugins/docker-buildx`;
   if (!existsSync(plugin) && PLUGIN !== undefined) copyFileSync(PLUGIN, plugin);
   const env = { DOCKER_HOST: host, DOCKER_CONTEXT: undefined, DOCKER_CONFIG: HOME, HOME };
-  return await run([...enter, CLIENT, "buildx", ...args], { env });
+  return await run([...enter, CLIENT, "buildx", ...args], { env, ...options });
 };
 
 /** What it said. Throws when it failed. */

@@ -52,6 +52,7 @@ const flags = {
   ssh: list('SSH agent socket to expose to the build (format: "default|<id>[=<socket>]")'),
   tag: list('Name and optionally a tag (format: "name:tag")', "t"),
   target: text("Set the target build stage to build"),
+  watch: bool("Build again whenever a file changes that the build reads"),
   "cpu-shares": integer("CPU shares (relative weight) of RUN instructions", "c"),
 };
 
@@ -214,7 +215,7 @@ async function* watched(
   }
 }
 
-const run = async (given: Given): Promise<number> => {
+const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   const { context, flags: values, args } = given;
   const outputs = values.output.map(parseOutput);
   const named = namedContexts(values["build-context"]);
@@ -249,6 +250,7 @@ const run = async (given: Given): Promise<number> => {
   try {
     const response = await client.call("naruBuild", {
       query: queryOf(given, outputs),
+      signal,
       headers: await headersOf(given, named, hidden.length),
       body: watched(
         after(hidden, packBuild(loaded.dockerfile, directories, totals)),
@@ -275,6 +277,42 @@ const run = async (given: Given): Promise<number> => {
   return 0;
 };
 
+const runWatched = async (given: Given): Promise<number> => {
+  const { context, flags: values, args } = given;
+  const [path = "."] = args;
+  if (path === "-" || values.file === "-" || values.check) {
+    throw new NaruError("invalid_argument", "--watch needs a directory and a Dockerfile, to watch");
+  }
+  const { contextTest, untilInterrupted, watchBuild } = await import("#cli/build/watch.ts");
+  const { resolve } = await import("node:path");
+  const dockerfile = values.file ?? `${path}/Dockerfile`;
+  const named = Object.values(namedContexts(values["build-context"]).trees);
+  const destinations = values.output.map((text) => parseOutput(text).destination ?? "");
+  await untilInterrupted((signal) =>
+    watchBuild({
+      context,
+      signal,
+      trees: async () => {
+        const loaded = await loadContext(path, values.file);
+        const matters = contextTest(
+          loaded.dockerfile.toString("utf8"),
+          loaded.directory?.ignore ?? "",
+        );
+        return [{ root: path, matters }, ...named.map((root) => ({ root, matters: () => true }))];
+      },
+      files: [dockerfile, `${dockerfile}.dockerignore`, `${path}/.dockerignore`],
+      outputs: [...destinations, values.iidfile ?? ""]
+        .filter((output) => output !== "" && output !== "-")
+        .map((output) => resolve(output)),
+      build: async (one) => {
+        await run(given, one);
+        await context.output.flush();
+      },
+    }),
+  );
+  return 0;
+};
+
 export const command = defineCommand({
   usage: "[OPTIONS] PATH | -",
   flags,
@@ -284,10 +322,11 @@ export const command = defineCommand({
     "naru build -t app .",
     "naru build --explain --secret id=token,src=token.txt .",
     "naru build --check .",
+    "naru build --watch -t app .",
   ],
   run: async (given) => {
     try {
-      return await run(given);
+      return await (given.flags.watch ? runWatched(given) : run(given));
     } catch (error) {
       if (error instanceof NaruError && error.code === "failed_precondition") {
         throw exitError(1, error.message);
