@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
+import { linkIndexed } from "#snapshot/layer-form.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 
 /** Hard links need the same file system: `work` and the layers are both on the data root. */
@@ -31,13 +32,15 @@ export const graftLayer = async (
   if (alone === undefined || alone.parent !== undefined) {
     throw new NaruError("internal", `layer "${layer}" does not stand alone`);
   }
-  const { diffId, sizeBytes, isOpaque } = alone;
+  const { diffId, sizeBytes, isOpaque, form } = alone;
   const chainId = digestOf(`${parent} ${diffId}`);
   if (snapshots.layer(chainId) !== undefined) return chainId;
   const directory = `${paths.work}/graft-${randomHex(8)}`;
   try {
-    await linkTree(snapshots.layerPath(layer), directory, signal);
-    const staged = { directory, parent, diffId, sizeBytes, isOpaque, hasRootEntry: false };
+    const from = snapshots.layerPath(layer);
+    if (form === "erofs") linkIndexed(from, directory);
+    else await linkTree(from, directory, signal);
+    const staged = { directory, form, parent, diffId, sizeBytes, isOpaque, hasRootEntry: false };
     return snapshots.adopt(staged).chainId;
   } finally {
     rmSync(directory, { recursive: true, force: true });

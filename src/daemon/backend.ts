@@ -129,6 +129,7 @@ export const dockerBackend = (
         context.tools,
         rooms.cgroups,
         rooms.events.watcherCount(),
+        rooms.snapshots.newLayers(),
       ),
     buildCache: async () => buildCacheRecords(await (await rooms.builds()).usage()),
     containerFiles: (record) => {

@@ -13,6 +13,7 @@ import {
 import { registryOptionsOf } from "#daemon/registry-config.ts";
 import type { RegistryOptions } from "#image/dependencies.ts";
 import { validateLogOptions } from "#log/options.ts";
+import type { LayerForm } from "#snapshot/layer-form.ts";
 import { parseIpv4 } from "#network/ipv4.ts";
 import { type SubnetPool, parsePool } from "#network/subnet.ts";
 import { parseDurationNs } from "#spec/docker/timestamp.ts";
@@ -65,6 +66,8 @@ export interface DaemonConfig {
   /** undefined: no budget. */
   readonly diskBudgetBytes: number | undefined;
   readonly diskBudgetKeep: readonly string[];
+  /** undefined: as the kernel can. */
+  readonly layerForm: LayerForm | undefined;
   /** ADDRESS:PORT at which other machines may pull this engine's images. */
   readonly serveImages: string | undefined;
   /** undefined: off. */
@@ -197,6 +200,11 @@ const undoTimeOf = (text: string | undefined): number => {
   return Number(ns / 1_000_000n);
 };
 
+const layerFormOf = (text: string | undefined): LayerForm | undefined => {
+  const form = oneOf("layer-form", text ?? "auto", ["auto", "erofs", "directory"] as const);
+  return form === "auto" ? undefined : form;
+};
+
 const logLevelOf = (values: OptionValues): LogLevel => {
   if (values.get("debug") === true) return "debug";
   const level = values.get("log-level") ?? "info";
@@ -263,6 +271,7 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
     undoTimeMs: undoTimeOf(text("undo-time")),
     registries: registryOptionsOf(values, process.env),
     trustPolicy: text("trust-policy"),
+    layerForm: layerFormOf(text("layer-form")),
     serveImages: text("serve-images"),
     frontDoor: frontDoorOf(values, dataRoot),
   });

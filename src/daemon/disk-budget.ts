@@ -18,7 +18,7 @@ const SWEEP_MS = 60_000;
 const KEEP_LABEL = "naru.keep";
 
 const measure = async ({ content, snapshots, trash, builds }: BudgetParts): Promise<number> => {
-  let total = snapshots.layers().reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  let total = snapshots.layerBytes();
   for (const { sizeBytes } of content.walk()) total += sizeBytes;
   // Layers of removed images have been counted with the others.
   const thrown = (await (await trash()).list()).filter(({ kind }) => kind !== "image");

@@ -2,8 +2,10 @@
 import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { release } from "node:os";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
+import { createKernel } from "#kernel/real.ts";
 import { createNftKernel } from "#kernel/nft.ts";
 import { readSysctl } from "#kernel/sysctl.ts";
+import { probeErofsIn } from "#snapshot/erofs-probe.ts";
 import { findTool } from "#daemon/tools.ts";
 
 export type Verdict = "ok" | "warning" | "problem";
@@ -62,6 +64,24 @@ const checkFileSystems = (): Finding => {
         "overlayfs",
         "not in /proc/filesystems",
         "modprobe overlay, or use a kernel that has CONFIG_OVERLAY_FS",
+      );
+};
+
+/** Where the data root's file system is, or will be. */
+const existingPart = (path: string): string => {
+  let found = path;
+  while (!existsSync(found)) found = found.slice(0, found.lastIndexOf("/")) || "/";
+  return found;
+};
+
+const checkLayers = (dataRoot: string): Finding => {
+  const failure = probeErofsIn(createKernel(), existingPart(dataRoot));
+  return failure === undefined
+    ? ok("layers", "mounted from their tars (EROFS)")
+    : warning(
+        "layers",
+        `unpacked into directories: ${failure}`,
+        "pulls and loads are faster on Linux 6.15 or newer with CONFIG_EROFS_FS_BACKED_BY_FILE",
       );
 };
 
@@ -181,9 +201,7 @@ const checkForwarding = (): Finding =>
 const DISK_MIN_BYTES = 2 * 2 ** 30;
 
 const checkDisk = (dataRoot: string): Finding => {
-  let path = dataRoot;
-  while (!existsSync(path)) path = path.slice(0, path.lastIndexOf("/")) || "/";
-  const { bavail, bsize, ffree, files } = statfsSync(path);
+  const { bavail, bsize, ffree, files } = statfsSync(existingPart(dataRoot));
   const free = bavail * bsize;
   const detail = `${(free / 2 ** 30).toFixed(1)} GiB free for ${dataRoot}`;
   if (files > 0 && ffree < 10_000)
@@ -223,6 +241,7 @@ export const examineHost = (dataRoot: string): Promise<Finding[]> =>
       checkRoot,
       checkKernel,
       checkFileSystems,
+      () => checkLayers(dataRoot),
       checkNamespaces,
       checkCgroups,
       checkSeccomp,

@@ -134,6 +134,11 @@ export const OPTIONS: readonly OptionSpec[] = [
     "list",
     "Image that stays in any case, as repo or repo:tag; those with the label naru.keep do too",
   ),
+  option(
+    "layer-form",
+    "string",
+    "How new image layers are kept: erofs (their tar, mounted), directory (unpacked) or auto (auto)",
+  ),
   option("live-restore", "boolean", "Always true: containers outlive the daemon"),
   option("userland-proxy", "boolean", "Always false: published ports need no process"),
   option("storage-driver", "string", "Always overlay2", "storage-driver", "s"),

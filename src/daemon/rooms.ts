@@ -313,6 +313,7 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     kernel,
     workerCommand: [...workerCommand(), "snapshot"],
     log: log.with({ room: "snapshot" }),
+    layerForm: config.layerForm,
   });
   const lazyBuilds = new LazyBuilds(
     createBuildCacheRows(database),

@@ -5,6 +5,7 @@ import { REVISION, VERSION } from "#lib/version.ts";
 import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
 import { readSysctl } from "#kernel/sysctl.ts";
 import type { DaemonConfig } from "#daemon/config.ts";
+import type { NewLayers } from "#snapshot/snapshot.ts";
 import type { Tools } from "#daemon/tools.ts";
 import { API_VERSION_MAX, API_VERSION_MIN } from "#spec/docker/api-version.ts";
 import {
@@ -123,6 +124,7 @@ export const systemFacts = (
   tools: Tools,
   cgroups: CgroupKernel,
   watchers: number,
+  layers: NewLayers,
 ): SystemFacts => {
   const os = osRelease();
   const runtimes = [...tools.runtimes].map(([name, path]) => [name, { path }] as const);
@@ -133,6 +135,7 @@ export const systemFacts = (
       ["Backing Filesystem", backingFileSystem(config.dataRoot)],
       ["Supports d_type", "true"],
       ["Native Overlay Diff", "true"],
+      ["New Layers", `${layers.form} (${layers.reason})`],
     ],
     Plugins: PLUGINS,
     ...limits(cgroups),

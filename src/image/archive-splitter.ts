@@ -12,6 +12,7 @@ import { NaruError } from "#lib/errors.ts";
 import { BLOCK_BYTES, type TarEntry } from "#lib/tar/entry.ts";
 import type { TarHandler } from "#lib/tar/parser.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
+import type { LayerForm } from "#snapshot/layer-form.ts";
 import { detectCompression } from "#snapshot/compression.ts";
 import { digestOf, isDigest, parseDigest } from "#spec/image/digest.ts";
 import { checkArchivePath } from "#spec/image/docker-archive.ts";
@@ -25,6 +26,7 @@ export interface SplitterOptions {
   readonly blobs: BlobFiles;
   /** Files are made here. */
   readonly directory: string;
+  readonly form: LayerForm;
   /** Path of a blob in the store, by digest: such content is not written again. */
   readonly blobPath: (digest: string) => string;
   /** How much of the current file is through. */
@@ -154,7 +156,10 @@ export class ArchiveSplitter implements TarHandler, Disposable {
     const file = join(directory, `${this.#entries}`);
     const algorithm = digest?.startsWith("sha512:") === true ? "sha512" : "sha256";
     current.blob = blobs.create(file, total, algorithm);
-    if (looksLikeTar(head)) current.stage = new LayerStage(`${file}.layer`, kernel);
+    if (looksLikeTar(head)) {
+      const { form } = this.#options;
+      current.stage = new LayerStage({ kernel, form, directory: `${file}.layer`, tar: file });
+    }
   }
 
   entryEnd(): void {

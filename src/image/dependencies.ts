@@ -14,6 +14,7 @@ export type LayerStore = Pick<
   | "layer"
   | "layers"
   | "layerPath"
+  | "newLayers"
   | "layerTar"
   | "verifyLayer"
   | "unpack"

@@ -6,6 +6,7 @@
 import type { StageResult } from "#image/layer-stage.ts";
 import type { ErrorCode } from "#lib/errors.ts";
 import type { RemoteConfig, RemoteState } from "#remote/remote.ts";
+import type { LayerForm } from "#snapshot/layer-form.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import type { Digest } from "#spec/image/digest.ts";
@@ -25,7 +26,11 @@ export interface PullTask extends RegistryAccess {
   /** The file it grows in. */
   readonly partial: string;
   /** An empty place for the unpacked layer. Absent: the blob only. */
-  readonly stage?: { readonly directory: string; readonly diffId: Digest };
+  readonly stage?: {
+    readonly directory: string;
+    readonly form: LayerForm;
+    readonly diffId: Digest;
+  };
 }
 
 export interface PushTask extends RegistryAccess {

@@ -10,6 +10,7 @@ import { NaruError } from "#lib/errors.ts";
 import type { FileKernel, SocketKernel } from "#kernel/kernel.ts";
 import { MAGIC_BYTES, decompressor, detectCompression } from "#snapshot/compression.ts";
 import { decompress } from "#snapshot/decompress.ts";
+import type { LayerForm } from "#snapshot/layer-form.ts";
 import { type Digest, sha256Digest } from "#spec/image/digest.ts";
 
 const CHUNK_BYTES = 512 * 1024;
@@ -24,6 +25,7 @@ export interface StreamStageOptions {
   readonly file: string;
   readonly sizeBytes: number;
   readonly directory: string;
+  readonly form: LayerForm;
   readonly diffId: Digest;
   /** Compressed bytes that were taken. */
   readonly onProgress: (bytes: number) => void;
@@ -112,8 +114,8 @@ export class StreamStage {
   }
 
   async #inThisProcess(): Promise<StagedFiles> {
-    const { kernel, directory, diffId, sizeBytes } = this.#options;
-    using stage = new LayerStage(directory, kernel);
+    const { kernel, directory, form, diffId, sizeBytes } = this.#options;
+    using stage = new LayerStage({ kernel, directory, form });
     const hasher = new Bun.CryptoHasher("sha256");
     if (sizeBytes > 0) {
       for await (const chunk of decompress(this.#chunks())) {
@@ -163,8 +165,8 @@ export class StreamStage {
 
   /** Takes `stdin` over. */
   #startUnpacker(stdin: number): Promise<UnpackResult> {
-    const { command, directory } = this.#options;
-    const task: StageTask = { directory };
+    const { command, directory, form } = this.#options;
+    const task: StageTask = { directory, form };
     try {
       const child = Bun.spawn([...command, "stage", JSON.stringify(task)], {
         stdin,

@@ -27,6 +27,7 @@ export const createFakeLayers = (): LayerStore & { readonly removed: Digest[] } 
     removed,
     layer: (chainId) => layers.get(chainId),
     layers: () => [...layers.values()],
+    newLayers: () => ({ form: "directory", reason: "a fake" }),
     layerPath: (chainId) => `/layers/${chainId}`,
     verifyLayer: async () => "good",
     layerTar: async (chainId) => {
@@ -43,13 +44,20 @@ export const createFakeLayers = (): LayerStore & { readonly removed: Digest[] } 
         throw new NaruError("data_loss", `the layer's content has the sum "${sum}"`);
       }
       const chainId = parent === undefined ? sum : digestOf(`${parent} ${sum}`);
-      const layer = { chainId, parent, diffId: sum, sizeBytes: plain.length, isOpaque: false };
+      const layer: Layer = {
+        chainId,
+        parent,
+        diffId: sum,
+        sizeBytes: plain.length,
+        isOpaque: false,
+        form: "directory",
+      };
       layers.set(chainId, layer);
       return layer;
     },
-    adopt: ({ parent, diffId, sizeBytes, isOpaque }) => {
+    adopt: ({ parent, diffId, sizeBytes, isOpaque, form }) => {
       const chainId = parent === undefined ? diffId : digestOf(`${parent} ${diffId}`);
-      const layer = { chainId, parent, diffId, sizeBytes, isOpaque };
+      const layer = { chainId, parent, diffId, sizeBytes, isOpaque, form };
       layers.set(chainId, layer);
       return layer;
     },

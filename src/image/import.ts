@@ -40,7 +40,7 @@ export const importImage = async (
   await using ingest = content.openIngest();
   const { blob, staged } = await runWorker(
     "receive",
-    { directory: ingest.directory },
+    { directory: ingest.directory, form: layers.newLayers().form },
     { command: dependencies.workerCommand, source, signal },
   );
   const diffId = blob.digest;

@@ -1,20 +1,18 @@
 /**
- * Unpacks a plain layer tar while it streams by, into a directory beside the blobs; the snapshot store
- * adopts the directory once it is known which image it belongs to. Runs in the worker.
+ * Makes a layer of a plain layer tar while it streams by, in a directory beside the blobs; the snapshot store
+ * adopts it once it is known which image it belongs to. Runs in the worker.
  */
-import { closeSync, constants, mkdirSync, openSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readSync, rmSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { type ErrorCode, toNaruError } from "#lib/errors.ts";
 import { TarParser } from "#lib/tar/parser.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
+import { IndexWriter } from "#snapshot/index-writer.ts";
+import type { LayerForm } from "#snapshot/layer-form.ts";
+import type { StagedLayer } from "#snapshot/snapshot.ts";
 import { TreeWriter } from "#snapshot/tree-writer.ts";
 
-export interface StagedFiles {
-  readonly directory: string;
-  readonly sizeBytes: number;
-  readonly isOpaque: boolean;
-  readonly hasRootEntry: boolean;
-}
+export type StagedFiles = Omit<StagedLayer, "parent" | "diffId">;
 
 /** Something looked like a layer and was none: only an error when an image names it as one. */
 export interface StageFailure {
@@ -24,19 +22,32 @@ export interface StageFailure {
 
 export type StageResult = StagedFiles | { readonly failure: StageFailure };
 
+export interface LayerStageOptions {
+  readonly kernel: FileKernel;
+  /** Made; it stays, whatever happens, for whoever owns what it is in. */
+  readonly directory: string;
+  readonly form: LayerForm;
+  /** A file that holds what is pushed and never changes. Absent: an indexed layer keeps its own. */
+  readonly tar?: string;
+}
+
+/** One way of making a layer. What it throws is the layer's failure. */
+interface Maker extends Disposable {
+  push(bytes: Uint8Array): void;
+  finish(): StagedFiles;
+}
+
 const ENTRIES_MAX = 10_000_000;
 const DIRECTORY = constants.O_DIRECTORY | constants.O_RDONLY;
+const CHUNK_BYTES = 1024 * 1024;
 
-export class LayerStage implements Disposable {
+class DirectoryMaker implements Maker {
   readonly #directory: string;
   readonly #parentFd: number;
   readonly #rootFd: number;
   readonly #writer: TreeWriter;
   readonly #parser: TarParser;
-  #failure: StageFailure | undefined;
-  #isOpen = true;
 
-  /** `directory` is made; it stays, whatever happens, for whoever owns what it is in. */
   constructor(directory: string, kernel: FileKernel) {
     mkdirSync(directory, 0o755);
     this.#directory = directory;
@@ -53,35 +64,110 @@ export class LayerStage implements Disposable {
   }
 
   push(bytes: Uint8Array): void {
-    this.#try(() => this.#parser.push(bytes));
+    this.#parser.push(bytes);
+  }
+
+  finish(): StagedFiles {
+    this.#parser.end();
+    this.#writer.finish();
+    const { sizeBytes, isRootOpaque, hasRootEntry } = this.#writer;
+    const directory = this.#directory;
+    return { form: "directory", directory, sizeBytes, isOpaque: isRootOpaque, hasRootEntry };
+  }
+
+  [Symbol.dispose](): void {
+    this.#writer[Symbol.dispose]();
+    closeSync(this.#rootFd);
+    closeSync(this.#parentFd);
+  }
+}
+
+class IndexMaker implements Maker {
+  readonly #options: LayerStageOptions;
+  readonly #writer: IndexWriter;
+
+  constructor(options: LayerStageOptions) {
+    const { directory, tar } = options;
+    this.#options = options;
+    this.#writer = new IndexWriter({
+      directory,
+      maxEntries: ENTRIES_MAX,
+      ...(tar === undefined ? {} : { tar }),
+    });
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#writer.push(bytes);
+  }
+
+  finish(): StagedFiles {
+    const { directory } = this.#options;
+    const written = this.#writer.finish();
+    if (written === undefined) return this.#unpack();
+    const { sizeBytes, isOpaque, hasRootEntry, root } = written;
+    return { form: "erofs", directory, sizeBytes, isOpaque, hasRootEntry, root };
+  }
+
+  /** No index can show it. */
+  #unpack(): StagedFiles {
+    const { directory, kernel } = this.#options;
+    using maker = new DirectoryMaker(`${directory}/diff`, kernel);
+    const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    const fd = openSync(this.#writer.tarPath, "r");
+    try {
+      for (;;) {
+        const count = readSync(fd, buffer, 0, buffer.length, null);
+        if (count === 0) break;
+        maker.push(buffer.subarray(0, count));
+      }
+    } finally {
+      closeSync(fd);
+    }
+    rmSync(this.#writer.tarPath);
+    return maker.finish();
+  }
+
+  [Symbol.dispose](): void {
+    this.#writer[Symbol.dispose]();
+  }
+}
+
+export class LayerStage implements Disposable {
+  readonly #maker: Maker;
+  #failure: StageFailure | undefined;
+  #isOpen = true;
+
+  constructor(options: LayerStageOptions) {
+    const { form, directory, kernel } = options;
+    this.#maker =
+      form === "erofs" ? new IndexMaker(options) : new DirectoryMaker(directory, kernel);
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#try(() => this.#maker.push(bytes));
   }
 
   finish(): StageResult {
-    this.#try(() => {
-      this.#parser.end();
-      this.#writer.finish();
-    });
+    const staged = this.#try(() => this.#maker.finish());
     this[Symbol.dispose]();
     if (this.#failure !== undefined) return { failure: this.#failure };
-    const { sizeBytes, isRootOpaque, hasRootEntry } = this.#writer;
-    return { directory: this.#directory, sizeBytes, isOpaque: isRootOpaque, hasRootEntry };
+    return staged ?? { failure: { code: "internal", message: "nothing was made" } };
   }
 
-  #try(work: () => void): void {
-    if (this.#failure !== undefined) return;
+  #try<T>(work: () => T): T | undefined {
+    if (this.#failure !== undefined) return undefined;
     try {
-      work();
+      return work();
     } catch (error) {
       const { code, message } = toNaruError(error);
       this.#failure = { code, message };
+      return undefined;
     }
   }
 
   [Symbol.dispose](): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#writer[Symbol.dispose]();
-    closeSync(this.#rootFd);
-    closeSync(this.#parentFd);
+    this.#maker[Symbol.dispose]();
   }
 }

@@ -33,7 +33,11 @@ const readContents = async (
   source: ArchiveSource,
   options: LoadOptions,
 ): Promise<ArchiveContents> => {
-  const task = { directory: ingest.directory, blobs: dependencies.content.blobsDirectory };
+  const task = {
+    directory: ingest.directory,
+    blobs: dependencies.content.blobsDirectory,
+    form: dependencies.layers.newLayers().form,
+  };
   const { files, links } = await runWorker("split", task, {
     command: dependencies.workerCommand,
     source,

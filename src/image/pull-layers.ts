@@ -96,7 +96,11 @@ const fetchWork =
           kind: "pull",
           blob,
           partial,
-          stage: { directory: join(ingest.directory, "layer"), diffId },
+          stage: {
+            directory: join(ingest.directory, "layer"),
+            form: dependencies.layers.newLayers().form,
+            diffId,
+          },
         },
         { signal, onEvent },
       );

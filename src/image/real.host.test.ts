@@ -1,5 +1,5 @@
 /** With the real kernel, the real snapshot store and skopeo as the second opinion. Needs root. */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,8 +8,11 @@ import { createKernel } from "#kernel/real.ts";
 import { silentLogger } from "#lib/log.ts";
 import { NO_XATTRS } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
+import type { LayerForm } from "#snapshot/layer-form.ts";
+import { mountIndexed } from "#snapshot/layer-mounts.ts";
+import { FORMS } from "#snapshot/store-fixture.fake.ts";
 import { openSnapshots } from "#snapshot/store.ts";
-import { digestOf, hexOf } from "#spec/image/digest.ts";
+import { type Digest, digestOf, hexOf } from "#spec/image/digest.ts";
 
 const isRoot = process.geteuid?.() === 0;
 const hasSkopeo = Bun.which("skopeo") !== null;
@@ -18,12 +21,14 @@ const signal = new AbortController().signal;
 
 let fake: FakeImages;
 let work = "";
+let form: LayerForm | undefined;
 const create = (): FakeImages =>
   createFakeImages((root) =>
     openSnapshots({
       root,
       kernel: createKernel(),
       log: silentLogger,
+      layerForm: form,
       workerCommand: [process.execPath, SNAPSHOT_WORKER],
     }),
   );
@@ -102,100 +107,137 @@ const skopeo = (...argv: string[]): string => {
   return run.stdout.toString();
 };
 
-test.if(isRoot)("plain layers are unpacked while they stream, compressed ones after", async () => {
-  for (const blobs of [
-    [BASE, TOP],
-    [Bun.gzipSync(Buffer.from(BASE)), TOP],
-    [BASE, Bun.zstdCompressSync(TOP)],
-  ]) {
-    const [id] = await fake.images.load(source(archive([BASE, TOP], "app:1", blobs)), { signal });
-    const { chainId } = fake.images.get(id!);
-    const top = fake.dependencies.layers.layerPath(chainId!);
-    const base = fake.dependencies.layers.layerPath(digestOf(BASE));
-    expect(readdirSync(join(top, "etc")).toSorted()).toEqual(["a", "b"]);
-    expect(statSync(join(top, "etc/a")).isCharacterDevice()).toBe(true);
-    expect(statSync(join(base, "bin/suid")).mode & 0o7777).toBe(0o4755);
-    expect(statSync(join(base, "etc/a"))).toMatchObject({ uid: 1, gid: 2, mtimeMs: 1_000_000 });
-    expect(readdirSync(join(fake.root, "content/ingest"))).toEqual([]);
-    expect(fake.images.get(id!).sizeBytes).toBe(9_000_003);
-    await fake.images.remove("app:1", { isForced: false, isParentKept: false });
-    expect(fake.dependencies.layers.layers()).toEqual([]);
-    expect([...fake.content.walk()]).toEqual([]);
+/** Reads a layer's own files, without those below it. */
+const withLayer = (chainId: Digest, read: (path: string) => void): void => {
+  const { layers } = fake.dependencies;
+  const path = layers.layerPath(chainId);
+  if (layers.layer(chainId)?.form === "directory") {
+    read(path);
+    return;
   }
-});
-
-test.if(isRoot)("the same layer twice in one image", async () => {
-  const [id] = await fake.images.load(source(archive([BASE, BASE, TOP], "app:1")), { signal });
-  expect(fake.dependencies.layers.layers()).toHaveLength(3);
-  expect(fake.images.get(id!).sizeBytes).toBe(18_000_005);
-});
-
-test.if(isRoot)("a layer with another sum, or a hostile one, leaves nothing", async () => {
-  const hostile = layerOf(file("../../escape", "x".repeat(9_000_000)));
-  const cases: [Uint8Array, RegExp][] = [
-    [archive([BASE], "app:1", [TOP]), /has the sum/],
-    [archive([TOP, BASE], "app:1", [TOP, TOP]), /has the sum/],
-    [archive([hostile], "app:1"), /escape/],
-    [archive([BASE], "app:1").subarray(0, 5_000_000), /cut short/],
-  ];
-  for (const [bytes, message] of cases) {
-    expect(await failureOf(fake.images.load(source(bytes), { signal }))).toMatch(message);
-    expect(fake.dependencies.layers.layers()).toEqual([]);
-    expect([...fake.content.walk()]).toEqual([]);
-    expect(readdirSync(join(fake.root, "content/ingest"))).toEqual([]);
+  const kernel = createKernel();
+  const fd = mountIndexed(kernel, path);
+  try {
+    read(kernel.fdPath(fd));
+  } finally {
+    kernel.close(fd);
   }
-});
+};
 
-test.if(isRoot)("import unpacks while it stores", async () => {
-  const id = await fake.images.import(source(Bun.gzipSync(Buffer.from(BASE))), {
-    signal,
-    reference: "base:1",
+for (const layerForm of FORMS)
+  describe(`in the form ${layerForm}`, () => {
+    beforeAll(() => void (form = layerForm));
+    afterAll(() => void (form = undefined));
+
+    test.if(isRoot)(
+      "plain layers are unpacked while they stream, compressed ones after",
+      async () => {
+        for (const blobs of [
+          [BASE, TOP],
+          [Bun.gzipSync(Buffer.from(BASE)), TOP],
+          [BASE, Bun.zstdCompressSync(TOP)],
+        ]) {
+          const [id] = await fake.images.load(source(archive([BASE, TOP], "app:1", blobs)), {
+            signal,
+          });
+          const { chainId } = fake.images.get(id!);
+          withLayer(chainId!, (top) => {
+            expect(readdirSync(join(top, "etc")).toSorted()).toEqual(["a", "b"]);
+            expect(statSync(join(top, "etc/a")).isCharacterDevice()).toBe(true);
+          });
+          withLayer(digestOf(BASE), (base) => {
+            expect(statSync(join(base, "bin/suid")).mode & 0o7777).toBe(0o4755);
+            expect(statSync(join(base, "etc/a"))).toMatchObject({
+              uid: 1,
+              gid: 2,
+              mtimeMs: 1_000_000,
+            });
+          });
+          expect(fake.dependencies.layers.layer(chainId!)?.form).toBe(layerForm);
+          expect(readdirSync(join(fake.root, "content/ingest"))).toEqual([]);
+          expect(fake.images.get(id!).sizeBytes).toBe(9_000_003);
+          await fake.images.remove("app:1", { isForced: false, isParentKept: false });
+          expect(fake.dependencies.layers.layers()).toEqual([]);
+          expect([...fake.content.walk()]).toEqual([]);
+        }
+      },
+    );
+
+    test.if(isRoot)("the same layer twice in one image", async () => {
+      const [id] = await fake.images.load(source(archive([BASE, BASE, TOP], "app:1")), { signal });
+      expect(fake.dependencies.layers.layers()).toHaveLength(3);
+      expect(fake.images.get(id!).sizeBytes).toBe(18_000_005);
+    });
+
+    test.if(isRoot)("a layer with another sum, or a hostile one, leaves nothing", async () => {
+      const hostile = layerOf(file("../../escape", "x".repeat(9_000_000)));
+      const cases: [Uint8Array, RegExp][] = [
+        [archive([BASE], "app:1", [TOP]), /has the sum/],
+        [archive([TOP, BASE], "app:1", [TOP, TOP]), /has the sum/],
+        [archive([hostile], "app:1"), /escape/],
+        [archive([BASE], "app:1").subarray(0, 5_000_000), /cut short/],
+      ];
+      for (const [bytes, message] of cases) {
+        expect(await failureOf(fake.images.load(source(bytes), { signal }))).toMatch(message);
+        expect(fake.dependencies.layers.layers()).toEqual([]);
+        expect([...fake.content.walk()]).toEqual([]);
+        expect(readdirSync(join(fake.root, "content/ingest"))).toEqual([]);
+      }
+    });
+
+    test.if(isRoot)("import unpacks while it stores", async () => {
+      const id = await fake.images.import(source(Bun.gzipSync(Buffer.from(BASE))), {
+        signal,
+        reference: "base:1",
+      });
+      const record = fake.images.get(id);
+      expect(record.chainId).toBe(digestOf(BASE));
+      withLayer(record.chainId!, (path) => {
+        expect(statSync(join(path, "big")).size).toBe(9_000_000);
+      });
+      expect(fake.content.readText(digestOf(BASE), 1e8)).toBe(Buffer.from(BASE).toString());
+      writeFileSync(join(work, "root.tar"), BASE);
+      expect(
+        await fake.images.import(
+          { path: join(work, "root.tar") },
+          { signal, createdAt: record.createdAt },
+        ),
+      ).toBe(id);
+    });
+
+    test.if(isRoot && hasSkopeo)(
+      "skopeo reads what was saved, and what skopeo writes loads",
+      async () => {
+        await fake.images.load(source(archive([BASE, TOP], "reg.example/app:1")), { signal });
+        const saved = join(work, "saved.tar");
+        await saveTo(saved, "reg.example/app:1");
+        const layers = [digestOf(BASE), digestOf(TOP)];
+        const docker = JSON.parse(skopeo("inspect", `docker-archive:${saved}`)) as {
+          Layers: string[];
+        };
+        expect(docker.Layers).toEqual(layers as string[]);
+        const oci = JSON.parse(skopeo("inspect", `oci-archive:${saved}`)) as { Layers: string[] };
+        expect(oci.Layers).toEqual(layers as string[]);
+        expect(skopeo("list-tags", `docker-archive:${saved}`)).toContain("reg.example/app:1");
+
+        skopeo("copy", "-q", `docker-archive:${saved}`, `dir:${work}/dir`);
+        expect(readFileSync(join(work, "dir", hexOf(digestOf(TOP)))).equals(TOP)).toBe(true);
+        const id = fake.images.resolve("reg.example/app:1");
+        for (const [format, name] of [
+          ["docker-archive", "docker.io/library/again:1"],
+          ["oci-archive", "docker.io/library/oci:1"],
+        ]) {
+          const path = join(work, `${format}.tar`);
+          skopeo("copy", "-q", `docker-archive:${saved}`, `${format}:${path}:${name}`);
+          const other = create();
+          const loaded = await other.images.load({ path }, { signal });
+          expect(other.images.get(name!).config.rootfs.diff_ids).toEqual(layers);
+          expect(other.images.get(loaded[0]!).config.rootfs.diff_ids).toEqual(
+            fake.images.get(id).config.rootfs.diff_ids,
+          );
+          await other.dependencies.layers.idle();
+          other[Symbol.dispose]();
+        }
+      },
+    );
   });
-  const record = fake.images.get(id);
-  expect(record.chainId).toBe(digestOf(BASE));
-  expect(statSync(join(fake.dependencies.layers.layerPath(record.chainId!), "big")).size).toBe(
-    9_000_000,
-  );
-  expect(fake.content.readText(digestOf(BASE), 1e8)).toBe(Buffer.from(BASE).toString());
-  writeFileSync(join(work, "root.tar"), BASE);
-  expect(
-    await fake.images.import(
-      { path: join(work, "root.tar") },
-      { signal, createdAt: record.createdAt },
-    ),
-  ).toBe(id);
-});
-
-test.if(isRoot && hasSkopeo)(
-  "skopeo reads what was saved, and what skopeo writes loads",
-  async () => {
-    await fake.images.load(source(archive([BASE, TOP], "reg.example/app:1")), { signal });
-    const saved = join(work, "saved.tar");
-    await saveTo(saved, "reg.example/app:1");
-    const layers = [digestOf(BASE), digestOf(TOP)];
-    const docker = JSON.parse(skopeo("inspect", `docker-archive:${saved}`)) as { Layers: string[] };
-    expect(docker.Layers).toEqual(layers as string[]);
-    const oci = JSON.parse(skopeo("inspect", `oci-archive:${saved}`)) as { Layers: string[] };
-    expect(oci.Layers).toEqual(layers as string[]);
-    expect(skopeo("list-tags", `docker-archive:${saved}`)).toContain("reg.example/app:1");
-
-    skopeo("copy", "-q", `docker-archive:${saved}`, `dir:${work}/dir`);
-    expect(readFileSync(join(work, "dir", hexOf(digestOf(TOP)))).equals(TOP)).toBe(true);
-    const id = fake.images.resolve("reg.example/app:1");
-    for (const [format, name] of [
-      ["docker-archive", "docker.io/library/again:1"],
-      ["oci-archive", "docker.io/library/oci:1"],
-    ]) {
-      const path = join(work, `${format}.tar`);
-      skopeo("copy", "-q", `docker-archive:${saved}`, `${format}:${path}:${name}`);
-      const other = create();
-      const loaded = await other.images.load({ path }, { signal });
-      expect(other.images.get(name!).config.rootfs.diff_ids).toEqual(layers);
-      expect(other.images.get(loaded[0]!).config.rootfs.diff_ids).toEqual(
-        fake.images.get(id).config.rootfs.diff_ids,
-      );
-      await other.dependencies.layers.idle();
-      other[Symbol.dispose]();
-    }
-  },
-);

@@ -3,6 +3,7 @@ import type { ArchiveFile } from "#image/archive-contents.ts";
 import type { WrittenBlob } from "#image/blob-file.ts";
 import type { StageResult } from "#image/layer-stage.ts";
 import type { ErrorCode } from "#lib/errors.ts";
+import type { LayerForm } from "#snapshot/layer-form.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
 /** The verb of the second process, see hash-follower.ts. */
@@ -15,6 +16,8 @@ interface Input {
   readonly path?: string;
   /** Ingest directory for what is written. */
   readonly directory: string;
+  /** How layers are to be made. */
+  readonly form: LayerForm;
   /** Starts a hash follower. */
   readonly followerCommand: readonly string[];
 }
@@ -26,9 +29,10 @@ export interface SplitTask extends Input {
 /** Stores a layer tar without its compression as one blob and unpacks it on the way. */
 export type ReceiveTask = Input;
 
-/** Unpacks the plain layer tar on stdin into `directory`, which it makes, and hashes it. */
+/** Makes a layer of the plain tar on stdin in `directory`, which it makes too, and hashes it. */
 export interface StageTask {
   readonly directory: string;
+  readonly form: LayerForm;
 }
 
 export interface WorkerTasks {

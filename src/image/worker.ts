@@ -100,12 +100,13 @@ const progressReporter = (): SplitterProgress => {
 type SplitterProgress = (path: string, current: number, total: number) => void;
 
 const split = async (kernel: WorkerKernel, task: SplitTask): Promise<SplitResult> => {
-  const { directory, followerCommand } = task;
+  const { directory, followerCommand, form } = task;
   using blobs = new BlobFiles({ kernel, followerCommand });
   using splitter = new ArchiveSplitter({
     kernel,
     blobs,
     directory,
+    form,
     blobPath: (digest) => join(task.blobs, ...digest.split(":")),
     onProgress: progressReporter(),
   });
@@ -117,10 +118,11 @@ const split = async (kernel: WorkerKernel, task: SplitTask): Promise<SplitResult
 };
 
 const receive = async (kernel: WorkerKernel, task: ReceiveTask): Promise<ReceiveResult> => {
-  const { directory, followerCommand } = task;
+  const { directory, followerCommand, form } = task;
+  const tar = join(directory, "blob");
   using blobs = new BlobFiles({ kernel, followerCommand });
-  using blob = blobs.create(join(directory, "blob"), undefined);
-  using stage = new LayerStage(join(directory, "layer"), kernel);
+  using blob = blobs.create(tar, undefined);
+  using stage = new LayerStage({ kernel, form, directory: join(directory, "layer"), tar });
   await readInput(kernel, task.path, (chunk) => {
     blob.write(chunk);
     stage.push(chunk);
@@ -131,7 +133,7 @@ const receive = async (kernel: WorkerKernel, task: ReceiveTask): Promise<Receive
 };
 
 const stage = async (kernel: WorkerKernel, task: StageTask): Promise<UnpackResult> => {
-  using layer = new LayerStage(task.directory, kernel);
+  using layer = new LayerStage({ ...task, kernel });
   const hasher = new Bun.CryptoHasher("sha256");
   const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   for (let count = readStdin(buffer); count > 0; count = readStdin(buffer)) {

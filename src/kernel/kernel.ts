@@ -40,6 +40,15 @@ export interface MountKernel {
     flags: readonly MountFlag[],
     data?: string,
   ): void;
+  /**
+   * fsopen(2) to fsmount(2): a read-only mount that stands nowhere in any tree of mounts. The descriptor is its
+   * root and keeps it; the caller closes it. Options are a key, or a key with a value.
+   */
+  mountDetached(
+    source: string,
+    type: string,
+    options: readonly (readonly [key: string, value?: string])[],
+  ): number;
   /** Detaches (MNT_DETACH) without following symlinks. A target that is not mounted is no error. */
   unmount(target: string): void;
   /** Mount points under `prefix` (itself included), deepest first, from /proc/self/mountinfo. */

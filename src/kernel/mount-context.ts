@@ -88,14 +88,16 @@ const moveOnto = (mountFd: number, target: string): void => {
   }
 };
 
-export const mountByContext = (
+type Parameters = readonly (readonly [key: string, value?: string])[];
+
+/** The descriptor of the new mount, which is attached nowhere yet. */
+const mountOf = (
   source: string,
-  target: string,
   type: string,
-  flags: readonly MountFlag[],
-  data: string,
-): void => {
-  const attributes = attributesOf(flags, target);
+  attributes: number,
+  parameters: Parameters,
+  subject: string,
+): number => {
   const context = checked(systemCall(SYSCALL.fsopen, cString(type), CLOEXEC), "fsopen", type);
   try {
     const set = (command: number, key: string | undefined, value?: string): void => {
@@ -107,17 +109,30 @@ export const mountByContext = (
         value === undefined ? null : cString(value),
         0,
       );
-      checked(result, "fsconfig", value === undefined ? target : value);
+      checked(result, "fsconfig", value === undefined ? subject : value);
     };
     if (source !== "") set(SET_STRING, "source", source);
-    for (const [key, value] of parametersOf(type, data)) {
+    for (const [key, value] of parameters) {
       if (value === undefined) set(SET_FLAG, key);
       else set(SET_STRING, key, value);
     }
     set(CMD_CREATE, undefined);
-    const mounted = systemCall(SYSCALL.fsmount, context, CLOEXEC, attributes);
-    moveOnto(checked(mounted, "fsmount", target), target);
+    return checked(systemCall(SYSCALL.fsmount, context, CLOEXEC, attributes), "fsmount", subject);
   } finally {
     libc().close(context);
   }
 };
+
+export const mountByContext = (
+  source: string,
+  target: string,
+  type: string,
+  flags: readonly MountFlag[],
+  data: string,
+): void => {
+  const attributes = attributesOf(flags, target);
+  moveOnto(mountOf(source, type, attributes, parametersOf(type, data), target), target);
+};
+
+export const mountDetached = (source: string, type: string, options: Parameters): number =>
+  mountOf(source, type, attributesOf(["ro"], source), [["ro"], ...options], source);

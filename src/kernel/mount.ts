@@ -4,7 +4,7 @@ import { NaruError } from "#lib/errors.ts";
 import { ERRNO, throwErrno } from "#kernel/errno.ts";
 import type { MountFlag, MountKernel } from "#kernel/kernel.ts";
 import { checked, lastErrno, libc } from "#kernel/libc.ts";
-import { mountByContext } from "#kernel/mount-context.ts";
+import { mountByContext, mountDetached } from "#kernel/mount-context.ts";
 import { cString } from "#kernel/name-bytes.ts";
 
 /** MS_* of <linux/mount.h>. */
@@ -175,4 +175,4 @@ const mountsUnder = (prefix: string): string[] => {
     .toSorted((a, b) => b.length - a.length);
 };
 
-export const mountKernel: MountKernel = { mount, unmount, mountsUnder };
+export const mountKernel: MountKernel = { mount, mountDetached, unmount, mountsUnder };

@@ -125,6 +125,7 @@ const answersOf = (memory: Memory): Kernel => {
   return {
     ...mountAnswers(memory),
     ...processAnswers(memory),
+    mountDetached: open,
     openInRoot: open,
     openAt: open,
     close: (fd) => void memory.openFds.delete(fd),

@@ -14,11 +14,13 @@ import type { MountKernel } from "#kernel/kernel.ts";
 import type { Background } from "#snapshot/background.ts";
 import { diskError, withDiskErrors } from "#snapshot/disk-error.ts";
 import { type Layout, checkId } from "#snapshot/layout.ts";
-import type { Layers } from "#snapshot/layers.ts";
+import type { Layers, Stack } from "#snapshot/layers.ts";
 import { mountOverlay } from "#snapshot/overlay.ts";
 import { type Found, NO_PARENT, PARENT_LINK } from "#snapshot/scan.ts";
 import type { ActiveSnapshot, SnapshotPaths } from "#snapshot/snapshot.ts";
 import type { Digest } from "#spec/image/digest.ts";
+
+const EMPTY_ROOT = { mode: 0o755, uid: 0, gid: 0 };
 
 /** Somebody may have unmounted it by hand. */
 const isMountPoint = (path: string): boolean => statSync(path).dev !== statSync(dirname(path)).dev;
@@ -70,14 +72,14 @@ export class Actives {
     if (this.#actives.has(id)) {
       throw new NaruError("already_exists", `there is a writable layer "${id}" already`);
     }
-    const root = statSync(lowers[0] ?? this.#layout.empty[0]);
+    const root = parent === undefined ? EMPTY_ROOT : this.#layers.rootOf(parent);
     withDiskErrors(() => mkdirSync(directory, { mode: 0o711 }));
     try {
       const upper = `${directory}/upper`;
       mkdirSync(upper, { mode: root.mode & 0o777 });
       // The merged root shows the upper directory's mode and owner.
       if (root.uid !== 0 || root.gid !== 0) chownSync(upper, root.uid, root.gid);
-      chmodSync(upper, root.mode & 0o7777);
+      chmodSync(upper, root.mode);
       mkdirSync(`${directory}/work`, { mode: 0o700 });
       mkdirSync(`${directory}/merged`, { mode: 0o700 });
       symlinkSync(parent ?? NO_PARENT, `${directory}/${PARENT_LINK}`);
@@ -94,17 +96,24 @@ export class Actives {
   }
 
   mount(id: string): string {
-    const { upper, work, merged, lowers } = this.paths(id);
+    const { merged } = this.paths(id);
     if (this.#mounted.has(id) && isMountPoint(merged)) return merged;
-    mountOverlay(this.#kernel, { target: merged, lowers, writable: { upper, work } });
+    this.mountInNamespace(id);
     this.#mounted.add(id);
     return merged;
   }
 
   mountInNamespace(id: string): string {
-    const { upper, work, merged, lowers } = this.paths(id);
-    mountOverlay(this.#kernel, { target: merged, lowers, writable: { upper, work } });
+    const { upper, work, merged } = this.paths(id);
+    const { lowers, isMixed } = this.stack(id);
+    mountOverlay(this.#kernel, { target: merged, lowers, isMixed, writable: { upper, work } });
     return merged;
+  }
+
+  /** What is below it, never empty. */
+  stack(id: string): Stack {
+    const stack = this.#layers.stack(this.known(id).parent);
+    return stack.lowers.length > 0 ? stack : { lowers: [this.#layout.empty[0]], isMixed: false };
   }
 
   unmount(id: string): void {

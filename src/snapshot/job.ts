@@ -2,12 +2,15 @@
 import { type ErrorCode, NaruError } from "#lib/errors.ts";
 import type { AppliedLayer } from "#snapshot/apply.ts";
 import type { FilePart } from "#snapshot/layer-file.ts";
+import type { LayerForm, RootAttributes } from "#snapshot/layer-form.ts";
 import type { DiffTarResult } from "#snapshot/snapshot.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
 export interface ApplyJob {
   readonly kind: "apply";
+  /** A directory that is there: the layer's files come into it. */
   readonly target: string;
+  readonly form: LayerForm;
   readonly source: FilePart | "stdin";
   readonly diffId?: Digest;
   readonly maxBytes?: number;
@@ -31,7 +34,16 @@ export interface ExportJob {
   readonly file?: string;
 }
 
-export type SnapshotJob = ApplyJob | DiffJob | ExportJob;
+/** Reads an indexed layer's two files again. */
+export interface VerifyJob {
+  readonly kind: "verify";
+  readonly directory: string;
+  readonly chainId: Digest;
+  readonly diffId: Digest;
+  readonly root: RootAttributes;
+}
+
+export type SnapshotJob = ApplyJob | DiffJob | ExportJob | VerifyJob;
 
 export interface TarTotals {
   readonly tarBytes: number;
@@ -41,6 +53,7 @@ export interface JobResults {
   apply: AppliedLayer;
   diff: DiffTarResult;
   export: TarTotals;
+  verify: { readonly isGood: boolean };
 }
 
 interface Failure {

@@ -12,10 +12,17 @@ import {
 import { writeFileAtomic } from "#lib/atomic-file.ts";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
-import type { AppliedLayer } from "#snapshot/apply.ts";
 import type { Background } from "#snapshot/background.ts";
 import { withDiskErrors } from "#snapshot/disk-error.ts";
 import type { FilePart } from "#snapshot/layer-file.ts";
+import {
+  INDEX_FILE,
+  type LayerForm,
+  type RootAttributes,
+  TAR_FILE,
+  identifyIndex,
+} from "#snapshot/layer-form.ts";
+import type { LayerMounts } from "#snapshot/layer-mounts.ts";
 import {
   LAYER_FILE,
   type Layout,
@@ -31,38 +38,66 @@ import { type Digest, digestOf } from "#spec/image/digest.ts";
 const chainIdOf = (parent: Digest | undefined, diffId: Digest): Digest =>
   parent === undefined ? diffId : digestOf(`${parent} ${diffId}`);
 
+/** What moves into a layer's directory, and what is written there of it. */
+export interface NewLayer extends Pick<Layer, "diffId" | "sizeBytes" | "isOpaque" | "form"> {
+  readonly hasRootEntry: boolean;
+  readonly root?: RootAttributes;
+}
+
+/** The lower part of an overlay, for the mount calls of this process. */
+export interface Stack {
+  readonly lowers: readonly string[];
+  readonly isMixed: boolean;
+}
+
+export interface LayersOptions {
+  readonly layout: Layout;
+  readonly background: Background;
+  readonly workers: WorkerPool;
+  readonly mounts: LayerMounts;
+  readonly found: readonly StoredLayer[];
+  /** The form of what is unpacked from now on. */
+  readonly newForm: () => LayerForm;
+}
+
+const publicPart = ({ root: _root, unflushedBootId: _boot, ...layer }: StoredLayer): Layer => layer;
+
 export class Layers {
   readonly #layout: Layout;
+  readonly #mounts: LayerMounts;
+  readonly #newForm: () => LayerForm;
   readonly #background: Background;
   readonly #workers: WorkerPool;
-  readonly #layers = new Map<Digest, Layer>();
+  readonly #layers = new Map<Digest, StoredLayer>();
   readonly #unpacking = new Map<Digest, Promise<Layer>>();
   readonly #bootId = currentBootId();
 
-  constructor(
-    layout: Layout,
-    background: Background,
-    workers: WorkerPool,
-    found: readonly StoredLayer[],
-  ) {
-    this.#layout = layout;
-    this.#background = background;
-    this.#workers = workers;
-    for (const { unflushedBootId, ...layer } of found) {
+  constructor(options: LayersOptions) {
+    this.#layout = options.layout;
+    this.#background = options.background;
+    this.#workers = options.workers;
+    this.#mounts = options.mounts;
+    this.#newForm = options.newForm;
+    for (const { unflushedBootId, ...layer } of options.found) {
       this.#layers.set(layer.chainId, layer);
       if (unflushedBootId !== undefined) this.#flushLater(layer);
     }
   }
 
   get(chainId: Digest): Layer | undefined {
-    return this.#layers.get(chainId);
+    const layer = this.#layers.get(chainId);
+    return layer === undefined ? undefined : publicPart(layer);
   }
 
   all(): readonly Layer[] {
-    return [...this.#layers.values()];
+    return [...this.#layers.values()].map(publicPart);
   }
 
   known(chainId: Digest): Layer {
+    return publicPart(this.stored(chainId));
+  }
+
+  stored(chainId: Digest): StoredLayer {
     const layer = this.#layers.get(chainId);
     if (layer !== undefined) return layer;
     throw new NaruError("not_found", `layer "${chainId}" is not unpacked here`);
@@ -78,24 +113,57 @@ export class Layers {
     return chain;
   }
 
-  diffPath(chainId: Digest): string {
-    return `${this.#directory(chainId)}/diff`;
+  /** Where its files are. */
+  path(chainId: Digest): string {
+    const directory = this.directory(chainId);
+    return this.stored(chainId).form === "erofs" ? directory : `${directory}/diff`;
   }
 
-  /** Lower directories, topmost first, down to one that hides the rest. */
-  lowers(chainId: Digest | undefined): readonly string[] {
+  /** Layers that are seen, topmost first: down to one that hides the rest. */
+  #seen(chainId: Digest | undefined): readonly Layer[] {
     const chain = this.chain(chainId);
     const opaque = chain.findIndex((layer) => layer.isOpaque);
-    const seen = opaque === -1 ? chain : chain.slice(0, opaque + 1);
-    return seen.map((layer) => this.diffPath(layer.chainId));
+    return opaque === -1 ? chain : chain.slice(0, opaque + 1);
+  }
+
+  lowers(chainId: Digest | undefined): readonly string[] {
+    return this.#seen(chainId).map((layer) => this.path(layer.chainId));
+  }
+
+  /** Mounts what has to be mounted. */
+  stack(chainId: Digest | undefined): Stack {
+    const seen = this.#seen(chainId);
+    return {
+      lowers: seen.map((layer) =>
+        layer.form === "erofs"
+          ? this.#mounts.path(this.directory(layer.chainId))
+          : this.path(layer.chainId),
+      ),
+      isMixed: seen.some(({ form }) => form === "erofs"),
+    };
+  }
+
+  rootOf(chainId: Digest): RootAttributes {
+    const { root } = this.stored(chainId);
+    if (root !== undefined) return root;
+    const { mode, uid, gid } = statSync(this.path(chainId));
+    return { mode: mode & 0o7777, uid, gid };
+  }
+
+  bytes(): number {
+    let total = 0;
+    for (const { chainId, form, sizeBytes } of this.#layers.values()) {
+      total += form === "erofs" ? indexedBytes(this.directory(chainId)) : sizeBytes;
+    }
+    return total;
   }
 
   async unpack(options: UnpackOptions): Promise<Layer> {
     const { parent, diffId, signal } = options;
-    if (diffId === undefined) return await this.#unpack(options, undefined);
+    if (diffId === undefined) return await this.#unpack(options);
     const chainId = chainIdOf(parent, diffId);
     for (;;) {
-      const existing = this.#layers.get(chainId);
+      const existing = this.get(chainId);
       if (existing !== undefined) return existing;
       const running = this.#unpacking.get(chainId);
       if (running === undefined) break;
@@ -107,80 +175,89 @@ export class Layers {
         signal?.throwIfAborted();
       }
     }
-    const running = this.#unpack(options, chainId).finally(() => this.#unpacking.delete(chainId));
+    const running = this.#unpack(options).finally(() => this.#unpacking.delete(chainId));
     this.#unpacking.set(chainId, running);
     return await running;
   }
 
-  adopt({ directory, parent, hasRootEntry, ...diff }: StagedLayer): Layer {
+  adopt({ directory, parent, ...staged }: StagedLayer): Layer {
     if (parent !== undefined && !this.#layers.has(parent)) {
       throw new NaruError(
         "failed_precondition",
         `the layer below, "${parent}", is not unpacked; unpack the image's layers from the lowest up`,
       );
     }
-    if (!hasRootEntry) this.#inheritRoot(directory, parent);
-    return this.commit(parent, diff, (target) => renameSync(directory, target));
+    return this.commit(parent, staged, (ingest) => {
+      if (staged.form === "directory") return renameSync(directory, `${ingest}/diff`);
+      for (const name of [TAR_FILE, INDEX_FILE]) {
+        renameSync(`${directory}/${name}`, `${ingest}/${name}`);
+      }
+    });
   }
 
-  /** `take` moves the layer's files to the path it is given. */
-  commit(
-    parent: Digest | undefined,
-    diff: Pick<Layer, "diffId" | "sizeBytes" | "isOpaque">,
-    take: (diffPath: string) => void,
-  ): Layer {
-    const chainId = chainIdOf(parent, diff.diffId);
-    const existing = this.#layers.get(chainId);
+  /** `take` moves the layer's files into the directory that it is given. */
+  commit(parent: Digest | undefined, layer: NewLayer, take: (ingest: string) => void): Layer {
+    const chainId = chainIdOf(parent, layer.diffId);
+    const existing = this.get(chainId);
     if (existing !== undefined) return existing;
     if (parent !== undefined) this.known(parent);
     const ingest = this.#newIngest();
     try {
-      take(`${ingest}/diff`);
-      return this.#commitIngest(ingest, { chainId, parent, ...diff });
+      take(ingest);
+      return this.#commitIngest(ingest, this.#complete(ingest, parent, layer));
     } catch (error) {
       this.#background.discard(ingest);
       throw error;
     }
   }
 
-  /** `source` unpacked beside the layer, to compare. Disposing removes it. */
+  /** `source` unpacked beside the layer, in `form` where that can be. Disposing removes it. */
   async unpackBeside(
     chainId: Digest,
     source: FilePart,
+    form: LayerForm,
     signal?: AbortSignal,
-  ): Promise<Disposable & { readonly diffPath: string; replace(): void }> {
-    const layer = this.known(chainId);
+  ): Promise<Disposable & { readonly diffPath: string | undefined; replace(): void }> {
+    const { parent, diffId } = this.known(chainId);
     const ingest = this.#newIngest();
-    const diffPath = `${ingest}/diff`;
+    let layer: StoredLayer;
     try {
-      const job = { kind: "apply", target: diffPath, source, diffId: layer.diffId } as const;
+      const job = { kind: "apply", target: ingest, form, source, diffId } as const;
       const applied = await this.#workers.run<"apply">(job, { signal });
-      if (!applied.hasRootEntry) this.#inheritRoot(diffPath, layer.parent);
+      layer = this.#complete(ingest, parent, applied);
     } catch (error) {
       this.#background.discard(ingest);
       throw error;
     }
     return {
-      diffPath,
-      // Without its file the layer is none: who finds it so after a death unpacks it again.
-      replace: () => {
-        const file = `${this.#directory(chainId)}/${LAYER_FILE}`;
-        rmSync(file, { force: true });
-        if (existsSync(this.diffPath(chainId))) {
-          renameSync(this.diffPath(chainId), `${ingest}/old`);
-        }
-        renameSync(diffPath, this.diffPath(chainId));
-        writeFileAtomic(file, formatLayer({ ...layer, unflushedBootId: this.#bootId }));
-        this.#flushLater(layer);
-      },
+      diffPath: layer.form === "directory" ? `${ingest}/diff` : undefined,
+      replace: () => this.#replace(ingest, layer),
       [Symbol.dispose]: () => this.#background.discard(ingest),
     };
+  }
+
+  #replace(ingest: string, layer: StoredLayer): void {
+    const directory = this.directory(layer.chainId);
+    // Without its file the layer is none: who finds it so after a death unpacks it again.
+    rmSync(`${directory}/${LAYER_FILE}`, { force: true });
+    const old = `${ingest}/old`;
+    mkdirSync(old);
+    for (const name of ["diff", TAR_FILE, INDEX_FILE]) {
+      if (existsSync(`${directory}/${name}`)) renameSync(`${directory}/${name}`, `${old}/${name}`);
+      if (existsSync(`${ingest}/${name}`)) renameSync(`${ingest}/${name}`, `${directory}/${name}`);
+    }
+    this.#mounts.release(directory);
+    this.#layers.set(layer.chainId, layer);
+    const text = formatLayer({ ...layer, unflushedBootId: this.#bootId });
+    writeFileAtomic(`${directory}/${LAYER_FILE}`, text);
+    this.#flushLater(layer);
   }
 
   /** The caller has made sure that nothing stands on it. */
   remove(chainId: Digest): void {
     if (!this.#layers.delete(chainId)) return;
-    this.#background.discard(this.#directory(chainId));
+    this.#mounts.release(this.directory(chainId));
+    this.#background.discard(this.directory(chainId));
   }
 
   #newIngest(): string {
@@ -189,7 +266,7 @@ export class Layers {
     return ingest;
   }
 
-  async #unpack(options: UnpackOptions, chainId: Digest | undefined): Promise<Layer> {
+  async #unpack(options: UnpackOptions): Promise<Layer> {
     const { parent, source, diffId, maxBytes, maxEntries, signal } = options;
     const ingest = this.#newIngest();
     try {
@@ -197,7 +274,8 @@ export class Layers {
       const applied = await this.#workers.run<"apply">(
         {
           kind: "apply",
-          target: `${ingest}/diff`,
+          target: ingest,
+          form: this.#newForm(),
           source: isFile ? source : "stdin",
           ...(diffId === undefined ? {} : { diffId }),
           ...(maxBytes === undefined ? {} : { maxBytes }),
@@ -206,18 +284,32 @@ export class Layers {
         isFile ? { signal } : { stdin: source.stream, signal },
       );
       await this.#waitForParent(parent);
-      if (!applied.hasRootEntry) this.#inheritRoot(`${ingest}/diff`, parent);
-      const actual = chainId ?? chainIdOf(parent, applied.diffId);
-      return this.#commitIngest(ingest, this.#layerOf(actual, parent, applied));
+      return this.#commitIngest(ingest, this.#complete(ingest, parent, applied));
     } catch (error) {
       this.#background.discard(ingest);
       throw error;
     }
   }
 
-  #layerOf(chainId: Digest, parent: Digest | undefined, applied: AppliedLayer): Layer {
-    const { diffId, sizeBytes, isOpaque } = applied;
-    return { chainId, parent, diffId, sizeBytes, isOpaque };
+  /**
+   * The layer as it is described on disk. Overlay shows the topmost layer's root: where the tar says nothing of
+   * it, mode and owner of "/" must not fall back to the default.
+   */
+  #complete(ingest: string, parent: Digest | undefined, layer: NewLayer): StoredLayer {
+    const { diffId, sizeBytes, isOpaque, form, hasRootEntry, root } = layer;
+    const chainId = chainIdOf(parent, diffId);
+    const inherits = !hasRootEntry && parent !== undefined;
+    const inherited = inherits ? this.rootOf(parent) : undefined;
+    const described = { chainId, parent, diffId, sizeBytes, isOpaque, form };
+    if (form === "erofs") {
+      identifyIndex(`${ingest}/${INDEX_FILE}`, chainId, inherited);
+      return { ...described, root: inherited ?? root ?? DEFAULT_ROOT };
+    }
+    if (inherited !== undefined) {
+      chownSync(`${ingest}/diff`, inherited.uid, inherited.gid);
+      chmodSync(`${ingest}/diff`, inherited.mode);
+    }
+    return described;
   }
 
   async #waitForParent(parent: Digest | undefined): Promise<void> {
@@ -232,16 +324,8 @@ export class Layers {
     await running;
   }
 
-  /** Overlay shows the topmost layer's root: mode and owner of "/" must not fall back to the default. */
-  #inheritRoot(diff: string, parent: Digest | undefined): void {
-    if (parent === undefined) return;
-    const { mode, uid, gid } = statSync(this.diffPath(parent));
-    chownSync(diff, uid, gid);
-    chmodSync(diff, mode & 0o7777);
-  }
-
-  #commitIngest(ingest: string, layer: Layer): Layer {
-    const existing = this.#layers.get(layer.chainId);
+  #commitIngest(ingest: string, layer: StoredLayer): Layer {
+    const existing = this.get(layer.chainId);
     if (existing !== undefined) {
       this.#background.discard(ingest);
       return existing;
@@ -250,25 +334,34 @@ export class Layers {
     withDiskErrors(() => {
       writeFileSync(`${ingest}/${LAYER_FILE}`, text, { mode: 0o600 });
       chmodSync(ingest, 0o711);
-      renameSync(ingest, this.#directory(layer.chainId));
+      renameSync(ingest, this.directory(layer.chainId));
     });
     this.#layers.set(layer.chainId, layer);
     this.#flushLater(layer);
-    return layer;
+    return publicPart(layer);
   }
 
   /**
    * The answer does not wait for the disk: until the flush is done the layer is marked with the
    * running kernel's id, and a store opened by another kernel does not trust it.
    */
-  #flushLater(layer: Layer): void {
+  #flushLater(layer: StoredLayer): void {
     this.#background.flush(() => {
       if (this.#layers.get(layer.chainId) !== layer) return;
-      writeFileAtomic(`${this.#directory(layer.chainId)}/${LAYER_FILE}`, formatLayer(layer));
+      writeFileAtomic(`${this.directory(layer.chainId)}/${LAYER_FILE}`, formatLayer(layer));
     });
   }
 
-  #directory(chainId: Digest): string {
+  directory(chainId: Digest): string {
     return `${this.#layout.layers}/${layerName(chainId)}`;
   }
 }
+
+const DEFAULT_ROOT: RootAttributes = { mode: 0o755, uid: 0, gid: 0 };
+
+/** The tar of a loaded layer is its blob too, and is counted there. */
+const indexedBytes = (directory: string): number => {
+  const index = statSync(`${directory}/${INDEX_FILE}`, { throwIfNoEntry: false });
+  const tar = statSync(`${directory}/${TAR_FILE}`, { throwIfNoEntry: false });
+  return (index?.size ?? 0) + (tar === undefined || tar.nlink > 1 ? 0 : tar.size);
+};

@@ -1,6 +1,7 @@
 /** Names under the store's root, and the file that describes a layer. */
 import { readFileSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
+import type { RootAttributes } from "#snapshot/layer-form.ts";
 import type { Layer } from "#snapshot/snapshot.ts";
 import { type Digest, hexOf, parseDigest } from "#spec/image/digest.ts";
 
@@ -55,23 +56,38 @@ export const LAYER_FILE = "layer.json";
 
 /** As it stands on disk: a layer whose files may still be in memory only names the running kernel. */
 export interface StoredLayer extends Layer {
+  /** Of a layer in the form `erofs`: nobody has to mount it to know. */
+  readonly root?: RootAttributes;
   readonly unflushedBootId?: string;
 }
 
 export const formatLayer = (layer: StoredLayer): string => `${JSON.stringify(layer)}\n`;
 
+type Described = Partial<Record<keyof Omit<StoredLayer, "root">, string | number | boolean>> & {
+  readonly root?: Partial<RootAttributes>;
+};
+
+const readRoot = (value: Partial<RootAttributes> = {}): RootAttributes => {
+  const { mode, uid, gid } = value;
+  if (mode === undefined || uid === undefined || gid === undefined) throw new TypeError("root");
+  return { mode, uid, gid };
+};
+
 /** Throws data_loss when the file does not describe a layer. */
 export const readLayer = (directory: string): StoredLayer => {
   try {
     const text = readFileSync(`${directory}/${LAYER_FILE}`, "utf8");
-    const value = JSON.parse(text) as Partial<Record<keyof StoredLayer, string | number | boolean>>;
-    const bootId = value.unflushedBootId;
+    const value = JSON.parse(text) as Described;
+    const { unflushedBootId: bootId, root, form = "directory" } = value;
+    if (form !== "directory" && form !== "erofs") throw new TypeError(`form "${form}"`);
     return {
       chainId: parseDigest(`${value.chainId}`),
       parent: value.parent === undefined ? undefined : parseDigest(`${value.parent}`),
       diffId: parseDigest(`${value.diffId}`),
       sizeBytes: Number(value.sizeBytes),
       isOpaque: value.isOpaque === true,
+      form,
+      ...(form === "erofs" ? { root: readRoot(root) } : {}),
       ...(bootId === undefined ? {} : { unflushedBootId: `${bootId}` }),
     };
   } catch (cause) {

@@ -10,6 +10,8 @@ export interface OverlayMount {
   readonly lowers: readonly string[];
   /** Absent: read-only. */
   readonly writable?: { readonly upper: string; readonly work: string };
+  /** The lower ones are of several file systems: numbers of inodes and devices are made to look like one's. */
+  readonly isMixed?: boolean;
 }
 
 const O_PATH = 0o10000000;
@@ -24,11 +26,12 @@ const MAX_DATA_LENGTH = 4095;
 const FIXED = "index=off,metacopy=off,redirect_dir=off";
 
 const optionsOf = (mount: OverlayMount, lowers: readonly string[]): string => {
-  const { writable } = mount;
+  const { writable, isMixed } = mount;
   const lower = `lowerdir=${lowers.join(":")}`;
+  const fixed = isMixed === true ? `${FIXED},xino=on` : FIXED;
   return writable === undefined
-    ? `${lower},${FIXED}`
-    : `${lower},upperdir=${writable.upper},workdir=${writable.work},${FIXED}`;
+    ? `${lower},${fixed}`
+    : `${lower},upperdir=${writable.upper},workdir=${writable.work},${fixed}`;
 };
 
 const openAll = (paths: readonly string[]): number[] => {

@@ -42,18 +42,29 @@ export const makeDirectories = (layout: Layout): void => {
 const isTrusted = (layer: StoredLayer, bootId: string): boolean =>
   layer.unflushedBootId === undefined || layer.unflushedBootId === bootId;
 
-const scanLayers = (layout: Layout, background: Background, log: Logger): StoredLayer[] => {
+const scanLayers = (
+  layout: Layout,
+  background: Background,
+  log: Logger,
+  probe: () => string | undefined,
+): StoredLayer[] => {
   const bootId = currentBootId();
   const layers: StoredLayer[] = [];
   for (const name of readdirSync(layout.layers)) {
     const path = `${layout.layers}/${name}`;
     try {
       const layer = readLayer(path);
-      if (isTrusted(layer, bootId)) {
+      const { chainId } = layer;
+      const failure = layer.form === "erofs" ? probe() : undefined;
+      if (!isTrusted(layer, bootId)) {
+        log.warn("a layer was not on disk when the machine stopped", { chainId });
+      } else if (failure !== undefined) {
+        // Its image keeps the blob, and unpacks it again in the form that this kernel takes.
+        log.warn("a layer was made for another kernel", { chainId, failure });
+      } else {
         layers.push(layer);
         continue;
       }
-      log.warn("a layer was not on disk when the machine stopped", { chainId: layer.chainId });
     } catch (error) {
       log.error("a layer is unreadable and was removed", {
         path,
@@ -82,6 +93,8 @@ export const scanStore = (
   kernel: MountKernel,
   background: Background,
   log: Logger,
+  /** Why the kernel cannot mount indexed layers; only asked where there are such. */
+  probe: () => string | undefined,
 ): Found => {
   const mounts = new Set(kernel.mountsUnder(layout.root));
   for (const point of mounts) if (point.startsWith(`${layout.views}/`)) kernel.unmount(point);
@@ -90,7 +103,7 @@ export const scanStore = (
   }
   for (const name of readdirSync(layout.trash)) background.delete(`${layout.trash}/${name}`);
   for (const name of readdirSync(layout.ingest)) background.discard(`${layout.ingest}/${name}`);
-  const layers = scanLayers(layout, background, log);
+  const layers = scanLayers(layout, background, log, probe);
   const actives: ActiveSnapshot[] = [];
   const mounted: string[] = [];
   for (const id of readdirSync(layout.active)) {

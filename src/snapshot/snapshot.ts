@@ -1,8 +1,9 @@
 /**
- * Overlay trees: the unpacked layers of images and the writable layers of containers.
+ * Overlay trees: the layers of images and the writable layers of containers.
  *
- * A *layer* is a committed, read-only directory, named by its chainID (image-spec 1.1, config.md,
- * "Layer ChainID"). It exists when its directory stands at its final name; nothing else says so.
+ * A *layer* is a committed, read-only tree, named by its chainID (image-spec 1.1, config.md,
+ * "Layer ChainID"). It exists when its directory stands at its final name; nothing else says so. Its files are
+ * kept in one of two forms (layer-form.ts): unpacked, or in their tar with an EROFS index that the kernel mounts.
  * An *active* snapshot is a writable directory on top of a layer (or of nothing), named by its owner
  * (a container id, a build step). A *view* is a read-only mount of a layer's whole chain.
  *
@@ -11,12 +12,14 @@
  *                  └── commitActive ───┘        remove: unmounted and out of sight at once, deleted later
  *
  * Under `<root>`:
- *   layers/<chainID hex>/{diff/, layer.json}    active/<id>/{upper/, work/, merged/, parent}
+ *   layers/<chainID hex>/{layer.json, diff/}    or {layer.json, layer.tar, layer.erofs}
+ *   active/<id>/{upper/, work/, merged/, parent}
  *   ingest/ views/ trash/                       half-made things: swept when the store is opened
  *
  * All paths handed out stay valid until the thing is removed. Mounts survive the daemon and are found
  * again at open. Names that come from users never become part of a path without a check.
  */
+import type { LayerForm, RootAttributes } from "#snapshot/layer-form.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
 export interface Layer {
@@ -29,6 +32,7 @@ export interface Layer {
   readonly sizeBytes: number;
   /** Hides everything below (an opaque whiteout at the root). */
   readonly isOpaque: boolean;
+  readonly form: LayerForm;
 }
 
 export interface ActiveSnapshot {
@@ -41,7 +45,7 @@ export interface SnapshotPaths {
   readonly upper: string;
   readonly work: string;
   readonly merged: string;
-  /** Lower directories, topmost first. */
+  /** Where the layers below are kept, topmost first; those in the form `erofs` are no trees to look into. */
   readonly lowers: readonly string[];
 }
 
@@ -111,10 +115,13 @@ export interface DiffTarResult {
   readonly sizeBytes: number;
 }
 
-/** A layer that a worker of another room unpacked (layer-writer.ts) while it read an archive. */
+/** A layer that a worker of another room made while it read an archive. */
 export interface StagedLayer {
-  /** On the store's file system, in overlay form; moved away. */
+  /** On the store's file system: the tree in overlay form, or the tar and its index. Moved away. */
   readonly directory: string;
+  readonly form: LayerForm;
+  /** What the tar says of it, or the default. Only of the form `erofs`. */
+  readonly root?: RootAttributes;
   readonly parent: Digest | undefined;
   /** Of the uncompressed tar; the caller has checked it. */
   readonly diffId: Digest;
@@ -132,15 +139,26 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How new layers are kept, and why. */
+export interface NewLayers {
+  readonly form: LayerForm;
+  /** For people: what the kernel said, or who chose. */
+  readonly reason: string;
+}
+
 export interface Snapshots {
   // Layers
+  /** The first call tries what the kernel can, in less than a millisecond; the answer stays. */
+  newLayers(): NewLayers;
   layer(chainId: Digest): Layer | undefined;
   layers(): readonly Layer[];
-  /** Directory with the layer's own files in overlay form. Throws not_found. */
+  /** Where the layer's files are kept: a tree in overlay form, or the tar and its index. Throws not_found. */
   layerPath(chainId: Digest): string;
   /** Layers from `chainId` down to the lowest. Throws not_found. */
   chain(chainId: Digest): readonly Layer[];
-  /** Unpacks in a child process and commits. Leaves nothing behind when it fails. */
+  /** Bytes on disk of all layers, without tars that are also blobs. */
+  layerBytes(): number;
+  /** Unpacks (or indexes) in a child process and commits. Leaves nothing behind when it fails. */
   unpack(options: UnpackOptions): Promise<Layer>;
   /**
    * Commits an unpacked directory. Throws failed_precondition when `parent` is not here; when it fails,
@@ -167,7 +185,8 @@ export interface Snapshots {
   layerTar(chainId: Digest, file: string, signal?: AbortSignal): Promise<DiffTarResult>;
 
   /**
-   * Whether the layer's files are still what its tar says. They are summed up as a tar of our own making: that is
+   * Whether the layer's files are still what its tar says: of an indexed layer tar and index are read again.
+   * Unpacked files are summed up as a tar of our own making: that is
    * the diffID of layers made here; else `source`, the tar, is unpacked beside and summed up likewise. With
    * `repairs` the fresh files take the place of damaged ones: nothing may be mounted on the layer then.
    */

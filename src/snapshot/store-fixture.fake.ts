@@ -2,6 +2,7 @@
 import { silentLogger } from "#lib/log.ts";
 import type { Kernel } from "#kernel/kernel.ts";
 import { createKernel } from "#kernel/real.ts";
+import type { LayerForm } from "#snapshot/layer-form.ts";
 import type { Layer, Snapshots } from "#snapshot/snapshot.ts";
 import { openSnapshots } from "#snapshot/store.ts";
 import { type TarInput, tarOf, temporary } from "#snapshot/tar-fixture.fake.ts";
@@ -23,12 +24,15 @@ export interface TestStore extends AsyncDisposable {
   stack(...layers: readonly (readonly TarInput[])[]): Promise<Digest>;
 }
 
-export const testStore = (): TestStore => {
+/** Both: what a store promises does not depend on it. */
+export const FORMS: readonly LayerForm[] = ["directory", "erofs"];
+
+export const testStore = (layerForm?: LayerForm): TestStore => {
   const dir = temporary();
   const kernel = createKernel();
   const root = `${dir.path}/snapshots`;
   const open = (): Snapshots =>
-    openSnapshots({ root, kernel, workerCommand: WORKER, log: silentLogger });
+    openSnapshots({ root, kernel, workerCommand: WORKER, log: silentLogger, layerForm });
   let store = open();
   return {
     root,

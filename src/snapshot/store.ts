@@ -1,13 +1,24 @@
 /** The snapshot store on disk. The manual is snapshot.ts. */
-import { existsSync, mkdirSync, realpathSync, rmSync, rmdirSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  realpathSync,
+  rmSync,
+  rmdirSync,
+  statSync,
+} from "node:fs";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 import type { FileKernel, MountKernel } from "#kernel/kernel.ts";
 import { Actives } from "#snapshot/actives.ts";
 import { Background } from "#snapshot/background.ts";
+import { probeErofs } from "#snapshot/erofs-probe.ts";
+import { type LayerForm, TAR_FILE } from "#snapshot/layer-form.ts";
+import { LayerMounts } from "#snapshot/layer-mounts.ts";
 import { listChanges } from "#snapshot/diff.ts";
-import { Layers } from "#snapshot/layers.ts";
+import { Layers, type Stack } from "#snapshot/layers.ts";
 import { type Layout, layoutOf } from "#snapshot/layout.ts";
 import { mountOverlay } from "#snapshot/overlay.ts";
 import { makeDirectories, scanStore } from "#snapshot/scan.ts";
@@ -26,6 +37,7 @@ import type {
   SealOptions,
   Layer,
   LayerVerdict,
+  NewLayers,
   SnapshotPaths,
   Snapshots,
   VerifyOptions,
@@ -45,6 +57,8 @@ export interface SnapshotStoreOptions {
   /** Runs `runSnapshotWorker` (worker.ts); the job is put behind it as one more argument. */
   readonly workerCommand: readonly string[];
   readonly log: Logger;
+  /** How new layers are kept; undefined: indexed where the kernel can mount that. */
+  readonly layerForm?: LayerForm | undefined;
 }
 
 class SnapshotStore implements Snapshots {
@@ -56,17 +70,47 @@ class SnapshotStore implements Snapshots {
   readonly #actives: Actives;
   /** Mount point to the chain it shows. */
   readonly #views = new Map<string, Digest | undefined>();
+  readonly #layerForm: LayerForm | undefined;
+  /** What the probe found, once it was asked: null, or why not. */
+  #probed: { readonly failure: string | undefined } | undefined;
 
   constructor(options: SnapshotStoreOptions, layout: Layout) {
     const { kernel, log } = options;
     this.#layout = layout;
     this.#kernel = kernel;
+    this.#layerForm = options.layerForm;
     this.#background = new Background(layout.trash, log);
     this.#workers = new WorkerPool(options.workerCommand);
     makeDirectories(layout);
-    const found = scanStore(layout, kernel, this.#background, log);
-    this.#layers = new Layers(layout, this.#background, this.#workers, found.layers);
+    this.#assertForm();
+    const found = scanStore(layout, kernel, this.#background, log, () => this.#probe().failure);
+    this.#layers = new Layers({
+      layout,
+      background: this.#background,
+      workers: this.#workers,
+      mounts: new LayerMounts(kernel),
+      found: found.layers,
+      newForm: () => this.newLayers().form,
+    });
     this.#actives = new Actives(layout, kernel, this.#background, this.#layers, found);
+  }
+
+  #assertForm(): void {
+    const failure = this.#layerForm === "erofs" ? this.#probe().failure : undefined;
+    if (failure === undefined) return;
+    throw new NaruError(
+      "failed_precondition",
+      `layers cannot be kept in the form "erofs": ${failure}; choose "auto" or "directory"`,
+    );
+  }
+
+  newLayers(): NewLayers {
+    const chosen = this.#layerForm;
+    if (chosen === "directory") return { form: chosen, reason: "directories were asked for" };
+    const { failure } = this.#probe();
+    if (failure === undefined)
+      return { form: "erofs", reason: "this kernel mounts layers from their tars" };
+    return { form: "directory", reason: `this kernel cannot mount tars: ${failure}` };
   }
 
   layer(chainId: Digest): Layer | undefined {
@@ -78,7 +122,11 @@ class SnapshotStore implements Snapshots {
   }
 
   layerPath(chainId: Digest): string {
-    return this.#layers.diffPath(this.#layers.known(chainId).chainId);
+    return this.#layers.path(chainId);
+  }
+
+  layerBytes(): number {
+    return this.#layers.bytes();
   }
 
   chain(chainId: Digest): readonly Layer[] {
@@ -96,8 +144,16 @@ class SnapshotStore implements Snapshots {
   async commitActive(id: string, diff: DiffTarResult): Promise<Layer> {
     const { parent } = this.#actives.known(id);
     const { diffId, sizeBytes } = diff;
-    const layer = this.#layers.commit(parent, { diffId, sizeBytes, isOpaque: false }, (target) =>
-      this.#actives.surrender(id, target),
+    // The files are there already, and a tar of them may never be wanted: they stay a directory.
+    const made = {
+      diffId,
+      sizeBytes,
+      isOpaque: false,
+      form: "directory",
+      hasRootEntry: true,
+    } as const;
+    const layer = this.#layers.commit(parent, made, (ingest) =>
+      this.#actives.surrender(id, `${ingest}/diff`),
     );
     this.#actives.remove(id); // When the layer was there already.
     return layer;
@@ -151,7 +207,7 @@ class SnapshotStore implements Snapshots {
   }
 
   view(chainId: Digest | undefined): View {
-    return this.#view(this.#layers.lowers(chainId), chainId);
+    return this.#view(this.#layers.stack(chainId), chainId);
   }
 
   async usage(id: string, signal?: AbortSignal): Promise<Usage> {
@@ -208,40 +264,57 @@ class SnapshotStore implements Snapshots {
   }
 
   async layerTar(chainId: Digest, file: string, signal?: AbortSignal): Promise<DiffTarResult> {
-    const { parent, diffId } = this.#layers.known(chainId);
+    const { parent, diffId, form, sizeBytes } = this.#layers.known(chainId);
+    const path = this.#layers.path(chainId);
+    if (form === "erofs") {
+      // Its sum was found right when the layer was made; nothing writes to it.
+      linkSync(`${path}/${TAR_FILE}`, file);
+      return { diffId, tarBytes: statSync(file).size, sizeBytes };
+    }
     using lower = this.view(parent);
-    const upper = this.#layers.diffPath(chainId);
-    const job = { kind: "diff", upper, lower: lower.path, hiddenPaths: [], file } as const;
+    const job = { kind: "diff", upper: path, lower: lower.path, hiddenPaths: [], file } as const;
     const made = await this.#workers.run<"diff">(job, { signal });
     checkSameLayer(chainId, diffId, made.diffId);
     return made;
   }
 
   async verifyLayer(chainId: Digest, options: VerifyOptions): Promise<LayerVerdict> {
-    const { parent, diffId } = this.#layers.known(chainId);
+    const { parent, diffId, form } = this.#layers.known(chainId);
     const { source, repairs, signal } = options;
     const sum = async (upper: string): Promise<Digest> => {
       using lower = this.view(parent);
       const job = { kind: "diff", upper, lower: lower.path, hiddenPaths: [] } as const;
       return (await this.#workers.run<"diff">({ ...job, isSumOnly: true }, { signal })).diffId;
     };
-    const path = this.#layers.diffPath(chainId);
-    const stored = existsSync(path) ? await sum(path) : undefined;
-    if (stored === diffId) return "good";
+    const path = this.#layers.path(chainId);
+    let stored: Digest | undefined;
+    if (form === "erofs") {
+      const root = this.#layers.rootOf(chainId);
+      const job = { kind: "verify", directory: path, chainId, diffId, root } as const;
+      if ((await this.#workers.run<"verify">(job, { signal })).isGood) return "good";
+      if (!repairs) return "damaged";
+    } else {
+      stored = existsSync(path) ? await sum(path) : undefined;
+      if (stored === diffId) return "good";
+    }
     if (source === undefined) return "damaged";
-    using fresh = await this.#layers.unpackBeside(chainId, source, signal);
-    if ((await sum(fresh.diffPath)) === stored) return "good";
+    using fresh = await this.#layers.unpackBeside(chainId, source, form, signal);
+    const { diffPath } = fresh;
+    if (stored !== undefined && diffPath !== undefined && (await sum(diffPath)) === stored)
+      return "good";
     if (!repairs) return "damaged";
     fresh.replace();
     return "repaired";
   }
 
   export(id: string, signal?: AbortSignal): ReadableStream<Uint8Array> {
-    const { upper, merged, lowers } = this.#actives.paths(id);
+    const { upper, merged } = this.#actives.paths(id);
     if (this.#actives.isMounted(id)) {
       return this.#workers.stream({ kind: "export", root: merged }, { signal });
     }
-    const view = this.#view([upper, ...lowers], this.#actives.known(id).parent);
+    const { lowers, isMixed } = this.#actives.stack(id);
+    const stack = { lowers: [upper, ...lowers], isMixed };
+    const view = this.#view(stack, this.#actives.known(id).parent);
     const dispose = (): void => view[Symbol.dispose]();
     return this.#workers.stream({ kind: "export", root: view.path }, { signal, onEnd: dispose });
   }
@@ -250,13 +323,18 @@ class SnapshotStore implements Snapshots {
     await this.#background.idle();
   }
 
-  #view(lowers: readonly string[], chainId: Digest | undefined): View {
+  #probe(): { readonly failure: string | undefined } {
+    this.#probed ??= { failure: probeErofs(this.#kernel, this.#layout) };
+    return this.#probed;
+  }
+
+  #view({ lowers, isMixed }: Stack, chainId: Digest | undefined): View {
     const path = `${this.#layout.views}/${randomHex(8)}`;
     mkdirSync(path, { mode: 0o700 });
     // Without an upper directory overlay wants two lower ones, and whiteouts need overlay.
     const missing = this.#layout.empty.slice(0, Math.max(0, 2 - lowers.length));
     try {
-      mountOverlay(this.#kernel, { target: path, lowers: [...lowers, ...missing] });
+      mountOverlay(this.#kernel, { target: path, lowers: [...lowers, ...missing], isMixed });
     } catch (error) {
       rmdirSync(path);
       throw error;

@@ -6,11 +6,12 @@
 import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { createKernel } from "#kernel/real.ts";
-import { applyLayer } from "#snapshot/apply.ts";
+import { applyLayer, indexLayer } from "#snapshot/apply.ts";
 import { packDiff } from "#snapshot/diff.ts";
 import { diskError } from "#snapshot/disk-error.ts";
 import { sumDiff } from "#snapshot/seal.ts";
 import { exportTree } from "#snapshot/export.ts";
+import { isGoodIndex } from "#snapshot/verify-index.ts";
 import {
   type ApplyJob,
   type DiffJob,
@@ -54,13 +55,11 @@ const writeTar = (
 };
 
 const apply = (job: ApplyJob): Promise<object> => {
-  const { kind: _kind, source, ...rest } = job;
+  const { kind: _kind, source: given, form, target, ...rest } = job;
   const kernel = createKernel();
-  return applyLayer({
-    ...rest,
-    kernel,
-    source: source === "stdin" ? Bun.stdin.stream() : source,
-  });
+  const source = given === "stdin" ? Bun.stdin.stream() : given;
+  if (form === "erofs") return indexLayer({ ...rest, kernel, source, target });
+  return applyLayer({ ...rest, kernel, source, target: `${target}/diff` });
 };
 
 const diff = (job: DiffJob): object => {
@@ -86,6 +85,8 @@ const runJob = async (job: SnapshotJob): Promise<object> => {
       return diff(job);
     case "export":
       return exportJob(job);
+    case "verify":
+      return { isGood: isGoodIndex(job) };
   }
 };
 
