@@ -53,8 +53,11 @@ const portsOf = async (rooms: Rooms): Promise<PortReach[]> => {
     if (!isLive(record.state) || endpoint === undefined) return [];
     return Object.entries(record.ports).flatMap(([Port, bindings]) =>
       (bindings ?? []).map(({ HostIp, HostPort }): PortReach => {
-        const { scope, addresses, notes } = exposureOf(HostIp, reach);
-        const target = HostIp.includes(":") ? `[${endpoint.ipv6?.ip ?? ""}]` : endpoint.ip;
+        const isRelayed =
+          Port.endsWith("/tcp") && rooms.network.isRelayed(record.id, Number(HostPort));
+        const { scope, addresses, local, notes } = exposureOf(HostIp, reach, isRelayed);
+        const isV6 = HostIp.includes(":") && endpoint.ipv6 !== undefined && HostIp !== "::1";
+        const target = isV6 ? `[${endpoint.ipv6?.ip ?? ""}]` : endpoint.ip;
         return {
           Container: record.name,
           ContainerID: record.id,
@@ -65,6 +68,7 @@ const portsOf = async (rooms: Rooms): Promise<PortReach[]> => {
           Network: endpoint.networkName,
           Scope: scope,
           Addresses: [...addresses],
+          Local: [...local],
           Notes: [...notes],
         };
       }),

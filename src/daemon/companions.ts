@@ -5,6 +5,7 @@ import { invariant } from "#lib/errors.ts";
 import { type CompanionProcessOptions, runCompanion } from "#companion/process.ts";
 import { listening } from "#daemon/listener.ts";
 import type { Kernel } from "#kernel/kernel.ts";
+import type { ListenLoopback6 } from "#network/relayer.ts";
 import { createKernel } from "#kernel/real.ts";
 
 const STARTED_MS = 500;
@@ -14,6 +15,14 @@ const listenUnix = async (path: string, onSocket: (socket: Socket) => void) => {
   await listening(server, path, () => server.listen(path));
   // Root's alone: it says where names lead.
   chmodSync(path, 0o600);
+  return server;
+};
+
+/** The daemon holds the port, maybe for all addresses: it lends it for this moment (SO_REUSEPORT). */
+const listenLoopback6: ListenLoopback6 = async (port, onSocket) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, onSocket);
+  const options = { host: "::1", port, ipv6Only: true, reusePort: true };
+  await listening(server, `[::1]:${port}`, () => server.listen(options));
   return server;
 };
 
@@ -35,12 +44,17 @@ const smallKernel = (): Kernel => {
   return kernel;
 };
 
-/** `naru _worker names SOCKET BUILD`. Ends when it has nothing left to do. */
-export const runNamesProcess = async (argv: readonly string[]): Promise<number> => {
+/** `naru _worker network SOCKET BUILD`. Ends when it has nothing left to do. */
+export const runNetworkProcess = async (argv: readonly string[]): Promise<number> => {
   const host = smallKernel();
-  const { openNames } = await import("#network/names-process.ts");
+  const { openNetworkProcess } = await import("#network/network-process.ts");
   return await serveCompanion(argv, (logger) =>
-    openNames({ host, listenTcp: (options) => Bun.listen(options), logger }),
+    openNetworkProcess({
+      host,
+      listenTcp: (options) => Bun.listen(options),
+      listenLoopback6,
+      logger,
+    }),
   );
 };
 

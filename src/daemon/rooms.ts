@@ -106,7 +106,7 @@ export const buildNetwork = (inputs: NetworkInputs): NetworkService => {
       applyRuleset: (ruleset) => nft.apply(ruleset),
       applyRulesetIn: (netnsPath, ruleset) => nft.applyIn(netnsPath, ruleset),
     }),
-    resolver: { command: [...workerCommand(), "names"], build: buildOfProgram() },
+    beside: { command: [...workerCommand(), "network"], build: buildOfProgram() },
     rows: createNetworkRows(inputs.database),
     logger: inputs.log.with({ room: "network" }),
     ...(inputs.publish === undefined ? {} : { publish: inputs.publish }),

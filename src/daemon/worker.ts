@@ -17,9 +17,9 @@ export const runWorker = async (argv: readonly string[]): Promise<number> => {
     const { createKernel } = await import("#kernel/real.ts");
     return runBuildWorkerProcess(rest, createKernel());
   }
-  if (room === "names") {
-    const { runNamesProcess } = await import("#daemon/companions.ts");
-    return runNamesProcess(rest);
+  if (room === "network") {
+    const { runNetworkProcess } = await import("#daemon/companions.ts");
+    return runNetworkProcess(rest);
   }
   if (room === "front-door") {
     const { runDoorProcess } = await import("#daemon/companions.ts");

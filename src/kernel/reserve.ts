@@ -16,9 +16,17 @@ export interface PortKernel {
    * for `closePort`. Throws with errno EADDRINUSE when anybody has it, EADDRNOTAVAIL
    * when the host has no such address.
    */
-  reservePort(address: string, port: number, protocol: "tcp" | "udp"): number;
+  reservePort(
+    address: string,
+    port: number,
+    protocol: "tcp" | "udp",
+    /** A process of the same user that shares the port (SO_REUSEPORT) may have it at this moment. */
+    isShared?: boolean,
+  ): number;
   /** Gives the port back. */
   closePort(fd: number): void;
+  /** While it is on, a process of the same user may listen on the port too (SO_REUSEPORT, socket(7)). */
+  sharePort(fd: number, isShared: boolean): void;
 }
 
 const AF_INET = 2;
@@ -30,6 +38,7 @@ const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+const SO_REUSEPORT = 15;
 const SHUT_RDWR = 2;
 
 /** struct sockaddr_in: family in the host's order, port and address in the network's. */
@@ -66,7 +75,19 @@ const bindTcp = (fd: number, address: Uint8Array, subject: string): void => {
   setReuse(fd, 0, subject);
 };
 
-const reservePort = (address: string, port: number, protocol: "tcp" | "udp"): number => {
+const setShared = (fd: number, isShared: boolean, subject: string): void =>
+  void checked(
+    libc().setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, new Int32Array([isShared ? 1 : 0]), 4),
+    "setsockopt",
+    subject,
+  );
+
+const reservePort = (
+  address: string,
+  port: number,
+  protocol: "tcp" | "udp",
+  isShared = false,
+): number => {
   const subject = `${address}:${port}/${protocol}`;
   const type = (protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC;
   const isV6 = address.includes(":");
@@ -82,8 +103,10 @@ const reservePort = (address: string, port: number, protocol: "tcp" | "udp"): nu
         subject,
       );
     }
+    if (isShared) setShared(fd, true, subject);
     if (protocol === "tcp") bindTcp(fd, bytes, subject);
     else checked(libc().bind(fd, bytes, bytes.length), "bind", subject);
+    if (isShared) setShared(fd, false, subject);
     return fd;
   } catch (error) {
     libc().close(fd);
@@ -93,5 +116,6 @@ const reservePort = (address: string, port: number, protocol: "tcp" | "udp"): nu
 
 export const portKernel: PortKernel = {
   reservePort,
+  sharePort: (fd, isShared) => setShared(fd, isShared, `descriptor ${fd}`),
   closePort: (fd) => void checked(libc().close(fd), "close", `descriptor ${fd}`),
 };

@@ -175,7 +175,9 @@ test("a resolver that was killed is back at once, and knows what it knew", async
   const pids = (): number[] =>
     readdirSync("/proc")
       .filter((name) => /^\d+$/.test(name) && existsSync(`/proc/${name}/cmdline`))
-      .filter((name) => readFileSync(`/proc/${name}/cmdline`, "utf8").includes(`${execRoot}/dns`))
+      .filter((name) =>
+        readFileSync(`/proc/${name}/cmdline`, "utf8").includes(`${execRoot}/net.sock`),
+      )
       .map(Number);
   const [first, ...others] = pids();
   expect(others).toEqual([]);

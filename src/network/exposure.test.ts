@@ -16,20 +16,29 @@ const reach = (...chains: HostReach["chains"][number][]): HostReach => ({
 });
 
 test("loopback is for this machine, an address for who reaches it, any for all", () => {
-  expect(exposureOf("127.0.0.1", reach(chain("forward", "drop")))).toEqual({
+  expect(exposureOf("127.0.0.1", reach(chain("forward", "drop")), true)).toEqual({
     scope: "machine",
     addresses: [],
+    local: ["127.0.0.1", "::1"],
     notes: [],
   });
-  expect(exposureOf("192.0.2.9", reach())).toEqual({
+  expect(exposureOf("192.0.2.9", reach(), true)).toEqual({
     scope: "address",
     addresses: ["192.0.2.9"],
+    local: [],
     notes: [],
   });
-  expect(exposureOf("0.0.0.0", reach()).addresses).toEqual(["192.0.2.7"]);
-  expect(exposureOf("::", reach())).toEqual({
+  expect(exposureOf("0.0.0.0", reach(), false)).toMatchObject({
+    addresses: ["192.0.2.7"],
+    local: ["127.0.0.1"],
+  });
+  expect(exposureOf("0.0.0.0", reach(), true).local).toEqual(["127.0.0.1", "::1"]);
+  expect(exposureOf("::1", reach(), true)).toMatchObject({ scope: "machine", local: ["::1"] });
+  expect(exposureOf("::", reach(), true)).toMatchObject({ local: ["::1"], notes: [] });
+  expect(exposureOf("::", reach(), false)).toEqual({
     scope: "everywhere",
     addresses: ["2001:db8::7"],
+    local: [],
     notes: ["[::1] of this machine does not lead there: use 127.0.0.1"],
   });
 });
@@ -44,6 +53,7 @@ test("firewalls of others: those that matter and those that only seem to", () =>
       chain("forward", "drop", "naru_1"),
       chain("forward", "drop", "six", "ip6"),
     ),
+    false,
   );
   expect(notes).toEqual([
     "ip filter FORWARD drops forwarded packets by default: others may be kept out",

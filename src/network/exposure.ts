@@ -12,6 +12,8 @@ export interface HostReach {
 export interface Exposure {
   readonly scope: "machine" | "address" | "everywhere";
   readonly addresses: readonly string[];
+  /** Loopback addresses of this machine that lead there. */
+  readonly local: readonly string[];
   readonly notes: readonly string[];
 }
 
@@ -31,10 +33,17 @@ const familyChains = ({ chains, table }: HostReach, hook: string, isV6: boolean)
 
 const nameOf = (chain: FirewallChain): string => `${chain.family} ${chain.table} ${chain.name}`;
 
-/** `hostIp` as the port is bound: "0.0.0.0", "::", or one address. */
-export const exposureOf = (hostIp: string, reach: HostReach): Exposure => {
+const localOf = (hostIp: string, isRelayed: boolean): string[] => [
+  ...(hostIp === "0.0.0.0" ? ["127.0.0.1"] : []),
+  ...(hostIp.startsWith("127.") ? [hostIp] : []),
+  ...(isRelayed && (isLoopback(hostIp) || isAny(hostIp)) ? ["::1"] : []),
+];
+
+/** `hostIp` as the port is bound: "0.0.0.0", "::", or one address; `isRelayed`: [::1] leads there. */
+export const exposureOf = (hostIp: string, reach: HostReach, isRelayed: boolean): Exposure => {
+  const local = localOf(hostIp, isRelayed);
   const isV6 = hostIp.includes(":");
-  if (isLoopback(hostIp)) return { scope: "machine", addresses: [], notes: [] };
+  if (isLoopback(hostIp)) return { scope: "machine", addresses: [], local, notes: [] };
   const own = reach.addresses.filter((address) => address.includes(":") === isV6);
   const addresses = isAny(hostIp) ? own : [hostIp];
   const notes: string[] = [];
@@ -50,9 +59,11 @@ export const exposureOf = (hostIp: string, reach: HostReach): Exposure => {
       `${nameOf(chain)} does not protect it: published ports are forwarded, they do not pass the input rules`,
     );
   }
-  if (isV6) notes.push("[::1] of this machine does not lead there: use 127.0.0.1");
+  if (hostIp === "::" && !isRelayed) {
+    notes.push("[::1] of this machine does not lead there: use 127.0.0.1");
+  }
   if (isAny(hostIp) && own.length === 0) {
     notes.push("this host has no address in this family that others know");
   }
-  return { scope: isAny(hostIp) ? "everywhere" : "address", addresses, notes };
+  return { scope: isAny(hostIp) ? "everywhere" : "address", addresses, local, notes };
 };

@@ -25,7 +25,7 @@ export const host = createLinuxHost({
 });
 
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
-const RESOLVER = [process.execPath, MAIN, "_worker", "names"];
+const BESIDE = [process.execPath, MAIN, "_worker", "network"];
 
 export const undo: (() => Promise<void> | void)[] = [];
 /** Every file of tests gives this to `afterEach`. */
@@ -55,7 +55,7 @@ export const makeInstance = async (
       host,
       rows,
       logger: silentLogger,
-      resolver: { command: RESOLVER, build: "test" },
+      beside: { command: BESIDE, build: "test" },
       ...options,
     });
     made.push(service);

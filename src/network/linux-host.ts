@@ -171,7 +171,9 @@ export const createLinuxHost = (parts: LinuxHostParts): NetworkHost => {
     applyRuleset: parts.applyRuleset,
     applyRulesetIn: parts.applyRulesetIn,
     inNetns: (netnsPath, work) => namespaces.inNetns(netnsPath, work),
-    reservePort: (address, port, protocol) => ports.reservePort(address, port, protocol),
+    reservePort: (address, port, protocol, isShared) =>
+      ports.reservePort(address, port, protocol, isShared),
     closePort: (fd) => ports.closePort(fd),
+    sharePort: (fd, isShared) => ports.sharePort(fd, isShared),
   };
 };

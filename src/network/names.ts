@@ -2,11 +2,12 @@
  * Names for sandboxes, the daemon's side: what is to be known, told to the process that answers. It is
  * started with the first sandbox that can have names, and goes on while the daemon is away.
  */
-import type { Ask, Companion } from "#companion/companion.ts";
+import type { Ask } from "#companion/companion.ts";
 import type { Logger } from "#lib/log.ts";
+import type { Beside } from "#network/beside.ts";
 import { renderDnsRules } from "#network/dns-sockets.ts";
 import type { NetworkHost } from "#network/host.ts";
-import type { NamedSandbox, NamesTask, ResolverPorts } from "#network/names-protocol.ts";
+import type { NamedSandbox, ResolverPorts } from "#network/process-protocol.ts";
 import type { EndpointHealth, RestoreEntry, Sandbox } from "#network/network.ts";
 
 export const hasNames = ({ endpoints }: Sandbox): boolean =>
@@ -14,10 +15,7 @@ export const hasNames = ({ endpoints }: Sandbox): boolean =>
 
 export interface NamesOptions {
   readonly host: Pick<NetworkHost, "applyRulesetIn">;
-  /** argv of the process; socket and build follow. */
-  readonly command: readonly string[];
-  readonly build: string;
-  readonly execRoot: string;
+  readonly beside: Beside;
   /** What `host.docker.internal` is. */
   readonly hostAddress: () => string;
   readonly logger: Logger;
@@ -28,10 +26,10 @@ export class Names {
   readonly #known = new Map<string, NamedSandbox>();
   /** The ports that the rules in a sandbox lead to. */
   readonly #ruled = new Map<string, ResolverPorts>();
-  #companion: Promise<Companion> | undefined;
 
   constructor(options: NamesOptions) {
     this.#options = options;
+    options.beside.onSync((ask) => this.#sync(ask));
   }
 
   /** The sandbox as it is from now on. Resolves when its resolver answers. */
@@ -43,8 +41,7 @@ export class Names {
     const named = { sandbox, ...(state === undefined ? {} : { health: state }) };
     this.#known.set(sandboxId, named);
     try {
-      const companion = await this.#process();
-      await this.#lead(named, (body) => companion.request(body));
+      await this.#lead(named, (task) => this.#options.beside.ask(task as never));
     } catch (error) {
       if (before === undefined) this.delete(sandbox);
       throw error;
@@ -58,12 +55,7 @@ export class Names {
       const named = { sandbox, ...(health === undefined ? {} : { health }) };
       this.#known.set(sandbox.sandboxId, named);
     }
-    if (this.#known.size > 0) await this.warm();
-  }
-
-  /** Starts the process before it is needed; whoever waits for it waits for all that it is told. */
-  async warm(): Promise<void> {
-    (await this.#process()).warm();
+    if (this.#known.size > 0) await this.#options.beside.warm();
   }
 
   rename(sandbox: Sandbox): void {
@@ -71,52 +63,20 @@ export class Names {
     if (before === undefined) return;
     const named = { ...before, sandbox };
     this.#known.set(sandbox.sandboxId, named);
-    this.#tell({ kind: "set", ...named });
+    this.#options.beside.tell({ kind: "set", ...named });
   }
 
   setHealth({ sandboxId }: Sandbox, health: EndpointHealth): void {
     const before = this.#known.get(sandboxId);
     if (before === undefined || before.health === health) return;
     this.#known.set(sandboxId, { ...before, health });
-    this.#tell({ kind: "health", sandboxId, health });
+    this.#options.beside.tell({ kind: "health", sandboxId, health });
   }
 
   /** The process lets go of the namespace soon. */
   delete({ sandboxId }: Sandbox): void {
     this.#ruled.delete(sandboxId);
-    if (this.#known.delete(sandboxId)) this.#tell({ kind: "delete", sandboxId });
-  }
-
-  /** The process goes on as long as it has sandboxes. */
-  close(): void {
-    void this.#companion?.then((companion) => companion.close());
-  }
-
-  /** Also one that an earlier daemon left. */
-  async end(): Promise<void> {
-    await (await this.#process()).end();
-  }
-
-  #tell(task: NamesTask): void {
-    void this.#companion?.then((companion) => companion.tell(task));
-  }
-
-  #process(): Promise<Companion> {
-    this.#companion ??= this.#make();
-    return this.#companion;
-  }
-
-  async #make(): Promise<Companion> {
-    const { Companion: Made } = await import("#companion/companion.ts");
-    const { command, build, execRoot, logger } = this.#options;
-    return new Made({
-      what: "the resolver",
-      command,
-      build,
-      socketPath: `${execRoot}/dns.sock`,
-      sync: (ask) => this.#sync(ask),
-      log: logger,
-    });
+    if (this.#known.delete(sandboxId)) this.#options.beside.tell({ kind: "delete", sandboxId });
   }
 
   async #sync(ask: Ask): Promise<void> {

@@ -243,6 +243,8 @@ export interface NetworkService {
    * addresses) when connections reach the sandbox. Publishing twice for one container replaces.
    */
   publish(order: PublishOrder): Promise<PortMap>;
+  /** Whether [::1] of this machine leads to the container's published TCP port, too. */
+  isRelayed(containerId: string, hostPort: number): boolean;
   /**
    * The host's ports are free at once; resolves when no connection is led to the sandbox any more.
    * Never rejects (a refusal is logged). Idempotent.

@@ -10,8 +10,10 @@ import type { PortProtocol, PublishRequest } from "#spec/docker/ports.ts";
 /** The kernel's part: see `kernel/reserve.ts`. */
 export interface PortKernel {
   /** Binds and holds a port of an address; returns the descriptor. Throws with `details.errno`. */
-  reservePort(address: string, port: number, protocol: PortProtocol): number;
+  reservePort(address: string, port: number, protocol: PortProtocol, isShared?: boolean): number;
   closePort(fd: number): void;
+  /** While it is on, a process of the same user may listen on the port too (SO_REUSEPORT, socket(7)). */
+  sharePort(fd: number, isShared: boolean): void;
 }
 
 export interface HeldPort {
@@ -54,6 +56,12 @@ export class PortReservations {
   get count(): number {
     return this.#held.values().reduce((sum, list) => sum + list.length, 0);
   }
+
+  /**
+   * While it is on, ports of all of IPv6 are taken although our own process beside the daemon listens
+   * on [::1] of them: after a restart it goes on with what an earlier daemon told it.
+   */
+  isTakingAgain = false;
 
   /** Holds one port for the wish. Throws `conflict` when none is free. */
   reserve(containerId: string, wish: PublishRequest, hostIp: string): HeldPort {
@@ -108,7 +116,8 @@ export class PortReservations {
     const list = this.#held.get(key) ?? [];
     let fd: number;
     try {
-      fd = this.#kernel.reservePort(hostIp, hostPort, protocol);
+      const isShared = this.isTakingAgain && hostIp.includes(":") && protocol === "tcp";
+      fd = this.#kernel.reservePort(hostIp, hostPort, protocol, isShared);
     } catch (cause) {
       throw this.#explain(cause, list, hostIp, hostPort, protocol);
     }

@@ -12,10 +12,11 @@ import {
 import type { FirewallWriter } from "#network/firewall-writer.ts";
 import type { Endpoint, PublishOrder } from "#network/network.ts";
 import type { HeldPort, PortReservations } from "#network/port-reservations.ts";
+import type { HeldForward, Relays } from "#network/relays.ts";
 
 interface Publication {
   readonly held: readonly HeldPort[];
-  readonly forwards: readonly PortForward[];
+  readonly forwards: readonly HeldForward[];
   readonly realized: PortMap;
 }
 
@@ -23,6 +24,7 @@ export interface PublisherOptions {
   readonly table: string;
   readonly firewall: FirewallWriter;
   readonly reservations: PortReservations;
+  readonly relays: Relays;
   /** Told when the firewall refuses to forget a port: an end is not held up by it. */
   readonly onError: (error: unknown) => void;
 }
@@ -52,10 +54,17 @@ export class Publisher {
     if (publication.held.length === 0) return publication.realized;
     this.#publications.set(order.containerId, publication);
     try {
-      await this.#options.firewall.write(renderAdd(this.#options.table, publication.forwards));
+      const [refused] = await Promise.all([
+        this.#options.relays.set(order.containerId, publication.forwards),
+        this.#options.firewall.write(
+          renderAdd(this.#options.table, publication.forwards.filter(isRouted)),
+        ),
+      ]);
+      this.#checkLoopback(publication, refused);
     } catch (error) {
       if (this.#publications.get(order.containerId) === publication) {
         this.#publications.delete(order.containerId);
+        this.#options.relays.delete(order.containerId);
         this.#giveBack(publication);
       }
       throw explain(order, error);
@@ -68,10 +77,11 @@ export class Publisher {
     const publication = this.#publications.get(containerId);
     if (publication === undefined) return;
     this.#publications.delete(containerId);
+    this.#options.relays.delete(containerId);
     this.#giveBack(publication);
     // The element goes before a later one of the same port comes: the writer keeps the order.
     await this.#options.firewall
-      .write(renderDelete(this.#options.table, publication.forwards))
+      .write(renderDelete(this.#options.table, publication.forwards.filter(isRouted)))
       .catch(this.#options.onError);
   }
 
@@ -81,6 +91,7 @@ export class Publisher {
     families: readonly Family[],
   ): Promise<{ readonly containerId: string; readonly error: unknown }[]> {
     const failures: { containerId: string; error: unknown }[] = [];
+    this.#options.reservations.isTakingAgain = true;
     for (const order of orders) {
       try {
         const publication = this.#reserve(order);
@@ -89,8 +100,12 @@ export class Publisher {
         failures.push({ containerId: order.containerId, error });
       }
     }
-    const forwards = this.#publications.values().flatMap((publication) => publication.forwards);
-    await this.#options.firewall.write(renderReplace(this.#options.table, [...forwards], families));
+    this.#options.reservations.isTakingAgain = false;
+    const all = this.#publications.entries().map(([id, { forwards }]) => [id, forwards] as const);
+    const byContainer = new Map(all);
+    this.#options.relays.replaceAll(byContainer);
+    const forwards = [...byContainer.values()].flat().filter(isRouted);
+    await this.#options.firewall.write(renderReplace(this.#options.table, forwards, families));
     return failures;
   }
 
@@ -109,12 +124,16 @@ export class Publisher {
         (bindings ?? []).length > 0 ? [] : [[key, null]],
       ),
     );
-    const forwards: PortForward[] = [];
+    const forwards: HeldForward[] = [];
     try {
       for (const wish of wishes) {
         for (const one of this.#reserveOne(order, wish)) {
           held.push(one);
-          forwards.push({ ...one, ip: targetOf(order, one.hostIp), port: wish.port.number });
+          forwards.push({
+            ...one,
+            ip: targetOf(order, one.hostIp, one.protocol),
+            port: wish.port.number,
+          });
           (realized[formatPort(wish.port)] ??= []).push({
             HostIp: one.hostIp,
             HostPort: String(one.hostPort),
@@ -145,14 +164,42 @@ export class Publisher {
     }
   }
 
+  /** Where [::1] alone was asked for, nothing else stands in for it. */
+  #checkLoopback({ forwards }: Publication, refused: readonly number[]): void {
+    const taken = forwards.find(
+      ({ hostIp, hostPort }) => hostIp === LOOPBACK6 && refused.includes(hostPort),
+    );
+    if (taken === undefined) return;
+    throw new NaruError(
+      "conflict",
+      `failed to bind host port for [::1]:${taken.hostPort}/tcp: address already in use by another process of this host`,
+      { details: { errno: "EADDRINUSE" } },
+    );
+  }
+
   #giveBack(publication: Publication): void {
     for (const held of publication.held) this.#options.reservations.giveBack(held);
   }
 }
 
+const LOOPBACK6 = "::1";
+
+/** [::1] cannot be routed: connections there are carried over. */
+const isRouted = ({ hostIp }: PortForward): boolean => hostIp !== LOOPBACK6;
+
 /** The container's address in the family of the host's. */
-const targetOf = ({ endpoint }: PublishTarget, hostIp: string): string => {
-  if (!hostIp.includes(":")) return endpoint.ip;
+const targetOf = (
+  { endpoint }: PublishTarget,
+  hostIp: string,
+  protocol: PortForward["protocol"],
+): string => {
+  if (hostIp === LOOPBACK6 && protocol !== "tcp") {
+    throw new NaruError(
+      "not_implemented",
+      'a UDP port of "[::1]" cannot be published: TCP alone is carried there; use 127.0.0.1',
+    );
+  }
+  if (!hostIp.includes(":") || hostIp === LOOPBACK6) return endpoint.ip;
   if (endpoint.ipv6 !== undefined) return endpoint.ipv6.ip;
   throw new NaruError(
     "invalid_argument",

@@ -1,5 +1,5 @@
 /**
- * Runs in a process of its own (`names-process.ts`).
+ * Runs in a process of its own (`network-process.ts`).
  *
  * Names for containers on user-defined networks: answers at 127.0.0.11 in each of their namespaces,
  * for the networks that the asking container is in; what nobody is called goes to the host's servers.
@@ -19,7 +19,7 @@ import { DnsZone } from "#network/dns-zone.ts";
 import { FALLBACK_SERVERS, RESOLV_CONF_PATHS, parseResolvConf } from "#network/files.ts";
 import { gatewayEndpoint } from "#network/gateway.ts";
 import type { NetworkHost } from "#network/host.ts";
-import type { NamedSandbox, ResolverPorts } from "#network/names-protocol.ts";
+import type { NamedSandbox, ResolverPorts } from "#network/process-protocol.ts";
 import type { EndpointHealth, Sandbox } from "#network/network.ts";
 
 export interface ResolverOptions {

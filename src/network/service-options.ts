@@ -13,8 +13,8 @@ export interface NetworkServiceOptions {
   readonly host: NetworkHost;
   readonly rows: NetworkRows;
   readonly logger: Logger;
-  /** The process that resolves names: what starts it, and which build that is. */
-  readonly resolver: { readonly command: readonly string[]; readonly build: string };
+  /** The process beside the daemon: what starts it, and which build that is. */
+  readonly beside: { readonly command: readonly string[]; readonly build: string };
   /** Told what came and went, after it is on disk. */
   readonly publish?: (event: NetworkEvent) => void;
   /** dockerd's `--bip`. */

@@ -8,6 +8,7 @@ import type {
   NetworkCreateRequest,
   NetworkResponse,
 } from "#spec/docker/network.ts";
+import { Beside } from "#network/beside.ts";
 import { BridgeNetwork } from "#network/bridge-network.ts";
 import { findHindrances, readChains } from "#network/diagnose.ts";
 import { checkEndpointOrder } from "#network/endpoint-order.ts";
@@ -31,6 +32,7 @@ import type {
   RestoreResult,
   Sandbox,
 } from "#network/network.ts";
+import { Relays } from "#network/relays.ts";
 import { Names, hasNames } from "#network/names.ts";
 import { Networks } from "#network/networks.ts";
 import { PortReservations, readEphemeralRange } from "#network/port-reservations.ts";
@@ -63,6 +65,8 @@ export class LinuxNetworkService implements NetworkService {
   readonly #networks: Networks;
   readonly #sandboxes: Sandboxes;
   readonly #closing = new AbortController();
+  readonly #beside: Beside;
+  readonly #relays: Relays;
   readonly #named: Names;
   /** Until then a kept namespace may have a cable that nobody knows. */
   #swept: Promise<void> = Promise.resolve();
@@ -74,7 +78,10 @@ export class LinuxNetworkService implements NetworkService {
     this.#netnsRoot = `${options.execRoot}/netns`;
     this.#records = new NetworkRecords(options.rows);
     this.#firewall = new FirewallWriter((text) => host.applyRuleset(text));
+    this.#beside = new Beside({ ...options.beside, execRoot: options.execRoot, logger });
+    this.#relays = new Relays({ beside: this.#beside, ports: host, logger });
     this.#publisher = new Publisher({
+      relays: this.#relays,
       table: this.#names.table,
       firewall: this.#firewall,
       reservations: new PortReservations(host, readEphemeralRange()),
@@ -100,8 +107,7 @@ export class LinuxNetworkService implements NetworkService {
     this.#sandboxes = new Sandboxes({ host, records, networks, netnsRoot: this.#netnsRoot });
     this.#named = new Names({
       host,
-      ...options.resolver,
-      execRoot: options.execRoot,
+      beside: this.#beside,
       hostAddress: () => this.hostGateway(),
       logger,
     });
@@ -189,6 +195,10 @@ export class LinuxNetworkService implements NetworkService {
     return {};
   }
 
+  isRelayed(containerId: string, hostPort: number): boolean {
+    return this.#relays.isRelayed(containerId, hostPort);
+  }
+
   async unpublish(containerId: string): Promise<void> {
     await this.#publisher.unpublish(containerId);
   }
@@ -201,7 +211,7 @@ export class LinuxNetworkService implements NetworkService {
   async create(request: NetworkCreateRequest): Promise<NetworkRecord> {
     const record = await this.#networks.create(request);
     // Containers on it will have names: their first start need not wait for the process.
-    if (record.bridge !== undefined) void this.#named.warm();
+    if (record.bridge !== undefined) void this.#beside.warm();
     this.#tell("create", record);
     return record;
   }
@@ -301,7 +311,7 @@ export class LinuxNetworkService implements NetworkService {
   async stop(): Promise<void> {
     this.#closing.abort();
     this.#networks.closePool();
-    this.#named.close();
+    this.#beside.close();
     await this.settled();
     this.#publisher.close();
   }
@@ -310,7 +320,7 @@ export class LinuxNetworkService implements NetworkService {
   async reset(): Promise<void> {
     const { host } = this.#options;
     await this.stop();
-    await this.#named.end();
+    await this.#beside.end();
     removeStrayNetns(host, this.#netnsRoot, new Set());
     this.#sandboxes.clear();
     await this.#firewall.write(renderRemoval(this.#names.table));

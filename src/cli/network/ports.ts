@@ -21,6 +21,7 @@ const row = (port: PortReach) => ({
   Network: () => port.Network,
   Reach: () => SCOPES[port.Scope],
   Addresses: () => port.Addresses.join(", "),
+  Local: () => port.Local.join(", "),
   Notes: () => port.Notes.join("; "),
 });
 
@@ -37,7 +38,8 @@ export const command = defineCommand({
     );
     context.output.print(
       renderListing({
-        defaultTemplate: "{{.Container}}\t{{.Host}}\t{{.Port}}\t{{.Reach}}\t{{.Addresses}}",
+        defaultTemplate:
+          "{{.Container}}\t{{.Host}}\t{{.Port}}\t{{.Local}}\t{{.Reach}}\t{{.Addresses}}",
         headers: {
           Container: "CONTAINER",
           ID: "ID",
@@ -47,6 +49,7 @@ export const command = defineCommand({
           Network: "NETWORK",
           Reach: "REACHABLE BY",
           Addresses: "AT",
+          Local: "HERE",
           Notes: "NOTES",
         },
         rows: sorted.map(row),

@@ -16,6 +16,8 @@ export interface PortReach {
   Scope: "machine" | "address" | "everywhere";
   /** Addresses under which others reach it. */
   Addresses: string[];
+  /** Loopback addresses of this machine that lead there. */
+  Local: string[];
   /** What makes it different in fact. */
   Notes: string[];
 }

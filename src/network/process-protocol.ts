@@ -1,4 +1,4 @@
-/** What the daemon tells the process that resolves names. */
+/** What the daemon tells the network's process beside it. */
 import type { EndpointHealth, Sandbox } from "#network/network.ts";
 
 /** Ports inside of a sandbox at which its resolver listens. */
@@ -13,10 +13,20 @@ export interface NamedSandbox {
   readonly health?: EndpointHealth;
 }
 
-export type NamesTask =
+/** From a TCP port of [::1] to a container. */
+export interface Relay {
+  readonly hostPort: number;
+  readonly ip: string;
+  readonly port: number;
+}
+
+export type NetworkTask =
   /** Answers `ResolverPorts`, or null for a sandbox that has no names. */
   | ({ readonly kind: "set" } & NamedSandbox)
   | { readonly kind: "delete"; readonly sandboxId: string }
   | { readonly kind: "health"; readonly sandboxId: string; readonly health: EndpointHealth }
   /** What `host.docker.internal` is, and the whole of what is to be known: others go. */
-  | { readonly kind: "keep"; readonly sandboxIds: readonly string[]; readonly hostAddress: string };
+  | { readonly kind: "keep"; readonly sandboxIds: readonly string[]; readonly hostAddress: string }
+  /** These in place of the container's earlier ones; answers the ports that somebody else has. */
+  | { readonly kind: "relay"; readonly containerId: string; readonly relays: readonly Relay[] }
+  | { readonly kind: "keepRelays"; readonly containerIds: readonly string[] };
