@@ -149,7 +149,11 @@ export const receiveContext = async (
     return { root, digests, hint: "", [Symbol.dispose]: end };
   }
   const kept = keep();
-  if (kept !== undefined) undo.use(kept);
+  if (kept !== undefined) {
+    undo.use(kept);
+    // Half a tree is of no use to the next build; on a full disk it is in its way.
+    undo.defer(() => kept.forget());
+  }
   const { root } = kept ?? undo.use(makeContextDirectory(dependencies));
   const { digests, sizeBytes } = await runBuildWorker(
     dependencies.workerCommand,

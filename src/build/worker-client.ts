@@ -35,6 +35,9 @@ const feed = async (child: Child, source: AsyncIterable<Uint8Array>): Promise<vo
       }
     }
     if (filled > 0) await write();
+  } catch (error) {
+    // The child ended before it had all: its own answer says why.
+    if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
   } finally {
     try {
       await stdin.end();
