@@ -33,6 +33,8 @@ const open = () =>
     lsetxattr: { args: ["ptr", "ptr", "ptr", "u64", "i32"], returns: "i32" },
     lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: FFIType.i64_fast },
     llistxattr: { args: ["ptr", "ptr", "u64"], returns: FFIType.i64_fast },
+    sendfile: { args: ["i32", "i32", "ptr", "u64"], returns: FFIType.i64_fast },
+    preadv2: { args: ["i32", "ptr", "i32", "i64", "i32"], returns: FFIType.i64_fast },
     // Processes and limits.
     kill: { args: ["i32", "i32"], returns: "i32" },
     getrlimit: { args: ["i32", "ptr"], returns: "i32" },

@@ -1,5 +1,6 @@
 /** Everything the distribution API calls; `daemon/` composes it. */
 import type { Logger } from "#lib/log.ts";
+import type { FileSender } from "#kernel/send-file.ts";
 import type { Access } from "#registry/access/access.ts";
 import type { RegistryObserver } from "#registry/observer.ts";
 import type { Registry } from "#registry/registry.ts";
@@ -14,6 +15,8 @@ export interface DistributionBackend {
   readonly access: Access;
   readonly observer: RegistryObserver;
   readonly patience: Patience;
+  /** Without it all bytes of blobs go through this process. */
+  readonly fileSender: FileSender | undefined;
   /** By exact path. */
   readonly extras: ReadonlyMap<string, ExtraHandler>;
   readonly logger: Logger;

@@ -50,7 +50,7 @@ const send = async (call: Call, blob: Blob): Promise<void> => {
   const fd = openSync(blob.path, "r");
   try {
     const stream = exchange.stream(status, fields, length);
-    await sendFile(fd, { first, sizeBytes: length, growth: blob.growth }, stream, backend.patience);
+    await sendFile(fd, { first, sizeBytes: length, growth: blob.growth }, stream, backend);
   } finally {
     closeSync(fd);
   }

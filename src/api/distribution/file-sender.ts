@@ -1,8 +1,13 @@
-/** Sends a range of an open file as a counted body: reads ahead by one buffer while the last one is on its way. */
-import { read } from "node:fs";
-import { Pace, type Patience } from "#api/distribution/patience.ts";
+/**
+ * Sends a range of an open file as a counted body: from the page cache straight into the socket where that is
+ * possible, else through two buffers, one read while the other is on its way.
+ */
+import { read, readSync } from "node:fs";
+import type { DistributionBackend } from "#api/distribution/backend.ts";
+import { Pace } from "#api/distribution/patience.ts";
 import type { AnswerStream } from "#api/http/exchange.ts";
 import type { Growth } from "#registry/upstream/growth.ts";
+import type { FileSender } from "#kernel/send-file.ts";
 import { NaruError } from "#lib/errors.ts";
 
 const BUFFER_BYTES = 512 * 1024;
@@ -32,14 +37,85 @@ export interface FileRange {
   readonly growth?: Growth | undefined;
 }
 
+/**
+ * Of what is in memory, so much goes straight from the page cache into the socket, and the same again by way of this
+ * process, in turn: the kernel's way is cheap here and dear for the client, whose processor then fetches the bytes from
+ * memory; a copy is the other way round. Half and half, both sides have the same to do, and a large blob is through
+ * sooner than either way (measured: 0.65 of the time).
+ */
+const PART_BYTES = 256 * 1024;
+
+interface Transfer {
+  readonly fd: number;
+  readonly stream: AnswerStream;
+  readonly pace: Pace;
+  readonly end: number;
+  at: number;
+}
+
+const tooShort = (): NaruError =>
+  new NaruError("data_loss", "a blob's file is shorter than it should be");
+
+/** A read from the disk would hold the thread: a part counts as cached when both its ends are. */
+const isCached = ({ fd, at }: Transfer, sizeBytes: number, sender: FileSender): boolean =>
+  sender.isCached(fd, at) && sender.isCached(fd, at + sizeBytes - 1);
+
+/** Past this process. What the socket does not take is left. */
+const pass = (transfer: Transfer, sizeBytes: number, sender: FileSender): void => {
+  const { fd, stream, pace, at } = transfer;
+  const passed = stream.pass?.((connection) => {
+    const socket = sender.socketOf(connection);
+    return socket === undefined ? 0 : sender.send(socket, fd, at, sizeBytes);
+  });
+  transfer.at += passed ?? 0;
+  pace.moved(passed ?? 0);
+};
+
+const sendPast = async (transfer: Transfer, sender: FileSender): Promise<void> => {
+  const { fd, stream, pace, end } = transfer;
+  const buffer = take();
+  while (transfer.at < end) {
+    const sizeBytes = Math.min(PART_BYTES, end - transfer.at);
+    const isHere = isCached(transfer, sizeBytes, sender);
+    if (isHere) pass(transfer, sizeBytes, sender);
+    const wanted = Math.min(isHere ? PART_BYTES : BUFFER_BYTES, end - transfer.at);
+    if (wanted === 0) break;
+    const length =
+      isHere && isCached(transfer, wanted, sender)
+        ? readSync(fd, buffer, 0, wanted, transfer.at)
+        : await readInto(fd, buffer, wanted, transfer.at);
+    if (length === 0) throw tooShort();
+    transfer.at += length;
+    await pace.wait(stream.write(buffer.subarray(0, length)));
+    pace.moved(length);
+  }
+  give(buffer);
+};
+
 /** The caller closes `fd`. Throws what writing throws, and data_loss when the file is shorter than the range. */
 export const sendFile = async (
   fd: number,
   range: FileRange,
   stream: AnswerStream,
-  patience: Patience,
+  { patience, fileSender }: Pick<DistributionBackend, "patience" | "fileSender">,
 ): Promise<void> => {
   const pace = new Pace(patience);
+  const { first, growth } = range;
+  const end = first + range.sizeBytes;
+  if (fileSender !== undefined && growth === undefined && stream.pass !== undefined) {
+    await sendPast({ fd, stream, pace, end, at: first }, fileSender);
+  } else {
+    await sendThrough(fd, range, stream, pace);
+  }
+  stream.end();
+};
+
+const sendThrough = async (
+  fd: number,
+  range: FileRange,
+  stream: AnswerStream,
+  pace: Pace,
+): Promise<void> => {
   const end = range.first + range.sizeBytes;
   let current = take();
   let spare = take();
@@ -53,8 +129,7 @@ export const sendFile = async (
   try {
     while (at < end) {
       const length = await reading;
-      if (length === 0)
-        throw new NaruError("data_loss", "a blob's file is shorter than it should be");
+      if (length === 0) throw tooShort();
       const full = current.subarray(0, length);
       at += length;
       [current, spare] = [spare, current];
@@ -63,7 +138,6 @@ export const sendFile = async (
       await pace.wait(stream.write(full));
       pace.moved(length);
     }
-    stream.end();
     give(current);
     give(spare);
   } finally {

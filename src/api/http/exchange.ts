@@ -3,6 +3,7 @@
  * and `hijack` is called once; when the handler's promise settles the exchange must be complete,
  * otherwise the connection is cut so that the client notices.
  */
+import type { Duplex } from "node:stream";
 import type { RequestHead } from "#api/http/head.ts";
 import type { PreparedAnswer } from "#api/http/prepared.ts";
 
@@ -12,6 +13,11 @@ export type FieldText = string;
 export interface AnswerStream {
   /** Resolves when the client's side took the bytes. Throws canceled once the client is gone. */
   write(data: string | Uint8Array): Promise<void>;
+  /**
+   * Of a counted body: lets `send` put bytes into the connection itself, past this stream. `send` is called at once,
+   * with the connection or not at all, and gives how many they were. 0 also when the client is gone.
+   */
+  pass?(send: (connection: Duplex) => number): number;
   end(): void;
 }
 

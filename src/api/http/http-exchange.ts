@@ -181,6 +181,12 @@ export class HttpExchange implements Exchange {
         invariant(left >= 0, "a counted body is not longer than announced");
         return outbound.send(data);
       },
+      pass: (send) => {
+        const passed = outbound.pass(send);
+        left -= passed;
+        invariant(left >= 0, "a counted body is not longer than announced");
+        return passed;
+      },
       end: () => {
         if (left === 0) this.isComplete = true;
       },

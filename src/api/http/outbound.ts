@@ -28,6 +28,11 @@ export class Outbound {
     if (this.#isGone) throw gone();
   }
 
+  /** See `AnswerStream.pass`. */
+  pass(send: (connection: Duplex) => number): number {
+    return this.#isGone ? 0 : send(this.#socket);
+  }
+
   /** One chunk of a chunked body (RFC 9112 §7.1). */
   async sendChunk(data: string | Uint8Array): Promise<void> {
     if (this.#isGone) throw gone();

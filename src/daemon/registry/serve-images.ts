@@ -5,6 +5,7 @@ import { createDistributionServer } from "#api/distribution/api.ts";
 import { DEFAULT_PATIENCE } from "#api/distribution/patience.ts";
 import type { HttpServer } from "#api/http/server.ts";
 import type { Images } from "#image/image.ts";
+import { fileSender } from "#kernel/send-file.ts";
 import type { Logger } from "#lib/log.ts";
 import { type Access, ANONYMOUS } from "#registry/access/access.ts";
 import { createEngineRegistry } from "#registry/engine/engine-registry.ts";
@@ -39,6 +40,7 @@ export const serveImages = async (options: ServeImagesOptions): Promise<ServedIm
     access: PULL_ONLY,
     observer: { event: () => undefined, request: () => undefined },
     patience: DEFAULT_PATIENCE,
+    fileSender,
     extras: new Map(),
     logger: log,
   });

@@ -5,6 +5,7 @@ import { NaruError, toNaruError } from "#lib/errors.ts";
 import { type Logger, createLogger } from "#lib/log.ts";
 import type { ProcessKernel } from "#kernel/kernel.ts";
 import { createKernel } from "#kernel/real.ts";
+import { fileSender } from "#kernel/send-file.ts";
 import { type Database, openDatabase } from "#database/database.ts";
 import { openContent } from "#content/store.ts";
 import { REGISTRY_MIGRATIONS } from "#metadata/registry/schema.ts";
@@ -127,6 +128,7 @@ const serve = async (config: RegistryConfig, log: Logger): Promise<void> => {
     access,
     observer,
     patience,
+    fileSender,
     extras,
     logger: log,
   });
