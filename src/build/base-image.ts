@@ -13,9 +13,12 @@ import {
 } from "#spec/image/reference.ts";
 import type { Platform } from "#spec/image/platform.ts";
 
+/** What of a build decides how an image is come by. */
+export type ImageRequest = Pick<BuildRequest, "credentials" | "isPulled" | "signal" | "onEvent">;
+
 const HUB = "https://index.docker.io/v1/";
 
-const credentialsFor = ({ credentials }: BuildRequest, reference: Reference): AuthConfig => {
+const credentialsFor = ({ credentials }: ImageRequest, reference: Reference): AuthConfig => {
   const names = reference.domain === "docker.io" ? [HUB, "docker.io"] : [reference.domain];
   for (const name of names) {
     const found = credentials.get(name) ?? credentials.get(`https://${name}`);
@@ -26,7 +29,7 @@ const credentialsFor = ({ credentials }: BuildRequest, reference: Reference): Au
 
 /** Tells of a transfer as fast as somebody listens; counts that nobody has taken are left out. */
 const teller = (
-  request: BuildRequest,
+  request: ImageRequest,
   step: number,
 ): { tell: (transfer: TransferEvent) => void; told: () => Promise<void> } => {
   let tail: Promise<void> = Promise.resolve();
@@ -46,7 +49,7 @@ const teller = (
 
 const pull = async (
   { images }: BuildDependencies,
-  request: BuildRequest,
+  request: ImageRequest,
   reference: Reference,
   platform: Platform | undefined,
   step: number,
@@ -79,7 +82,7 @@ const isHere = (
 /** Throws what the registry says. A name that is an id, or that only this machine makes, is not pulled. */
 export const findImage = async (
   dependencies: BuildDependencies,
-  request: BuildRequest,
+  request: ImageRequest,
   name: string,
   platform: Platform | undefined,
   step: number,

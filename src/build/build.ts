@@ -22,6 +22,7 @@ import type { CacheBundle, CacheExportOptions } from "#build/cache-export.ts";
 import type { BuildContext } from "#build/context.ts";
 import type { BuildHistory } from "#build/history.ts";
 import type { ContextTree } from "#build/kept-context.ts";
+import type { LlbRequest } from "#build/llb/llb.ts";
 import type { ResultFiles } from "#build/result-files.ts";
 import type { LayerFormat } from "#image/bundle.ts";
 import type { TransferEvent } from "#image/transfer.ts";
@@ -170,6 +171,13 @@ export interface BuildResult {
   readonly solved: readonly SolvedStep[];
 }
 
+export interface LayerToImport {
+  /** What the bytes must sum up to without their compression. */
+  readonly diffId: Digest;
+  /** Called when the layer is not here. */
+  readonly read: () => AsyncGenerator<Uint8Array, void>;
+}
+
 /** A record as `docker builder du` and `system df` list it. */
 export interface BuildCacheItem {
   readonly id: string;
@@ -203,6 +211,16 @@ export interface Builds {
   /** For reading files of contexts. */
   readonly kernel: FileKernel;
   build(request: BuildRequest): Promise<BuildResult>;
+  /** A graph of operations in place of a Dockerfile: see llb/llb.ts. `held` keeps the layers until it is disposed of. */
+  solveLlb(request: LlbRequest, held: DisposableStack): Promise<Digest | undefined>;
+  /** Layers as an image without a name; `configText` is JSON of an image's config, "" for none. */
+  imageOf(chainId: Digest | undefined, configText: string): BuildResult;
+  /** An image from elsewhere without a name, its layers lowest first; those that are here are not read. */
+  importLayers(
+    configText: string,
+    layers: readonly LayerToImport[],
+    signal: AbortSignal,
+  ): Promise<BuildResult>;
   /**
    * Unpacks a tar, compressed or not. The context is the caller's to dispose of. With `key` (a digest in hex), the tree
    * stays for the next context of that key, of which then only what differs is written.

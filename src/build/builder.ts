@@ -11,6 +11,7 @@ import { fetchContext } from "#build/fetch.ts";
 import { BuildHistory } from "#build/history.ts";
 import { ContextTree } from "#build/kept-context.ts";
 import { KeptContexts, type KeptTree, sweepKept } from "#build/kept-contexts.ts";
+import { importLayers, registerTree } from "#build/llb/image.ts";
 import { CacheBudget } from "#build/budget.ts";
 import { CacheMounts } from "#build/op/cache-mounts.ts";
 import { cacheUsage, pruneCache } from "#build/prune.ts";
@@ -98,6 +99,25 @@ class Builder implements Builds {
     const { kernel, snapshots } = this.#dependencies;
     return new ResultFiles(kernel, snapshots.view(chainId));
   };
+
+  /** Loaded at the first use: most builds are Dockerfiles. */
+  solveLlb: Builds["solveLlb"] = async (request, held) => {
+    const { solveGraph } = await import("#build/llb/solve.ts");
+    const rooms = {
+      dependencies: this.#dependencies,
+      solver: this.#solver,
+      cacheMounts: this.#cacheMounts,
+    };
+    const chainId = await solveGraph(rooms, request, held);
+    this.#budget.check();
+    return chainId;
+  };
+
+  importLayers: Builds["importLayers"] = (configText, layers, signal) =>
+    importLayers(this.#dependencies, configText, layers, signal);
+
+  imageOf: Builds["imageOf"] = (chainId, configText) =>
+    registerTree(this.#dependencies, chainId, configText);
 
   fetchContext: Builds["fetchContext"] = (remote, signal) =>
     fetchContext(this.#dependencies, remote, signal);

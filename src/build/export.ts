@@ -6,7 +6,7 @@ import { NaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import type { StoredImage } from "#image/image.ts";
 import { parseImageConfig } from "#spec/image/config.ts";
-import type { Digest } from "#spec/image/digest.ts";
+import { type Digest, digestOf } from "#spec/image/digest.ts";
 import { familiarString, parseReference, withDefaultTag } from "#spec/image/reference.ts";
 
 /** "repo" → "repo:latest". Throws invalid_argument before any work is done. */
@@ -44,6 +44,12 @@ const register = (
     references,
   );
 };
+
+/** An image without a name, of layers that are here. */
+export const registerLayers = (
+  dependencies: BuildDependencies,
+  image: Omit<StepImage, "id">,
+): void => register(dependencies, { ...image, id: digestOf(image.text) }, []);
 
 /** Images of the finished steps, without a name. */
 export const registerSteps = (dependencies: BuildDependencies, state: StageState): void => {

@@ -17,23 +17,20 @@ const linkTree = async (from: string, to: string, signal: AbortSignal): Promise<
 };
 
 /**
- * The chainID of `parent` with the files of `layer` (one that stands on nothing) above it. Answers at once
- * where that layer is already.
+ * The chainID of `parent` with the own files of `layer` above it, whatever that one stands on. Answers at once
+ * where it is already.
  */
-export const graftLayer = async (
+export const adoptOn = async (
   { snapshots, paths }: Pick<BuildDependencies, "snapshots" | "paths">,
-  layer: Digest | undefined,
+  layer: Digest,
   parent: Digest | undefined,
   signal: AbortSignal,
-): Promise<Digest | undefined> => {
-  if (layer === undefined) return parent;
-  if (parent === undefined) return layer;
-  const [alone] = snapshots.chain(layer);
-  if (alone === undefined || alone.parent !== undefined) {
-    throw new NaruError("internal", `layer "${layer}" does not stand alone`);
-  }
-  const { diffId, sizeBytes, isOpaque, form } = alone;
-  const chainId = digestOf(`${parent} ${diffId}`);
+): Promise<Digest> => {
+  const [own] = snapshots.chain(layer);
+  if (own === undefined) throw new NaruError("not_found", `layer "${layer}" is gone`);
+  if (own.parent === parent) return layer;
+  const { diffId, sizeBytes, isOpaque, form } = own;
+  const chainId = parent === undefined ? diffId : digestOf(`${parent} ${diffId}`);
   if (snapshots.layer(chainId) !== undefined) return chainId;
   const directory = `${paths.work}/graft-${randomHex(8)}`;
   try {
@@ -45,4 +42,18 @@ export const graftLayer = async (
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+};
+
+/** As `adoptOn`, for a layer that stands on nothing, or none. */
+export const graftLayer = async (
+  dependencies: Pick<BuildDependencies, "snapshots" | "paths">,
+  layer: Digest | undefined,
+  parent: Digest | undefined,
+  signal: AbortSignal,
+): Promise<Digest | undefined> => {
+  if (layer === undefined) return parent;
+  if (dependencies.snapshots.layer(layer)?.parent !== undefined) {
+    throw new NaruError("internal", `layer "${layer}" does not stand alone`);
+  }
+  return await adoptOn(dependencies, layer, parent, signal);
 };

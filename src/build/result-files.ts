@@ -1,8 +1,10 @@
 /** The files of a result, for those who want them as files: read-only, and gone from the host when disposed of. */
 import { closeSync, constants, readSync } from "node:fs";
+import { posix } from "node:path";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { goFileMode } from "#snapshot/archive.ts";
 import { exportTree } from "#snapshot/export.ts";
+import { splitPath } from "#snapshot/directory-cache.ts";
 import type { View } from "#snapshot/snapshot.ts";
 import { DIRECTORY_FLAGS, walkTree } from "#snapshot/tree-walk.ts";
 import { S_IFLNK, S_IFMT, S_IFREG } from "#snapshot/whiteout.ts";
@@ -20,6 +22,18 @@ export interface ResultNode {
   /** Text of a symlink, or the earlier path of a hard link. */
   readonly link: string;
 }
+
+const within = (path: string): string => posix.resolve("/", path).slice(1) || ".";
+
+const ROOT_NODE: ResultNode = {
+  path: "/",
+  goMode: goFileMode(0o040755),
+  uid: 0,
+  gid: 0,
+  sizeBytes: 0,
+  modifiedNs: 0n,
+  link: "",
+};
 
 export class ResultFiles implements Disposable {
   readonly #kernel: FileKernel;
@@ -57,6 +71,48 @@ export class ResultFiles implements Disposable {
     } finally {
       this.#kernel.close(rootFd);
     }
+  }
+
+  /** What is in a directory, by its name there. Throws not_found. */
+  list(path: string): ResultNode[] {
+    const fd = this.#kernel.openInRoot(this.#view.path, within(path), DIRECTORY_FLAGS);
+    try {
+      return this.#kernel
+        .readDir(fd)
+        .toSorted()
+        .map((name) => this.#node(fd, name, name));
+    } finally {
+      this.#kernel.close(fd);
+    }
+  }
+
+  /** Of the path itself, symlinks on the way followed. Throws not_found. */
+  stat(path: string): ResultNode {
+    const clean = within(path);
+    if (clean === ".") {
+      return { ...ROOT_NODE };
+    }
+    const [parent, name] = splitPath(clean);
+    const fd = this.#kernel.openInRoot(this.#view.path, parent || ".", DIRECTORY_FLAGS);
+    try {
+      return this.#node(fd, name, name);
+    } finally {
+      this.#kernel.close(fd);
+    }
+  }
+
+  #node(fd: number, name: string, path: string): ResultNode {
+    const stat = this.#kernel.statAt(fd, name);
+    const kind = stat.mode & S_IFMT;
+    return {
+      path,
+      goMode: goFileMode(stat.mode),
+      uid: stat.uid,
+      gid: stat.gid,
+      sizeBytes: kind === S_IFREG ? stat.size : 0,
+      modifiedNs: BigInt(stat.mtime.seconds) * 1_000_000_000n + BigInt(stat.mtime.nanoseconds),
+      link: kind === S_IFLNK ? this.#kernel.readlinkAt(fd, name) : "",
+    };
   }
 
   /** Content of a file; nothing leads out of the tree. */

@@ -3,8 +3,8 @@ import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 
 import { write } from "../harness/build.ts";
-import { buildx, buildxCheck, good } from "../harness/buildx.ts";
-import { BUSYBOX, engine, naruOnly } from "../harness/check.ts";
+import { buildx, buildxCheck, good, imageName } from "../harness/buildx.ts";
+import { BUSYBOX, dockerOk, engine, naruOnly, run } from "../harness/check.ts";
 import { readTar } from "../harness/tar.ts";
 
 buildxCheck(
@@ -61,3 +61,68 @@ buildxCheck(
     expect((await buildx("history", "inspect", ref)).code).toBe(1);
   },
 );
+
+buildxCheck("named contexts: a directory, an image, an OCI layout", async (t) => {
+  const name = imageName(t);
+  const layout = t.folder();
+  const made = write(t.folder(), {
+    Dockerfile: `FROM ${BUSYBOX}\nRUN echo of the layout > /lay\nENV OF=layout\n`,
+  });
+  good(await buildx("build", "-o", `type=oci,dest=${layout}/l.tar`, made));
+  good(await run(["tar", "-xf", `${layout}/l.tar`, "-C", layout]));
+  const directory = write(t.folder(), { d: "a directory" });
+  const folder = write(t.folder(), {
+    Dockerfile:
+      "FROM lay\nCOPY --from=dir d /\nCOPY --from=img /bin/busybox /bb\nRUN cat /lay /d > /all\n",
+  });
+  const contexts = {
+    lay: `oci-layout://${layout}`,
+    dir: directory,
+    img: `docker-image://${BUSYBOX}`,
+  };
+  const args = Object.entries(contexts).flatMap(([key, value]) => [
+    "--build-context",
+    `${key}=${value}`,
+  ]);
+  good(await buildx("build", "--load", "-t", name, ...args, folder));
+  const said = await dockerOk("run", "--rm", name, "sh", "-c", "cat /all; echo; echo $OF; ls /bb");
+  expect(said).toBe("of the layout\na directory\nlayout\n/bb");
+});
+
+buildxCheck("bake: a target stands on another one", async (t) => {
+  const names = [imageName(t), imageName(t)];
+  const folder = write(t.folder(), {
+    "base.Dockerfile": `FROM ${BUSYBOX}\nRUN echo ${t.name()} > /linked\nENV OF=base\n`,
+    "app.Dockerfile": "FROM base\nARG n\nRUN echo $n $OF > /n\nCOPY --from=base /linked /again\n",
+    "docker-bake.json": JSON.stringify({
+      group: { default: { targets: ["a", "b"] } },
+      target: {
+        base: { dockerfile: "base.Dockerfile" },
+        app: { dockerfile: "app.Dockerfile", contexts: { base: "target:base" } },
+        a: { inherits: ["app"], tags: [names[0]], args: { n: "1" } },
+        b: { inherits: ["app"], tags: [names[1]], args: { n: "2" } },
+      },
+    }),
+  });
+  good(
+    await buildx(
+      "bake",
+      "--allow",
+      `fs.read=${folder}`,
+      "-f",
+      `${folder}/docker-bake.json`,
+      "--set",
+      `*.context=${folder}`,
+      "--load",
+    ),
+  );
+  const said = await dockerOk(
+    "run",
+    "--rm",
+    names[1] ?? "",
+    "sh",
+    "-c",
+    "cat /n; cmp /linked /again",
+  );
+  expect(said).toBe("2 base");
+});

@@ -180,14 +180,23 @@ const planItems = async (
   return await Promise.all(items);
 };
 
-const runPlan = async (
+export interface CopySize {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+const sizeOf = (inputs: readonly InputDigest[]): CopySize => ({
+  files: inputs.reduce((sum, input) => sum + input.files.size, 0),
+  bytes: inputs.reduce((sum, input) => sum + input.sizeBytes, 0),
+});
+
+/** Here for little, in a child process for more. */
+export const runPlan = async (
   dependencies: BuildDependencies,
   plan: CopyPlan,
-  inputs: readonly InputDigest[],
+  { files, bytes }: CopySize,
   { id, signal }: RunContext,
 ): Promise<void> => {
-  const files = inputs.reduce((sum, input) => sum + input.files.size, 0);
-  const bytes = inputs.reduce((sum, input) => sum + input.sizeBytes, 0);
   if (files <= SMALL_FILES && bytes <= SMALL_BYTES && plan.items.every((i) => !i.isUnpacked)) {
     return await runCopyPlan(dependencies.kernel, plan);
   }
@@ -276,12 +285,7 @@ export const copyVertex = async (
         ...(owner === undefined ? {} : { unpackedOwner: owner }),
         ...(chmod === undefined ? {} : { chmod }),
       };
-      await runPlan(
-        dependencies,
-        plan,
-        selections.map((one) => one.input),
-        context,
-      );
+      await runPlan(dependencies, plan, sizeOf(selections.map((one) => one.input)), context);
       return [];
     });
   return {

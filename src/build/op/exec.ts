@@ -40,6 +40,9 @@ export interface ExecRequest {
   readonly parent: Digest | undefined;
   /** As history tells it. */
   readonly description: string;
+  readonly hostname?: string | undefined;
+  /** Codes that are no failure; none = 0 alone. */
+  readonly validExitCodes?: readonly number[];
 }
 
 /** The process ended, but not with 0. */
@@ -79,9 +82,9 @@ const writeFiles = (
   const [etc, systemd] = RESOLV_CONF_PATHS;
   const base = isHostNetwork ? readOptional("/etc/hosts") : undefined;
   const files: Record<string, string> = {
-    hostname: renderHostname(HOSTNAME),
+    hostname: renderHostname(request.hostname ?? HOSTNAME),
     hosts: renderHosts({
-      hostname: HOSTNAME,
+      hostname: request.hostname ?? HOSTNAME,
       domainname: "",
       addresses: (sandbox?.endpoints ?? []).flatMap(({ ip }) => (ip === "" ? [] : [ip])),
       extraHosts: request.extraHosts,
@@ -111,7 +114,8 @@ const scriptFile = (
   return [{ destination: script.path, source }];
 };
 
-const runProcess = async (
+/** Runs the process in a mounted root. The paths that were made there to mount upon. */
+export const runStepProcess = async (
   dependencies: BuildDependencies,
   request: ExecRequest,
   rootfs: string,
@@ -143,7 +147,7 @@ const runProcess = async (
     env: [...request.env, ...request.ambientEnv, ...prepared.env],
     workingDir: request.workingDir,
     user: request.user,
-    hostname: HOSTNAME,
+    hostname: request.hostname ?? HOSTNAME,
     networkPath: sandbox?.netnsPath,
     files: [...writeFiles(dependencies, bundle, request, sandbox), ...scriptFile(bundle, request)],
     mounts: prepared.mounts,
@@ -160,7 +164,8 @@ const runProcess = async (
     },
     signal,
   });
-  if (exitCode !== 0) throw new ExitError(exitCode);
+  const valid = request.validExitCodes ?? [];
+  if (valid.length > 0 ? !valid.includes(exitCode) : exitCode !== 0) throw new ExitError(exitCode);
   return [...STANDARD_TARGETS, ...prepared.targets];
 };
 
@@ -190,6 +195,6 @@ export const execVertex = (dependencies: BuildDependencies, request: ExecRequest
   inputs: request.inputs,
   run: (context) =>
     onSnapshot(dependencies, context, request.parent, (rootfs) =>
-      runProcess(dependencies, request, rootfs, context),
+      runStepProcess(dependencies, request, rootfs, context),
     ),
 });

@@ -17,6 +17,8 @@ export interface StepMount {
   readonly mount: PlannedMount;
   /** Of bind and cache mounts; undefined for an empty directory. */
   readonly tree: SourceTree | undefined;
+  /** Of a bind mount: a directory of the host whose changes stay, in place of a tree. */
+  readonly keptAt?: string;
 }
 
 export interface MountSources {
@@ -90,9 +92,13 @@ const scratchOver = (context: MountContext, root: string, index: number): string
 const prepareBind = (
   context: MountContext,
   mount: MountOf<"bind">,
-  tree: SourceTree | undefined,
+  { tree, keptAt }: StepMount,
   index: number,
 ): RuntimeMount => {
+  if (keptAt !== undefined) {
+    const source = insidePath(context.dependencies.kernel, keptAt, mount.source);
+    return bind(mount.target, source, "rw");
+  }
   if (tree === undefined) throw new NaruError("internal", "a bind mount without a tree");
   const { kernel } = context.dependencies;
   const { target } = mount;
@@ -218,10 +224,11 @@ export const prepareMounts = async (
   const env: string[] = [];
   let secrets: string | undefined;
   const directory = (): string => (secrets ??= secretDirectory(context));
-  for (const [index, { mount, tree }] of wanted.entries()) {
+  for (const [index, step] of wanted.entries()) {
+    const { mount, tree } = step;
     switch (mount.type) {
       case "bind":
-        mounts.push(prepareBind(context, mount, tree, index));
+        mounts.push(prepareBind(context, mount, step, index));
         break;
       case "cache":
         mounts.push(await prepareCache(context, mount, tree));

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gateway.proto.
  */
 export const file_gateway: GenFile = /*@__PURE__*/
-  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIikKCkNhcGFiaWxpdHkSCgoCaWQYASABKAkSDwoHZW5hYmxlZBgCIAEoCCKVAQoMUG9uZ1Jlc3BvbnNlEkQKFWZyb250ZW5kX2NhcGFiaWxpdGllcxgBIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FwYWJpbGl0eRI/ChBsbGJfY2FwYWJpbGl0aWVzGAIgAygLMiUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYXBhYmlsaXR5IiAKEUdhdGV3YXlEZWZpbml0aW9uEgsKA2RlZhgBIAMoDCKFBAoTR2F0ZXdheVNvbHZlUmVxdWVzdBJACgpkZWZpbml0aW9uGAEgASgLMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5RGVmaW5pdGlvbhIQCghmcm9udGVuZBgCIAEoCRJVCgxmcm9udGVuZF9vcHQYAyADKAsyPy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkdhdGV3YXlTb2x2ZVJlcXVlc3QuRnJvbnRlbmRPcHRFbnRyeRIbChNhbGxvd19yZXN1bHRfcmV0dXJuGAUgASgIEh4KFmFsbG93X3Jlc3VsdF9hcnJheV9yZWYYBiABKAgSWwoPZnJvbnRlbmRfaW5wdXRzGA0gAygLMkIubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5U29sdmVSZXF1ZXN0LkZyb250ZW5kSW5wdXRzRW50cnkSEAoIZXZhbHVhdGUYDiABKAgaMgoQRnJvbnRlbmRPcHRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGmMKE0Zyb250ZW5kSW5wdXRzRW50cnkSCwoDa2V5GAEgASgJEjsKBXZhbHVlGAIgASgLMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5RGVmaW5pdGlvbjoCOAEiVgoUR2F0ZXdheVNvbHZlUmVzcG9uc2USCwoDcmVmGAEgASgJEjEKBnJlc3VsdBgDIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0IhEKA1JlZhIKCgJpZBgBIAEoCSKQAQoGUmVmTWFwEjkKBHJlZnMYASADKAsyKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcC5SZWZzRW50cnkaSwoJUmVmc0VudHJ5EgsKA2tleRgBIAEoCRItCgV2YWx1ZRgCIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmOgI4ASKCAgoGUmVzdWx0EhgKDnJlZl9kZXByZWNhdGVkGAEgASgJSAASLQoDcmVmGAMgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZIABIxCgRyZWZzGAQgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXBIABJBCghtZXRhZGF0YRgKIAMoCzIvLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0Lk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBQggKBnJlc3VsdCItCgxSZXR1cm5TdGF0dXMSDAoEY29kZRgBIAEoBRIPCgdtZXNzYWdlGAIgASgJInoKDVJldHVyblJlcXVlc3QSMQoGcmVzdWx0GAEgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQSNgoFZXJyb3IYAiABKAsyJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJldHVyblN0YXR1cyIoChlSZXNvbHZlSW1hZ2VDb25maWdSZXF1ZXN0EgsKA3JlZhgBIAEoCSJJChpSZXNvbHZlSW1hZ2VDb25maWdSZXNwb25zZRIOCgZkaWdlc3QYASABKAkSDgoGY29uZmlnGAIgASgMEgsKA3JlZhgDIAEoCWIGcHJvdG8z");
+  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIikKCkNhcGFiaWxpdHkSCgoCaWQYASABKAkSDwoHZW5hYmxlZBgCIAEoCCKVAQoMUG9uZ1Jlc3BvbnNlEkQKFWZyb250ZW5kX2NhcGFiaWxpdGllcxgBIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FwYWJpbGl0eRI/ChBsbGJfY2FwYWJpbGl0aWVzGAIgAygLMiUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYXBhYmlsaXR5IqkDChNHYXRld2F5U29sdmVSZXF1ZXN0EhIKCmRlZmluaXRpb24YASABKAwSEAoIZnJvbnRlbmQYAiABKAkSVQoMZnJvbnRlbmRfb3B0GAMgAygLMj8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5U29sdmVSZXF1ZXN0LkZyb250ZW5kT3B0RW50cnkSGwoTYWxsb3dfcmVzdWx0X3JldHVybhgFIAEoCBIeChZhbGxvd19yZXN1bHRfYXJyYXlfcmVmGAYgASgIElsKD2Zyb250ZW5kX2lucHV0cxgNIAMoCzJCLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuR2F0ZXdheVNvbHZlUmVxdWVzdC5Gcm9udGVuZElucHV0c0VudHJ5EhAKCGV2YWx1YXRlGA4gASgIGjIKEEZyb250ZW5kT3B0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo1ChNGcm9udGVuZElucHV0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEiVgoUR2F0ZXdheVNvbHZlUmVzcG9uc2USCwoDcmVmGAEgASgJEjEKBnJlc3VsdBgDIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0Ih4KA1JlZhIKCgJpZBgBIAEoCRILCgNkZWYYAiABKAwikAEKBlJlZk1hcBI5CgRyZWZzGAEgAygLMisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXAuUmVmc0VudHJ5GksKCVJlZnNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZjoCOAEiggIKBlJlc3VsdBIYCg5yZWZfZGVwcmVjYXRlZBgBIAEoCUgAEi0KA3JlZhgDIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmSAASMQoEcmVmcxgEIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwSAASQQoIbWV0YWRhdGEYCiADKAsyLy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdC5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4AUIICgZyZXN1bHQiLQoMUmV0dXJuU3RhdHVzEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCSJ6Cg1SZXR1cm5SZXF1ZXN0EjEKBnJlc3VsdBgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0EjYKBWVycm9yGAIgASgLMicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5TdGF0dXMiKAoZUmVzb2x2ZUltYWdlQ29uZmlnUmVxdWVzdBILCgNyZWYYASABKAkiSQoaUmVzb2x2ZUltYWdlQ29uZmlnUmVzcG9uc2USDgoGZGlnZXN0GAEgASgJEg4KBmNvbmZpZxgCIAEoDBILCgNyZWYYAyABKAkiZgoPUmVhZEZpbGVSZXF1ZXN0EgsKA3JlZhgBIAEoCRIRCglmaWxlX3BhdGgYAiABKAkSMwoFcmFuZ2UYAyABKAsyJC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkZpbGVSYW5nZSIrCglGaWxlUmFuZ2USDgoGb2Zmc2V0GAEgASgDEg4KBmxlbmd0aBgCIAEoAyIgChBSZWFkRmlsZVJlc3BvbnNlEgwKBGRhdGEYASABKAwiSAoOUmVhZERpclJlcXVlc3QSCwoDcmVmGAEgASgJEhAKCGRpcl9wYXRoGAIgASgJEhcKD2luY2x1ZGVfcGF0dGVybhgDIAEoCSJHCg9SZWFkRGlyUmVzcG9uc2USNAoHZW50cmllcxgBIAMoCzIjLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRmlsZVN0YXQiLAoPU3RhdEZpbGVSZXF1ZXN0EgsKA3JlZhgBIAEoCRIMCgRwYXRoGAIgASgJIkUKEFN0YXRGaWxlUmVzcG9uc2USMQoEc3RhdBgBIAEoCzIjLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRmlsZVN0YXQicgoIRmlsZVN0YXQSDAoEcGF0aBgBIAEoCRIMCgRtb2RlGAIgASgNEgsKA3VpZBgDIAEoDRILCgNnaWQYBCABKA0SDAoEc2l6ZRgFIAEoAxIQCghtb2RfdGltZRgGIAEoAxIQCghsaW5rbmFtZRgHIAEoCSI8ChhSZXNvbHZlU291cmNlTWV0YVJlcXVlc3QSDgoGc291cmNlGAEgASgMEhAKCHBsYXRmb3JtGAIgASgMImQKGVJlc29sdmVTb3VyY2VNZXRhUmVzcG9uc2USDgoGc291cmNlGAEgASgMEjcKBWltYWdlGAIgASgLMigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlZEltYWdlIi8KDVJlc29sdmVkSW1hZ2USDgoGZGlnZXN0GAEgASgJEg4KBmNvbmZpZxgCIAEoDGIGcHJvdG8z");
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Capability
@@ -59,30 +59,13 @@ export const PongResponseSchema: GenMessage<PongResponse> = /*@__PURE__*/
   messageDesc(file_gateway, 1);
 
 /**
- * @generated from message moby.buildkit.v1.frontend.GatewayDefinition
- */
-export type GatewayDefinition = Message<"moby.buildkit.v1.frontend.GatewayDefinition"> & {
-  /**
-   * @generated from field: repeated bytes def = 1;
-   */
-  def: Uint8Array[];
-};
-
-/**
- * Describes the message moby.buildkit.v1.frontend.GatewayDefinition.
- * Use `create(GatewayDefinitionSchema)` to create a new message.
- */
-export const GatewayDefinitionSchema: GenMessage<GatewayDefinition> = /*@__PURE__*/
-  messageDesc(file_gateway, 2);
-
-/**
  * @generated from message moby.buildkit.v1.frontend.GatewaySolveRequest
  */
 export type GatewaySolveRequest = Message<"moby.buildkit.v1.frontend.GatewaySolveRequest"> & {
   /**
-   * @generated from field: moby.buildkit.v1.frontend.GatewayDefinition definition = 1;
+   * @generated from field: bytes definition = 1;
    */
-  definition?: GatewayDefinition | undefined;
+  definition: Uint8Array;
 
   /**
    * @generated from field: string frontend = 2;
@@ -105,9 +88,9 @@ export type GatewaySolveRequest = Message<"moby.buildkit.v1.frontend.GatewaySolv
   allowResultArrayRef: boolean;
 
   /**
-   * @generated from field: map<string, moby.buildkit.v1.frontend.GatewayDefinition> frontend_inputs = 13;
+   * @generated from field: map<string, bytes> frontend_inputs = 13;
    */
-  frontendInputs: { [key: string]: GatewayDefinition };
+  frontendInputs: { [key: string]: Uint8Array };
 
   /**
    * @generated from field: bool evaluate = 14;
@@ -120,7 +103,7 @@ export type GatewaySolveRequest = Message<"moby.buildkit.v1.frontend.GatewaySolv
  * Use `create(GatewaySolveRequestSchema)` to create a new message.
  */
 export const GatewaySolveRequestSchema: GenMessage<GatewaySolveRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 3);
+  messageDesc(file_gateway, 2);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.GatewaySolveResponse
@@ -142,7 +125,7 @@ export type GatewaySolveResponse = Message<"moby.buildkit.v1.frontend.GatewaySol
  * Use `create(GatewaySolveResponseSchema)` to create a new message.
  */
 export const GatewaySolveResponseSchema: GenMessage<GatewaySolveResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 4);
+  messageDesc(file_gateway, 3);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Ref
@@ -152,6 +135,13 @@ export type Ref = Message<"moby.buildkit.v1.frontend.Ref"> & {
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * A definition that gives the same files again.
+   *
+   * @generated from field: bytes def = 2;
+   */
+  def: Uint8Array;
 };
 
 /**
@@ -159,7 +149,7 @@ export type Ref = Message<"moby.buildkit.v1.frontend.Ref"> & {
  * Use `create(RefSchema)` to create a new message.
  */
 export const RefSchema: GenMessage<Ref> = /*@__PURE__*/
-  messageDesc(file_gateway, 5);
+  messageDesc(file_gateway, 4);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.RefMap
@@ -176,7 +166,7 @@ export type RefMap = Message<"moby.buildkit.v1.frontend.RefMap"> & {
  * Use `create(RefMapSchema)` to create a new message.
  */
 export const RefMapSchema: GenMessage<RefMap> = /*@__PURE__*/
-  messageDesc(file_gateway, 6);
+  messageDesc(file_gateway, 5);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Result
@@ -216,7 +206,7 @@ export type Result = Message<"moby.buildkit.v1.frontend.Result"> & {
  * Use `create(ResultSchema)` to create a new message.
  */
 export const ResultSchema: GenMessage<Result> = /*@__PURE__*/
-  messageDesc(file_gateway, 7);
+  messageDesc(file_gateway, 6);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReturnStatus
@@ -238,7 +228,7 @@ export type ReturnStatus = Message<"moby.buildkit.v1.frontend.ReturnStatus"> & {
  * Use `create(ReturnStatusSchema)` to create a new message.
  */
 export const ReturnStatusSchema: GenMessage<ReturnStatus> = /*@__PURE__*/
-  messageDesc(file_gateway, 8);
+  messageDesc(file_gateway, 7);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReturnRequest
@@ -260,7 +250,7 @@ export type ReturnRequest = Message<"moby.buildkit.v1.frontend.ReturnRequest"> &
  * Use `create(ReturnRequestSchema)` to create a new message.
  */
 export const ReturnRequestSchema: GenMessage<ReturnRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 9);
+  messageDesc(file_gateway, 8);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigRequest
@@ -277,7 +267,7 @@ export type ResolveImageConfigRequest = Message<"moby.buildkit.v1.frontend.Resol
  * Use `create(ResolveImageConfigRequestSchema)` to create a new message.
  */
 export const ResolveImageConfigRequestSchema: GenMessage<ResolveImageConfigRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 10);
+  messageDesc(file_gateway, 9);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigResponse
@@ -304,5 +294,269 @@ export type ResolveImageConfigResponse = Message<"moby.buildkit.v1.frontend.Reso
  * Use `create(ResolveImageConfigResponseSchema)` to create a new message.
  */
 export const ResolveImageConfigResponseSchema: GenMessage<ResolveImageConfigResponse> = /*@__PURE__*/
+  messageDesc(file_gateway, 10);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ReadFileRequest
+ */
+export type ReadFileRequest = Message<"moby.buildkit.v1.frontend.ReadFileRequest"> & {
+  /**
+   * @generated from field: string ref = 1;
+   */
+  ref: string;
+
+  /**
+   * @generated from field: string file_path = 2;
+   */
+  filePath: string;
+
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.FileRange range = 3;
+   */
+  range?: FileRange | undefined;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ReadFileRequest.
+ * Use `create(ReadFileRequestSchema)` to create a new message.
+ */
+export const ReadFileRequestSchema: GenMessage<ReadFileRequest> = /*@__PURE__*/
   messageDesc(file_gateway, 11);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.FileRange
+ */
+export type FileRange = Message<"moby.buildkit.v1.frontend.FileRange"> & {
+  /**
+   * @generated from field: int64 offset = 1;
+   */
+  offset: bigint;
+
+  /**
+   * @generated from field: int64 length = 2;
+   */
+  length: bigint;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.FileRange.
+ * Use `create(FileRangeSchema)` to create a new message.
+ */
+export const FileRangeSchema: GenMessage<FileRange> = /*@__PURE__*/
+  messageDesc(file_gateway, 12);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ReadFileResponse
+ */
+export type ReadFileResponse = Message<"moby.buildkit.v1.frontend.ReadFileResponse"> & {
+  /**
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ReadFileResponse.
+ * Use `create(ReadFileResponseSchema)` to create a new message.
+ */
+export const ReadFileResponseSchema: GenMessage<ReadFileResponse> = /*@__PURE__*/
+  messageDesc(file_gateway, 13);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ReadDirRequest
+ */
+export type ReadDirRequest = Message<"moby.buildkit.v1.frontend.ReadDirRequest"> & {
+  /**
+   * @generated from field: string ref = 1;
+   */
+  ref: string;
+
+  /**
+   * @generated from field: string dir_path = 2;
+   */
+  dirPath: string;
+
+  /**
+   * @generated from field: string include_pattern = 3;
+   */
+  includePattern: string;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ReadDirRequest.
+ * Use `create(ReadDirRequestSchema)` to create a new message.
+ */
+export const ReadDirRequestSchema: GenMessage<ReadDirRequest> = /*@__PURE__*/
+  messageDesc(file_gateway, 14);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ReadDirResponse
+ */
+export type ReadDirResponse = Message<"moby.buildkit.v1.frontend.ReadDirResponse"> & {
+  /**
+   * @generated from field: repeated moby.buildkit.v1.frontend.FileStat entries = 1;
+   */
+  entries: FileStat[];
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ReadDirResponse.
+ * Use `create(ReadDirResponseSchema)` to create a new message.
+ */
+export const ReadDirResponseSchema: GenMessage<ReadDirResponse> = /*@__PURE__*/
+  messageDesc(file_gateway, 15);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.StatFileRequest
+ */
+export type StatFileRequest = Message<"moby.buildkit.v1.frontend.StatFileRequest"> & {
+  /**
+   * @generated from field: string ref = 1;
+   */
+  ref: string;
+
+  /**
+   * @generated from field: string path = 2;
+   */
+  path: string;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.StatFileRequest.
+ * Use `create(StatFileRequestSchema)` to create a new message.
+ */
+export const StatFileRequestSchema: GenMessage<StatFileRequest> = /*@__PURE__*/
+  messageDesc(file_gateway, 16);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.StatFileResponse
+ */
+export type StatFileResponse = Message<"moby.buildkit.v1.frontend.StatFileResponse"> & {
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.FileStat stat = 1;
+   */
+  stat?: FileStat | undefined;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.StatFileResponse.
+ * Use `create(StatFileResponseSchema)` to create a new message.
+ */
+export const StatFileResponseSchema: GenMessage<StatFileResponse> = /*@__PURE__*/
+  messageDesc(file_gateway, 17);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.FileStat
+ */
+export type FileStat = Message<"moby.buildkit.v1.frontend.FileStat"> & {
+  /**
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * @generated from field: uint32 mode = 2;
+   */
+  mode: number;
+
+  /**
+   * @generated from field: uint32 uid = 3;
+   */
+  uid: number;
+
+  /**
+   * @generated from field: uint32 gid = 4;
+   */
+  gid: number;
+
+  /**
+   * @generated from field: int64 size = 5;
+   */
+  size: bigint;
+
+  /**
+   * @generated from field: int64 mod_time = 6;
+   */
+  modTime: bigint;
+
+  /**
+   * @generated from field: string linkname = 7;
+   */
+  linkname: string;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.FileStat.
+ * Use `create(FileStatSchema)` to create a new message.
+ */
+export const FileStatSchema: GenMessage<FileStat> = /*@__PURE__*/
+  messageDesc(file_gateway, 18);
+
+/**
+ * Sources and platforms are those of llb.proto.
+ *
+ * @generated from message moby.buildkit.v1.frontend.ResolveSourceMetaRequest
+ */
+export type ResolveSourceMetaRequest = Message<"moby.buildkit.v1.frontend.ResolveSourceMetaRequest"> & {
+  /**
+   * @generated from field: bytes source = 1;
+   */
+  source: Uint8Array;
+
+  /**
+   * @generated from field: bytes platform = 2;
+   */
+  platform: Uint8Array;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResolveSourceMetaRequest.
+ * Use `create(ResolveSourceMetaRequestSchema)` to create a new message.
+ */
+export const ResolveSourceMetaRequestSchema: GenMessage<ResolveSourceMetaRequest> = /*@__PURE__*/
+  messageDesc(file_gateway, 19);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ResolveSourceMetaResponse
+ */
+export type ResolveSourceMetaResponse = Message<"moby.buildkit.v1.frontend.ResolveSourceMetaResponse"> & {
+  /**
+   * @generated from field: bytes source = 1;
+   */
+  source: Uint8Array;
+
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.ResolvedImage image = 2;
+   */
+  image?: ResolvedImage | undefined;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResolveSourceMetaResponse.
+ * Use `create(ResolveSourceMetaResponseSchema)` to create a new message.
+ */
+export const ResolveSourceMetaResponseSchema: GenMessage<ResolveSourceMetaResponse> = /*@__PURE__*/
+  messageDesc(file_gateway, 20);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ResolvedImage
+ */
+export type ResolvedImage = Message<"moby.buildkit.v1.frontend.ResolvedImage"> & {
+  /**
+   * @generated from field: string digest = 1;
+   */
+  digest: string;
+
+  /**
+   * @generated from field: bytes config = 2;
+   */
+  config: Uint8Array;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResolvedImage.
+ * Use `create(ResolvedImageSchema)` to create a new message.
+ */
+export const ResolvedImageSchema: GenMessage<ResolvedImage> = /*@__PURE__*/
+  messageDesc(file_gateway, 21);
 

@@ -3,6 +3,7 @@ import type { BuildRequest } from "#build/build.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Ulimit } from "#spec/docker/host-config.ts";
 import { csvFields } from "#spec/dockerfile/csv.ts";
+import { type Digest, isDigest } from "#spec/image/digest.ts";
 import { type Platform, parsePlatform } from "#spec/image/platform.ts";
 
 export type Attributes = Readonly<Record<string, string>>;
@@ -11,7 +12,15 @@ export type Attributes = Readonly<Record<string, string>>;
 export type ContextSource =
   | { readonly kind: "image"; readonly reference: string }
   | { readonly kind: "local"; readonly name: string }
-  | { readonly kind: "remote"; readonly url: string };
+  | { readonly kind: "remote"; readonly url: string }
+  | ImageContextSource;
+
+/** Contexts that become an image of this daemon first. */
+export type ImageContextSource =
+  /** LLB that came with the request, and the config of the image that it is; "" for none. */
+  | { readonly kind: "input"; readonly name: string; readonly configText: string }
+  /** "STORE:TAG@DIGEST" of the client's content stores. */
+  | { readonly kind: "layout"; readonly store: string; readonly digest: Digest };
 
 export interface DockerfileOptions {
   readonly filename: string;
@@ -54,13 +63,32 @@ const checkAttestation = (name: string, value: string): void => {
   if (!isOff && !isDefault) throw refuse(`"${name}"`, "leave attestations out");
 };
 
-const contextSource = (name: string, value: string): ContextSource => {
+/** `metadata` is JSON of base64 by key, beside the input. */
+const inputSource = (name: string, metadata: string | undefined): ImageContextSource => {
+  const values = JSON.parse(metadata ?? "{}") as Record<string, unknown>;
+  const config = values["containerimage.config"];
+  const configText = typeof config === "string" ? Buffer.from(config, "base64").toString() : "";
+  return { kind: "input", name, configText };
+};
+
+const layoutSource = (value: string): ImageContextSource => {
+  const [reference = "", digest = ""] = value.split("@");
+  const store = reference.replace(/:.*/s, "");
+  if (isDigest(digest)) return { kind: "layout", store, digest };
+  throw new NaruError("invalid_argument", `oci-layout "${value}" has no digest`);
+};
+
+const contextSource = (name: string, value: string, attributes: Attributes): ContextSource => {
   const [scheme = "", rest = ""] = value.split(/:(?:\/\/)?(.*)/s);
   switch (scheme) {
     case "docker-image":
       return { kind: "image", reference: rest };
     case "local":
       return { kind: "local", name: rest };
+    case "input":
+      return inputSource(rest, attributes[`input-metadata:${rest}`]);
+    case "oci-layout":
+      return layoutSource(rest);
     case "http":
     case "https":
     case "git":
@@ -142,7 +170,7 @@ class Named {
   readonly contexts = new Map<string, ContextSource>();
   readonly sessionIds = new Map<string, string>();
 
-  take(attribute: string, value: string): void {
+  take(attribute: string, value: string, attributes: Attributes): void {
     const colon = attribute.indexOf(":");
     const rest = attribute.slice(colon + 1);
     switch (colon < 0 ? attribute : attribute.slice(0, colon)) {
@@ -155,7 +183,7 @@ class Named {
       case "context": {
         // One for a single platform goes by "name::platform".
         const [name = rest] = rest.split("::");
-        this.contexts.set(name, contextSource(name, value));
+        this.contexts.set(name, contextSource(name, value, attributes));
         return;
       }
       case "local-sessionid":
@@ -180,7 +208,7 @@ const isRemote = (text: string): boolean =>
 export const decodeAttributes = (attributes: Attributes): DockerfileOptions => {
   const named = new Named();
   for (const [name, value] of Object.entries(attributes)) {
-    if (!PLAIN.has(name) && !FACTS.test(name)) named.take(name, value);
+    if (!PLAIN.has(name) && !FACTS.test(name)) named.take(name, value, attributes);
   }
   const noCache = attributes["no-cache"];
   const epoch = attributes["build-arg:SOURCE_DATE_EPOCH"] ?? "";

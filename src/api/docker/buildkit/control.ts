@@ -34,14 +34,11 @@ const refuse = (what: string, remedy: string): NaruError =>
   new NaruError("not_implemented", `${what} is not supported by naru: ${remedy}`);
 
 const refuseUnsupported = (request: SolveRequest): void => {
-  if ((request.definition?.def.length ?? 0) > 0 || Object.keys(request.frontendInputs).length > 0) {
-    throw refuse("a build by LLB definitions", "use the frontend dockerfile.v0");
-  }
   if (request.sourcePolicy.length > 0) throw refuse("a source policy", "leave it out");
   if (request.sourcePolicySession !== "") throw refuse("a source policy", "leave it out");
   if (request.proxyNetwork) throw refuse("a proxied network", "leave it out");
   for (const entitlement of request.entitlements) {
-    // What `--network=host` of a RUN needs there is allowed here anyway.
+    // A RUN may use the host's network here anyway; a process of LLB needs it granted.
     if (entitlement === "network.host") continue;
     throw refuse(`entitlement "${entitlement}"`, "leave --allow out");
   }
@@ -74,8 +71,11 @@ const solveBuild =
     const state = stateOf(backend);
     const job = state.jobs.start(request.ref);
     job.isInternal = request.internal;
+    job.isHostNetworkAllowed = request.entitlements.includes("network.host");
     const exporterResponse = await runJob(backend, state, job, {
       frontend: request.frontend,
+      definition: request.definition,
+      inputs: request.frontendInputs,
       attributes: request.frontendAttrs,
       exporters: exportersOf(request),
       cacheExports: cacheExportsOf(request),

@@ -59,6 +59,8 @@ const factsOf = (stat: Stat): FileFacts => {
 export interface SyncRequest {
   /** "context", "dockerfile", or a named context's. */
   readonly directory: string;
+  /** Only what one of them names; none = all. */
+  readonly includePatterns?: readonly string[];
   readonly excludePatterns: readonly string[];
   /** Only these, with what they link to; none = all. */
   readonly followPaths: readonly string[];
@@ -190,6 +192,7 @@ export const syncFiles = async (
     {
       ...encoded("dir-name", [request.directory]),
       ...encoded("followpaths", request.followPaths),
+      ...encoded("include-patterns", request.includePatterns ?? []),
       ...encoded("exclude-patterns", request.excludePatterns),
     },
     request.signal,

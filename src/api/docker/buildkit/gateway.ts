@@ -5,24 +5,26 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { answer } from "#api/docker/buildkit/answer.ts";
-import type { Job } from "#api/docker/buildkit/jobs.ts";
+import { jobOf } from "#api/docker/buildkit/job-of.ts";
+import { definitionOf, solveDefinition } from "#api/docker/buildkit/llb.ts";
+import { resolveHandlers } from "#api/docker/buildkit/resolve.ts";
+import { resultHandlers } from "#api/docker/buildkit/results.ts";
 import { contextOf } from "#api/docker/buildkit/run-job.ts";
-import { solve } from "#api/docker/buildkit/solve.ts";
+import { type SolveContext, solve } from "#api/docker/buildkit/solve.ts";
 import { stateOf } from "#api/docker/buildkit/state.ts";
 import { type GrpcCall, type GrpcHandler, readOne } from "#api/grpc/server.ts";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import { EmptySchema } from "#spec/buildkit/control.gen.ts";
 import {
+  type GatewaySolveRequest,
   GatewaySolveRequestSchema,
   GatewaySolveResponseSchema,
   PongResponseSchema,
-  ResolveImageConfigRequestSchema,
-  ResolveImageConfigResponseSchema,
   type Result,
   ReturnRequestSchema,
 } from "#spec/buildkit/gateway.gen.ts";
-import { digestOf } from "#spec/image/digest.ts";
+import type { Digest } from "#spec/image/digest.ts";
 
 const FRONTEND_CAPABILITIES = [
   "solve.base",
@@ -37,9 +39,71 @@ const FRONTEND_CAPABILITIES = [
   "gateway.solve.evaluate",
   "gateway.evaluate",
   "frontend.caps",
+  "readfile",
+  "readdir",
+  "statfile",
+  "inputs",
+  "reference.output",
+  "gateway.solve.proto.errordetail",
+  "source.metaresolver",
 ];
 
-const LLB_CAPABILITIES = ["exporter.multiple", "history.filter"];
+const LLB_CAPABILITIES = [
+  "exporter.multiple",
+  "history.filter",
+  "source.image",
+  "source.image.resolvemode",
+  "source.local",
+  "source.local.unique",
+  "source.local.sessionid",
+  "source.local.includepatterns",
+  "source.local.followpaths",
+  "source.local.excludepatterns",
+  "source.local.sharedkeyhint",
+  "source.local.differ",
+  "source.git",
+  "source.git.keepgitdir",
+  "source.git.fullurl",
+  "source.git.subdir",
+  "source.git.checksum",
+  "source.http",
+  "source.http.checksum",
+  "source.http.perm",
+  "source.http.uidgid",
+  "source.ocilayout",
+  "exec.meta.base",
+  "exec.meta.cgroup.parent",
+  "exec.meta.network",
+  "exec.meta.proxyenv",
+  "exec.meta.security",
+  "exec.meta.setsdefaultpath",
+  "exec.meta.ulimit",
+  "exec.mount.bind",
+  "exec.mount.bind.readwrite-nooutput",
+  "exec.mount.cache",
+  "exec.mount.cache.sharing",
+  "exec.mount.selector",
+  "exec.mount.tmpfs",
+  "exec.mount.tmpfs.size",
+  "exec.mount.secret",
+  "exec.mount.ssh",
+  "exec.secretenv",
+  "exec.validexitcode",
+  "exec.cwd",
+  "file.base",
+  "file.rm.wildcard",
+  "file.rm.nofollowsymlink",
+  "file.copy.includeexcludepatterns",
+  "file.copy.alwaysreplaceexistingdestpaths",
+  "file.copy.modestring",
+  "file.symlink.create",
+  "constraints",
+  "platform",
+  "meta.ignorecache",
+  "meta.description",
+  "mergeop",
+  "diffop",
+];
 
 const ping: GrpcHandler = async (call) => {
   await readOne(call);
@@ -49,10 +113,26 @@ const ping: GrpcHandler = async (call) => {
   });
 };
 
-const jobOf = (backend: DockerBackend, call: GrpcCall): Job => {
-  const ref = call.metadata["buildkit-controlapi-buildid"];
-  if (typeof ref === "string" && ref !== "") return stateOf(backend).jobs.expect(ref);
-  throw new NaruError("invalid_argument", `"${call.path}" came without the id of its build`);
+const IMAGE_CONFIG = "containerimage.config";
+
+const refTo = (id: string, chainId: Digest | undefined, metadata: Record<string, Uint8Array>) => ({
+  result: { case: "ref" as const, value: { id, def: definitionOf(chainId) } },
+  metadata,
+});
+
+/** LLB without a frontend: its layers are a result of the job, until the job is over. */
+const solveTree = async (
+  call: GrpcCall,
+  context: SolveContext,
+  request: GatewaySolveRequest,
+): Promise<void> => {
+  // An empty request is asked for an empty result.
+  if (request.definition.length === 0) return await answer(call, GatewaySolveResponseSchema, {});
+  const { job } = context;
+  const chainId = await solveDefinition(context, request.definition, job.held);
+  const id = randomHex(16);
+  job.trees.set(id, chainId);
+  await answer(call, GatewaySolveResponseSchema, { ref: id, result: refTo(id, chainId, {}) });
 };
 
 const solveByGateway =
@@ -60,20 +140,15 @@ const solveByGateway =
   async (call) => {
     const request = fromBinary(GatewaySolveRequestSchema, await readOne(call));
     const job = jobOf(backend, call);
-    const hasInputs = Object.keys(request.frontendInputs).length > 0;
-    if ((request.definition?.def.length ?? 0) > 0 || hasInputs) {
-      const reason = "a build by LLB definitions is not supported by naru: use a Dockerfile";
-      throw new NaruError("not_implemented", reason);
-    }
+    const { session, signal } = await job.begun.promise;
+    const both = AbortSignal.any([signal, call.signal]);
+    const base = await contextOf(backend, stateOf(backend), job, session, both);
+    if (request.frontend === "") return await solveTree(call, base, request);
     if (request.frontend !== "dockerfile.v0") {
-      // An empty request is asked for an empty result.
-      if (request.frontend === "") return await answer(call, GatewaySolveResponseSchema, {});
       const reason = `frontend "${request.frontend}" is not supported by naru: use dockerfile.v0`;
       throw new NaruError("not_implemented", reason);
     }
-    const { session, signal } = await job.begun.promise;
-    const both = AbortSignal.any([signal, call.signal]);
-    const context = await contextOf(backend, stateOf(backend), job, session, both);
+    const context = { ...base, inputs: request.frontendInputs };
     job.attributes = request.frontendOpt;
     const solved = await solve(context, request.frontendOpt);
     if (solved.kind === "answer") {
@@ -83,8 +158,13 @@ const solveByGateway =
     }
     const id = randomHex(16);
     job.results.set(id, solved.result);
-    const result = { result: { case: "ref" as const, value: { id } } };
-    await answer(call, GatewaySolveResponseSchema, { ref: id, result });
+    const { chainId, imageId } = solved.result;
+    // What stands on it needs its config as well.
+    const metadata = { [IMAGE_CONFIG]: Buffer.from(backend.images.get(imageId).configText) };
+    await answer(call, GatewaySolveResponseSchema, {
+      ref: id,
+      result: refTo(id, chainId, metadata),
+    });
   };
 
 /** The id of the only result; "" for none. */
@@ -121,21 +201,15 @@ const giveBack =
       return await answer(call, EmptySchema, {});
     }
     const id = refOf(request.result);
-    const result = job.results.get(id);
+    const config = Buffer.from(request.result?.metadata[IMAGE_CONFIG] ?? []).toString();
+    const result = job.trees.has(id)
+      ? (await backend.builds()).imageOf(job.trees.get(id), config)
+      : job.results.get(id);
     if (id !== "" && result === undefined) {
       throw new NaruError("not_found", `there is no result "${id}" in build "${job.ref}"`);
     }
     job.returned.resolve({ result });
     await answer(call, EmptySchema, {});
-  };
-
-const resolveImageConfig =
-  (backend: DockerBackend): GrpcHandler =>
-  async (call) => {
-    const { ref } = fromBinary(ResolveImageConfigRequestSchema, await readOne(call));
-    const { configText } = backend.images.get(ref);
-    const config = Buffer.from(configText);
-    await answer(call, ResolveImageConfigResponseSchema, { digest: digestOf(config), config, ref });
   };
 
 /** Everything that was asked for has run already. */
@@ -151,6 +225,7 @@ export const gatewayHandlers = (backend: DockerBackend): ReadonlyMap<string, Grp
     [`${PREFIX}Ping`, ping],
     [`${PREFIX}Solve`, solveByGateway(backend)],
     [`${PREFIX}Return`, giveBack(backend)],
-    [`${PREFIX}ResolveImageConfig`, resolveImageConfig(backend)],
+    ...resultHandlers(backend, PREFIX),
+    ...resolveHandlers(backend, PREFIX),
     [`${PREFIX}Evaluate`, evaluate],
   ]);

@@ -1,5 +1,5 @@
 /** What a build reads from its client: the Dockerfile, .dockerignore, contexts. */
-import type { DockerfileOptions } from "#api/docker/buildkit/attributes.ts";
+import type { DockerfileOptions, ImageContextSource } from "#api/docker/buildkit/attributes.ts";
 import { syncFiles } from "#api/docker/buildkit/file-sync.ts";
 import type { ClientSession, Sessions } from "#api/docker/buildkit/sessions.ts";
 import type { StatusLog } from "#api/docker/buildkit/status-log.ts";
@@ -214,6 +214,7 @@ export const readContext = async (
 
 export const readNamedContexts = async (
   sources: InputSources,
+  imageOf: (source: ImageContextSource) => Promise<NamedContext>,
 ): Promise<ReadonlyMap<string, NamedContext>> => {
   const contexts = new Map<string, NamedContext>();
   for (const [name, source] of sources.options.contexts) {
@@ -222,6 +223,10 @@ export const readNamedContexts = async (
       continue;
     }
     const vertex = new ShownVertex(sources.log, sources.build, `[context ${name}] load`);
+    if (source.kind === "input" || source.kind === "layout") {
+      contexts.set(name, await vertex.around(() => imageOf(source)));
+      continue;
+    }
     const context = await vertex.around(async () =>
       source.kind === "remote"
         ? sources.held.use(await sources.builds.fetchContext(source.url, sources.signal))

@@ -6,6 +6,7 @@ import type { BuildRecord } from "#build/history.ts";
 import type { Attributes } from "#api/docker/buildkit/attributes.ts";
 import { nowNs } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
+import type { Digest } from "#spec/image/digest.ts";
 
 const HISTORY_MAX = 50;
 const RUNNING_MAX = 500;
@@ -31,6 +32,11 @@ export class Job {
   readonly returned = Promise.withResolvers<Returned>();
   /** Results by the id that the client was given. */
   readonly results = new Map<string, BuildResult>();
+  /** Layers that LLB definitions gave, likewise; they become an image when they are given back. */
+  readonly trees = new Map<string, Digest | undefined>();
+  /** Keeps them, until the job is over. */
+  readonly held = new DisposableStack();
+  isHostNetworkAllowed = false;
   readonly startedMs = Number(nowNs() / 1_000_000n);
   isStarted = false;
   /** Not for the history. */
@@ -82,6 +88,8 @@ export class Job {
     this.begun.reject(reason);
     this.returned.reject(reason);
     this.results.clear();
+    this.trees.clear();
+    this.held.dispose();
     this.log.end();
   }
 }

@@ -6,6 +6,7 @@ import { exportCaches } from "#api/docker/buildkit/caches.ts";
 import { checkExporter, dropNameless, exportResult } from "#api/docker/buildkit/export.ts";
 import type { ExporterOptions, Job } from "#api/docker/buildkit/jobs.ts";
 import { type SolveContext, solve } from "#api/docker/buildkit/solve.ts";
+import { solveDefinition } from "#api/docker/buildkit/llb.ts";
 import type { BuildKitState } from "#api/docker/buildkit/state.ts";
 import { tellWithoutEffect } from "#api/docker/buildkit/without-effect.ts";
 import type { BuildResult } from "#build/build.ts";
@@ -15,6 +16,10 @@ import { NaruError } from "#lib/errors.ts";
 export interface JobRequest {
   /** "" asks the client's own build function, which comes by the gateway. */
   readonly frontend: string;
+  /** LLB to be solved without a frontend; empty for none. */
+  readonly definition?: Uint8Array;
+  /** LLB of the frontend's inputs by name. */
+  readonly inputs?: Readonly<Record<string, Uint8Array>>;
   readonly attributes: Attributes;
   readonly exporters: readonly ExporterOptions[];
   readonly cacheExports?: readonly CacheExport[];
@@ -45,8 +50,12 @@ const resultOf = async (
 ): Promise<BuildResult | undefined> => {
   const { job, signal } = context;
   if (request.frontend !== "") {
-    const solved = await solve(context, request.attributes);
+    const solved = await solve({ ...context, inputs: request.inputs ?? {} }, request.attributes);
     return solved.kind === "image" ? solved.result : undefined;
+  }
+  if (request.definition !== undefined && request.definition.length > 0) {
+    const chainId = await solveDefinition(context, request.definition, job.held);
+    return (await context.backend.builds()).imageOf(chainId, "");
   }
   job.begun.resolve({ session: request.session, signal });
   const gone = Promise.withResolvers<never>();

@@ -84,6 +84,23 @@ const secretIds = (dockerfile: Dockerfile): ReadonlySet<string> => {
   return ids;
 };
 
+/** undefined when the client has no such secret. */
+export const secretOf = async (
+  session: ClientSession | undefined,
+  id: string,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> => {
+  if (session === undefined || !session.supports(GET_SECRET)) return undefined;
+  const request = toBinary(GetSecretRequestSchema, create(GetSecretRequestSchema, { id }));
+  try {
+    const answer = await session.client.call(GET_SECRET, request, signal);
+    return fromBinary(GetSecretResponseSchema, answer).data;
+  } catch (error) {
+    if (!hasCode(error, "not_found")) throw error;
+    return undefined;
+  }
+};
+
 /** Those that the client has. What is required and missing fails in its step. */
 export const secretsOf = async (
   session: ClientSession | undefined,
@@ -91,15 +108,9 @@ export const secretsOf = async (
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, Uint8Array>> => {
   const secrets = new Map<string, Uint8Array>();
-  if (session === undefined || !session.supports(GET_SECRET)) return secrets;
   for (const id of secretIds(dockerfile)) {
-    const request = toBinary(GetSecretRequestSchema, create(GetSecretRequestSchema, { id }));
-    try {
-      const answer = await session.client.call(GET_SECRET, request, signal);
-      secrets.set(id, fromBinary(GetSecretResponseSchema, answer).data);
-    } catch (error) {
-      if (!hasCode(error, "not_found")) throw error;
-    }
+    const value = await secretOf(session, id, signal);
+    if (value !== undefined) secrets.set(id, value);
   }
   return secrets;
 };

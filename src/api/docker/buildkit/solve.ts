@@ -9,6 +9,7 @@ import {
   readDockerfile,
   readNamedContexts,
 } from "#api/docker/buildkit/inputs.ts";
+import { readImageContext } from "#api/docker/buildkit/image-contexts.ts";
 import type { Job } from "#api/docker/buildkit/jobs.ts";
 import { credentialsOf, secretsOf } from "#api/docker/buildkit/session-services.ts";
 import { sshSocketsOf } from "#api/docker/buildkit/ssh.ts";
@@ -27,6 +28,8 @@ export interface SolveContext {
   readonly session: ClientSession | undefined;
   /** See `InputSources.upload`. */
   readonly upload?: AsyncIterable<Uint8Array>;
+  /** LLB by name, for contexts that are "input:NAME". */
+  readonly inputs?: Readonly<Record<string, Uint8Array>>;
   readonly signal: AbortSignal;
 }
 
@@ -78,6 +81,7 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
   const { backend, sessions, job, session, signal } = context;
   const options = decodeAttributes(attributes);
   const builds = await backend.builds();
+  await using images = new AsyncDisposableStack();
   using held = new DisposableStack();
   const { log, ref: build } = job;
   const sources: InputSources = {
@@ -104,7 +108,7 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
     const [imports, tree, namedContexts, secrets, sshSockets, credentials] = [
       await openCaches(context, attributes),
       await readContext(sources, read, dockerfile),
-      await readNamedContexts(sources),
+      await readNamedContexts(sources, (source) => readImageContext(context, source, held, images)),
       await secretsOf(session, dockerfile, signal),
       await sshSocketsOf(backend, session, dockerfile, held, signal),
       await credentialsOf(session, wanted, signal),

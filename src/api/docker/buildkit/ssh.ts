@@ -53,6 +53,33 @@ const forward = async (
   }
 };
 
+/** Path of a socket behind which the client's agent is; undefined: it has none of that id. */
+export const sshSocketOf = async (
+  backend: DockerBackend,
+  session: ClientSession | undefined,
+  id: string,
+  held: DisposableStack,
+  signal: AbortSignal,
+): Promise<string | undefined> => {
+  if (session === undefined || !session.supports(FORWARD_AGENT)) return undefined;
+  const request = create(CheckAgentRequestSchema, { id });
+  try {
+    await session.client.call(CHECK_AGENT, toBinary(CheckAgentRequestSchema, request), signal);
+  } catch (error) {
+    if (hasCode(error, "canceled") || hasCode(error, "unavailable")) throw error;
+    // The client has no such agent.
+    return undefined;
+  }
+  const socket = await backend.agentSocket((connection) => {
+    connection.on("error", () => connection.destroy());
+    forward(session, id, connection, signal).catch((error: unknown) => {
+      connection.destroy();
+      backend.logger.debug("an agent's connection ended", { id, error });
+    });
+  });
+  return held.use(socket).path;
+};
+
 /** Agents that the client has, by id. What is required and missing fails in its step. */
 export const sshSocketsOf = async (
   backend: DockerBackend,
@@ -62,24 +89,9 @@ export const sshSocketsOf = async (
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, string>> => {
   const sockets = new Map<string, string>();
-  if (session === undefined || !session.supports(FORWARD_AGENT)) return sockets;
   for (const id of agentIds(dockerfile)) {
-    const request = create(CheckAgentRequestSchema, { id });
-    try {
-      await session.client.call(CHECK_AGENT, toBinary(CheckAgentRequestSchema, request), signal);
-    } catch (error) {
-      if (hasCode(error, "canceled") || hasCode(error, "unavailable")) throw error;
-      // The client has no such agent.
-      continue;
-    }
-    const socket = await backend.agentSocket((connection) => {
-      connection.on("error", () => connection.destroy());
-      forward(session, id, connection, signal).catch((error: unknown) => {
-        connection.destroy();
-        backend.logger.debug("an agent's connection ended", { id, error });
-      });
-    });
-    sockets.set(id, held.use(socket).path);
+    const path = await sshSocketOf(backend, session, id, held, signal);
+    if (path !== undefined) sockets.set(id, path);
   }
   return sockets;
 };

@@ -8,6 +8,8 @@ export interface BuildKitState {
   readonly sessions: Sessions;
   readonly jobs: Jobs;
   readonly uploads: Uploads;
+  /** Images without a name that builds read, with how many do. */
+  readonly borrowed: Map<string, number>;
 }
 
 const states = new WeakMap<DockerBackend, BuildKitState>();
@@ -16,7 +18,12 @@ const states = new WeakMap<DockerBackend, BuildKitState>();
 export const stateOf = (backend: DockerBackend): BuildKitState => {
   let state = states.get(backend);
   if (state === undefined) {
-    state = { sessions: new Sessions(), jobs: new Jobs(), uploads: new Uploads() };
+    state = {
+      sessions: new Sessions(),
+      jobs: new Jobs(),
+      uploads: new Uploads(),
+      borrowed: new Map(),
+    };
     states.set(backend, state);
   }
   return state;

@@ -18,10 +18,17 @@ export class ShownVertex {
   #started: Timestamp | undefined;
   readonly #transfers = new Map<string, Timestamp>();
 
-  constructor(log: StatusLog, build: string, name: string, inputs: readonly string[] = []) {
+  /** `digest`: where the client knows it already. */
+  constructor(
+    log: StatusLog,
+    build: string,
+    name: string,
+    inputs: readonly string[] = [],
+    digest: string = digestOf(`${build} ${name}`),
+  ) {
     this.#log = log;
     this.name = name;
-    this.digest = digestOf(`${build} ${name}`);
+    this.digest = digest;
     this.#inputs = inputs;
   }
 
