@@ -47,6 +47,18 @@ test("the options of a build are decoded", () => {
   expect(options.contexts.get("src")).toEqual({ kind: "local", name: "src" });
 });
 
+test("contexts that become an image: an input with its config, a layout of the client's", () => {
+  const digest = `sha256:${"a".repeat(64)}`;
+  const config = Buffer.from("{}").toString("base64");
+  const { contexts } = decodeAttributes({
+    "context:i": "input:context:i",
+    "input-metadata:context:i": JSON.stringify({ "containerimage.config": config }),
+    "context:l": `oci-layout://store:latest@${digest}`,
+  });
+  expect(contexts.get("i")).toEqual({ kind: "input", name: "context:i", configText: "{}" });
+  expect<unknown>(contexts.get("l")).toEqual({ kind: "layout", store: "store", digest });
+});
+
 test("an empty no-cache means every stage", () => {
   expect(decodeAttributes({ "no-cache": "" }).isCacheIgnored).toBe(true);
 });
@@ -56,7 +68,8 @@ test("what is not supported is refused by name", () => {
     [{ platform: "linux/amd64,linux/arm64" }, "2 platforms"],
     [{ "attest:sbom": "" }, '"attest:sbom"'],
     [{ "attest:provenance": "mode=max" }, '"attest:provenance"'],
-    [{ "context:x": "input:y" }, 'context "x"'],
+    [{ "context:x": "ftp://y" }, 'context "x"'],
+    [{ "context:x": "oci-layout://store:latest" }, "has no digest"],
     [{ "some-new-option": "1" }, '"some-new-option"'],
     [{ "force-network-mode": "container:x" }, '"container:x"'],
   ];
