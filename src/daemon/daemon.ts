@@ -218,6 +218,7 @@ export const runDaemon = async (argv: readonly string[]): Promise<number> => {
   } catch (error) {
     const { message, code, cause } = toNaruError(error);
     log.error(message, { code, ...causeOf(code, message, cause) });
-    return 1;
+    // What had begun by then (watchers, timers) must not keep it.
+    return process.exit(1);
   }
 };
