@@ -76,7 +76,6 @@ const carry = async (copy: Copy, blob: Descriptor): Promise<void> => {
     path = (await job.result).partial;
     signal.throwIfAborted();
   }
-  await using ingest = content.openIngest();
   const { digest, size: sizeBytes } = blob;
   await parts.pool.run(
     {
@@ -85,7 +84,6 @@ const carry = async (copy: Copy, blob: Descriptor): Promise<void> => {
       path,
       digest,
       sizeBytes,
-      directory: ingest.directory,
     },
     { signal, onEvent: tellProgress(copy, id, "Pushing") },
   );

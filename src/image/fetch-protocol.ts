@@ -40,8 +40,6 @@ export interface PushTask extends RegistryAccess {
   /** Of the finished blob; absent: compress it. */
   readonly digest?: Digest;
   readonly sizeBytes: number;
-  /** Compressed bytes wait there until the registry has them. */
-  readonly directory: string;
 }
 
 export type TransferTask = PullTask | PushTask;

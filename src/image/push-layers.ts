@@ -77,14 +77,12 @@ const send = async (
   const { dependencies, pool, access, signal, onEvent } = push;
   const { content } = dependencies;
   const id = shortId(diffId);
-  await using ingest = content.openIngest();
   const { digest, sizeBytes } = await pool.run(
     {
       ...access(),
       kind: "push",
       path: content.path(blob.digest),
       sizeBytes: blob.sizeBytes,
-      directory: ingest.directory,
       ...(isCompressed ? { digest: blob.digest } : {}),
     },
     {

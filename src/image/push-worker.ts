@@ -1,6 +1,4 @@
 /** Sending one layer to a registry: compressed on the way where it is a plain tar. Runs in the fetch worker. */
-import { closeSync, openSync, rmSync, writeSync } from "node:fs";
-import { join } from "node:path";
 import { gzipFile } from "#image/compress.ts";
 import type { PushResult, PushTask } from "#image/fetch-protocol.ts";
 import { backoffMs } from "#lib/backoff.ts";
@@ -12,89 +10,48 @@ import { sha256Digest } from "#spec/image/digest.ts";
 import { parseReference } from "#spec/image/reference.ts";
 
 const PAUSE = { firstMs: 500, mostMs: 15_000 };
-/** While a layer is being compressed, what is ready goes out in pieces of at least this size. */
-const CHUNK_BYTES = 16 * 1024 * 1024;
 const FINAL = ["unauthenticated", "permission_denied", "data_loss", "invalid_argument"];
 
-/** What can be sent so far: a file that is finished, or one that a compressor still writes. */
-interface Outgoing {
-  readonly path: string;
-  readonly available: number;
-  readonly isComplete: boolean;
-  /** Resolves when more than `bytes` are there, or all. Throws what the compressor threw. */
-  beyond(bytes: number): Promise<void>;
-}
+/**
+ * A plain tar on its way out: compressed while it is sent, so nothing of it is kept. To go on after a cut it is
+ * compressed again, which gives the same bytes, and what the registry has is left out.
+ */
+class Compression {
+  readonly #path: string;
+  #hasher = new Bun.CryptoHasher("sha256");
+  #sizeBytes = 0;
+  #isWhole = false;
 
-class Compression implements Outgoing {
-  readonly path: string;
-  readonly #hasher = new Bun.CryptoHasher("sha256");
-  readonly #done: Promise<void>;
-  #wake: (() => void) | undefined;
-  #failure: unknown;
-  available = 0;
-  isComplete = false;
-
-  constructor(source: string, path: string) {
-    this.path = path;
-    this.#done = this.#run(source);
-    this.#done.catch((error: unknown) => {
-      this.#failure = error;
-      this.#wake?.();
-    });
+  constructor(path: string) {
+    this.#path = path;
   }
 
-  async #run(source: string): Promise<void> {
-    const fd = openSync(this.path, "wx", 0o600);
-    try {
-      for await (const chunk of gzipFile(source)) {
-        for (let at = 0; at < chunk.length;) at += writeSync(fd, chunk, at, chunk.length - at);
-        this.#hasher.update(chunk);
-        this.available += chunk.length;
-        this.#wake?.();
-      }
-    } finally {
-      closeSync(fd);
+  async *from(offset: number): AsyncGenerator<Uint8Array, void> {
+    this.#hasher = new Bun.CryptoHasher("sha256");
+    this.#sizeBytes = 0;
+    this.#isWhole = false;
+    for await (const chunk of gzipFile(this.#path)) {
+      this.#hasher.update(chunk);
+      const begin = Math.max(0, offset - this.#sizeBytes);
+      this.#sizeBytes += chunk.length;
+      if (begin < chunk.length) yield begin === 0 ? chunk : chunk.subarray(begin);
     }
-    this.isComplete = true;
-    this.#wake?.();
+    this.#isWhole = true;
   }
 
-  async beyond(bytes: number): Promise<void> {
-    while (this.available <= bytes && !this.isComplete) {
-      if (this.#failure !== undefined) throw this.#failure;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      await promise;
-    }
-  }
-
-  async result(): Promise<PushResult> {
-    await this.#done;
-    return { digest: sha256Digest(this.#hasher.digest("hex")), sizeBytes: this.available };
+  result(): PushResult {
+    if (!this.#isWhole) throw new NaruError("internal", "the layer was not compressed to its end");
+    const digest = sha256Digest(this.#hasher.copy().digest("hex"));
+    return { digest, sizeBytes: this.#sizeBytes };
   }
 }
 
-const sendAll = async (
-  upload: Upload,
-  outgoing: Outgoing,
-  signal: AbortSignal,
-  onProgress: (bytes: number) => void,
-): Promise<void> => {
-  for (;;) {
-    await outgoing.beyond(outgoing.isComplete ? upload.offset : upload.offset + CHUNK_BYTES - 1);
-    const start = upload.offset;
-    const end = outgoing.available;
-    if (end > start) {
-      await upload.append(() => Bun.file(outgoing.path).slice(start, end), end - start, signal);
-      onProgress(upload.offset);
-    } else if (outgoing.isComplete) return;
-  }
-};
+type Send = (upload: Upload, signal: AbortSignal) => Promise<void>;
 
 /** Goes on where the registry says it is after a failure; begins anew when it has forgotten the upload. */
 const sendPatiently = async (
   repository: Repository,
-  outgoing: Outgoing,
+  send: Send,
   maxAttempts: number,
   onProgress: (bytes: number) => void,
 ): Promise<Upload> => {
@@ -103,11 +60,11 @@ const sendPatiently = async (
   for (let attempt = 0; ;) {
     const before = upload.offset;
     try {
-      await sendAll(upload, outgoing, signal, onProgress);
+      await send(upload, signal);
       return upload;
     } catch (thrown) {
       const error = toNaruError(thrown);
-      attempt = upload.offset > before ? 0 : attempt + 1;
+      attempt += 1;
       if (FINAL.includes(error.code) || attempt >= maxAttempts) throw error;
       const wishMs = Number(error.details["retryAfterMs"] ?? 0);
       await sleep(Math.max(wishMs, backoffMs(attempt, PAUSE)), signal);
@@ -117,6 +74,7 @@ const sendPatiently = async (
     } catch {
       upload = await begin(repository, signal);
     }
+    if (upload.offset > before) attempt = 0;
     onProgress(upload.offset);
   }
 };
@@ -126,6 +84,19 @@ const begin = async (repository: Repository, signal: AbortSignal): Promise<Uploa
   if (upload !== undefined) return upload;
   throw new NaruError("unavailable", "the registry mounted a blob that nobody asked it to");
 };
+
+async function* told(
+  source: AsyncIterable<Uint8Array>,
+  start: number,
+  onProgress: (bytes: number) => void,
+): AsyncGenerator<Uint8Array, void> {
+  let sent = start;
+  for await (const chunk of source) {
+    yield chunk;
+    sent += chunk.length;
+    onProgress(sent);
+  }
+}
 
 /** The registry has the blob afterwards. */
 export const pushBlob = async (
@@ -137,24 +108,23 @@ export const pushBlob = async (
   const repository = remote.repository(parseReference(task.reference), task.credentials);
   const { signal } = new AbortController();
   if (digest !== undefined) {
-    const outgoing: Outgoing = {
-      path,
-      available: sizeBytes,
-      isComplete: true,
-      beyond: () => Promise.resolve(),
+    const sendRest: Send = async (upload) => {
+      const start = upload.offset;
+      const rest = (): Blob => Bun.file(path).slice(start, sizeBytes);
+      await upload.append(rest, sizeBytes - start, signal);
+      onProgress(upload.offset);
     };
-    const upload = await sendPatiently(repository, outgoing, config.maxAttempts, onProgress);
+    const upload = await sendPatiently(repository, sendRest, config.maxAttempts, onProgress);
     await upload.finish(digest, signal);
     return { digest, sizeBytes };
   }
-  const file = join(task.directory, "compressed");
-  const compression = new Compression(path, file);
-  try {
-    const upload = await sendPatiently(repository, compression, config.maxAttempts, onProgress);
-    const result = await compression.result();
-    await upload.finish(result.digest, signal);
-    return result;
-  } finally {
-    rmSync(file, { force: true });
-  }
+  const compression = new Compression(path);
+  const sendCompressed: Send = async (upload) => {
+    const start = upload.offset;
+    await upload.stream(() => told(compression.from(start), start, onProgress), signal);
+  };
+  const upload = await sendPatiently(repository, sendCompressed, config.maxAttempts, onProgress);
+  const result = compression.result();
+  await upload.finish(result.digest, signal);
+  return result;
 };

@@ -17,7 +17,7 @@ export interface RegistryRequest {
   readonly path: string | URL;
   readonly headers?: Readonly<Record<string, string>>;
   /** Asked for anew at each try. */
-  readonly body?: () => string | Blob;
+  readonly body?: () => NonNullable<HttpRequest["body"]>;
   readonly scopes: readonly string[];
   readonly credentials: AuthConfig;
   /** Statuses that are answers, not failures. */

@@ -9,7 +9,8 @@ export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "POST" | "PATCH" | "PUT" | "DELETE";
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string | Blob;
+  /** An iterable is sent in chunks as it comes. */
+  readonly body?: string | Blob | AsyncIterable<Uint8Array>;
   /** Certificates are not verified. */
   readonly isInsecure: boolean;
   readonly signal: AbortSignal;
@@ -109,7 +110,7 @@ export class Network {
     const timeout = new AbortController();
     const timer = setTimeout(
       () => timeout.abort(new DOMException("no answer", "TimeoutError")),
-      body instanceof Blob ? HEAD_TIMEOUT_MS * 30 : HEAD_TIMEOUT_MS,
+      typeof body === "object" ? HEAD_TIMEOUT_MS * 30 : HEAD_TIMEOUT_MS,
     );
     return fetch(url, {
       method,

@@ -82,6 +82,11 @@ export interface Upload {
   readonly offset: number;
   /** Appends; resolves when the registry has it. `body` may be asked for again after a failure. */
   append(body: () => Blob, sizeBytes: number, signal: AbortSignal): Promise<void>;
+  /**
+   * Appends what is still being made, until it ends (distribution-spec, "streamed"). `body` is asked for what comes
+   * after `offset`, and again after a refusal that is answered with credentials.
+   */
+  stream(body: () => AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
   /** Asks the registry what it has, after a failed `append`; sets `offset`. not_found: begin anew. */
   resume(signal: AbortSignal): Promise<void>;
   /** The blob exists afterwards. data_loss when the registry counted another digest. */

@@ -44,6 +44,37 @@ class ChunkedUpload implements Upload {
     }
   }
 
+  async stream(body: () => AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+    const before = this.offset;
+    let sent = 0;
+    const counted = async function* (): AsyncGenerator<Uint8Array, void> {
+      sent = 0;
+      for await (const chunk of body()) {
+        sent += chunk.length;
+        yield chunk;
+      }
+    };
+    const response = await this.#client.request({
+      ...this.#access,
+      attempts: 1,
+      method: "PATCH",
+      path: this.#location,
+      headers: { "Content-Type": OCTETS },
+      body: counted,
+      accepts: [202, 204],
+      what: "blob upload",
+      signal,
+    });
+    await response.body?.cancel();
+    this.#follow(response);
+    const end = before + sent;
+    const range = response.headers.get("range");
+    this.offset = range === null ? end : uploadedBytes(range);
+    if (this.offset !== end) {
+      throw new NaruError("unavailable", `the registry took ${this.offset} of ${end} bytes`);
+    }
+  }
+
   async resume(signal: AbortSignal): Promise<void> {
     const response = await this.#client.request({
       ...this.#access,
