@@ -1,7 +1,12 @@
 /** An index over images that are here: what a build for several platforms ends with. */
 import type { Catalog } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
-import type { CreatedIndex, NewIndex, NewIndexMember, StoredManifest } from "#image/image.ts";
+import type {
+  CreatedIndex,
+  NewIndex,
+  NewIndexMember,
+  StoredManifest,
+} from "#image/index-document.ts";
 import { type IndexImage, manifestRow, registerIndex } from "#image/register-index.ts";
 import { serveImage } from "#image/served.ts";
 import { NaruError } from "#lib/errors.ts";

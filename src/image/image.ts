@@ -11,6 +11,7 @@
  * Wherever a `name` is taken it may be a whole id, an id prefix, name[:tag] or name@digest. Names win
  * over id prefixes. Unknown ones throw not_found "No such image: x:latest".
  */
+import type { CreatedIndex, NewIndex, ServedIndex, StoredManifest } from "#image/index-document.ts";
 import type {
   CopyOptions,
   IndexEntry,
@@ -195,37 +196,6 @@ export interface StoredImage {
   }[];
 }
 
-export interface StoredManifest {
-  readonly digest: Digest;
-  readonly mediaType: string;
-  readonly sizeBytes: number;
-  /** Its exact bytes. */
-  readonly text: string;
-}
-
-/** An image that is here, or a manifest that is kept as it is (an attestation), with those of its blobs that are new. */
-export type NewIndexMember = {
-  readonly platform?: Platform;
-  readonly annotations?: Readonly<Record<string, string>>;
-} & (
-  | { readonly image: Digest }
-  | { readonly manifest: string; readonly blobs: readonly (string | Uint8Array)[] }
-);
-
-export interface NewIndex {
-  /** In the index's order: images first, then what is kept. */
-  readonly members: readonly NewIndexMember[];
-  readonly references: readonly string[];
-  readonly annotations?: Readonly<Record<string, string>>;
-}
-
-export interface CreatedIndex {
-  readonly digest: Digest;
-  readonly text: string;
-  /** The main image: what the names stand for without a wish. */
-  readonly imageId: Digest;
-}
-
 export interface ListOptions {
   /** Also images without a name that others were made from. */
   readonly isAll: boolean;
@@ -303,8 +273,13 @@ export interface Images {
   /** Whole or not at all: a refused archive (invalid_argument) leaves nothing. Resolves to the ids. */
   load(source: ArchiveSource, options: LoadOptions): Promise<Digest[]>;
   save(names: readonly string[], signal: AbortSignal, platform?: Platform): Promise<SavedArchive>;
-  /** For other machines to pull: the manifest it came with where that still fits, else one of what is stored. */
-  served(name: string, signal: AbortSignal): Promise<ServedImage>;
+  /**
+   * For other machines to pull: the manifest it came with (`manifest`, of several) where that still fits, else one of
+   * what is stored.
+   */
+  served(name: string, signal: AbortSignal, manifest?: Digest): Promise<ServedImage>;
+  /** What else there is behind the name: its index, other platforms, what was kept. */
+  servedIndex(name: string): ServedIndex;
   /**
    * Fetches `reference` from its registry (or a mirror), layers side by side, and names it. Nothing is visible
    * until all of it is here; what was fetched of a failed pull is kept for the next one. Pulls that want the

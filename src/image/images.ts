@@ -17,6 +17,7 @@ import { removedImages } from "#image/removed.ts";
 import { restoreImages } from "#image/restore.ts";
 import { removeImage } from "#image/remove.ts";
 import { saveImages } from "#image/save.ts";
+import { serveIndex } from "#image/served-index.ts";
 import { serveImage } from "#image/served.ts";
 import { reportTrust } from "#image/trust-report.ts";
 import type { Transfers } from "#image/transfers.ts";
@@ -54,7 +55,8 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     usage: () => imageUsage(dependencies, catalog),
     load: (source, options) => loadImages(dependencies, source, options),
     save: (names, signal, platform) => saveImages(dependencies, catalog, names, signal, platform),
-    served: (name, signal) => serveImage(dependencies, catalog, name, signal),
+    served: (name, signal, manifest) => serveImage(dependencies, catalog, name, signal, manifest),
+    servedIndex: (name) => serveIndex(dependencies, catalog, name),
     pull: async (name, options) => (await registries()).pull(name, options),
     push: async (name, options) => (await registries()).push(name, options),
     copy: async (source, target, options) => (await registries()).copy(source, target, options),

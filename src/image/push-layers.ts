@@ -8,7 +8,8 @@ import type { ImageRow, LayerBlobRow } from "#metadata/images.ts";
 import type { Repository } from "#remote/remote.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, shortId } from "#spec/image/digest.ts";
-import { OCI_LAYER_GZIP } from "#spec/image/media-type.ts";
+import { parseManifest } from "#spec/image/manifest.ts";
+import { OCI_LAYER_GZIP, isUrlLayer } from "#spec/image/media-type.ts";
 
 export interface PushedLayer {
   readonly diffId: Digest;
@@ -97,10 +98,34 @@ const send = async (
   return { mediaType: isCompressed ? blob.mediaType : OCI_LAYER_GZIP, digest, size: sizeBytes };
 };
 
-const pushLayer = async (push: LayerPush, diffId: Digest): Promise<Descriptor> => {
+/** A blob that goes as it is: of an attestation or an artifact. */
+export const pushBlob = async (push: LayerPush, blob: Descriptor): Promise<void> => {
+  const { content } = push.dependencies;
+  const { digest, mediaType, size: sizeBytes } = blob;
+  const there = await findThere(push, digest, digest);
+  if (there !== undefined) return push.onEvent({ status: there, id: shortId(digest) });
+  if (content.info(digest) === undefined) {
+    throw new NaruError("data_loss", `blob "${digest}" is not stored here any more: pull it again`);
+  }
+  await send(push, digest, { diffId: digest, digest, mediaType, sizeBytes }, true);
+};
+
+const pushLayer = async (
+  push: LayerPush,
+  diffId: Digest,
+  preferred: Descriptor | undefined,
+): Promise<Descriptor> => {
   const { content, rows } = push.dependencies;
+  if (preferred !== undefined && isUrlLayer(preferred)) {
+    push.onEvent({ status: "Skipped foreign layer", id: shortId(diffId) });
+    return preferred;
+  }
   const blobs = rows.layerBlobs(diffId);
-  const compressed = blobs.filter(({ digest }) => digest !== diffId);
+  const isPreferred = ({ digest }: LayerBlobRow): boolean => digest === preferred?.digest;
+  // What a manifest that is meant says goes before what is there.
+  const compressed = blobs
+    .filter(({ digest }) => digest !== diffId)
+    .toSorted((a, b) => Number(isPreferred(b)) - Number(isPreferred(a)));
   // A form that was pushed or pulled before, though its file may be gone: perhaps the registry has it.
   for (const blob of compressed) {
     const there = await findThere(push, diffId, blob.digest);
@@ -116,8 +141,25 @@ const pushLayer = async (push: LayerPush, diffId: Digest): Promise<Descriptor> =
   return await send(push, diffId, plain, false);
 };
 
-/** Lowest first. The first failure stops the rest. */
-export const pushLayers = async (given: LayerPush, row: ImageRow): Promise<PushedLayer[]> => {
+/** By diffID: the layers as a manifest has them. */
+const layersOf = (row: ImageRow, document: string | undefined): ReadonlyMap<Digest, Descriptor> => {
+  const manifest = document === undefined ? undefined : parseManifest(document);
+  if (manifest?.kind !== "manifest") return new Map();
+  return new Map(
+    row.config.rootfs.diff_ids.flatMap((diffId, at) => {
+      const layer = manifest.layers[at];
+      return layer === undefined ? [] : [[diffId, layer] as const];
+    }),
+  );
+};
+
+/** Lowest first. The first failure stops the rest. `document`: the manifest whose forms of the layers are meant. */
+export const pushLayers = async (
+  given: LayerPush,
+  row: ImageRow,
+  document?: string,
+): Promise<PushedLayer[]> => {
+  const preferred = layersOf(row, document);
   const stop = new AbortController();
   const push = { ...given, signal: AbortSignal.any([given.signal, stop.signal]) };
   const { diff_ids: diffIds } = row.config.rootfs;
@@ -128,7 +170,7 @@ export const pushLayers = async (given: LayerPush, row: ImageRow): Promise<Pushe
   const sent = new Map<Digest, Promise<Descriptor>>();
   for (const diffId of diffIds) {
     if (sent.has(diffId)) continue;
-    const sending = pushLayer(push, diffId);
+    const sending = pushLayer(push, diffId, preferred.get(diffId));
     sending.catch((error: unknown) => stop.abort(error));
     sent.set(diffId, sending);
   }

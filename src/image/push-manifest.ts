@@ -17,15 +17,20 @@ interface PushManifest {
   readonly mediaType: string;
 }
 
-const storedManifest = (
+const storedText = (
   { content }: Pick<ImageDependencies, "content">,
+  { manifestDigest }: ImageRow,
+): string | undefined =>
+  manifestDigest === undefined || content.info(manifestDigest) === undefined
+    ? undefined
+    : content.readText(manifestDigest);
+
+/** As long as it speaks of these layers. Those that are to be had elsewhere are as it says. */
+const fitting = (
+  text: string,
   row: ImageRow,
   layers: readonly PushedLayer[],
 ): PushManifest | undefined => {
-  if (row.manifestDigest === undefined || content.info(row.manifestDigest) === undefined) {
-    return undefined;
-  }
-  const text = content.readText(row.manifestDigest);
   const manifest = parseManifest(text);
   if (manifest.kind !== "manifest" || manifest.config.digest !== row.id) return undefined;
   const isSame =
@@ -36,14 +41,17 @@ const storedManifest = (
 
 const GZIPS: readonly string[] = [OCI_LAYER_GZIP, DOCKER_LAYER_GZIP];
 
-/** Docker's schema 2 is understood everywhere; what it has no words for (zstd) needs OCI's. */
+/** `preferred`: the one of several that is meant. Docker's schema 2 is understood everywhere; what it has no words for (zstd) needs OCI's. */
 export const pushManifestOf = (
   dependencies: Pick<ImageDependencies, "content">,
   row: ImageRow,
   layers: readonly PushedLayer[],
+  preferred?: string,
 ): PushManifest => {
-  const stored = storedManifest(dependencies, row, layers);
-  if (stored !== undefined) return stored;
+  for (const text of [preferred, storedText(dependencies, row)]) {
+    const stored = text === undefined ? undefined : fitting(text, row, layers);
+    if (stored !== undefined) return stored;
+  }
   const isDocker = layers.every(({ descriptor }) => GZIPS.includes(descriptor.mediaType));
   const mediaType = isDocker ? DOCKER_MANIFEST : OCI_MANIFEST;
   const config = {

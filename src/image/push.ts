@@ -1,13 +1,16 @@
 /** `docker push`: what the registry has not, then the config, then the manifest under the tag. */
-import { ensureLayerBlobs } from "#image/layer-blobs.ts";
-import type { PushOptions } from "#image/transfer.ts";
+import type { IndexMember } from "#image/indexes.ts";
+import { sweepManifests } from "#image/manifests.ts";
 import type { PullParts } from "#image/pull.ts";
-import { pushManifestOf } from "#image/push-manifest.ts";
-import { type PushedLayer, pushLayers } from "#image/push-layers.ts";
+import { choosePush } from "#image/push-choice.ts";
+import { type PushedContent, pushImage, pushTarget } from "#image/push-content.ts";
+import type { PushedLayer } from "#image/push-layers.ts";
+import { registerIndex } from "#image/register-index.ts";
+import type { PushOptions } from "#image/transfer.ts";
 import { NaruError } from "#lib/errors.ts";
+import type { ManifestRow } from "#metadata/image-manifests.ts";
 import type { ImageRow } from "#metadata/images.ts";
-import type { Repository } from "#remote/remote.ts";
-import { type Digest, digestOf } from "#spec/image/digest.ts";
+import type { Digest } from "#spec/image/digest.ts";
 import {
   type Reference,
   familiarName,
@@ -39,44 +42,50 @@ const referencesOf = (
   );
 };
 
-const rowOf = ({ catalog }: PushParts, reference: Reference, { platform }: PushOptions): ImageRow =>
-  catalog.chosen(familiarString(reference), platform);
-
-const pushConfig = async (
-  repository: Repository,
-  row: ImageRow,
-  signal: AbortSignal,
-): Promise<void> => {
-  if (await repository.hasBlob(row.id, signal)) return;
-  const bytes = Buffer.from(row.configText);
-  const upload = await repository.upload({}, signal);
-  await upload?.append(() => new Blob([bytes]), bytes.length, signal);
-  await upload?.finish(row.id, signal);
+/** Rows for the compressed forms of the layers, which are known now (their files may be absent). */
+const rememberLayers = ({ dependencies: { rows } }: PushParts, layers: readonly PushedLayer[]) => {
+  for (const { diffId, descriptor } of layers) {
+    const { digest, mediaType, size: sizeBytes } = descriptor;
+    rows.putLayer(diffId, rows.layerSize(diffId) ?? 0, [{ digest, mediaType, sizeBytes }]);
+  }
 };
 
-/** Rows for what is known now: the compressed forms of the layers (their files may be absent), the digest's name. */
+/** The digest's name; an index that was made anew takes the place of the one that the tag stood for. */
 const remember = (
+  parts: PushParts,
+  reference: Reference,
+  { document, images, made }: PushedContent,
+  isIndex: boolean,
+): void => {
+  const { dependencies, catalog } = parts;
+  const { rows } = dependencies;
+  const repository = repositoryOf(reference);
+  const { digest } = document;
+  rows.transaction(() => {
+    for (const { layers } of images) rememberLayers(parts, layers);
+    const [first] = images;
+    if (!isIndex && first !== undefined) {
+      rows.setReference({ repository, digest, imageId: first.row.id });
+    }
+  });
+  if (!isIndex) return;
+  const pinned = `${repository}@${digest}`;
+  const tagged = made.length === 0 ? [] : [`${repository}:${reference.tag}`];
+  const registration = {
+    target: digest,
+    documents: made,
+    images: [],
+    references: [pinned, ...tagged],
+  };
+  registerIndex(dependencies, catalog.indexes, registration, "silent");
+  sweepManifests(dependencies, catalog);
+};
+
+const publishPush = (
   { dependencies }: PushParts,
   reference: Reference,
-  row: ImageRow,
-  layers: readonly PushedLayer[],
-  digest: Digest,
+  row: ImageRow | undefined,
 ): void => {
-  const { rows } = dependencies;
-  rows.transaction(() => {
-    for (const { diffId, descriptor } of layers) {
-      const blob = {
-        digest: descriptor.digest,
-        mediaType: descriptor.mediaType,
-        sizeBytes: descriptor.size,
-      };
-      rows.putLayer(diffId, rows.layerSize(diffId) ?? 0, [blob]);
-    }
-    rows.setReference({ repository: repositoryOf(reference), digest, imageId: row.id });
-  });
-};
-
-const publishPush = ({ dependencies }: PushParts, reference: Reference, row: ImageRow): void => {
   const name = familiarString(reference);
   dependencies.publish({
     status: "push",
@@ -85,9 +94,24 @@ const publishPush = ({ dependencies }: PushParts, reference: Reference, row: Ima
     Action: "push",
     Actor: {
       ID: name,
-      Attributes: { ...row.config.config?.Labels, name: familiarName(reference) },
+      Attributes: { ...row?.config.config?.Labels, name: familiarName(reference) },
     },
   });
+};
+
+/** What docker's client makes a note of. */
+const insteadOf = ({ dependencies }: PushParts, index: Digest, pushed: ManifestRow): object => {
+  const describe = ({ mediaType, digest, document }: ManifestRow) => ({
+    mediaType,
+    digest,
+    size: Buffer.byteLength(document),
+  });
+  const original = dependencies.rows.manifests.get(index);
+  return {
+    manifestPushedInsteadOfIndex: true,
+    ...(original === undefined ? {} : { originalIndex: describe(original) }),
+    selectedManifest: describe(pushed),
+  };
 };
 
 const pushOne = async (
@@ -95,35 +119,40 @@ const pushOne = async (
   reference: Reference,
   options: PushOptions,
 ): Promise<void> => {
-  const { dependencies, remote, config, pool } = parts;
-  const { credentials, onEvent, signal } = options;
-  const row = rowOf(parts, reference, options);
+  const { catalog, dependencies, remote, config, pool } = parts;
+  const { credentials, onEvent, platform, signal } = options;
+  const choice = choosePush(catalog, familiarString(reference), platform);
   const repository = remote.repository(reference, credentials);
-  const ids = row.config.rootfs.diff_ids;
-  await ensureLayerBlobs(dependencies, row, signal);
-  using _lease = dependencies.leases.acquire(
-    ids
-      .flatMap((diffId) => dependencies.rows.layerBlobs(diffId))
-      .map(({ digest }) => ({ kind: "blob" as const, resource: digest })),
-  );
   const access = () => ({
     config,
     state: remote.state(),
     reference: formatReference(reference),
     credentials,
   });
-  const layers = await pushLayers({ dependencies, pool, repository, access, signal, onEvent }, row);
-  await pushConfig(repository, row, signal);
-  const { text, mediaType } = pushManifestOf(dependencies, row, layers);
+  const push = { catalog, dependencies, pool, repository, access, signal, onEvent };
+  const pushed =
+    choice.kind === "index"
+      ? await pushTarget(push, choice.target)
+      : await pushImage(push, choice.row, manifestOf(parts, choice.member));
+  const { digest, document: text, mediaType } = pushed.document;
   const tag = reference.tag ?? "";
   await repository.putManifest(tag, mediaType, text, signal);
-  const digest = digestOf(text);
-  remember(parts, reference, row, layers, digest);
+  remember(parts, reference, pushed, choice.kind === "index");
   const sizeBytes = Buffer.byteLength(text);
+  if (choice.kind === "image" && choice.insteadOf !== undefined) {
+    onEvent({ status: "", aux: insteadOf(parts, choice.insteadOf, pushed.document) });
+  }
   onEvent({ status: `${tag}: digest: ${digest} size: ${sizeBytes}` });
   onEvent({ status: "", aux: { Tag: tag, Digest: digest, Size: sizeBytes } });
-  publishPush(parts, reference, row);
+  const [first] = pushed.images;
+  publishPush(parts, reference, choice.kind === "image" ? choice.row : first?.row);
 };
+
+const manifestOf = (
+  { dependencies }: PushParts,
+  member: IndexMember | undefined,
+): ManifestRow | undefined =>
+  member === undefined ? undefined : dependencies.rows.manifests.get(member.descriptor.digest);
 
 /** See `Images.push`. */
 export const pushImages = async (

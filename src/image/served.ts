@@ -9,15 +9,18 @@ import { type Digest, digestOf } from "#spec/image/digest.ts";
 import { parseManifest } from "#spec/image/manifest.ts";
 import { OCI_CONFIG, OCI_MANIFEST } from "#spec/image/media-type.ts";
 
-/** The one it came with, as long as all that it speaks of is still here. */
-const cameWith = (
+interface Original {
+  readonly digest: Digest;
+  readonly text: string;
+  readonly mediaType: string;
+  readonly layers: readonly LayerBlobRow[];
+}
+
+const fitting = (
   { content, rows }: ImageDependencies,
   row: ImageRow,
-): { text: string; mediaType: string; layers: readonly LayerBlobRow[] } | undefined => {
-  if (row.manifestDigest === undefined || content.info(row.manifestDigest) === undefined) {
-    return undefined;
-  }
-  const text = content.readText(row.manifestDigest);
+  text: string,
+): Original | undefined => {
   const manifest = parseManifest(text);
   if (manifest.kind !== "manifest" || manifest.config.digest !== row.id) return undefined;
   const diffIds = row.config.rootfs.diff_ids;
@@ -29,8 +32,28 @@ const cameWith = (
   });
   const found = layers.filter((layer) => layer !== undefined);
   return found.length === layers.length && found.length === diffIds.length
-    ? { text, mediaType: manifest.mediaType, layers: found }
+    ? { digest: digestOf(text), text, mediaType: manifest.mediaType, layers: found }
     : undefined;
+};
+
+/** The one it came with, as long as all that it speaks of is still here; `wanted` before others. */
+const cameWith = (
+  dependencies: ImageDependencies,
+  row: ImageRow,
+  wanted: Digest | undefined,
+): Original | undefined => {
+  const { content, rows } = dependencies;
+  const listed = wanted === undefined ? undefined : rows.manifests.get(wanted)?.document;
+  const { manifestDigest } = row;
+  const own =
+    manifestDigest !== undefined && content.info(manifestDigest) !== undefined
+      ? content.readText(manifestDigest)
+      : undefined;
+  for (const text of [listed, own]) {
+    const original = text === undefined ? undefined : fitting(dependencies, row, text);
+    if (original !== undefined) return original;
+  }
+  return undefined;
 };
 
 const blobOf = ({ rows, content }: ImageDependencies, diffId: Digest): LayerBlobRow => {
@@ -47,6 +70,7 @@ export const serveImage = async (
   catalog: Catalog,
   name: string,
   signal: AbortSignal,
+  wanted?: Digest,
 ): Promise<ServedImage> => {
   const row = catalog.row(catalog.resolve(name));
   await ensureLayerBlobs(dependencies, row, signal);
@@ -56,7 +80,7 @@ export const serveImage = async (
     sizeBytes,
     path: content.path(digest),
   });
-  const original = cameWith(dependencies, row);
+  const original = cameWith(dependencies, row, wanted);
   const layers =
     original?.layers ?? row.config.rootfs.diff_ids.map((diffId) => blobOf(dependencies, diffId));
   const config = Buffer.from(row.configText);
@@ -76,10 +100,7 @@ export const serveImage = async (
     imageId: row.id,
     config,
     manifest: {
-      digest:
-        row.manifestDigest !== undefined && original !== undefined
-          ? row.manifestDigest
-          : digestOf(text),
+      digest: original?.digest ?? digestOf(text),
       mediaType: original?.mediaType ?? OCI_MANIFEST,
       content: Buffer.from(text),
     },

@@ -7,11 +7,21 @@
  */
 import { NaruError, hasCode } from "#lib/errors.ts";
 import { SingleFlight } from "#lib/single-flight.ts";
+import type { ServedIndex, StoredManifest } from "#image/index-document.ts";
 import type { Images, ServedImage } from "#image/image.ts";
-import type { Blob, Manifest, Page, PageQuery, Registry } from "#registry/registry.ts";
+import type { ReferrerRow } from "#metadata/registry/manifests.ts";
+import type {
+  Blob,
+  Manifest,
+  Page,
+  PageQuery,
+  ReferrersQuery,
+  Registry,
+} from "#registry/registry.ts";
 import { distributionError } from "#spec/distribution/errors.ts";
 import { parseManifestReference, parseRepositoryName } from "#spec/distribution/name.ts";
 import type { Digest } from "#spec/image/digest.ts";
+import { parseManifest } from "#spec/image/manifest.ts";
 import { type Reference, parseReference } from "#spec/image/reference.ts";
 
 const PAGE_LIMIT = 1000;
@@ -37,6 +47,8 @@ interface Tagged {
   readonly repository: string;
   readonly tag: string;
   readonly imageId: Digest;
+  /** As the engine knows it. */
+  readonly name: string;
 }
 
 const readOnly = () =>
@@ -56,13 +68,13 @@ const page = (items: readonly string[], { last = "", limit }: PageQuery): Page<s
   return { items: shown, next: size > 0 && rest.length > size ? shown.at(-1) : undefined };
 };
 
-type EngineImages = Pick<Images, "list" | "served" | "find">;
+type EngineImages = Pick<Images, "list" | "served" | "servedIndex" | "find">;
 
 class Shelf {
   readonly #images: EngineImages;
   readonly #making = new SingleFlight<ServedImage>();
-  /** By image id, in order of use. */
-  readonly #served = new Map<Digest, ServedImage>();
+  /** By image id and manifest, in order of use. */
+  readonly #served = new Map<string, ServedImage>();
   readonly #manifests = new WeakMap<ServedImage, Manifest>();
 
   constructor(images: EngineImages) {
@@ -77,6 +89,7 @@ class Shelf {
           repository: servedName(reference),
           tag: reference.tag ?? "",
           imageId: Id as Digest,
+          name,
         };
       }),
     );
@@ -90,15 +103,21 @@ class Shelf {
     throw distributionError("NAME_UNKNOWN", `this engine has no image "${repository}"`);
   }
 
-  async served(imageId: Digest): Promise<ServedImage> {
-    const known = this.#served.get(imageId);
+  index({ name }: Tagged): ServedIndex {
+    return this.#images.servedIndex(name);
+  }
+
+  /** `manifest`: the digest that an index knows it by. */
+  async served(imageId: Digest, manifest?: Digest): Promise<ServedImage> {
+    const key = `${imageId} ${manifest ?? ""}`;
+    const known = this.#served.get(key);
     // What was pruned meanwhile is made again, or told to be lost.
     if (known !== undefined && this.#images.find(imageId) !== undefined) return known;
-    const image = await this.#making.run(imageId, () =>
-      this.#images.served(imageId, AbortSignal.timeout(MAKE_TIMEOUT_MS)),
+    const image = await this.#making.run(key, () =>
+      this.#images.served(imageId, AbortSignal.timeout(MAKE_TIMEOUT_MS), manifest),
     );
-    this.#served.delete(imageId);
-    this.#served.set(imageId, image);
+    this.#served.delete(key);
+    this.#served.set(key, image);
     for (const oldest of this.#served.keys()) {
       if (this.#served.size <= REMEMBERED) break;
       this.#served.delete(oldest);
@@ -115,13 +134,35 @@ class Shelf {
     return manifest;
   }
 
-  /** All images of a repository, those made already first. */
+  /** All images of a repository, other platforms too, those made already first. */
   async *images(name: string): AsyncGenerator<ServedImage, void> {
-    const ids = [...new Set(this.of(name).map(({ imageId }) => imageId))];
-    const isKnown = (id: Digest): number => (this.#served.has(id) ? 0 : 1);
-    for (const id of ids.toSorted((a, b) => isKnown(a) - isKnown(b))) yield await this.served(id);
+    const wanted = new Map<string, { imageId: Digest; manifest?: Digest }>();
+    for (const tagged of this.of(name)) {
+      const { images } = this.index(tagged);
+      for (const image of [...images, { imageId: tagged.imageId }]) {
+        wanted.set(`${image.imageId} ${"manifest" in image ? image.manifest : ""}`, image);
+      }
+    }
+    const isKnown = (key: string): number => (this.#served.has(key) ? 0 : 1);
+    const keys = [...wanted.keys()].toSorted((a, b) => isKnown(a) - isKnown(b));
+    for (const key of keys) {
+      const image = wanted.get(key);
+      if (image !== undefined) yield await this.served(image.imageId, image.manifest);
+    }
   }
 }
+
+const asManifest = ({ digest, mediaType, text }: StoredManifest): Manifest => ({
+  digest,
+  mediaType,
+  content: Buffer.from(text),
+});
+
+const findTag = async (shelf: Shelf, tagged: Tagged): Promise<Manifest> => {
+  const { answer, only } = shelf.index(tagged);
+  if (answer !== undefined) return asManifest(answer);
+  return shelf.manifestOf(await shelf.served(only?.imageId ?? tagged.imageId, only?.manifest));
+};
 
 const findManifest = async (
   shelf: Shelf,
@@ -129,10 +170,18 @@ const findManifest = async (
   reference: string,
 ): Promise<Manifest> => {
   const parsed = parseManifestReference(reference);
+  const all = shelf.of(repository);
   if (parsed.kind === "tag") {
-    const found = shelf.of(repository).find(({ tag }) => tag === parsed.tag);
-    if (found !== undefined) return shelf.manifestOf(await shelf.served(found.imageId));
+    const found = all.find(({ tag }) => tag === parsed.tag);
+    if (found !== undefined) return await findTag(shelf, found);
   } else {
+    for (const tagged of all) {
+      const { answer, documents } = shelf.index(tagged);
+      const document = [...(answer === undefined ? [] : [answer]), ...documents].find(
+        ({ digest }) => digest === parsed.digest,
+      );
+      if (document !== undefined) return asManifest(document);
+    }
     for await (const image of shelf.images(repository)) {
       if (image.manifest.digest === parsed.digest) return shelf.manifestOf(image);
     }
@@ -141,6 +190,10 @@ const findManifest = async (
 };
 
 const findBlob = async (shelf: Shelf, repository: string, digest: string): Promise<Blob> => {
+  for (const tagged of shelf.of(repository)) {
+    const kept = shelf.index(tagged).blobs.find((blob) => blob.digest === digest);
+    if (kept !== undefined) return kept;
+  }
   for await (const image of shelf.images(repository)) {
     if (image.imageId === digest) {
       const content = image.config;
@@ -150,6 +203,32 @@ const findBlob = async (shelf: Shelf, repository: string, digest: string): Promi
     if (layer !== undefined) return layer;
   }
   throw distributionError("BLOB_UNKNOWN", `"${repository}" has no blob ${digest}`);
+};
+
+const findReferrers = (
+  shelf: Shelf,
+  repository: string,
+  subject: string,
+  { artifactType = "", last = "", limit = PAGE_LIMIT }: ReferrersQuery,
+): Page<ReferrerRow> => {
+  const rows = new Map<Digest, ReferrerRow>();
+  for (const tagged of shelf.of(repository)) {
+    const { documents, referrers } = shelf.index(tagged);
+    for (const { digest, mediaType, sizeBytes, text } of documents) {
+      if (!referrers.includes(digest)) continue;
+      const manifest = parseManifest(text, mediaType);
+      if (manifest.subject?.digest !== subject) continue;
+      const config = manifest.kind === "manifest" ? manifest.config.mediaType : "";
+      const type = manifest.artifactType ?? config;
+      if (artifactType !== "" && artifactType !== type) continue;
+      const annotations = JSON.stringify(manifest.annotations);
+      rows.set(digest, { digest, mediaType, artifactType: type, sizeBytes, annotations });
+    }
+  }
+  const all = [...rows.values()].toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
+  const items = all.filter(({ digest }) => digest > last).slice(0, limit);
+  const isMore = all.at(-1)?.digest !== items.at(-1)?.digest && items.length > 0;
+  return { items, next: isMore ? items.at(-1)?.digest : undefined };
 };
 
 /** A layer whose tar is gone, or an image that was removed a moment ago. */
@@ -185,7 +264,7 @@ export const createEngineRegistry = (images: EngineImages): Registry => {
     repositoryFor: (namespace, name) => plainName(`${namespace.replace(":", "_")}/${name}`),
     manifest: (repository, reference) => guarded(findManifest(shelf, repository, reference)),
     blob: (repository, digest) => guarded(findBlob(shelf, repository, digest)),
-    referrers: () => ({ items: [], next: undefined }),
+    referrers: (repository, digest, query) => findReferrers(shelf, repository, digest, query),
     putManifest: refuse,
     mount: refuse,
     deleteManifest: refuse,

@@ -23,3 +23,17 @@ export const isConfigType = (type: string): boolean => CONFIGS.includes(type);
 /** OCI's layer type for a compression; the spec names none, gzip and zstd, others follow its pattern. */
 export const layerTypeOf = (compression: string): string =>
   compression === "none" ? OCI_LAYER : `${OCI_LAYER}+${compression}`;
+
+const DOCKER_FOREIGN_LAYER = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+const NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.";
+
+/**
+ * A layer that its maker lets nobody pass on (layer.md#non-distributable-layers, Docker's foreign layers): fetched from
+ * its URLs, and not pushed.
+ */
+export const isUrlLayer = (layer: {
+  readonly mediaType: string;
+  readonly urls?: readonly string[];
+}): boolean =>
+  (layer.mediaType === DOCKER_FOREIGN_LAYER || layer.mediaType.startsWith(NONDISTRIBUTABLE)) &&
+  (layer.urls ?? []).length > 0;
