@@ -1,36 +1,26 @@
 /** What an image archive turned out to hold, and which images that makes: pure, nothing is read here. */
-import type { StageResult } from "#image/layer-stage.ts";
+import {
+  type ArchiveContents,
+  type ArchiveFile,
+  checkBlobNames,
+  findFile,
+  refuse,
+  textOf,
+} from "#image/archive-files.ts";
 import { NaruError } from "#lib/errors.ts";
 import { parseImageConfig, platformOf } from "#spec/image/config.ts";
 import { CONTAINERD_NAME, type Descriptor, REF_NAME } from "#spec/image/descriptor.ts";
 import { type Digest, algorithmOf, digestOf, hexOf } from "#spec/image/digest.ts";
-import { checkArchivePath, parseArchiveManifest } from "#spec/image/docker-archive.ts";
+import { parseArchiveManifest } from "#spec/image/docker-archive.ts";
 import { type ImageIndex, type ImageManifest, parseManifest } from "#spec/image/manifest.ts";
 import { isConfigType, isIndexType, isManifestType } from "#spec/image/media-type.ts";
-import { type Platform, formatPlatform, platformScore } from "#spec/image/platform.ts";
+import {
+  HOST_PLATFORM,
+  type Platform,
+  formatPlatform,
+  platformScore,
+} from "#spec/image/platform.ts";
 import { formatReference, parseReference, withDefaultTag } from "#spec/image/reference.ts";
-
-/** One regular file of the archive, stored or known already. */
-export interface ArchiveFile {
-  /** sha256 of the bytes, or whatever algorithm its path under blobs/ names. */
-  readonly digest: Digest;
-  readonly sizeBytes: number;
-  /** Where it was written; undefined when the blob was in the store before. */
-  readonly file?: string;
-  /** The text of a small JSON document. */
-  readonly text?: string;
-  /** Of everything else, by its first bytes: "none", "gzip", "zstd", "xz" or "bzip2". */
-  readonly compression?: string;
-  /** Of a plain layer tar: where it was unpacked, or why it could not be. */
-  readonly staged?: StageResult;
-}
-
-export interface ArchiveContents {
-  /** By clean path. */
-  readonly files: ReadonlyMap<string, ArchiveFile>;
-  /** Links by clean path; targets as clean paths. */
-  readonly links: ReadonlyMap<string, string>;
-}
 
 export interface ArchiveLayer {
   readonly diffId: Digest;
@@ -47,24 +37,26 @@ export interface ArchiveImage {
   readonly manifestText?: string;
 }
 
-const LINKS_MAX = 8;
+/** A manifest as it is in the archive, word for word. */
+export interface ArchiveDocument {
+  readonly text: string;
+  readonly mediaType: string;
+}
 
-const refuse = (reason: string): never => {
-  throw new NaruError("invalid_argument", `invalid image archive: ${reason}`);
-};
+/** An index with what the archive holds of it. */
+export interface ArchiveIndex {
+  /** The index itself, then those below it. */
+  readonly documents: readonly [ArchiveDocument, ...ArchiveDocument[]];
+  readonly images: readonly (ArchiveImage & { readonly document: ArchiveDocument })[];
+  /** To be kept as they are, with their blobs: attestations, artifacts. */
+  readonly kept: readonly (ArchiveDocument & { readonly blobs: readonly ArchiveFile[] })[];
+  readonly references: readonly string[];
+}
 
-const findFile = (contents: ArchiveContents, path: string): ArchiveFile => {
-  let at = path;
-  for (let count = 0; count < LINKS_MAX; count += 1) {
-    const target = contents.links.get(at);
-    if (target === undefined) break;
-    at = target;
-  }
-  return contents.files.get(at) ?? refuse(`"${path}" is missing`);
-};
-
-const textOf = (file: ArchiveFile, path: string): string =>
-  file.text ?? refuse(`"${path}" is not a JSON document`);
+export interface ArchivePlan {
+  readonly images: readonly ArchiveImage[];
+  readonly indexes: readonly ArchiveIndex[];
+}
 
 const withLayers = (
   contents: ArchiveContents,
@@ -190,78 +182,172 @@ const pick = (
   );
 };
 
+const platformOfWish = (
+  contents: ArchiveContents,
+  candidates: readonly Candidate[],
+  platform: Platform | undefined,
+): readonly Candidate[] => {
+  if (platform === undefined) return candidates;
+  const picked = pick(contents, candidates, platform, true);
+  return picked === undefined ? [] : [picked];
+};
+
+/** Everything is there that the manifest speaks of. */
+const isWhole = (contents: ArchiveContents, { config, layers }: ImageManifest): boolean =>
+  [config, ...layers].every(({ digest }) => contents.files.has(blobPath(digest)));
+
+interface Below {
+  readonly documents: ArchiveDocument[];
+  readonly candidates: Candidate[];
+  readonly kept: Candidate[];
+}
+
+/** All that the archive holds below an index; an attestation is known by the platform "unknown". */
+const walkIndex = (
+  contents: ArchiveContents,
+  descriptor: Descriptor,
+  below: Below,
+  depth = 0,
+): void => {
+  if (depth > INDEX_DEPTH_MAX) refuse("its indexes are nested too deeply");
+  if (!contents.files.has(blobPath(descriptor.digest))) return;
+  const text = readDocument(contents, descriptor);
+  const manifest = parseManifest(text, descriptor.mediaType);
+  if (manifest.kind === "index") {
+    below.documents.push({ text, mediaType: manifest.mediaType });
+    for (const item of manifest.manifests) walkIndex(contents, item, below, depth + 1);
+    return;
+  }
+  if (!isWhole(contents, manifest)) return;
+  const os = descriptor.platform?.os ?? HOST_PLATFORM.os;
+  const isImage = isConfigType(manifest.config.mediaType) && os === HOST_PLATFORM.os;
+  (isImage ? below.candidates : below.kept).push({ descriptor, manifest, text });
+};
+
+const indexOf = (
+  contents: ArchiveContents,
+  descriptor: Descriptor,
+  references: readonly string[],
+  wish: Platform | undefined,
+): ArchiveIndex => {
+  const below: Below = { documents: [], candidates: [], kept: [] };
+  walkIndex(contents, descriptor, below);
+  const [first, ...rest] = below.documents;
+  if (first === undefined) return refuse(`index "${descriptor.digest}" is missing`);
+  const images = platformOfWish(contents, below.candidates, wish).map((candidate) => ({
+    ...imageOf(contents, candidate),
+    document: { text: candidate.text, mediaType: candidate.manifest.mediaType },
+  }));
+  if (images.length === 0) refuse(`index "${descriptor.digest}" has no image in it`);
+  const kept = (wish === undefined ? below.kept : []).map(({ manifest, text }) => ({
+    text,
+    mediaType: manifest.mediaType,
+    blobs: [manifest.config, ...manifest.layers].map((blob) => findBlob(contents, blob)),
+  }));
+  return { documents: [first, ...rest], images, kept, references };
+};
+
+/** One index under several names is one index. */
+const indexesOf = (
+  contents: ArchiveContents,
+  descriptors: readonly Descriptor[],
+  wish: Platform | undefined,
+): ArchiveIndex[] => {
+  const indexes = new Map<Digest, ArchiveIndex>();
+  for (const descriptor of descriptors) {
+    const name = referenceOf(descriptor);
+    const names = [
+      ...(indexes.get(descriptor.digest)?.references ?? []),
+      ...(name === undefined ? [] : [name]),
+    ];
+    indexes.set(descriptor.digest, indexOf(contents, descriptor, names, wish));
+  }
+  return [...indexes.values()];
+};
+
 const fromOciLayout = (
   contents: ArchiveContents,
   indexText: string,
-  platform: Platform,
-  isWished: boolean,
-): ArchiveImage[] => {
+  host: Platform,
+  wish: Platform | undefined,
+): ArchivePlan => {
   const index = parseManifest(indexText);
   if (index.kind !== "index") return refuse("index.json is not an index");
   const byName = new Map<string, Candidate[]>();
-  for (const descriptor of index.manifests) {
+  const isIndex = ({ digest, mediaType }: Descriptor): boolean =>
+    isIndexType(mediaType) && contents.files.has(blobPath(digest));
+  for (const descriptor of index.manifests.filter((one) => !isIndex(one))) {
     const key = referenceOf(descriptor) ?? "";
     const below = manifestsBelow(contents, descriptor);
     byName.set(key, [...(byName.get(key) ?? []), ...below]);
   }
   const images = new Map<Digest, ArchiveImage>();
   for (const [name, candidates] of byName) {
-    const picked = pick(contents, candidates, platform, isWished);
+    const picked = pick(contents, candidates, wish ?? host, wish !== undefined);
     if (picked === undefined) continue;
     const image = imageOf(contents, picked);
     const id = digestOf(image.configText);
     const names = [...(images.get(id)?.references ?? []), ...(name === "" ? [] : [name])];
     images.set(id, { ...image, references: names });
   }
-  return [...images.values()];
+  const indexes = indexesOf(contents, index.manifests.filter(isIndex), wish);
+  return { images: [...images.values()], indexes };
 };
 
-/** `blobs/<algorithm>/<hex>` must hold what the name says, whoever points there. */
-const checkBlobNames = (contents: ArchiveContents): void => {
-  for (const [path, file] of contents.files) {
-    const match = /^blobs\/([^/]+)\/([^/]+)$/.exec(path);
-    if (match !== null && `${match[1]}:${match[2]}` !== file.digest) {
-      refuse(`"${path}" has the digest ${file.digest}: it is damaged or was changed`);
-    }
-  }
+/** Names that only manifest.json has, where index.json says tags alone. */
+const withDockerNames = (contents: ArchiveContents, plan: ArchivePlan): ArchivePlan => {
+  const docker = contents.files.get("manifest.json");
+  if (docker === undefined) return plan;
+  const named = fromDockerArchive(contents, textOf(docker, "manifest.json"));
+  const namesOf = (configText: string): readonly string[] =>
+    named.find((image) => image.configText === configText)?.references ?? [];
+  const indexes = plan.indexes.map((index) => ({
+    ...index,
+    references:
+      index.references.length > 0
+        ? index.references
+        : index.images.flatMap(({ configText }) => namesOf(configText)),
+  }));
+  const images = plan.images.map((image) => ({
+    ...image,
+    references: image.references.length > 0 ? image.references : namesOf(image.configText),
+  }));
+  return { images, indexes };
 };
 
-/** Throws invalid_argument with the reason; `platform` undefined = `host`, not insisted on. */
+/** Whether a top-level entry of the layout is an index: then it says more than manifest.json can. */
+const hasIndexes = (indexText: string): boolean => {
+  const index = parseManifest(indexText);
+  return index.kind === "index" && index.manifests.some(({ mediaType }) => isIndexType(mediaType));
+};
+
+/** Throws invalid_argument with the reason; `platform` undefined = `host`, not insisted on, and all of an index. */
 export const readArchive = (
   contents: ArchiveContents,
   host: Platform,
   platform?: Platform,
-): ArchiveImage[] => {
+): ArchivePlan => {
   checkBlobNames(contents);
   const docker = contents.files.get("manifest.json");
   const index = contents.files.get("index.json");
-  const isOci = index !== undefined && contents.files.has("oci-layout");
+  const layout =
+    index !== undefined && contents.files.has("oci-layout")
+      ? textOf(index, "index.json")
+      : undefined;
   // manifest.json names its images fully, index.json often only by tag; a wish for a platform needs the index.
-  const useIndex = isOci && (docker === undefined || platform !== undefined);
-  if (useIndex) {
-    const text = textOf(index, "index.json");
-    return nonEmpty(fromOciLayout(contents, text, platform ?? host, platform !== undefined));
+  const isNeeded = docker === undefined || platform !== undefined;
+  if (layout !== undefined && (isNeeded || hasIndexes(layout))) {
+    const plan = fromOciLayout(contents, layout, host, platform);
+    return nonEmpty(withDockerNames(contents, plan));
   }
   if (docker === undefined) {
     return refuse(
       'it has neither "manifest.json" nor "index.json": is it the output of `docker export`? Then use import',
     );
   }
-  return nonEmpty(fromDockerArchive(contents, textOf(docker, "manifest.json")));
+  const images = fromDockerArchive(contents, textOf(docker, "manifest.json"));
+  return nonEmpty({ images, indexes: [] });
 };
 
-const nonEmpty = (images: ArchiveImage[]): ArchiveImage[] =>
-  images.length === 0 ? refuse("it holds no image") : images;
-
-/** Resolves a link inside the archive to a clean path. Throws invalid_argument when it leads out. */
-export const linkTarget = (path: string, target: string, isHardLink: boolean): string => {
-  if (isHardLink) return checkArchivePath(target);
-  if (target.startsWith("/")) return refuse(`link "${path}" leads out of it`);
-  const parts = path.split("/").slice(0, -1);
-  for (const part of target.split("/")) {
-    if (part === "" || part === ".") continue;
-    if (part !== "..") parts.push(part);
-    else if (parts.pop() === undefined) return refuse(`link "${path}" leads out of it`);
-  }
-  return checkArchivePath(parts.join("/"));
-};
+const nonEmpty = (plan: ArchivePlan): ArchivePlan =>
+  plan.images.length + plan.indexes.length === 0 ? refuse("it holds no image") : plan;

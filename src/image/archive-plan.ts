@@ -1,8 +1,8 @@
-/** An archive as headers in memory and ranges of files: nothing is copied before it is sent. */
+/** The entries of an archive that is about to be sent: headers in memory, files by their ranges. */
 import type { ArchiveSegment } from "#image/image.ts";
 import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
-import { type Digest, hexOf } from "#spec/image/digest.ts";
+import { type Digest, algorithmOf, hexOf } from "#spec/image/digest.ts";
 
 export class ArchivePlan {
   readonly segments: ArchiveSegment[] = [];
@@ -47,10 +47,10 @@ export class ArchivePlan {
   }
 
   /** Once per name. */
-  document(name: string, text: string): void {
+  document(name: string, text: string | Uint8Array): void {
     if (this.#written.has(name)) return;
     this.#written.add(name);
-    const bytes = Buffer.from(text);
+    const bytes = typeof text === "string" ? Buffer.from(text) : text;
     this.#header(name, "file", bytes.length);
     this.#bytes(bytes, tarPadding(bytes.length));
   }
@@ -71,4 +71,5 @@ export class ArchivePlan {
   }
 }
 
-export const blobName = (digest: Digest): string => `blobs/sha256/${hexOf(digest)}`;
+/** image-spec 1.1 image-layout.md. */
+export const blobName = (digest: Digest): string => `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;

@@ -5,7 +5,7 @@
  */
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { type ArchiveContents, type ArchiveFile, linkTarget } from "#image/archive-contents.ts";
+import { type ArchiveContents, type ArchiveFile, linkTarget } from "#image/archive-files.ts";
 import type { BlobFile, BlobFiles } from "#image/blob-file.ts";
 import { LayerStage } from "#image/layer-stage.ts";
 import { NaruError } from "#lib/errors.ts";

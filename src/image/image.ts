@@ -96,7 +96,7 @@ export const loadEventText = (event: LoadEvent): string | undefined => {
 export interface LoadOptions {
   readonly signal: AbortSignal;
   readonly onEvent?: (event: LoadEvent) => void;
-  /** Of an archive with several platforms; the host's when absent. */
+  /** Of an archive with several platforms this one alone; all when absent. */
   readonly platform?: Platform;
 }
 
@@ -272,14 +272,19 @@ export interface Images {
 
   /** Whole or not at all: a refused archive (invalid_argument) leaves nothing. Resolves to the ids. */
   load(source: ArchiveSource, options: LoadOptions): Promise<Digest[]>;
-  save(names: readonly string[], signal: AbortSignal, platform?: Platform): Promise<SavedArchive>;
+  /** All platforms of each that are here; only `platforms` where some are given. */
+  save(
+    names: readonly string[],
+    signal: AbortSignal,
+    platforms?: readonly Platform[],
+  ): Promise<SavedArchive>;
   /**
    * For other machines to pull: the manifest it came with (`manifest`, of several) where that still fits, else one of
    * what is stored.
    */
   served(name: string, signal: AbortSignal, manifest?: Digest): Promise<ServedImage>;
   /** What else there is behind the name: its index, other platforms, what was kept. */
-  servedIndex(name: string): ServedIndex;
+  servedIndex(name: string, signal: AbortSignal): Promise<ServedIndex>;
   /**
    * Fetches `reference` from its registry (or a mirror), layers side by side, and names it. Nothing is visible
    * until all of it is here; what was fetched of a failed pull is kept for the next one. Pulls that want the

@@ -1,4 +1,5 @@
 /** Indexes as they are made, and as they are given away; part of the manual in `image.ts`. */
+import type { ServedImage } from "#image/image.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import type { Platform } from "#spec/image/platform.ts";
 
@@ -38,11 +39,10 @@ export interface ServedIndex {
   /** What the name answers with; undefined: its image, or `only`. Of an index of which parts are missing, one without them. */
   readonly answer?: StoredManifest;
   /** The single image that is here of an index. */
-  readonly only?: { readonly imageId: Digest; readonly manifest: Digest };
+  readonly only?: ServedImage;
   /** Indexes, and manifests that were kept as they came. */
   readonly documents: readonly StoredManifest[];
-  /** With the digest that the index knows each by: `served` gives their manifests and layers. */
-  readonly images: readonly { readonly imageId: Digest; readonly manifest: Digest }[];
+  readonly images: readonly ServedImage[];
   /** Those of `documents` that refer to others. */
   readonly referrers: readonly Digest[];
   /** Of kept manifests. */

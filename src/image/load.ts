@@ -1,14 +1,19 @@
 /** `docker load`: everything an archive holds, or nothing of it. */
+import type { ArchiveContents } from "#image/archive-files.ts";
 import {
-  type ArchiveContents,
+  type ArchiveDocument,
   type ArchiveImage,
+  type ArchiveIndex,
   type ArchiveLayer,
   readArchive,
 } from "#image/archive-contents.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
 import type { ArchiveSource, LoadEvent, LoadOptions, StoredImage } from "#image/image.ts";
-import { registerImages } from "#image/register.ts";
+import { type Registration, registerImages } from "#image/register.ts";
+import { type IndexRegistration, manifestRow, registerIndex } from "#image/register-index.ts";
+import type { Catalog } from "#image/catalog.ts";
+import type { ManifestRow } from "#metadata/image-manifests.ts";
 import { type LayerToUnpack, unpackLayers } from "#image/unpack.ts";
 import { runWorker } from "#image/worker-client.ts";
 import type { Ingest } from "#content/content.ts";
@@ -92,57 +97,136 @@ const storeImage = (
 
 const announce = (
   dependencies: ImageDependencies,
-  image: ArchiveImage,
+  imageId: Digest,
+  references: readonly string[],
   onEvent: LoadOptions["onEvent"],
 ): void => {
-  const imageId = digestOf(image.configText);
+  for (const text of references) {
+    publishImageEvent(dependencies, "tag", imageId, familiarString(parseReference(text)));
+  }
   publishImageEvent(dependencies, "load", imageId);
-  if (image.references.length === 0) onEvent?.({ kind: "loaded", imageId });
-  for (const text of image.references) {
+  if (references.length === 0) onEvent?.({ kind: "loaded", imageId });
+  for (const text of references) {
     onEvent?.({ kind: "loaded", imageId, reference: familiarString(parseReference(text)) });
   }
 };
 
-/** Names that are about to move away from another image. */
-const findRenames = (
+/** Where names point before they move away from another image. */
+const pointsOf = (
   { rows }: ImageDependencies,
-  image: ArchiveImage,
+  references: readonly string[],
+): ReadonlyMap<string, Digest> =>
+  new Map(
+    references.flatMap((text) => {
+      const { tag, digest, ...rest } = parseReference(text);
+      const id = rows.findReference(repositoryOf(rest), tag, digest);
+      return id === undefined ? [] : [[text, id] as const];
+    }),
+  );
+
+const renamesOf = (
+  points: ReadonlyMap<string, Digest>,
+  id: Digest,
+  references: readonly string[],
 ): Extract<LoadEvent, { kind: "renamed" }>[] =>
-  image.references.flatMap((text) => {
-    const reference = parseReference(text);
-    const oldId = rows.findReference(repositoryOf(reference), reference.tag, reference.digest);
-    if (oldId === undefined || oldId === digestOf(image.configText)) return [];
-    return [{ kind: "renamed", reference: familiarString(reference), oldId }];
+  references.flatMap((text) => {
+    const oldId = points.get(text);
+    if (oldId === undefined || oldId === id) return [];
+    return [{ kind: "renamed", reference: familiarString(parseReference(text)), oldId }];
+  });
+
+/** Blobs of what is kept are stored when this returns; rows come with `registerIndex`. */
+const storeIndex = (
+  dependencies: ImageDependencies,
+  ingest: Ingest,
+  { documents, images, kept, references }: ArchiveIndex,
+): IndexRegistration => {
+  const { content } = dependencies;
+  for (const file of kept.flatMap(({ blobs }) => blobs)) {
+    if (content.info(file.digest) !== undefined) continue;
+    if (file.file !== undefined) ingest.commit(file.file, file.digest, file.sizeBytes);
+    else if (file.text !== undefined) content.write(file.text, { digest: file.digest });
+  }
+  const rowOf = ({ text, mediaType }: ArchiveDocument): ManifestRow => manifestRow(text, mediaType);
+  return {
+    target: rowOf(documents[0]).digest,
+    documents: [...documents, ...kept].map(rowOf),
+    images: images.map((image) => ({
+      image: storeImage(dependencies, ingest, image),
+      manifest: rowOf(image.document),
+    })),
+    references,
+  };
+};
+
+interface Loaded {
+  /** What the archive gave; of several the one for this machine. */
+  readonly id: Digest;
+  /** What the names point at. */
+  readonly main: Digest;
+  readonly references: readonly string[];
+}
+
+/** One transaction for all of the archive. */
+const register = (
+  dependencies: ImageDependencies,
+  catalog: Catalog,
+  images: readonly Registration[],
+  indexes: readonly IndexRegistration[],
+): readonly Loaded[] =>
+  dependencies.rows.transaction(() => {
+    const ids = registerImages(dependencies, images, "silent");
+    const single = ids.map((id, at) => ({
+      id,
+      main: id,
+      references: images[at]?.references ?? [],
+    }));
+    const whole = indexes.map((index) => {
+      const main = registerIndex(dependencies, catalog.indexes, index, "silent");
+      const [only, another] = index.images;
+      const isSingle = only !== undefined && another === undefined;
+      const id = isSingle ? digestOf(only.image.configText) : main;
+      return { id, main, references: index.references };
+    });
+    return [...single, ...whole];
   });
 
 /** See `Images.load`. */
 export const loadImages = async (
   dependencies: ImageDependencies,
+  catalog: Catalog,
   source: ArchiveSource,
   options: LoadOptions,
 ): Promise<Digest[]> => {
   await using ingest = dependencies.content.openIngest();
   const contents = await readContents(dependencies, ingest, source, options);
   failpoint("load.mid-layer");
-  const images = readArchive(contents, HOST_PLATFORM, options.platform);
-  for (const image of images) parseImageConfig(image.configText);
+  const plan = readArchive(contents, HOST_PLATFORM, options.platform);
+  const all = [...plan.images, ...plan.indexes.flatMap(({ images }) => images)];
+  for (const image of all) parseImageConfig(image.configText);
   await using undo = new AsyncDisposableStack();
   using lease = dependencies.leases.acquire([]);
   const { signal } = options;
   await unpackLayers(
     { dependencies, signal, undo, lease },
-    images.map(({ layers }) => layers.map((layer) => layerToUnpack(dependencies, layer))),
+    all.map(({ layers }) => layers.map((layer) => layerToUnpack(dependencies, layer))),
   );
   // From here on everything is synchronous: no removal can come between blobs, rows and names.
-  const registrations = images.map((image) => ({
+  const images = plan.images.map((image) => ({
     image: storeImage(dependencies, ingest, image),
     references: image.references,
   }));
-  const renames = images.flatMap((image) => findRenames(dependencies, image));
+  const indexes = plan.indexes.map((index) => storeIndex(dependencies, ingest, index));
+  const references = [...images, ...indexes].flatMap((one) => one.references);
+  const points = pointsOf(dependencies, references);
   failpoint("load.before-reference");
-  const ids = registerImages(dependencies, registrations);
+  const loaded = register(dependencies, catalog, images, indexes);
   undo.move();
-  for (const event of renames) options.onEvent?.(event);
-  images.forEach((image) => announce(dependencies, image, options.onEvent));
-  return ids;
+  for (const { main, references: names } of loaded) {
+    for (const event of renamesOf(points, main, names)) options.onEvent?.(event);
+  }
+  for (const { id, references: names } of loaded) {
+    announce(dependencies, id, names, options.onEvent);
+  }
+  return loaded.map(({ id }) => id);
 };

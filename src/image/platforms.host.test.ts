@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { layer } from "#image/archive.fake.ts";
+import { layer, source } from "#image/archive.fake.ts";
 import { type FakeImages, createFakeImages, failureOf } from "#image/images.fake.ts";
 import { type FakeRegistry, startRegistry } from "#remote/registry.fake.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
@@ -358,4 +358,69 @@ test("push: an index that was made here, whose layers are compressed on the way"
   await push(name);
   expect(target.log.slice(before).filter((line) => line.startsWith("PATCH"))).toEqual([]);
   expect(target.manifests.get("2")!.text).toBe(text);
+});
+
+const save = async (names: string[], platforms: string[] = []): Promise<Uint8Array> => {
+  const signal = new AbortController().signal;
+  using saved = await fake.images.save(names, signal, platforms.map(parsePlatform));
+  const bytes = await new Response(saved.stream(signal)).bytes();
+  expect(bytes.length).toBe(saved.sizeBytes);
+  return bytes;
+};
+
+test("save and load: all platforms that are here, with what was kept, word for word", async () => {
+  const { index } = publish();
+  await pull({ isAllPlatforms: true });
+  const ids = [HOST, OTHER].map((one) => fake.images.get(nameOf(), parsePlatform(one)).id);
+  const archive = await save([nameOf()]);
+  expect(await save([nameOf()])).toEqual(archive);
+  await rm(nameOf());
+  const signal = new AbortController().signal;
+  expect(await fake.images.load(source(archive), { signal })).toEqual([ids[0]!]);
+  expect(present()).toEqual(["image", "image", "unknown", "attestation"]);
+  expect(fake.images.get(nameOf(), parsePlatform(OTHER)).id).toBe(ids[1]!);
+  expect(fake.images.inspect(nameOf()).Descriptor?.["digest"]).toBe(index);
+  await rm(nameOf());
+  expectNothingLeft();
+  expect(
+    await fake.images.load(source(archive), { signal, platform: parsePlatform(OTHER) }),
+  ).toEqual([ids[1]!]);
+  expect(present()).toEqual(["image", "image absent", "image absent", "attestation absent"]);
+  await rm(nameOf());
+  expectNothingLeft();
+});
+
+test("save of one platform, of several, of one that is not here", async () => {
+  publish();
+  await pull({ isAllPlatforms: true });
+  const signal = new AbortController().signal;
+  const other = fake.images.get(nameOf(), parsePlatform(OTHER)).id;
+  const [one, both] = [await save([nameOf()], [OTHER]), await save([nameOf()], [HOST, OTHER])];
+  expect(await failureOf(save([nameOf()], ["linux/riscv64"]))).toContain("linux/riscv64");
+  await rm(nameOf());
+  expect(await fake.images.load(source(one), { signal })).toEqual([other]);
+  expect(present()).toEqual([]);
+  await rm(nameOf());
+  await fake.images.load(source(both), { signal });
+  expect(present()).toEqual(["image", "image", "image absent", "attestation absent"]);
+  await rm(nameOf());
+  expectNothingLeft();
+});
+
+test("served to other machines: all that is here, and only that", async () => {
+  const { index, host, other } = publish();
+  await pull();
+  const signal = new AbortController().signal;
+  const one = await fake.images.servedIndex(nameOf(), signal);
+  expect([one.answer, one.only?.manifest.digest]).toEqual([undefined, host]);
+  await pull({ platform: OTHER });
+  const two = await fake.images.servedIndex(nameOf(), signal);
+  const listed = JSON.parse(two.answer!.text) as { manifests: { digest: string }[] };
+  expect(listed.manifests.map(({ digest }) => digest)).toEqual([other, host]);
+  await pull({ isAllPlatforms: true });
+  const all = await fake.images.servedIndex(nameOf(), signal);
+  expect(all.answer?.digest).toBe(index);
+  expect(all.images.map(({ manifest }) => manifest.digest)).toEqual([other, host]);
+  expect(all.documents).toHaveLength(4);
+  expect(all.blobs).toHaveLength(4);
 });

@@ -1,7 +1,7 @@
 /** What a push sends: one image, what is kept as it came, or an index with all that it lists. */
 import type { Catalog } from "#image/catalog.ts";
-import { REFERENCE_DIGEST } from "#image/indexes.ts";
 import { ensureLayerBlobs } from "#image/layer-blobs.ts";
+import { rewriteIndex } from "#image/outgoing.ts";
 import { type LayerPush, type PushedLayer, pushBlob, pushLayers } from "#image/push-layers.ts";
 import { pushManifestOf } from "#image/push-manifest.ts";
 import { manifestRow } from "#image/register-index.ts";
@@ -9,7 +9,6 @@ import { NaruError } from "#lib/errors.ts";
 import type { ManifestRow } from "#metadata/image-manifests.ts";
 import type { ImageRow } from "#metadata/images.ts";
 import { isUrlLayer } from "#spec/image/media-type.ts";
-import { asArray, asObject, decodeJson } from "#spec/image/decode.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
 export interface ContentPush extends LayerPush {
@@ -73,27 +72,6 @@ const pushKept = async (push: ContentPush, document: ManifestRow): Promise<Pushe
   return { document, images: [], made: [] };
 };
 
-/** What an index lists, under new digests where the documents were made anew. */
-const rewritten = (index: ManifestRow, made: ReadonlyMap<string, ManifestRow>): ManifestRow => {
-  const object = asObject(decodeJson(index.document, "index"), "index");
-  const manifests = asArray(object["manifests"], "manifests").map((item) => {
-    const entry = asObject(item, "index entry");
-    const annotations = asObject(entry["annotations"] ?? {}, "annotations");
-    const subject = made.get(String(annotations[REFERENCE_DIGEST]));
-    const own = made.get(String(entry["digest"]));
-    return {
-      ...entry,
-      ...(own === undefined
-        ? {}
-        : { mediaType: own.mediaType, digest: own.digest, size: Buffer.byteLength(own.document) }),
-      ...(subject === undefined
-        ? {}
-        : { annotations: { ...annotations, [REFERENCE_DIGEST]: subject.digest } }),
-    };
-  });
-  return manifestRow(JSON.stringify({ ...object, manifests }, undefined, 2), index.mediaType);
-};
-
 /** Everything below it, then leaves the index itself to the caller. */
 export const pushTarget = async (push: ContentPush, target: Digest): Promise<PushedContent> => {
   const { catalog, dependencies, repository, signal } = push;
@@ -109,16 +87,17 @@ export const pushTarget = async (push: ContentPush, target: Digest): Promise<Pus
   }
   const images: PushedImage[] = [];
   const made: ManifestRow[] = [];
-  const renamed = new Map<string, ManifestRow>();
+  const renamed = new Map<string, ManifestRow & { sizeBytes: number }>();
   for (const { digest } of new Map(document.manifests.map((one) => [one.digest, one])).values()) {
     const below = await pushTarget(push, digest);
     images.push(...below.images);
     made.push(...below.made);
-    if (below.document.digest !== digest) renamed.set(digest, below.document);
     const { mediaType, document: text } = below.document;
+    const sizeBytes = Buffer.byteLength(text);
+    if (below.document.digest !== digest) renamed.set(digest, { ...below.document, sizeBytes });
     await repository.putManifest(below.document.digest, mediaType, text, signal);
   }
   if (renamed.size === 0) return { document: row, images, made };
-  const index = rewritten(row, renamed);
+  const index = rewriteIndex(row, renamed);
   return { document: index, images, made: [...made, index] };
 };

@@ -4,11 +4,12 @@
  * the same bytes.
  */
 import { ArchivePlan, blobName } from "#image/archive-plan.ts";
-import { type Catalog, familiarRow } from "#image/catalog.ts";
+import { type Catalog, familiarRow, toReference } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
 import type { SavedArchive } from "#image/image.ts";
 import { ensureLayerBlobs } from "#image/layer-blobs.ts";
+import { type OutgoingIndex, outgoingIndex } from "#image/outgoing.ts";
 import { streamSegments } from "#image/segments.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { ImageRow, LayerBlobRow } from "#metadata/images.ts";
@@ -26,49 +27,102 @@ import {
   withDefaultTag,
 } from "#spec/image/reference.ts";
 
-interface Wanted {
+interface WantedImage {
   readonly row: ImageRow;
   readonly references: Reference[];
 }
+/** Several platforms under one name. */
+interface WantedIndex {
+  readonly main: ImageRow;
+  readonly outgoing: OutgoingIndex;
+  readonly references: Reference[];
+}
+type Wanted = WantedImage | WantedIndex;
 
-/** An image named twice is saved once, under both names; a bare repository means all its tags. */
-const wantedImages = (
+/** What a name gives, before it is looked up: a bare repository means all its tags. */
+const expandName = (
   { rows }: ImageDependencies,
   catalog: Catalog,
+  name: string,
+): readonly { readonly name: string; readonly reference?: Reference }[] => {
+  const any = parseAnyReference(name);
+  if (any.kind !== "name") return [{ name }];
+  const { reference } = any;
+  if (reference.tag === undefined && reference.digest === undefined) {
+    const repository = repositoryOf(reference);
+    const tagged = rows
+      .references()
+      .filter((row) => row.repository === repository && row.tag !== undefined)
+      .map((row) => ({ name: familiarRow(row), reference: toReference(row) }));
+    if (tagged.length > 0) return tagged;
+  }
+  const whole = withDefaultTag(reference);
+  const isByName =
+    whole.tag !== undefined &&
+    whole.digest === undefined &&
+    rows.findReference(repositoryOf(whole), whole.tag) === catalog.resolve(name);
+  return [isByName ? { name, reference: whole } : { name }];
+};
+
+/** The manifests of an index that serve the platforms. Throws not_found for one that is not here. */
+const membersFor = (
+  catalog: Catalog,
+  name: string,
+  target: Digest,
+  platforms: readonly Platform[],
+): ReadonlySet<Digest> => {
+  const rows = platforms.map((platform) => catalog.chosen(name, platform));
+  const members = catalog.indexes.members(target);
+  return new Set(
+    members.flatMap(({ image, descriptor }) =>
+      image !== undefined && rows.includes(image) ? [descriptor.digest] : [],
+    ),
+  );
+};
+
+const wantedOf = async (
+  dependencies: ImageDependencies,
+  catalog: Catalog,
+  name: string,
+  platforms: readonly Platform[],
+  signal: AbortSignal,
+): Promise<Wanted> => {
+  const { id, target } = catalog.named(name);
+  const [first, ...more] = platforms;
+  const here = target === undefined ? [] : catalog.indexes.members(target);
+  const isSeveral = here.filter(({ isAvailable }) => isAvailable).length > 1;
+  if (target !== undefined && isSeveral && (first === undefined || more.length > 0)) {
+    const wanted = first === undefined ? undefined : membersFor(catalog, name, target, platforms);
+    const outgoing = await outgoingIndex(dependencies, catalog, target, signal, wanted);
+    return { main: catalog.row(id), outgoing, references: [] };
+  }
+  const rows = platforms.map((platform) => catalog.chosen(name, platform));
+  const row = rows[0] ?? catalog.row(id);
+  await ensureLayerBlobs(dependencies, row, signal);
+  return { row, references: [] };
+};
+
+const keyOf = (wanted: Wanted): Digest =>
+  "row" in wanted ? wanted.row.id : wanted.outgoing.index.digest;
+
+/** What is named twice is saved once, under both names. */
+const wantedImages = async (
+  dependencies: ImageDependencies,
+  catalog: Catalog,
   names: readonly string[],
-  platform: Platform | undefined,
-): Wanted[] => {
+  platforms: readonly Platform[],
+  signal: AbortSignal,
+): Promise<Wanted[]> => {
   const wanted = new Map<Digest, Wanted>();
-  const want = (id: Digest, reference?: Reference): void => {
-    const entry = wanted.get(id) ?? { row: catalog.row(id), references: [] };
-    wanted.set(id, entry);
-    if (reference?.tag === undefined) return;
+  const expanded = names.flatMap((name) => expandName(dependencies, catalog, name));
+  for (const { name, reference } of expanded) {
+    const made = await wantedOf(dependencies, catalog, name, platforms, signal);
+    const entry = wanted.get(keyOf(made)) ?? made;
+    wanted.set(keyOf(made), entry);
+    if (reference === undefined) continue;
     const text = formatReference(reference);
-    if (entry.references.some((known) => formatReference(known) === text)) return;
+    if (entry.references.some((known) => formatReference(known) === text)) continue;
     entry.references.push(reference);
-  };
-  for (const name of names) {
-    const any = parseAnyReference(name);
-    const isBare =
-      any.kind === "name" && any.reference.tag === undefined && any.reference.digest === undefined;
-    if (any.kind === "name" && isBare) {
-      const repository = repositoryOf(any.reference);
-      const tagged = rows
-        .references()
-        .filter((row) => row.repository === repository && row.tag !== undefined);
-      for (const row of tagged) {
-        const { id } = catalog.chosen(familiarRow(row), platform);
-        want(id, { ...any.reference, ...(row.tag === undefined ? {} : { tag: row.tag }) });
-      }
-      if (tagged.length > 0) continue;
-    }
-    const id = catalog.resolve(name);
-    const chosen = catalog.chosen(name, platform).id;
-    const reference = any.kind === "name" ? withDefaultTag(any.reference) : undefined;
-    const isByName =
-      reference?.tag !== undefined &&
-      rows.findReference(repositoryOf(reference), reference.tag) === id;
-    want(chosen, isByName ? reference : undefined);
   }
   return [...wanted.values()];
 };
@@ -80,16 +134,22 @@ const blobOf = ({ rows, content }: ImageDependencies, diffId: Digest): LayerBlob
   throw new NaruError("data_loss", `the content of layer "${diffId}" is not stored here any more`);
 };
 
-interface SavedImage {
-  readonly manifest: { readonly digest: Digest; readonly size: number };
-  readonly layers: readonly LayerBlobRow[];
+/** What index.json and manifest.json say of it. */
+interface Saved {
+  readonly descriptor: {
+    readonly mediaType: string;
+    readonly digest: Digest;
+    readonly size: number;
+  };
+  readonly config: { readonly id: Digest; readonly top: Digest | undefined };
+  readonly layers: readonly Digest[];
 }
 
 const addImage = (
   dependencies: ImageDependencies,
   plan: ArchivePlan,
-  { row }: Wanted,
-): SavedImage => {
+  { row }: WantedImage,
+): Saved => {
   const layers = row.config.rootfs.diff_ids.map((diffId) => blobOf(dependencies, diffId));
   for (const layer of layers) {
     plan.file(blobName(layer.digest), dependencies.content.path(layer.digest), layer.sizeBytes);
@@ -107,32 +167,57 @@ const addImage = (
   });
   const digest = digestOf(text);
   plan.document(blobName(digest), text);
-  return { manifest: { digest, size: Buffer.byteLength(text) }, layers };
+  return {
+    descriptor: { mediaType: OCI_MANIFEST, digest, size: Buffer.byteLength(text) },
+    config: { id: row.id, top: row.config.rootfs.diff_ids.at(-1) },
+    layers: layers.map((layer) => layer.digest),
+  };
 };
 
-const indexEntries = ({ references }: Wanted, saved: SavedImage): object[] => {
-  const descriptor = { mediaType: OCI_MANIFEST, ...saved.manifest };
-  if (references.length === 0) return [descriptor];
-  return references.map((reference) => ({
-    ...descriptor,
-    annotations: {
-      [CONTAINERD_NAME]: formatReference(reference),
-      [REF_NAME]: reference.tag,
-    },
-  }));
-};
-
-const repositoriesOf = (wanted: readonly Wanted[]): Record<string, Record<string, string>> => {
-  const repositories: Record<string, Record<string, string>> = {};
-  for (const { row, references } of wanted) {
-    const top = row.config.rootfs.diff_ids.at(-1);
-    for (const reference of references) {
-      if (top === undefined || reference.tag === undefined) continue;
-      const name = familiarName(reference);
-      repositories[name] = { ...repositories[name], [reference.tag]: hexOf(top) };
-    }
+/** manifest.json has one platform: the main one, or the first where that is not wanted. */
+const addIndex = (plan: ArchivePlan, { main, outgoing }: WantedIndex): Saved => {
+  const { index, documents, images, blobs } = outgoing;
+  for (const { config, imageId, layers, manifest } of images) {
+    for (const layer of layers) plan.file(blobName(layer.digest), layer.path, layer.sizeBytes);
+    plan.document(blobName(imageId), config);
+    plan.document(blobName(manifest.digest), manifest.content);
   }
-  return repositories;
+  for (const blob of blobs) plan.file(blobName(blob.digest), blob.path, blob.sizeBytes);
+  for (const { digest, document } of [...documents, index]) {
+    plan.document(blobName(digest), document);
+  }
+  const shown = images.find(({ imageId }) => imageId === main.id) ?? images[0];
+  const { digest, mediaType, document } = index;
+  return {
+    descriptor: { mediaType, digest, size: Buffer.byteLength(document) },
+    config: { id: shown?.imageId ?? main.id, top: main.config.rootfs.diff_ids.at(-1) },
+    layers: (shown?.layers ?? []).map((layer) => layer.digest),
+  };
+};
+
+const indexEntries = (references: readonly Reference[], { descriptor }: Saved): object[] =>
+  references.length === 0
+    ? [descriptor]
+    : references.map((reference) => ({
+        ...descriptor,
+        annotations: {
+          [CONTAINERD_NAME]: formatReference(reference),
+          [REF_NAME]: reference.tag,
+        },
+      }));
+
+type Repositories = Record<string, Record<string, string>>;
+
+const addRepositories = (
+  repositories: Repositories,
+  references: readonly Reference[],
+  { config: { top } }: Saved,
+): void => {
+  for (const reference of references) {
+    if (top === undefined || reference.tag === undefined) continue;
+    const name = familiarName(reference);
+    repositories[name] = { ...repositories[name], [reference.tag]: hexOf(top) };
+  }
 };
 
 const planArchive = (dependencies: ImageDependencies, wanted: readonly Wanted[]): ArchivePlan => {
@@ -141,13 +226,16 @@ const planArchive = (dependencies: ImageDependencies, wanted: readonly Wanted[])
   plan.directory("blobs/sha256");
   const index: object[] = [];
   const manifests: object[] = [];
+  const repositories: Repositories = {};
   for (const item of wanted) {
-    const saved = addImage(dependencies, plan, item);
-    index.push(...indexEntries(item, saved));
+    const { references } = item;
+    const saved = "row" in item ? addImage(dependencies, plan, item) : addIndex(plan, item);
+    index.push(...indexEntries(references, saved));
+    addRepositories(repositories, references, saved);
     manifests.push({
-      Config: blobName(item.row.id),
-      RepoTags: item.references.length === 0 ? null : item.references.map(familiarString),
-      Layers: saved.layers.map((layer) => blobName(layer.digest)),
+      Config: blobName(saved.config.id),
+      RepoTags: references.length === 0 ? null : references.map(familiarString),
+      Layers: saved.layers.map(blobName),
     });
   }
   plan.document(
@@ -156,12 +244,19 @@ const planArchive = (dependencies: ImageDependencies, wanted: readonly Wanted[])
   );
   plan.document("manifest.json", JSON.stringify(manifests));
   plan.document("oci-layout", '{"imageLayoutVersion":"1.0.0"}');
-  const repositories = repositoriesOf(wanted);
   if (Object.keys(repositories).length > 0) {
     plan.document("repositories", JSON.stringify(repositories));
   }
   plan.end();
   return plan;
+};
+
+const blobsOf = (dependencies: ImageDependencies, wanted: Wanted): readonly Digest[] => {
+  if ("row" in wanted) {
+    return wanted.row.config.rootfs.diff_ids.map((diffId) => blobOf(dependencies, diffId).digest);
+  }
+  const { blobs, images } = wanted.outgoing;
+  return [...blobs, ...images.flatMap(({ layers }) => layers)].map(({ digest }) => digest);
 };
 
 /** See `Images.save`. */
@@ -170,22 +265,19 @@ export const saveImages = async (
   catalog: Catalog,
   names: readonly string[],
   signal: AbortSignal,
-  platform?: Platform,
+  platforms: readonly Platform[] = [],
 ): Promise<SavedArchive> => {
   signal.throwIfAborted();
   if (names.length === 0) throw new NaruError("invalid_argument", "no image to save was named");
-  const wanted = wantedImages(dependencies, catalog, names, platform);
-  for (const { row } of wanted) await ensureLayerBlobs(dependencies, row, signal);
+  const wanted = await wantedImages(dependencies, catalog, names, platforms, signal);
   const plan = planArchive(dependencies, wanted);
+  const blobs = wanted.flatMap((one) => blobsOf(dependencies, one));
   const lease = dependencies.leases.acquire(
-    wanted.flatMap(({ row }) =>
-      row.config.rootfs.diff_ids.map((diffId) => ({
-        kind: "blob" as const,
-        resource: blobOf(dependencies, diffId).digest,
-      })),
-    ),
+    [...new Set(blobs)].map((resource) => ({ kind: "blob" as const, resource })),
   );
-  for (const { row } of wanted) publishImageEvent(dependencies, "save", row.id);
+  for (const one of wanted) {
+    publishImageEvent(dependencies, "save", "row" in one ? one.row.id : one.main.id);
+  }
   return {
     sizeBytes: plan.sizeBytes,
     segments: plan.segments,

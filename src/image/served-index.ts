@@ -2,38 +2,32 @@
 import type { Catalog } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { ServedIndex, StoredManifest } from "#image/index-document.ts";
-import type { IndexMember } from "#image/indexes.ts";
 import { blobsOfKept } from "#image/manifests.ts";
-import { asObject, decodeJson } from "#spec/image/decode.ts";
+import { type OutgoingIndex, outgoingIndex } from "#image/outgoing.ts";
+import type { ManifestRow } from "#metadata/image-manifests.ts";
+import { asArray, asObject, decodeJson } from "#spec/image/decode.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 
-const stored = (
-  { rows }: Pick<ImageDependencies, "rows">,
-  digest: Digest,
-): StoredManifest | undefined => {
-  const row = rows.manifests.get(digest);
-  if (row === undefined) return undefined;
-  const { document: text, mediaType } = row;
-  return { digest, mediaType, text, sizeBytes: Buffer.byteLength(text) };
-};
+const stored = ({ digest, mediaType, document }: ManifestRow): StoredManifest => ({
+  digest,
+  mediaType,
+  text: document,
+  sizeBytes: Buffer.byteLength(document),
+});
 
-/** Of an index of which not all is here: the same with the members that are, so that nobody is led to what is missing. */
-const reduced = (index: StoredManifest, here: readonly IndexMember[]): StoredManifest => {
-  const object = asObject(decodeJson(index.text, "index"), "index");
-  const manifests = here.map(({ entry }) => entry);
+/** Without what is not here, so that nobody is led to it; the index itself where all is. */
+const answerOf = ({ index, images, documents }: OutgoingIndex): StoredManifest => {
+  const here = new Set<unknown>([
+    ...images.map(({ manifest }) => manifest.digest),
+    ...documents.map(({ digest }) => digest),
+  ]);
+  const object = asObject(decodeJson(index.document, "index"), "index");
+  const all = asArray(object["manifests"], "manifests").map((item) => asObject(item, "entry"));
+  const manifests = all.filter((entry) => here.has(entry["digest"]));
+  if (manifests.length === all.length) return stored(index);
   const text = JSON.stringify({ ...object, manifests }, undefined, 2);
-  const { mediaType } = index;
-  return { digest: digestOf(text), mediaType, text, sizeBytes: Buffer.byteLength(text) };
-};
-
-/** Indexes below it, and itself. */
-const indexesBelow = (catalog: Catalog, target: Digest, depth = 0): readonly Digest[] => {
-  const document = catalog.indexes.document(target);
-  if (document?.kind !== "index" || depth > 4) return [];
-  const below = document.manifests.flatMap(({ digest }) =>
-    indexesBelow(catalog, digest, depth + 1),
-  );
-  return [target, ...below];
+  const sizeBytes = Buffer.byteLength(text);
+  return { digest: digestOf(text), mediaType: index.mediaType, text, sizeBytes };
 };
 
 /** What refers to the digests, and what refers to that. */
@@ -50,44 +44,44 @@ const referrersOf = (catalog: Catalog, subjects: readonly Digest[]): readonly Di
   return [...found];
 };
 
+const isDefined = <T>(value: T | undefined): value is T => value !== undefined;
+
 /** See `Images.servedIndex`. */
-export const serveIndex = (
-  dependencies: Pick<ImageDependencies, "rows" | "content">,
+export const serveIndex = async (
+  dependencies: ImageDependencies,
   catalog: Catalog,
   name: string,
-): ServedIndex => {
-  const { content } = dependencies;
+  signal: AbortSignal,
+): Promise<ServedIndex> => {
+  const { content, rows } = dependencies;
   const { id, target } = catalog.named(name);
-  const members = target === undefined ? [] : catalog.indexes.members(target);
-  const here = members.filter(({ isAvailable }) => isAvailable);
-  const images = here.flatMap(({ image, descriptor }) =>
-    image === undefined ? [] : [{ imageId: image.id, manifest: descriptor.digest }],
-  );
-  const index = target === undefined ? undefined : stored(dependencies, target);
-  const isWhole = here.length === members.length;
-  const [onlyImage, another] = images;
-  const isSingle = !isWhole && onlyImage !== undefined && another === undefined;
-  const answer =
-    index === undefined || isSingle ? undefined : isWhole ? index : reduced(index, here);
-  const own = catalog.row(id).manifestDigest;
-  const indexes = target === undefined ? [] : indexesBelow(catalog, target);
-  const manifests = images.map(({ manifest }) => manifest);
-  const kept = here.flatMap(({ image, descriptor }) =>
-    image === undefined ? [descriptor.digest] : [],
-  );
-  const subjects = [...indexes, ...manifests, ...(own === undefined ? [] : [own])];
+  const outgoing =
+    target === undefined || !rows.manifests.has(target)
+      ? undefined
+      : await outgoingIndex(dependencies, catalog, target, signal);
+  const original = target === undefined ? undefined : rows.manifests.get(target);
+  const images = outgoing?.images ?? [];
+  const answer = outgoing === undefined ? undefined : answerOf(outgoing);
+  const isWhole = answer?.digest === outgoing?.index.digest;
+  const [only, another] = images;
+  const isSingle = !isWhole && only !== undefined && another === undefined;
+  const documents = [original, outgoing?.index, ...(outgoing?.documents ?? [])].filter(isDefined);
+  const subjects = [
+    ...documents.map(({ digest }) => digest),
+    ...images.map(({ manifest }) => manifest.digest),
+    catalog.row(id).manifestDigest,
+  ].filter(isDefined);
   const referrers = referrersOf(catalog, subjects);
-  const keptBlobs = [...kept, ...referrers].flatMap((digest) =>
-    blobsOfKept(dependencies, catalog, digest),
-  );
+  const referring = referrers.map((digest) => rows.manifests.get(digest)).filter(isDefined);
+  const blobs = referrers
+    .flatMap((digest) => blobsOfKept(dependencies, catalog, digest))
+    .flatMap(({ digest }) => content.info(digest) ?? []);
   return {
-    ...(answer === undefined ? {} : { answer }),
-    ...(isSingle ? { only: onlyImage } : {}),
-    documents: [...new Set([...indexes, ...kept, ...referrers])].flatMap(
-      (digest) => stored(dependencies, digest) ?? [],
-    ),
+    ...(answer === undefined || isSingle ? {} : { answer }),
+    ...(isSingle ? { only } : {}),
+    documents: [...documents, ...referring].map(stored),
     images,
     referrers,
-    blobs: keptBlobs.flatMap(({ digest }) => content.info(digest) ?? []),
+    blobs: [...(outgoing?.blobs ?? []), ...blobs],
   };
 };

@@ -1,5 +1,5 @@
 /** What the daemon and its image worker say to each other: arguments as JSON, then JSON lines back. */
-import type { ArchiveFile } from "#image/archive-contents.ts";
+import type { ArchiveFile } from "#image/archive-files.ts";
 import type { WrittenBlob } from "#image/blob-file.ts";
 import type { StageResult } from "#image/layer-stage.ts";
 import type { ErrorCode } from "#lib/errors.ts";

@@ -136,7 +136,11 @@ export interface Registry {
   /** What is not here may be fetched from the repository's upstream. */
   manifest(repository: string, reference: string): Manifest | Promise<Manifest>;
   blob(repository: string, digest: string): Blob | Promise<Blob>;
-  referrers(repository: string, digest: string, query: ReferrersQuery): Page<ReferrerRow>;
+  referrers(
+    repository: string,
+    digest: string,
+    query: ReferrersQuery,
+  ): Page<ReferrerRow> | Promise<Page<ReferrerRow>>;
   putManifest(repository: string, manifest: NewManifest): StoredManifest;
   /** undefined when there is no such blob to be read: upload it. */
   mount(repository: string, source: MountSource): Blob | undefined;

@@ -29,9 +29,9 @@ const descriptorOf = (row: ReferrerRow): object => {
 };
 
 /** A subject that nobody refers to, or that is not here, has an empty list: never 404. */
-export const listReferrers = (call: Call): void => {
+export const listReferrers = async (call: Call): Promise<void> => {
   const artifactType = call.parameter("artifactType");
-  const { items, next } = call.registry.referrers(call.repository, call.argument, {
+  const { items, next } = await call.registry.referrers(call.repository, call.argument, {
     artifactType,
     last: call.parameter("last"),
     limit: call.limit,

@@ -9,7 +9,7 @@ const id = `sha256:${"1".repeat(64)}` as Digest;
 const registryOf = (...RepoTags: string[]) =>
   createEngineRegistry({
     find: () => undefined,
-    servedIndex: () => ({ documents: [], images: [], referrers: [], blobs: [] }),
+    servedIndex: async () => ({ documents: [], images: [], referrers: [], blobs: [] }),
     served: () => Promise.reject(new Error("not asked for")),
     list: () => [
       {

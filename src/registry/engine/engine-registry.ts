@@ -73,8 +73,8 @@ type EngineImages = Pick<Images, "list" | "served" | "servedIndex" | "find">;
 class Shelf {
   readonly #images: EngineImages;
   readonly #making = new SingleFlight<ServedImage>();
-  /** By image id and manifest, in order of use. */
-  readonly #served = new Map<string, ServedImage>();
+  /** By image id, in order of use. */
+  readonly #served = new Map<Digest, ServedImage>();
   readonly #manifests = new WeakMap<ServedImage, Manifest>();
 
   constructor(images: EngineImages) {
@@ -103,21 +103,20 @@ class Shelf {
     throw distributionError("NAME_UNKNOWN", `this engine has no image "${repository}"`);
   }
 
-  index({ name }: Tagged): ServedIndex {
-    return this.#images.servedIndex(name);
+  /** Only looked up: it is cheap beside what is asked for. */
+  index({ name }: Tagged): Promise<ServedIndex> {
+    return this.#images.servedIndex(name, AbortSignal.timeout(MAKE_TIMEOUT_MS));
   }
 
-  /** `manifest`: the digest that an index knows it by. */
-  async served(imageId: Digest, manifest?: Digest): Promise<ServedImage> {
-    const key = `${imageId} ${manifest ?? ""}`;
-    const known = this.#served.get(key);
+  async served(imageId: Digest): Promise<ServedImage> {
+    const known = this.#served.get(imageId);
     // What was pruned meanwhile is made again, or told to be lost.
     if (known !== undefined && this.#images.find(imageId) !== undefined) return known;
-    const image = await this.#making.run(key, () =>
-      this.#images.served(imageId, AbortSignal.timeout(MAKE_TIMEOUT_MS), manifest),
+    const image = await this.#making.run(imageId, () =>
+      this.#images.served(imageId, AbortSignal.timeout(MAKE_TIMEOUT_MS)),
     );
-    this.#served.delete(key);
-    this.#served.set(key, image);
+    this.#served.delete(imageId);
+    this.#served.set(imageId, image);
     for (const oldest of this.#served.keys()) {
       if (this.#served.size <= REMEMBERED) break;
       this.#served.delete(oldest);
@@ -134,21 +133,13 @@ class Shelf {
     return manifest;
   }
 
-  /** All images of a repository, other platforms too, those made already first. */
+  /** All images of a repository, those made already first, then those of indexes. */
   async *images(name: string): AsyncGenerator<ServedImage, void> {
-    const wanted = new Map<string, { imageId: Digest; manifest?: Digest }>();
-    for (const tagged of this.of(name)) {
-      const { images } = this.index(tagged);
-      for (const image of [...images, { imageId: tagged.imageId }]) {
-        wanted.set(`${image.imageId} ${"manifest" in image ? image.manifest : ""}`, image);
-      }
-    }
-    const isKnown = (key: string): number => (this.#served.has(key) ? 0 : 1);
-    const keys = [...wanted.keys()].toSorted((a, b) => isKnown(a) - isKnown(b));
-    for (const key of keys) {
-      const image = wanted.get(key);
-      if (image !== undefined) yield await this.served(image.imageId, image.manifest);
-    }
+    const all = this.of(name);
+    const ids = [...new Set(all.map(({ imageId }) => imageId))];
+    const isKnown = (id: Digest): number => (this.#served.has(id) ? 0 : 1);
+    for (const id of ids.toSorted((a, b) => isKnown(a) - isKnown(b))) yield await this.served(id);
+    for (const tagged of all) yield* (await this.index(tagged)).images;
   }
 }
 
@@ -159,9 +150,9 @@ const asManifest = ({ digest, mediaType, text }: StoredManifest): Manifest => ({
 });
 
 const findTag = async (shelf: Shelf, tagged: Tagged): Promise<Manifest> => {
-  const { answer, only } = shelf.index(tagged);
+  const { answer, only } = await shelf.index(tagged);
   if (answer !== undefined) return asManifest(answer);
-  return shelf.manifestOf(await shelf.served(only?.imageId ?? tagged.imageId, only?.manifest));
+  return shelf.manifestOf(only ?? (await shelf.served(tagged.imageId)));
 };
 
 const findManifest = async (
@@ -176,7 +167,7 @@ const findManifest = async (
     if (found !== undefined) return await findTag(shelf, found);
   } else {
     for (const tagged of all) {
-      const { answer, documents } = shelf.index(tagged);
+      const { answer, documents } = await shelf.index(tagged);
       const document = [...(answer === undefined ? [] : [answer]), ...documents].find(
         ({ digest }) => digest === parsed.digest,
       );
@@ -191,7 +182,7 @@ const findManifest = async (
 
 const findBlob = async (shelf: Shelf, repository: string, digest: string): Promise<Blob> => {
   for (const tagged of shelf.of(repository)) {
-    const kept = shelf.index(tagged).blobs.find((blob) => blob.digest === digest);
+    const kept = (await shelf.index(tagged)).blobs.find((blob) => blob.digest === digest);
     if (kept !== undefined) return kept;
   }
   for await (const image of shelf.images(repository)) {
@@ -205,15 +196,15 @@ const findBlob = async (shelf: Shelf, repository: string, digest: string): Promi
   throw distributionError("BLOB_UNKNOWN", `"${repository}" has no blob ${digest}`);
 };
 
-const findReferrers = (
+const findReferrers = async (
   shelf: Shelf,
   repository: string,
   subject: string,
   { artifactType = "", last = "", limit = PAGE_LIMIT }: ReferrersQuery,
-): Page<ReferrerRow> => {
+): Promise<Page<ReferrerRow>> => {
   const rows = new Map<Digest, ReferrerRow>();
   for (const tagged of shelf.of(repository)) {
-    const { documents, referrers } = shelf.index(tagged);
+    const { documents, referrers } = await shelf.index(tagged);
     for (const { digest, mediaType, sizeBytes, text } of documents) {
       if (!referrers.includes(digest)) continue;
       const manifest = parseManifest(text, mediaType);
@@ -264,7 +255,8 @@ export const createEngineRegistry = (images: EngineImages): Registry => {
     repositoryFor: (namespace, name) => plainName(`${namespace.replace(":", "_")}/${name}`),
     manifest: (repository, reference) => guarded(findManifest(shelf, repository, reference)),
     blob: (repository, digest) => guarded(findBlob(shelf, repository, digest)),
-    referrers: (repository, digest, query) => findReferrers(shelf, repository, digest, query),
+    referrers: (repository, digest, query) =>
+      guarded(findReferrers(shelf, repository, digest, query)),
     putManifest: refuse,
     mount: refuse,
     deleteManifest: refuse,

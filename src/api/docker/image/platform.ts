@@ -24,22 +24,18 @@ const fromJson = (text: string): Platform => {
 const parse = (text: string): Platform =>
   text.startsWith("{") ? fromJson(text) : parsePlatform(text);
 
-/** Each time that the parameter is given. Throws invalid_argument. */
-export const platformsOf = (call: Call, parameter: string): Platform[] =>
-  call.query
-    .all(parameter)
-    .filter((text) => text !== "")
-    .map(parse);
-
-/** undefined when absent. Throws invalid_argument. */
-export const platformOf = (call: Call, parameter: string): Platform | undefined => {
+/** Each time that the parameter is given; more than once only from API 1.`severalSince` on. Throws invalid_argument. */
+export const platformsOf = (call: Call, parameter: string, severalSince = 0): Platform[] => {
   const given = call.query.all(parameter).filter((text) => text !== "");
-  if (given.length > 1) {
+  if (given.length > 1 && call.minor < severalSince) {
     throw new NaruError(
       "invalid_argument",
       "multiple platform parameters are not supported in this API version; use API version 1.52 or later",
     );
   }
-  const text = given[0];
-  return text === undefined ? undefined : parse(text);
+  return given.map(parse);
 };
+
+/** undefined when absent. Throws invalid_argument. */
+export const platformOf = (call: Call, parameter: string): Platform | undefined =>
+  platformsOf(call, parameter, Infinity)[0];

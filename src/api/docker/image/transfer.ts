@@ -3,7 +3,7 @@ import type { Call } from "#api/docker/call.ts";
 import { JSON_FIELDS } from "#api/docker/call.ts";
 import { referenceOf } from "#api/docker/container/files.ts";
 import { errorLine } from "#api/docker/errors.ts";
-import { platformOf } from "#api/docker/image/platform.ts";
+import { platformOf, platformsOf } from "#api/docker/image/platform.ts";
 import { progressLine, pumpProgress } from "#api/docker/image/progress.ts";
 import { pull } from "#api/docker/image/registry.ts";
 import { get, type Handler, post, type Route } from "#api/docker/route.ts";
@@ -82,8 +82,8 @@ const save =
     if (names.length === 0) {
       throw new NaruError("invalid_argument", "bad parameter: no image is named");
     }
-    const platform = call.minor < 48 ? undefined : platformOf(call, "platform");
-    using archive = await call.backend.images.save(names, call.signal, platform);
+    const platforms = call.minor < 48 ? [] : platformsOf(call, "platform", 52);
+    using archive = await call.backend.images.save(names, call.signal, platforms);
     await pumpStream(call.stream("application/x-tar"), archive.stream(call.signal));
   };
 
