@@ -26,7 +26,8 @@ export class StepNames {
       if (stage === undefined) return "";
       const at = (seen.get(stage) ?? 0) + 1;
       seen.set(stage, at);
-      const name = isSingle && /^\d+$/.test(stage) ? "" : `${stage} `;
+      const isNumber = /^\d+$/.test(stage);
+      const name = isSingle && isNumber ? "" : `${isNumber ? `stage-${stage}` : stage} `;
       return `[${name}${at}/${counts.get(stage) ?? 0}] `;
     });
   }
@@ -52,6 +53,12 @@ export class LineSplitter {
     return lines.map((line) =>
       line.slice(line.lastIndexOf("\r", line.length - 2) + 1).replace(/\r$/, ""),
     );
+  }
+
+  /** What stands on the line that is not ended: progress bars write it again and again. */
+  get partial(): string {
+    const rest = this.#rest.replace(/\r$/, "");
+    return rest.slice(rest.lastIndexOf("\r") + 1);
   }
 
   end(): string[] {

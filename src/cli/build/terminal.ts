@@ -30,9 +30,10 @@ export class TerminalProgress implements BuildProgress {
   readonly #names = new StepNames();
   readonly #running = new Map<number, Running>();
   readonly #beganMs = performance.now();
-  #rows = 0;
+  /** Width of each row that is drawn. */
+  #shown: readonly number[] = [];
   #context = "";
-  #above: string[] = [];
+  #above: ((columns: number) => string)[] = [];
   #timer: Timer | undefined;
   #drawing: Promise<void> = Promise.resolve();
 
@@ -43,7 +44,7 @@ export class TerminalProgress implements BuildProgress {
   }
 
   sent(files: number, bytes: number): void {
-    this.#context = `context: ${files} files, ${humanSize(bytes)}`;
+    this.#context = `, context of ${files} ${files === 1 ? "file" : "files"}, ${humanSize(bytes)}`;
   }
 
   async take(message: BuildMessage): Promise<void> {
@@ -86,7 +87,7 @@ export class TerminalProgress implements BuildProgress {
     this.#timer = undefined;
     this.#running.clear();
     await this.#drawing;
-    await this.#paint([]);
+    await this.#paint(false);
   }
 
   #takeOutput(step: number, stream: number, data: string): void {
@@ -103,57 +104,104 @@ export class TerminalProgress implements BuildProgress {
 
   #done(step: number, isCached: boolean, durationMs: number): void {
     this.#running.delete(step);
-    const how = isCached ? `${FAINT}cached${RESET}` : seconds(durationMs);
-    this.#keep(`${GREEN}✓${RESET} ${this.#names.text(step)} ${how}`);
+    const how = isCached ? "cached" : seconds(durationMs);
+    this.#above.push(
+      (columns) => `${GREEN}✓${RESET} ${row(this.#names.text(step), how, columns - 2)}`,
+    );
   }
 
   #failed(step: number): void {
     const running = this.#running.get(step);
     this.#running.delete(step);
-    this.#keep(`${RED}✗${RESET} ${this.#names.text(step)}`);
+    const text = this.#names.text(step);
+    this.#above.push((columns) => `${RED}✗${RESET} ${row(text, "failed", columns - 2)}`);
     const rest = [...(running?.splitters.values() ?? [])].flatMap((splitter) => splitter.end());
     for (const line of [...(running?.tail ?? []), ...rest.map(printable)])
       this.#keep(`    ${line}`);
   }
 
+  /** A line of which all is shown, in as many rows as it takes. */
   #keep(line: string): void {
-    this.#above.push(line);
+    this.#above.push(() => line);
   }
 
   #draw(): Promise<void> {
-    this.#drawing = this.#drawing.then(() => this.#paint(this.#lines())).catch(() => undefined);
+    this.#drawing = this.#drawing.then(() => this.#paint(true)).catch(() => undefined);
     return this.#drawing;
   }
 
-  #lines(): string[] {
+  #head(columns: number): string {
     const now = performance.now();
-    const lines = [...this.#running].flatMap(([step, { beganMs, tail, note }]) => [
-      `  ${this.#names.text(step)} ${note} ${seconds(now - beganMs)}`,
-      ...tail.slice(-SHOWN_LINES).map((line) => `${FAINT}    ${line}${RESET}`),
-    ]);
-    return [`${FAINT}building ${seconds(now - this.#beganMs)} ${this.#context}${RESET}`, ...lines];
+    const count = this.#running.size;
+    const text = `building${count > 1 ? ` ${count} at once` : ""}${this.#context}`;
+    return `${FAINT}${row(text, seconds(now - this.#beganMs), columns)}${RESET}`;
+  }
+
+  /** As many rows as there is room for: each running step first, then what they said last. */
+  #lines(columns: number, height: number): string[] {
+    const now = performance.now();
+    const running = [...this.#running];
+    const steps = running.slice(0, Math.max(1, height - 1));
+    const hidden = running.length - steps.length;
+    const room = Math.max(0, height - 1 - steps.length);
+    const each = Math.min(SHOWN_LINES, Math.floor(room / Math.max(1, steps.length)));
+    const lines = steps.flatMap(([step, { beganMs, tail, note, splitters }]) => {
+      const said = [
+        ...tail,
+        ...[...splitters.values()].map((splitter) => printable(splitter.partial)),
+      ]
+        .filter((line) => line.trim() !== "")
+        .slice(each === 0 ? tail.length + splitters.size : -each);
+      return [
+        `  ${row(`${this.#names.text(step)}${note === "" ? "" : ` ${note}`}`, seconds(now - beganMs), columns - 2)}`,
+        ...said.map((line) => `${FAINT}    ${cut(line, columns - 4)}${RESET}`),
+      ];
+    });
+    const more =
+      hidden > 0 && lines.length > 0 ? [...lines.slice(0, -1), `  and ${hidden + 1} more`] : lines;
+    return [this.#head(columns), ...more];
   }
 
   /** Finished lines stay; the rows below them are drawn anew. */
-  async #paint(lines: readonly string[]): Promise<void> {
-    const width = Math.max(20, process.stderr.columns ?? 80);
-    const above = this.#above.splice(0);
-    const up = this.#rows === 0 ? "" : `\u001B[${this.#rows}A`;
-    const text = [...above, ...lines.map((line) => cut(line, width))];
-    this.#rows = lines.length;
+  async #paint(isRunning: boolean): Promise<void> {
+    // The last column stays free: some terminals begin a new row there.
+    const columns = Math.max(20, process.stderr.columns ?? 80) - 1;
+    const height = Math.max(3, process.stderr.rows ?? 24) - 1;
+    const above = this.#above.splice(0).map((line) => line(columns));
+    const lines = isRunning ? this.#lines(columns, height) : [];
+    // A terminal that became narrower has broken the rows that stand there.
+    const rows = this.#shown.reduce(
+      (sum, shown) => sum + Math.max(1, Math.ceil(shown / (columns + 1))),
+      0,
+    );
+    const up = rows === 0 ? "" : `\u001B[${Math.min(rows, height)}A`;
+    const text = [...above, ...lines];
+    this.#shown = lines.map((line) => Bun.stringWidth(line));
     if (text.length === 0 && up === "") return;
-    const body = text.map((line) => `${line}\n`).join("");
-    await this.#output.write("stderr", `${up}\r\u001B[J${body}`);
+    // Row by row, then what is left of the old ones: nothing flickers.
+    const body = text.map((line) => `${line}\u001B[K\n`).join("");
+    await this.#output.write("stderr", `${up}\r${body}\u001B[J`);
   }
 }
 
-/** Colours take no room. */
-const cut = (line: string, width: number): string => {
-  const plain = printable(line);
-  if (plain.length < width) return line;
-  const faint = line.startsWith(FAINT);
-  const short = `${plain.slice(0, width - 2)}…`;
-  return faint ? `${FAINT}${short}${RESET}` : short;
+/** Without what would not fit, in columns: wide characters take two. */
+export const cut = (line: string, columns: number): string => {
+  if (Bun.stringWidth(line) <= columns) return line;
+  let short = "";
+  let width = 0;
+  for (const { segment } of new Intl.Segmenter().segment(line)) {
+    width += Bun.stringWidth(segment);
+    if (width > columns - 1) break;
+    short += segment;
+  }
+  return `${short}…`;
+};
+
+/** Text on the left as far as it fits, a figure at the right edge. */
+export const row = (text: string, figure: string, columns: number): string => {
+  const room = Math.max(8, columns - figure.length - 1);
+  const left = cut(text, room);
+  return `${left}${" ".repeat(Math.max(1, room + 1 - Bun.stringWidth(left)))}${figure}`;
 };
 
 const transferText = (transfer: {
