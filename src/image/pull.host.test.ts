@@ -328,3 +328,17 @@ test("copy: an index with all its platforms to another registry, the same digest
   expect(digestOf(other.manifests.get("arm")!.text)).toBe(children[1]!);
   expect(said.filter((line) => line.endsWith("Already exists"))).toHaveLength(2);
 });
+
+test("an image whose layers are gone is not called up to date: a pull brings them back", async () => {
+  const digest = registry.addImage("1", [SMALL]);
+  const architecture = process.arch === "x64" ? "amd64" : process.arch;
+  registry.addIndex("several", [{ digest, platform: { os: "linux", architecture } }]);
+  for (const name of ["a/b:1", "a/b:several"]) {
+    await transfer("pull", name);
+    const { chainId } = fake.images.get(`${registry.host}/${name}`);
+    fake.dependencies.layers.removeLayer(chainId!);
+    expect((await transfer("pull", name)).words).toContain("Pull complete");
+    expect(fake.dependencies.layers.layer(chainId!)?.chainId).toBe(chainId!);
+    expect((await transfer("pull", name)).words.at(-1)).toContain("Image is up to date");
+  }
+});
