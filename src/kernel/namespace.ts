@@ -1,9 +1,9 @@
 /** unshare(2), setns(2) and links to namespaces in /proc (namespaces(7), mount_namespaces(7)). */
-import { closeSync, openSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { closeSync, openSync, renameSync, rmSync, symlinkSync, writeSync } from "node:fs";
 import { invariant } from "#lib/errors.ts";
-import { withErrno } from "#kernel/errno.ts";
+import { ERRNO, withErrno } from "#kernel/errno.ts";
 import type { NamespaceKernel } from "#kernel/kernel.ts";
-import { checked, libc } from "#kernel/libc.ts";
+import { checked, lastErrno, libc } from "#kernel/libc.ts";
 import { mountKernel } from "#kernel/mount.ts";
 import { encodeName } from "#kernel/name-bytes.ts";
 
@@ -100,10 +100,25 @@ const inNetns = <T>(path: string, work: () => T): T => {
   }
 };
 
-/** Its working directory and root are shared with the threads it makes: setns(2) wants them for itself. */
+/** Each is another thread that the runtime made in the very moment: hardly ever more than one. */
+const RETURN_TRIES = 1000;
+
+/**
+ * setns(2) wants working directory and root for this thread alone. The runtime makes threads as it
+ * pleases (to compile, to collect garbage), and each shares them with the thread that made it: also
+ * one that is made between the two calls.
+ */
 const returnTo = (home: number): void => {
-  checked(libc().unshare(CLONE_FS), "unshare", "the file system's attributes");
-  checked(libc().setns(home, CLONE_NEWNS), "setns", "the mount namespace to return to");
+  const { unshare, setns } = libc();
+  let errno = 0;
+  for (let attempt = 0; attempt < RETURN_TRIES; attempt += 1) {
+    if (unshare(CLONE_FS) === 0 && setns(home, CLONE_NEWNS) === 0) return;
+    errno = lastErrno();
+    if (errno !== ERRNO["EINVAL"]) break;
+  }
+  // In a strange mount namespace every path means something else: nothing may be done there.
+  writeSync(2, `naru: the way back from a container's mount namespace failed (errno ${errno})\n`);
+  process.kill(process.pid, "SIGKILL");
 };
 
 const inNewMountNamespace = <T>(work: () => T): T => {
