@@ -11,6 +11,7 @@ import { cpus, loadavg, release } from "node:os";
 import { judge, median, peerOf, type Measure, type Verdict } from "./figures.ts";
 import { GOALS } from "./goals.ts";
 import { buildRow } from "./rows/build.ts";
+import { composeRow } from "./rows/compose.ts";
 import { imageRow, pathRow, portsRow, stdoutRow } from "./rows/data.ts";
 import { apiRow, cliRow, densityRow, idleRow, scaleRow } from "./rows/engine.ts";
 import { registryRow } from "./rows/registry.ts";
@@ -32,6 +33,7 @@ const ROWS: Record<string, (options: RowOptions) => Promise<Measure[]>> = {
   path: pathRow,
   ports: portsRow,
   networks: networksRow,
+  compose: composeRow,
   stdout: stdoutRow,
   cli: cliRow,
   registry: registryRow,
