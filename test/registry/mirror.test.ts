@@ -7,6 +7,8 @@ import { until } from "../harness/process.ts";
 import {
   cleanUp,
   errorOf,
+  OCI_INDEX,
+  OCI_MANIFEST,
   pushBlobsOf,
   pushImage,
   putManifest,
@@ -163,4 +165,56 @@ test("a blob that is not what its digest says never arrives whole, and is not ke
     return upstream.asked.length > 1;
   });
   await upstream.stop();
+});
+
+test("what refers to an image is told by its upstream, and comes through like the image", async () => {
+  const origin = await serve();
+  const digest = await pushImage(origin.url, "team/app", "v1");
+  const base = (await (await fetch(`${origin.url}/v2/team/app/manifests/v1`)).json()) as Parts;
+  const attach = async (artifactType: string): Promise<string> => {
+    const { config } = base;
+    const subject = { mediaType: OCI_MANIFEST, digest, size: 1 };
+    const text = JSON.stringify({
+      schemaVersion: 2,
+      mediaType: OCI_MANIFEST,
+      artifactType,
+      config,
+      layers: [],
+      subject,
+      annotations: { of: artifactType },
+    });
+    const reply = await putManifest(origin.url, "team/app", sha256(text), text);
+    expect(reply.status).toBe(201);
+    return sha256(text);
+  };
+  const signature = await attach("application/x.signature");
+  const scan = await attach("application/x.scan");
+  const dataRoot = `${temporaryDirectory()}/data`;
+  const upstreams = [{ prefix: "up", registry: origin.host, "tag-ttl-seconds": 0 }];
+  const first = await mirror(upstreams, dataRoot);
+  const list = async (query = "") => {
+    const reply = await fetch(`${first.url}/v2/up/team/app/referrers/${digest}${query}`);
+    expect(reply.headers.get("content-type")).toBe(OCI_INDEX);
+    const { manifests } = (await reply.json()) as {
+      manifests: { digest: string; artifactType: string; annotations?: object }[];
+    };
+    return manifests;
+  };
+  expect((await list()).map((one) => one.digest)).toEqual([signature, scan].toSorted());
+  const [filtered, ...rest] = await list("?artifactType=application/x.signature");
+  expect([filtered?.digest, filtered?.annotations, rest.length]).toEqual([
+    signature,
+    { of: "application/x.signature" },
+    0,
+  ]);
+  const page = await list("?n=1");
+  expect(page).toHaveLength(1);
+  expect((await list(`?n=1&last=${page[0]!.digest}`)).length).toBe(1);
+  expect(await pull(first.url, "up/team/app", signature)).toBe(signature);
+  // A later one is seen; without the upstream what came through is.
+  const later = await attach("application/x.later");
+  expect((await list()).map((one) => one.digest)).toContain(later);
+  await pull(first.url, "up/team/app", "v1");
+  await origin.end("SIGTERM");
+  expect((await list()).map((one) => one.digest)).toEqual([signature]);
 });

@@ -9,6 +9,7 @@ import type { LocalDependencies } from "#registry/local.ts";
 import { adoptManifest } from "#registry/manifests.ts";
 import type { Blob, Manifest, Page, PageQuery, Registry, Uploads } from "#registry/registry.ts";
 import { Downloads } from "#registry/upstream/downloads.ts";
+import { UpstreamReferrers } from "#registry/upstream/referrers.ts";
 import type { Remote, Repository } from "#remote/remote.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import { distributionError } from "#spec/distribution/errors.ts";
@@ -67,6 +68,7 @@ export class PullThrough implements Registry {
   readonly #upstreams: readonly UpstreamConfig[];
   readonly #remote: Remote;
   readonly #downloads: Downloads;
+  readonly #referrers: UpstreamReferrers;
   /** When a tag was last looked up. */
   readonly #checkedAtMs = new Map<string, number>();
 
@@ -80,6 +82,7 @@ export class PullThrough implements Registry {
     this.#deps = deps;
     this.#remote = remote;
     this.#downloads = new Downloads(deps);
+    this.#referrers = new UpstreamReferrers(deps);
     // The longest prefix wins.
     this.#upstreams = upstreams.toSorted((a, b) => b.prefix.length - a.prefix.length);
   }
@@ -250,6 +253,15 @@ export class PullThrough implements Registry {
     return { items, next: limit > 0 && rest.length > limit ? items.at(-1) : undefined };
   }
 
+  referrers: Registry["referrers"] = (repository, digest, query) => {
+    const found = this.#find(parseRepositoryName(repository));
+    if (found === undefined) return this.#local.referrers(repository, digest, query);
+    const subject = parseDigestParameter(digest);
+    return this.#referrers.list(found, subject, query, () =>
+      this.#local.referrers(repository, digest, query),
+    );
+  };
+
   putManifest: Registry["putManifest"] = (repository, manifest) => {
     this.#refuseWrites(repository);
     return this.#local.putManifest(repository, manifest);
@@ -261,7 +273,6 @@ export class PullThrough implements Registry {
   };
 
   repositories: Registry["repositories"] = (query) => this.#local.repositories(query);
-  referrers: Registry["referrers"] = (...given) => this.#local.referrers(...given);
   deleteManifest: Registry["deleteManifest"] = (...given) => this.#local.deleteManifest(...given);
   deleteBlob: Registry["deleteBlob"] = (...given) => this.#local.deleteBlob(...given);
   totals: Registry["totals"] = () => this.#local.totals();
