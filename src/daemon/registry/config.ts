@@ -20,6 +20,8 @@ import type { ScheduleConfig } from "#daemon/registry/schedule.ts";
 import { Fields, asWrong } from "#daemon/registry/fields.ts";
 
 export interface RegistryConfig {
+  /** The file, where one was named. */
+  readonly configPath: string | undefined;
   readonly addr: string;
   readonly dataRoot: string;
   readonly tls: { readonly certPath: string; readonly keyPath: string } | undefined;
@@ -175,14 +177,17 @@ export const parseRegistryConfig = (argv: readonly string[]): RegistryConfig => 
   }
   const path = flags["config-file"];
   const fields = path === undefined ? new Fields({}, "flags") : readConfigFile(path);
+  /** The file's key is read in any case: it is known, also where the flag wins. */
+  const text = (key: Exclude<keyof typeof FLAGS, "config-file">): string | undefined => {
+    const inFile = fields.string(key);
+    return flags[key] ?? inFile;
+  };
   const config: RegistryConfig = {
-    addr: flags.addr ?? fields.string("addr") ?? DEFAULT_ADDR,
-    dataRoot: flags["data-root"] ?? fields.string("data-root") ?? DEFAULT_DATA_ROOT,
-    tls: tlsOf(
-      flags["tls-cert"] ?? fields.string("tls-cert"),
-      flags["tls-key"] ?? fields.string("tls-key"),
-    ),
-    htpasswdPath: flags.htpasswd ?? fields.string("htpasswd"),
+    configPath: path,
+    addr: text("addr") ?? DEFAULT_ADDR,
+    dataRoot: text("data-root") ?? DEFAULT_DATA_ROOT,
+    tls: tlsOf(text("tls-cert"), text("tls-key")),
+    htpasswdPath: text("htpasswd"),
     maxConnections: fields.count("max-connections") ?? DEFAULT_MAX_CONNECTIONS,
     limits: limitsOf(fields),
     patience: patienceOf(fields),

@@ -12,7 +12,7 @@ import { REGISTRY_MIGRATIONS } from "#metadata/registry/schema.ts";
 import { createRegistryRows } from "#metadata/registry/rows.ts";
 import { createLocalRegistry, shareInputs } from "#registry/local.ts";
 import type { Registry } from "#registry/registry.ts";
-import { createRules } from "#registry/rules.ts";
+import { type Rules, createRules } from "#registry/rules.ts";
 import { createDistributionServer } from "#api/distribution/api.ts";
 import { createExtras } from "#api/distribution/extras.ts";
 import type { HttpServer } from "#api/http/server.ts";
@@ -21,10 +21,11 @@ import { createStderrLog } from "#daemon/log-sink.ts";
 import { type RegistryConfig, parseRegistryConfig } from "#daemon/registry/config.ts";
 import { registryHelp } from "#daemon/registry/help.ts";
 import { wholeEnvironment } from "#daemon/config.ts";
-import { buildAccess } from "#daemon/registry/access.ts";
-import { listenRegistry } from "#daemon/registry/listen.ts";
+import { type BuiltAccess, buildAccess } from "#daemon/registry/access.ts";
+import { type RegistryListener, listenRegistry } from "#daemon/registry/listen.ts";
 import { buildObservers } from "#daemon/registry/observers.ts";
-import { scheduleUpkeep } from "#daemon/registry/schedule.ts";
+import { liveView, startReloader } from "#daemon/registry/reload.ts";
+import { type ScheduleConfig, scheduleUpkeep } from "#daemon/registry/schedule.ts";
 import { lockRoot } from "#daemon/root-lock.ts";
 import { watchSignals } from "#daemon/signals.ts";
 
@@ -35,9 +36,10 @@ const QUIET_MS = 1000;
 const COLLECT_AT = 3;
 const RELEASE_AT = 4;
 
-const acceptUpTo = (limit: number, server: HttpServer, log: Logger): OnConnection => {
+const acceptUpTo = (limitNow: () => number, server: HttpServer, log: Logger): OnConnection => {
   let isFull = false;
   return (socket) => {
+    const limit = limitNow();
     const hasRoom = server.connectionCount < limit;
     if (!hasRoom && !isFull) log.warn("too many connections: refusing further ones", { limit });
     isFull = !hasRoom;
@@ -52,20 +54,28 @@ const healthOf = (database: Database, root: string) => (): void => {
   accessSync(root, constants.W_OK);
 };
 
+/** What counts now: a reload takes its place as a whole. */
+interface Live {
+  config: RegistryConfig;
+  rules: Rules;
+  built: BuiltAccess;
+}
+
 const openStore = async (
   root: string,
-  config: RegistryConfig,
+  live: Live,
   log: Logger,
   database: Database,
 ): Promise<Registry> => {
+  const { config } = live;
   const content = openContent(`${root}/content`);
   content.sweepIngests();
   const deps = shareInputs({
     root,
     content,
     rows: createRegistryRows(database),
-    rules: createRules(config.rules),
-    limits: config.limits,
+    rules: liveView(() => live.rules),
+    limits: liveView(() => live.config.limits),
     log,
   });
   const local = createLocalRegistry(deps);
@@ -98,21 +108,45 @@ const releaseWhenQuiet = (
   return { [Symbol.dispose]: () => clearInterval(timer) };
 };
 
-const serve = async (config: RegistryConfig, log: Logger): Promise<void> => {
+/** Makes what is new before it takes the old one's place, so that a mistake changes nothing. */
+const createApply =
+  (
+    live: Live,
+    parts: {
+      readonly root: string;
+      readonly log: Logger;
+      readonly listener: RegistryListener;
+      readonly schedule: (config: ScheduleConfig) => Promise<void>;
+    },
+  ) =>
+  async (next: RegistryConfig): Promise<void> => {
+    const { root, log, listener, schedule } = parts;
+    const built = await buildAccess(next, root, log);
+    const rules = createRules(next.rules);
+    if (next.tls !== undefined) listener.renewCertificate(next.tls);
+    const hasNewUpkeep = JSON.stringify(next.upkeep) !== JSON.stringify(live.config.upkeep);
+    Object.assign(live, { config: next, rules, built });
+    if (hasNewUpkeep) await schedule(next.upkeep);
+  };
+
+const serve = async (argv: readonly string[], log: Logger): Promise<void> => {
   await using cleanup = new AsyncDisposableStack();
+  const config = parseRegistryConfig(argv);
   const root = resolve(config.dataRoot);
   mkdirSync(root, { recursive: true, mode: 0o700 });
   const kernel = createKernel();
   cleanup.use(lockRoot(kernel, root));
-  const { access, tokenEndpoint } = await buildAccess(config, root, log);
+  const built = await buildAccess(config, root, log);
+  const live: Live = { config, rules: createRules(config.rules), built };
   const database = openDatabase(`${root}/registry.db`, REGISTRY_MIGRATIONS, { isPowerSafe: true });
   cleanup.defer(() => database.close());
-  const registry = await openStore(root, config, log, database);
+  const registry = await openStore(root, live, log, database);
   cleanup.defer(() => registry.close());
   const scheme = config.tls === undefined ? "http" : "https";
   const { metrics, observer } = cleanup.use(
     await buildObservers(config.observe, `${scheme}://${config.addr}`, log),
   );
+  const access = liveView(() => live.built.access);
   const extras = createExtras({
     registry,
     access,
@@ -121,8 +155,8 @@ const serve = async (config: RegistryConfig, log: Logger): Promise<void> => {
     isMetricsOpen: config.observe.isMetricsOpen,
     checkHealth: healthOf(database, root),
   });
-  if (tokenEndpoint !== undefined) extras.set("/token", tokenEndpoint);
-  const { patience } = config;
+  extras.set("/token", (exchange) => live.built.tokenEndpoint?.(exchange));
+  const patience = liveView(() => live.config.patience);
   const server: HttpServer = createDistributionServer({
     registry,
     access,
@@ -132,13 +166,25 @@ const serve = async (config: RegistryConfig, log: Logger): Promise<void> => {
     extras,
     logger: log,
   });
+  const onConnection = acceptUpTo(() => live.config.maxConnections, server, log);
+  const listener = await listenRegistry(config.addr, config.tls, onConnection, log);
+  let upkeep = scheduleUpkeep(registry, config.upkeep, log);
+  cleanup.defer(() => upkeep[Symbol.asyncDispose]());
+  const schedule = async (next: ScheduleConfig): Promise<void> => {
+    await upkeep[Symbol.asyncDispose]();
+    upkeep = scheduleUpkeep(registry, next, log);
+  };
+  const reloader = startReloader({
+    current: () => live.config,
+    read: () => parseRegistryConfig(argv),
+    apply: createApply(live, { root, log, listener, schedule }),
+    log,
+  });
+  cleanup.use(reloader);
   const stopped = watchSignals(log, {
-    reload: () => log.info("the configuration is read at the start; users whenever they change"),
+    reload: () => void reloader.reload("SIGHUP"),
     shutdownTimeoutSeconds: () => SHUTDOWN_SECONDS,
   });
-  const onConnection = acceptUpTo(config.maxConnections, server, log);
-  const listener = await listenRegistry(config.addr, config.tls, onConnection, log);
-  cleanup.use(scheduleUpkeep(registry, config.upkeep, log));
   cleanup.defer(() => server.close(SHUTDOWN_SECONDS * 1000));
   cleanup.defer(() => listener.close());
   writeSync(STDOUT, `ready ${listener.address}\n`);
@@ -169,7 +215,7 @@ export const runRegistry = async (argv: readonly string[]): Promise<number> => {
         `"${verb}" is not a command of naru registry: use serve, collect or retention`,
       );
     }
-    await serve(parseRegistryConfig(rest), log);
+    await serve(rest, log);
     return process.exit(0);
   } catch (error) {
     const { message, code } = toNaruError(error);
