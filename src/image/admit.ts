@@ -1,4 +1,5 @@
 /** The trust policy where images come in and where they are used. What it means: `#trust/trust.ts`. */
+import { refuseArtifact } from "#image/artifact.ts";
 import type { ImageRecord } from "#image/image.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Repository } from "#remote/remote.ts";
@@ -163,9 +164,10 @@ const admitName = async (trust: Trust, repository: string, record: ImageRecord):
 
 /**
  * Whether containers and builds may start from the image, used as `typed`. By an id, all names of the image must
- * allow it; without a name the rule "*" decides. Throws permission_denied.
+ * allow it; without a name the rule "*" decides. Throws permission_denied; invalid_argument for an artifact.
  */
 export const admitUse = async (trust: Trust, typed: string, record: ImageRecord): Promise<void> => {
+  refuseArtifact(typed, record.config);
   if (trust.policy() === undefined) return;
   const names = namesUsed(typed, record);
   for (const name of names.length === 0 ? [ANONYMOUS] : new Set(names)) {

@@ -1,4 +1,5 @@
 /** Names to images: every read goes through here and costs microseconds. */
+import { isArtifact } from "#image/artifact.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { ImageRecord } from "#image/image.ts";
 import {
@@ -195,7 +196,7 @@ export const createCatalog = (parts: Pick<ImageDependencies, "rows" | "trash">):
   const chosen = (name: string, platform?: Platform): ImageRow => {
     const { id, target } = named(name);
     const main = row(id);
-    if (platform === undefined) return main;
+    if (platform === undefined || isArtifact(main)) return main;
     const members = target === undefined ? [] : indexes.members(target);
     return choose(name, platform, main, members);
   };

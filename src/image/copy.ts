@@ -11,6 +11,7 @@ import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { shortId } from "#spec/image/digest.ts";
 import { type ImageIndex, parseManifest } from "#spec/image/manifest.ts";
+import { isUrlLayer } from "#spec/image/media-type.ts";
 import { type Platform, formatPlatform, platformScore } from "#spec/image/platform.ts";
 import {
   type Reference,
@@ -145,7 +146,9 @@ export const copyManifest = async (
       await copyManifest(copy, child, digest, depth + 1);
     }
   } else {
-    const blobs = new Map([manifest.config, ...manifest.layers].map((blob) => [blob.digest, blob]));
+    // What is to be had elsewhere stays there.
+    const own = manifest.layers.filter((layer) => !isUrlLayer(layer));
+    const blobs = new Map([manifest.config, ...own].map((blob) => [blob.digest, blob]));
     const copying = [...blobs.values()].map((blob) => copyBlob(copy, blob));
     await Promise.allSettled(copying);
     await Promise.all(copying);

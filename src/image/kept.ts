@@ -2,7 +2,7 @@
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { ImageRow, ReferenceRow } from "#metadata/images.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
-import { parseImageConfig } from "#spec/image/config.ts";
+import { parseStoredConfig } from "#spec/image/config.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
 export interface KeptImage {
@@ -18,7 +18,7 @@ export interface ImageNeeds {
 }
 
 export const needsOfConfig = (configText: string, manifestDigest?: Digest): ImageNeeds => {
-  const diffIds = parseImageConfig(configText).rootfs.diff_ids;
+  const diffIds = parseStoredConfig(configText).rootfs.diff_ids;
   return { diffIds, chain: chainIds(diffIds), manifestDigest };
 };
 

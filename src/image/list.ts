@@ -1,4 +1,5 @@
 /** The read side for people: list, inspect, history, and the sizes behind `system df`. */
+import { isArtifact } from "#image/artifact.ts";
 import { type Catalog, createdAtOf, createdNs, familiarRow, toReference } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { ImageUsageTotal, InspectOptions, ListOptions } from "#image/image.ts";
@@ -178,6 +179,10 @@ export const imageUsage = (parts: Parts, catalog: Catalog): ImageUsageTotal => {
       if (counted.has(chainId)) continue;
       counted.add(chainId);
       layersBytes += size;
+    }
+    if (isArtifact(row)) {
+      uniqueBytes += row.sizeBytes;
+      layersBytes += row.sizeBytes;
     }
     const users = platforms.map((one) => parts.users.containersOf(one.id).length);
     const summary: ImageSummary = {

@@ -1,4 +1,5 @@
 /** What an image's manifests look like to a client: every platform, here or not, with its sizes. */
+import { isArtifact } from "#image/artifact.ts";
 import type { Catalog } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { type IndexMember, REFERENCE_DIGEST } from "#image/indexes.ts";
@@ -68,6 +69,11 @@ const ownManifest = (
   { content }: Parts,
   row: ImageRow,
 ): { descriptor: IndexMember["descriptor"]; entry: OciDescriptor } | undefined => {
+  if (isArtifact(row)) {
+    const { mediaType } = parseManifest(row.configText);
+    const own = { mediaType, digest: row.id, size: Buffer.byteLength(row.configText) };
+    return { descriptor: own, entry: own };
+  }
   const digest = row.manifestDigest;
   if (digest === undefined || content.info(digest) === undefined) return undefined;
   const text = content.readText(digest);
@@ -99,5 +105,7 @@ export const manifestsOf = (
   if (members.length > 0) return members.map((member) => summaryOf(parts, catalog, member));
   const own = ownManifest(parts, row);
   if (own === undefined) return [];
-  return [summaryOf(parts, catalog, { ...own, kind: "image", image: row, isAvailable: true })];
+  const kind = isArtifact(row) ? "unknown" : "image";
+  const image = isArtifact(row) ? undefined : row;
+  return [summaryOf(parts, catalog, { ...own, kind, image, isAvailable: true })];
 };

@@ -142,7 +142,8 @@ class Search {
     const { mediaType } = manifest.config;
     const isImage = isConfigType(mediaType) || UNTYPED.includes(mediaType);
     const os = entry?.platform?.os ?? HOST_PLATFORM.os;
-    if (entry !== undefined && isAllPlatforms && (!isImage || os !== HOST_PLATFORM.os)) {
+    const isOther = entry !== undefined && isAllPlatforms && os !== HOST_PLATFORM.os;
+    if (isOther || (!isImage && (entry === undefined || isAllPlatforms))) {
       this.kept.push({ fetched, manifest });
       return;
     }

@@ -15,6 +15,7 @@ import {
   explainRefusal,
   resolveContent,
 } from "#image/pull-manifest.ts";
+import { registerArtifact } from "#image/register-artifact.ts";
 import { registerImages } from "#image/register.ts";
 import { type IndexImage, manifestRow, registerIndex } from "#image/register-index.ts";
 import type { ImageRow, ReferenceRow } from "#metadata/images.ts";
@@ -151,6 +152,10 @@ const register = (
   if (remote.indexes.length === 0 && first !== undefined) {
     const registration = { image: first.image, references };
     return registerImages(dependencies, [registration], "silent")[0] ?? remote.digest;
+  }
+  const [artifact] = remote.kept;
+  if (remote.indexes.length === 0 && artifact !== undefined) {
+    return registerArtifact(dependencies, artifact, references);
   }
   const documents = [...remote.indexes, ...remote.kept.map(({ fetched }) => fetched)].map(
     ({ text, descriptor }) =>

@@ -49,7 +49,10 @@ export const pushImage = async (
       .flatMap((diffId) => dependencies.rows.layerBlobs(diffId))
       .map(({ digest }) => ({ kind: "blob" as const, resource: digest })),
   );
-  const layers = await pushLayers(push, row, manifest?.document);
+  const { manifestDigest } = row;
+  const isKept = manifestDigest !== undefined && dependencies.content.info(manifestDigest);
+  const own = isKept ? dependencies.content.readText(manifestDigest) : undefined;
+  const layers = await pushLayers(push, row, manifest?.document ?? own);
   await pushConfig(push, row);
   const { text, mediaType } = pushManifestOf(dependencies, row, layers, manifest?.document);
   const document: ManifestRow = { ...manifestRow(text, mediaType), imageId: row.id };

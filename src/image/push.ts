@@ -1,4 +1,5 @@
 /** `docker push`: what the registry has not, then the config, then the manifest under the tag. */
+import { isArtifact } from "#image/artifact.ts";
 import type { IndexMember } from "#image/indexes.ts";
 import { sweepManifests } from "#image/manifests.ts";
 import type { PullParts } from "#image/pull.ts";
@@ -64,8 +65,10 @@ const remember = (
   rows.transaction(() => {
     for (const { layers } of images) rememberLayers(parts, layers);
     const [first] = images;
-    if (!isIndex && first !== undefined) {
-      rows.setReference({ repository, digest, imageId: first.row.id });
+    // An artifact is its own manifest.
+    const imageId = first?.row.id ?? digest;
+    if (!isIndex && rows.get(imageId) !== undefined) {
+      rows.setReference({ repository, digest, imageId });
     }
   });
   if (!isIndex) return;
@@ -133,7 +136,9 @@ const pushOne = async (
   const pushed =
     choice.kind === "index"
       ? await pushTarget(push, choice.target)
-      : await pushImage(push, choice.row, manifestOf(parts, choice.member));
+      : isArtifact(choice.row)
+        ? await pushTarget(push, choice.row.id)
+        : await pushImage(push, choice.row, manifestOf(parts, choice.member));
   const { digest, document: text, mediaType } = pushed.document;
   const tag = reference.tag ?? "";
   await repository.putManifest(tag, mediaType, text, signal);

@@ -4,6 +4,7 @@
  * the same bytes.
  */
 import { ArchivePlan, blobName } from "#image/archive-plan.ts";
+import { refuseArtifact } from "#image/artifact.ts";
 import { type Catalog, familiarRow, toReference } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
@@ -98,6 +99,7 @@ const wantedOf = async (
   }
   const rows = platforms.map((platform) => catalog.chosen(name, platform));
   const row = rows[0] ?? catalog.row(id);
+  refuseArtifact(name, row.config, "saved: naru copy writes it to an OCI layout");
   await ensureLayerBlobs(dependencies, row, signal);
   return { row, references: [] };
 };

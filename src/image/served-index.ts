@@ -1,4 +1,5 @@
 /** An index as a registry would have it: what its name answers with, and the manifests and blobs below. */
+import { isArtifact } from "#image/artifact.ts";
 import type { Catalog } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { ServedIndex, StoredManifest } from "#image/index-document.ts";
@@ -61,19 +62,25 @@ export const serveIndex = async (
       : await outgoingIndex(dependencies, catalog, target, signal);
   const original = target === undefined ? undefined : rows.manifests.get(target);
   const images = outgoing?.images ?? [];
-  const answer = outgoing === undefined ? undefined : answerOf(outgoing);
-  const isWhole = answer?.digest === outgoing?.index.digest;
+  const row = catalog.row(id);
+  const artifact = isArtifact(row) ? rows.manifests.get(row.id) : undefined;
+  const own = artifact === undefined ? undefined : stored(artifact);
+  const answer = outgoing === undefined ? own : answerOf(outgoing);
+  const isWhole = outgoing === undefined || answer?.digest === outgoing.index.digest;
   const [only, another] = images;
   const isSingle = !isWhole && only !== undefined && another === undefined;
-  const documents = [original, outgoing?.index, ...(outgoing?.documents ?? [])].filter(isDefined);
+  const documents = [artifact, original, outgoing?.index, ...(outgoing?.documents ?? [])].filter(
+    isDefined,
+  );
   const subjects = [
     ...documents.map(({ digest }) => digest),
     ...images.map(({ manifest }) => manifest.digest),
-    catalog.row(id).manifestDigest,
+    row.manifestDigest,
   ].filter(isDefined);
   const referrers = referrersOf(catalog, subjects);
   const referring = referrers.map((digest) => rows.manifests.get(digest)).filter(isDefined);
-  const blobs = referrers
+  const kept = artifact === undefined ? referrers : [artifact.digest, ...referrers];
+  const blobs = kept
     .flatMap((digest) => blobsOfKept(dependencies, catalog, digest))
     .flatMap(({ digest }) => content.info(digest) ?? []);
   return {

@@ -1,6 +1,6 @@
 /** An image's row as a value. */
 import type { ImageRow } from "#metadata/images.ts";
-import { type ImageConfig, parseImageConfig } from "#spec/image/config.ts";
+import { type ImageConfig, parseStoredConfig } from "#spec/image/config.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
 export interface StoredImage {
@@ -47,7 +47,7 @@ export class Row implements ImageRow {
   }
 
   get config(): ImageConfig {
-    this.#config ??= parseImageConfig(this.configText);
+    this.#config ??= parseStoredConfig(this.configText);
     return this.#config;
   }
 }

@@ -36,7 +36,7 @@ export const createRemote = (config: RemoteConfig, learnt: RemoteState = NOTHING
           client: clientOf(endpoint),
         })),
         credentials,
-        config.maxAttempts,
+        { network, config },
       ),
     login: (credentials, signal) => loginTo({ config, authorizer, clientOf }, credentials, signal),
     search: (term, limit, credentials, signal) =>

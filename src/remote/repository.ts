@@ -2,6 +2,7 @@
 import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
 import { scopeOf } from "#remote/auth.ts";
 import type { Endpoint } from "#remote/endpoints.ts";
+import { type ForeignParts, openForeign } from "#remote/foreign.ts";
 import type { HostClient, RegistryRequest } from "#remote/host.ts";
 import { readBounded } from "#remote/read-bounded.ts";
 import { readReferrers } from "#remote/referrers.ts";
@@ -16,6 +17,7 @@ import {
   DOCKER_MANIFEST_LIST,
   OCI_INDEX,
   OCI_MANIFEST,
+  isUrlLayer,
 } from "#spec/image/media-type.ts";
 import { type Reference, repositoryOf } from "#spec/image/reference.ts";
 
@@ -54,18 +56,20 @@ export class RegistryRepository implements Repository {
   readonly #places: readonly Place[];
   readonly #credentials: AuthConfig;
   readonly #attempts: number;
+  readonly #foreign: ForeignParts;
   readonly #failed = new Set<Place>();
 
   constructor(
     reference: Reference,
     places: readonly Place[],
     credentials: AuthConfig,
-    attempts: number,
+    foreign: ForeignParts,
   ) {
     this.reference = reference;
     this.#places = places;
     this.#credentials = credentials;
-    this.#attempts = attempts;
+    this.#attempts = foreign.config.maxAttempts;
+    this.#foreign = foreign;
   }
 
   async resolve(tagOrDigest: string, signal: AbortSignal): Promise<Descriptor | undefined> {
@@ -130,6 +134,15 @@ export class RegistryRepository implements Repository {
   }
 
   async openBlob(blob: Descriptor, offset: number, signal: AbortSignal): Promise<BlobBody> {
+    try {
+      return await this.#openOwn(blob, offset, signal);
+    } catch (error) {
+      if (!isUrlLayer(blob) || !hasCode(error, "not_found")) throw error;
+      return await openForeign(this.#foreign, blob, offset, signal);
+    }
+  }
+
+  async #openOwn(blob: Descriptor, offset: number, signal: AbortSignal): Promise<BlobBody> {
     const what = `blob "${blob.digest}"`;
     return await this.#read(async (place) => {
       const response = await this.#ask(place, {

@@ -10,6 +10,7 @@ import {
   decodeJson,
 } from "#spec/image/decode.ts";
 import type { Digest } from "#spec/image/digest.ts";
+import { parseManifest } from "#spec/image/manifest.ts";
 import { type Platform, decodePlatform } from "#spec/image/platform.ts";
 
 export interface HistoryEntry {
@@ -37,6 +38,8 @@ export interface ImageConfig {
   readonly docker_version?: string;
   readonly container?: string;
   readonly container_config?: Partial<ContainerConfig>;
+  /** Of what stands in the place of an artifact's config, see `parseStoredConfig`. */
+  readonly artifactType?: string;
 }
 
 const LIST_FIELDS = ["Env", "Cmd", "Entrypoint", "OnBuild", "Shell"] as const;
@@ -87,6 +90,25 @@ export const parseImageConfig = (text: string): ImageConfig => {
     os: platform.os,
     rootfs: { type: "layers", diff_ids: diffIds },
   } as ImageConfig;
+};
+
+/**
+ * What the store has as an image's config: a config, or, of an artifact (image-spec 1.1 manifest.md#guidelines-for-artifact-usage),
+ * its manifest. That has no rootfs and stands for no file system: nothing can run from it.
+ */
+export const parseStoredConfig = (text: string): ImageConfig => {
+  const object = asObject(decodeJson(text, "image config"), "image config");
+  if (object["rootfs"] !== undefined) return parseImageConfig(text);
+  const manifest = parseManifest(text);
+  const type = manifest.kind === "manifest" ? manifest.config.mediaType : manifest.mediaType;
+  const created = manifest.annotations["org.opencontainers.image.created"];
+  return {
+    architecture: "",
+    os: "",
+    rootfs: { type: "layers", diff_ids: [] },
+    artifactType: manifest.artifactType ?? type,
+    ...(created === undefined ? {} : { created }),
+  };
 };
 
 export const platformOf = (config: ImageConfig): Platform =>
