@@ -32,6 +32,8 @@ export const GOALS: readonly Goal[] = [
   { id: "ports.processes", over: "absolute", atMost: 0 },
   { id: "network.create", over: "peer", atMost: 0.3 },
   { id: "network.rm", over: "peer", atMost: 0.05 },
+  { id: "stream.pair", over: "peer", atLeast: 1 },
+  { id: "stream.published", over: "peer", atLeast: 1 },
   { id: "names.unreached", over: "absolute", atMost: 0 },
   { id: "names.rate", over: "absolute", atLeast: 10_000 },
   { id: "names.p99", over: "absolute", atMost: 5 },

@@ -16,6 +16,7 @@ import { imageRow, pathRow, portsRow, stdoutRow } from "./rows/data.ts";
 import { apiRow, cliRow, densityRow, idleRow, scaleRow } from "./rows/engine.ts";
 import { registryRow } from "./rows/registry.ts";
 import { networksRow } from "./rows/networks.ts";
+import { streamRow } from "./rows/stream.ts";
 import { transferRow } from "./rows/transfer.ts";
 import { endRow, execRow, parallelRow, runRow, type RowOptions } from "./rows/start.ts";
 import { dockerClient, startSubjects, STARTERS } from "./subjects.ts";
@@ -34,6 +35,7 @@ const ROWS: Record<string, (options: RowOptions) => Promise<Measure[]>> = {
   ports: portsRow,
   networks: networksRow,
   compose: composeRow,
+  stream: streamRow,
   stdout: stdoutRow,
   cli: cliRow,
   registry: registryRow,

@@ -73,7 +73,7 @@ type Rules = readonly (readonly [chain: string, rule: string])[];
 /** IPv4 alone has a loopback that can be routed (route_localnet). */
 const LOOPBACK_RULES: Rules = [
   // route_localnet on the bridges opens the host's loopback to containers: shut it again.
-  ["spoofed", "iifname @bridges ip daddr 127.0.0.0/8 drop"],
+  ["spoofed", "ip daddr 127.0.0.0/8 iifname @bridges drop"],
   // A neighbour who sends to 127.0.0.1 over the wire must not reach ports published there.
   ["prerouting", "ip daddr 127.0.0.0/8 return"],
   ["postrouting", "oifname @bridges ip saddr 127.0.0.0/8 masquerade"],
