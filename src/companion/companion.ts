@@ -151,6 +151,7 @@ export class Companion {
   /** Starts it where it does not run. A failure is told to the log: whoever needs it meets it again. */
   warm(): void {
     this.#connected().catch((error: unknown) => {
+      if (this.#isClosed) return;
       this.#options.log.warn(`${this.#options.what} did not start`, { error: String(error) });
     });
   }
@@ -203,6 +204,11 @@ export class Companion {
     const isOurs = found !== undefined && hello?.build === build;
     if (!isOurs) found?.send("retire");
     const line = isOurs ? found : await this.#start();
+    if (this.#isClosed && !isOurs) {
+      // Whoever wanted it has left meanwhile: with nothing told to it, it has nothing to stay for.
+      line.send("end");
+      throw new NaruError("canceled", `${this.#options.what} is not needed any more`);
+    }
     await sync(line.ask);
     if (!isOurs) found?.send("end");
     return line;

@@ -48,10 +48,14 @@ export interface CompanionProcessOptions {
   readonly build: string;
   /** Accepts connections for `onSocket`; what it returns listens already. */
   readonly accept: (onSocket: (socket: Socket) => void) => Promise<Pick<Server, "close">>;
+  /** Whether a daemon could still find it: its socket is in its place. */
+  readonly canBeFound: () => boolean;
   readonly open: (log: Logger) => CompanionWork;
 }
 
 const STDOUT = 1;
+/** The daemon that started it comes at once; one that was killed meanwhile never does. */
+const LOOK_MS = 10_000;
 
 /** Resolves when the process has nothing left to do. */
 export const runCompanion = async (options: CompanionProcessOptions): Promise<void> => {
@@ -100,7 +104,11 @@ export const runCompanion = async (options: CompanionProcessOptions): Promise<vo
     process.on(signal, () => undefined);
   process.on("SIGTERM", () => ended.resolve());
   writeSync(STDOUT, "ready\n");
+  const look = setInterval(() => {
+    if (channel?.isOpen !== true && (work.isIdle() || !options.canBeFound())) ended.resolve();
+  }, LOOK_MS);
   await ended.promise;
+  clearInterval(look);
   work.close();
   server.close();
 };

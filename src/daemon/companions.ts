@@ -1,5 +1,5 @@
 /** The processes beside the daemon: their sockets and what they need of the machine. */
-import { chmodSync } from "node:fs";
+import { chmodSync, existsSync } from "node:fs";
 import { type Socket, createServer } from "node:net";
 import { invariant } from "#lib/errors.ts";
 import { type CompanionProcessOptions, runCompanion } from "#companion/process.ts";
@@ -33,7 +33,12 @@ const serveCompanion = async (
 ): Promise<number> => {
   const [socketPath, build] = argv;
   invariant(socketPath !== undefined && build !== undefined, "a companion: no socket or build");
-  await runCompanion({ build, accept: (onSocket) => listenUnix(socketPath, onSocket), open });
+  await runCompanion({
+    build,
+    accept: (onSocket) => listenUnix(socketPath, onSocket),
+    canBeFound: () => existsSync(socketPath),
+    open,
+  });
   process.exit(0);
 };
 
