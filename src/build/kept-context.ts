@@ -43,6 +43,9 @@ export interface FileFacts {
   readonly link: string;
 }
 
+/** What is larger is made anew each time. */
+export const KEPT_TREE_MAX_BYTES = 1024 ** 3;
+
 interface Entry extends FileFacts {
   /** sha256 of a file's content, in hex; "" for others. */
   digest: string;
@@ -87,12 +90,23 @@ export class ContextTree {
   readonly #entries = new Map<string, Entry>();
   readonly #open = new Map<string, { fd: number; hasher: Bun.CryptoHasher; sizeBytes: number }>();
   readonly #dispose: () => void;
+  readonly #forget: () => void;
+  #isOver = false;
 
-  /** `listPath`: where its list is kept; undefined for a tree that goes with its build. */
-  constructor(root: string, listPath: string | undefined, dispose: () => void) {
+  /**
+   * `listPath`: where its list is kept; undefined for a tree that goes with its build. `forget` removes one that is
+   * kept; `dispose` follows.
+   */
+  constructor(
+    root: string,
+    listPath: string | undefined,
+    dispose: () => void,
+    forget: () => void = () => undefined,
+  ) {
     this.root = root;
     this.#listPath = listPath;
     this.#dispose = dispose;
+    this.#forget = forget;
     this.#known = listPath === undefined ? new Map() : readList(listPath);
     if (listPath !== undefined) rmSync(listPath, { force: true });
     if (this.#known.size === 0) rmSync(root, { recursive: true, force: true });
@@ -167,13 +181,22 @@ export class ContextTree {
       const list: List = { boot: bootId(), entries: [...this.#entries.values()] };
       writeFileSync(this.#listPath, JSON.stringify(list), { mode: 0o600 });
     }
-    return { root: this.root, digests, hint: "", [Symbol.dispose]: this.#dispose };
+    let sizeBytes = 0;
+    for (const entry of this.#entries.values()) sizeBytes += entry.sizeBytes;
+    const end = (): void => {
+      if (sizeBytes > KEPT_TREE_MAX_BYTES) this.#forget();
+      this.#dispose();
+    };
+    return { root: this.root, digests, hint: "", [Symbol.dispose]: end };
   }
 
   /** Instead of `finish`: a tree in an unknown state is not used again. Safe to call twice. */
   abandon(): void {
     for (const { fd } of this.#open.values()) closeSync(fd);
     this.#open.clear();
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#forget();
     this.#dispose();
   }
 

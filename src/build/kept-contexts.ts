@@ -8,8 +8,6 @@ import { randomHex } from "#lib/clock.ts";
 
 /** Trees that are kept; the least recently used go. */
 const KEPT_MAX = 8;
-/** What is larger is made anew each time. */
-export const KEPT_TREE_MAX_BYTES = 1024 ** 3;
 const GONE = "gone-";
 
 /** A tree of a key, a build's alone until it is disposed of. */
@@ -60,7 +58,8 @@ export class KeptContexts {
     const tree = this.reserve(key);
     if (tree === undefined) return undefined;
     try {
-      return new ContextTree(tree.root, tree.listPath, () => tree[Symbol.dispose]());
+      const dispose = (): void => tree[Symbol.dispose]();
+      return new ContextTree(tree.root, tree.listPath, dispose, () => tree.forget());
     } catch (error) {
       tree[Symbol.dispose]();
       throw error;

@@ -8,6 +8,8 @@ export interface BuildStep {
 }
 
 export type BuildMessage =
+  /** First of all where the client told facts: numbers of those whose content is wanted. */
+  | { readonly kind: "wanted"; readonly wanted: readonly number[] }
   | { readonly kind: "plan"; readonly steps: readonly BuildStep[] }
   | { readonly kind: "start"; readonly step: number }
   | { readonly kind: "run"; readonly step: number; readonly id: string; readonly why: string }

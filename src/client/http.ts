@@ -210,8 +210,9 @@ export class HttpClient {
     const isEmpty = request.method === "HEAD" || status === 204 || status === 304;
     const { pieces, isReusable } = decodeBody(reader, headers, isEmpty);
     const body = guarded(pieces, request.signal, async (isComplete) => {
-      const isSent = !isStream(request.body) || (await sent) === undefined;
-      release(isComplete && isReusable && isSent);
+      // A body whose answer broke off may wait for something that never comes.
+      const isSent = isComplete && (!isStream(request.body) || (await sent) === undefined);
+      release(isReusable && isSent);
     });
     return {
       status,

@@ -1,6 +1,7 @@
 /** `naru build`: packs the context, shows what happens, writes what was asked for. */
 import type { CliContext } from "#cli/context.ts";
-import { packBuild, type ContextTotals, type PackedDirectory } from "#cli/build/context-tar.ts";
+import type { ContextTotals, PackedDirectory } from "#cli/build/context-tar.ts";
+import { packContext } from "#cli/build/packed-context.ts";
 import {
   type Output,
   buildArguments,
@@ -176,13 +177,21 @@ const follow = async (
   body: AsyncIterable<Uint8Array>,
   progress: BuildProgress,
   loaded: LoadedContext,
+  onWanted: (wanted: readonly number[]) => void,
 ): Promise<Finished> => {
   let finished: Finished | undefined;
   let failure: BuildError | undefined;
   try {
     for await (const message of jsonLines<BuildMessage>(body)) {
+      if (message.kind === "wanted") {
+        onWanted(message.wanted);
+        continue;
+      }
       if (message.kind === "result") finished = message;
-      if (message.kind === "error") failure = message;
+      if (message.kind === "error") {
+        failure = message;
+        onWanted([]);
+      }
       await progress.take(message);
     }
   } finally {
@@ -248,17 +257,14 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   let finished: Finished;
   const hidden = Buffer.from(JSON.stringify(await secrets(values.secret, context.env)));
   try {
+    const packed = await packContext(loaded.dockerfile, directories, totals);
     const response = await client.call("naruBuild", {
       query: queryOf(given, outputs),
       signal,
-      headers: await headersOf(given, named, hidden.length),
-      body: watched(
-        after(hidden, packBuild(loaded.dockerfile, directories, totals)),
-        totals,
-        progress,
-      ),
+      headers: { ...(await headersOf(given, named, hidden.length)), ...packed.headers },
+      body: watched(after(hidden, packed.body), totals, progress),
     });
-    finished = await follow(response.body, progress, loaded);
+    finished = await follow(response.body, progress, loaded, packed.onWanted);
   } catch (error) {
     await progress.end();
     throw error;

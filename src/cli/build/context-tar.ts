@@ -64,9 +64,12 @@ const FILE: Omit<TarEntry, "name" | "size"> = {
   xattrs: NO_XATTRS,
 };
 
+export const inlineHeader = (name: string, size: number): Uint8Array =>
+  tarHeader({ ...FILE, name, size });
+
 /** A file that is no file here. */
 export function* inlineEntry(name: string, content: Uint8Array): Generator<Uint8Array, void> {
-  yield tarHeader({ ...FILE, name, size: content.length });
+  yield inlineHeader(name, content.length);
   yield content;
   yield tarPadding(content.length);
 }
@@ -75,6 +78,28 @@ type Files = Pick<
   typeof nodeFs,
   "closeSync" | "lstatSync" | "openSync" | "readSync" | "readdirSync" | "readlinkSync"
 >;
+
+export type ReadFiles = Pick<typeof nodeFs, "closeSync" | "openSync" | "readSync">;
+
+/** A header has promised the size: what grew meanwhile is cut, what shrank is filled up. */
+export function* fileContent(
+  fs: ReadFiles,
+  path: string,
+  sizeBytes: number,
+): Generator<Uint8Array, void> {
+  const fd = fs.openSync(path, "r");
+  try {
+    for (let left = sizeBytes; left > 0;) {
+      const chunk = Buffer.allocUnsafeSlow(Math.min(left, CHUNK_BYTES));
+      const count = fs.readSync(fd, chunk, 0, chunk.length, null);
+      if (count === 0) chunk.fill(0);
+      yield count === 0 ? chunk : chunk.subarray(0, count);
+      left -= count === 0 ? chunk.length : count;
+    }
+  } finally {
+    fs.closeSync(fd);
+  }
+}
 
 class ContextWalk {
   readonly #fs: Files;
@@ -126,24 +151,12 @@ class ContextWalk {
   }
 
   *#file(path: string, name: string, stat: nodeFs.BigIntStats): Generator<Uint8Array, void> {
-    const fd = this.#fs.openSync(`${this.#root}/${path}`, "r");
-    try {
-      const size = Number(stat.size);
-      yield tarHeader(entryOf(name, "file", stat, ""));
-      // The header has promised a length: what grows meanwhile is cut, what shrinks is filled up.
-      for (let left = size; left > 0;) {
-        const chunk = Buffer.allocUnsafeSlow(Math.min(left, CHUNK_BYTES));
-        const count = this.#fs.readSync(fd, chunk, 0, chunk.length, null);
-        if (count === 0) chunk.fill(0);
-        yield count === 0 ? chunk : chunk.subarray(0, count);
-        left -= count === 0 ? chunk.length : count;
-      }
-      yield tarPadding(size);
-      this.#totals.files += 1;
-      this.#totals.bytes += size;
-    } finally {
-      this.#fs.closeSync(fd);
-    }
+    const size = Number(stat.size);
+    yield tarHeader(entryOf(name, "file", stat, ""));
+    yield* fileContent(this.#fs, `${this.#root}/${path}`, size);
+    yield tarPadding(size);
+    this.#totals.files += 1;
+    this.#totals.bytes += size;
   }
 }
 
@@ -168,22 +181,17 @@ function* pieces(
   yield TAR_END;
 }
 
-/** The body of a build. Reads as it is asked; `totals` grow meanwhile. */
-export async function* packBuild(
-  dockerfile: Uint8Array | undefined,
-  directories: readonly PackedDirectory[],
-  totals: ContextTotals,
-): AsyncGenerator<Uint8Array, void> {
-  const fs = await import("node:fs");
-  let gathered: Uint8Array[] = [];
+/** Small pieces together; what cannot be read is told as such. */
+export function* gathered(source: Iterable<Uint8Array>): Generator<Uint8Array, void> {
+  let held: Uint8Array[] = [];
   let bytes = 0;
   try {
-    for (const piece of pieces(fs, dockerfile, directories, totals)) {
-      gathered.push(piece);
+    for (const piece of source) {
+      held.push(piece);
       bytes += piece.length;
       if (bytes < GATHER_BYTES) continue;
-      yield Buffer.concat(gathered);
-      gathered = [];
+      yield Buffer.concat(held);
+      held = [];
       bytes = 0;
     }
   } catch (error) {
@@ -193,5 +201,15 @@ export async function* packBuild(
       cause: error,
     });
   }
-  if (bytes > 0) yield Buffer.concat(gathered);
+  if (bytes > 0) yield Buffer.concat(held);
+}
+
+/** The body of a build. Reads as it is asked; `totals` grow meanwhile. */
+export async function* packBuild(
+  dockerfile: Uint8Array | undefined,
+  directories: readonly PackedDirectory[],
+  totals: ContextTotals,
+): AsyncGenerator<Uint8Array, void> {
+  const fs = await import("node:fs");
+  yield* gathered(pieces(fs, dockerfile, directories, totals));
 }

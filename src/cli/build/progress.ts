@@ -114,6 +114,7 @@ export class PlainProgress implements BuildProgress {
         return await this.#line(
           `warning: build args that no ARG names: ${message.names.join(", ")}`,
         );
+      case "wanted":
       case "result":
       case "error":
         return;

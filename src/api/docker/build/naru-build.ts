@@ -3,8 +3,8 @@
  * POST /build; the body is a tar of `context/…`, `named/<name>/…` for further contexts, and `Dockerfile`.
  * The answer is a line of JSON for each event, and one for the result or the error.
  */
-import { BuildStepError, type BuildEvent, type NamedContext } from "#build/build.ts";
-import { partOfContext, readTreeFile } from "#build/context.ts";
+import { BuildStepError, type BuildEvent, type Builds, type NamedContext } from "#build/build.ts";
+import { type BuildContext, partOfContext, readTreeFile } from "#build/context.ts";
 import { decodeBuild } from "#api/docker/build/request.ts";
 import type { Call } from "#api/docker/call.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
@@ -16,6 +16,9 @@ import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
 const EXTRAS = "x-naru-build-extras";
 /** A header field: so many bytes of the body, in front of the tar, are the secrets: base64 by id, as JSON. */
 const SECRETS_LENGTH = "x-naru-build-secrets-length";
+/** Header fields: the body goes on as facts-context.ts has it. */
+const CONTEXT_KEY = "x-naru-build-context-key";
+const FACTS_LENGTH = "x-naru-build-facts-length";
 const SECRETS_MAX_BYTES = 16 * 1024 * 1024;
 
 interface Extras {
@@ -100,12 +103,30 @@ class EventLines {
   }
 }
 
+const receive = async (
+  call: Call,
+  builds: Builds,
+  rest: AsyncIterable<Uint8Array>,
+  lines: EventLines,
+): Promise<BuildContext> => {
+  const key = call.field(CONTEXT_KEY) ?? "";
+  if (key === "") return await builds.receiveContext(rest, call.signal);
+  const { receiveByFacts } = await import("#api/docker/build/facts-context.ts");
+  return await receiveByFacts(builds, {
+    key,
+    lengthBytes: Number(call.field(FACTS_LENGTH) ?? ""),
+    body: rest[Symbol.asyncIterator](),
+    ask: (wanted) => lines.write(`${JSON.stringify({ kind: "wanted", wanted })}\n`),
+    signal: call.signal,
+  });
+};
+
 const run = async (call: Call, lines: EventLines): Promise<void> => {
   const { options } = decodeBuild(call);
   const extras = headerOf<Extras>(call, EXTRAS, {});
   const builds = await call.backend.builds();
   const { secrets, rest } = await readSecrets(call);
-  using sent = await builds.receiveContext(rest, call.signal);
+  using sent = await receive(call, builds, rest, lines);
   const dockerfile = readTreeFile(builds.kernel, sent.root, "Dockerfile");
   if (dockerfile === undefined || dockerfile.trim() === "") {
     throw new NaruError("invalid_argument", "the Dockerfile is missing or empty");

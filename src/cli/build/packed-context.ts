@@ -1,0 +1,46 @@
+/** What `naru build` sends of a context: facts and what is asked for of them, or a tar where facts do not do. */
+import type { ContextTotals, PackedDirectory } from "#cli/build/context-tar.ts";
+
+export interface PackedContext {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: AsyncIterable<Uint8Array>;
+  /** The engine's answer to the facts; after an error, nothing is wanted. */
+  readonly onWanted: (wanted: readonly number[]) => void;
+}
+
+const asTar = async (
+  dockerfile: Uint8Array,
+  directories: readonly PackedDirectory[],
+  totals: ContextTotals,
+): Promise<PackedContext> => {
+  const { packBuild } = await import("#cli/build/context-tar.ts");
+  const body = packBuild(dockerfile, directories, totals);
+  return { headers: {}, body, onWanted: () => undefined };
+};
+
+/** `totals` grow while the body is read. */
+export const packContext = async (
+  dockerfile: Uint8Array,
+  directories: readonly PackedDirectory[],
+  totals: ContextTotals,
+): Promise<PackedContext> => {
+  if (directories.length === 0) return await asTar(dockerfile, directories, totals);
+  const { contextFacts, contextKey, manifestOf, packWanted } =
+    await import("#cli/build/context-facts.ts");
+  const facts = await contextFacts(dockerfile, directories);
+  if (facts === undefined) return await asTar(dockerfile, directories, totals);
+  const manifest = manifestOf(facts);
+  const asked = Promise.withResolvers<readonly number[]>();
+  const body = async function* (): AsyncGenerator<Uint8Array, void> {
+    yield manifest;
+    yield* packWanted(facts, await asked.promise, totals);
+  };
+  return {
+    headers: {
+      "X-Naru-Build-Context-Key": await contextKey(directories),
+      "X-Naru-Build-Facts-Length": String(manifest.length),
+    },
+    body: body(),
+    onWanted: (wanted) => asked.resolve(wanted),
+  };
+};
