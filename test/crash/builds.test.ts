@@ -210,6 +210,7 @@ const openBuild = (
   query = "t=built:1",
 ): { socket: Socket; answer: Promise<string> } => {
   const socket = connect(w.roots.socketPath);
+  socket.setMaxListeners(0);
   const head = `POST /build?${query} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n\r\n`;
   socket.write(head);
   let text = "";

@@ -236,3 +236,51 @@ check(
   },
   OWN,
 );
+
+check(
+  "what changed in a folder since the last build is what the next one sees, whatever its kind",
+  async (t) => {
+    const folder = folderOf(t, "FROM {base}\nCOPY . /c\n", {
+      ".dockerignore": "skip\n!skip/deep/kept\n",
+      "a/file": t.name(),
+      "a/gone": "gone",
+      "skip/deep/kept": "kept",
+      "skip/other": "other",
+      mode: "mode",
+    });
+    const list =
+      "cd /c; find . -type l -exec readlink {} \\; | sort; find . -type f | sort | xargs tail -n +1; stat -c %a mode";
+    const first = await build(t, folder);
+    expect(first.code).toBe(0);
+    const before = await inside(first.image, list);
+    expect(before).toContain("./skip/deep/kept");
+    expect(before).not.toContain("other");
+    await run(
+      [
+        "sh",
+        "-c",
+        "rm a/gone; echo changed > a/file; chmod 755 mode; rm -r skip; mkdir -p skip/deep; echo new > skip/deep/kept; ln -s a/file link; mkdir new; echo n > new/f",
+      ],
+      { cwd: folder },
+    );
+    const second = await build(t, folder);
+    expect(second.code).toBe(0);
+    const after = await inside(second.image, list);
+    expect(after).toContain("a/file\n");
+    expect(after).toContain("changed");
+    expect(after).toContain("./skip/deep/kept <==\nnew");
+    expect(after).toContain("./new/f <==\nn");
+    expect(after).not.toContain("gone");
+    expect(after).toEndWith("\n755");
+    // A fifo has no facts: such a context goes as a tar.
+    await run(["mkfifo", `${folder}/pipe`]);
+    const third = await build(t, folder);
+    expect(third.code).toBe(0);
+    expect(await inside(third.image, "test -p /c/pipe && cat /c/a/file")).toBe("changed");
+    await run(["rm", `${folder}/pipe`, "-r", `${folder}/a`]);
+    await run(["sh", "-c", "echo now a file > a"], { cwd: folder });
+    const last = await build(t, folder);
+    expect(await inside(last.image, "cat /c/a")).toBe("now a file");
+  },
+  OWN,
+);
