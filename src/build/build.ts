@@ -18,6 +18,7 @@
  * for a step that failed; NaruError else. Secrets are in the environment or on a tmpfs of their step alone:
  * never in a layer, a key, the history or an event.
  */
+import type { Inventory } from "#build/attest/scan.ts";
 import type { CacheBundle, CacheExportOptions } from "#build/cache-export.ts";
 import type { BuildContext } from "#build/context.ts";
 import type { BuildHistory } from "#build/history.ts";
@@ -111,6 +112,12 @@ export interface ImportedCache {
   readonly records: number;
 }
 
+/** Where a build took something from that is not its own context: a package URL, an address. */
+export interface Material {
+  readonly uri: string;
+  readonly digest: Readonly<Record<string, string>>;
+}
+
 /** A step that was run or found: what a cache for others is made of. */
 export interface SolvedStep {
   readonly key: Digest;
@@ -168,7 +175,13 @@ export interface BuildResult {
   readonly tags: readonly string[];
   /** chainID of its files; undefined for none. */
   readonly chainId: Digest | undefined;
+  readonly platform: Platform;
   readonly solved: readonly SolvedStep[];
+  readonly materials: readonly Material[];
+  /** Text of the Dockerfile. */
+  readonly dockerfile: string;
+  /** Of the same build for further platforms, where a caller puts them together. */
+  readonly others?: readonly BuildResult[];
 }
 
 export interface LayerToImport {
@@ -258,6 +271,8 @@ export interface Builds {
   ): Promise<CacheBundle>;
   /** Another image, without a name: the result's with the steps that it stands on in its config. */
   inlineCache(result: BuildResult, format: LayerFormat, signal: AbortSignal): Promise<BuildResult>;
+  /** What package managers say is installed in a result. */
+  scan(chainId: Digest | undefined, signal: AbortSignal): Promise<Inventory>;
   usage(): Promise<readonly BuildCacheItem[]>;
   prune(options: PruneOptions): Promise<{ deleted: string[]; reclaimedBytes: number }>;
   /** True while a running build stands on the layer. */

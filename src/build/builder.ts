@@ -2,6 +2,8 @@
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { exportCache, withInlineCache } from "#build/cache-export.ts";
 import { openCache } from "#build/cache-import.ts";
+import { scanLayers } from "#build/attest/scan.ts";
+import { imageMaterial } from "#build/materials.ts";
 import { findImage } from "#build/base-image.ts";
 import type { BuildEvent, BuildRequest, BuildResult, Builds } from "#build/build.ts";
 import { makeContextDirectory, readDockerfile, receiveContext } from "#build/context.ts";
@@ -146,6 +148,8 @@ class Builder implements Builds {
     return { ...result, imageId: registerConfig(this.#dependencies, text) };
   };
 
+  scan: Builds["scan"] = (chainId, signal) => scanLayers(this.#dependencies, chainId, signal);
+
   usage: Builds["usage"] = () => cacheUsage(this.#dependencies, this.#solver, this.#cacheMounts);
 
   prune: Builds["prune"] = (options) => {
@@ -173,6 +177,7 @@ class Builder implements Builds {
       request,
       plan,
       steps,
+      materials: new Map(),
       solved: [],
       solver: this.#solver,
       cacheMounts: this.#cacheMounts,
@@ -191,7 +196,7 @@ class Builder implements Builds {
         return run;
       },
       imageState: (source, isPlatformAsked, step) =>
-        this.#imageState(request, source, isPlatformAsked, step),
+        this.#imageState(session, source, isPlatformAsked, step),
       treeOf: (source, seen, step) => this.#treeOf(session, source, seen, step),
       emit: async (event: BuildEvent) => await request.onEvent(event),
       temporaryTree: (name) => this.#temporaryTree(held, name),
@@ -227,11 +232,18 @@ class Builder implements Builds {
       ...step,
       isOfResult: below.has(stage),
     }));
-    return { ...result, solved };
+    const uris = [...session.materials.values()].toSorted((a, b) => (a.uri < b.uri ? -1 : 1));
+    return {
+      ...result,
+      platform: state.platform,
+      solved,
+      materials: uris,
+      dockerfile: request.dockerfile,
+    };
   }
 
-  #imageState(
-    request: BuildRequest,
+  async #imageState(
+    { request, materials }: BuildSession,
     source: Source,
     isPlatformAsked: boolean,
     step: number,
@@ -239,12 +251,16 @@ class Builder implements Builds {
     if (source.kind === "named") {
       const context = request.namedContexts.get(source.name);
       if (context?.kind !== "image") throw new NaruError("internal", "a context without an image");
-      return findImage(this.#dependencies, request, context.reference, request.platform, step);
+      const { reference } = context;
+      return await findImage(this.#dependencies, request, reference, request.platform, step);
     }
     if (source.kind !== "image") throw new NaruError("internal", `no image: ${source.kind}`);
     // Where nobody asks for a platform, an image that is here is taken whatever it was made for.
     const platform = isPlatformAsked ? source.platform : request.platform;
-    return findImage(this.#dependencies, request, source.written, platform, step);
+    const state = await findImage(this.#dependencies, request, source.written, platform, step);
+    const material = imageMaterial(this.#dependencies, source.written, state);
+    if (material !== undefined) materials.set(material.uri, material);
+    return state;
   }
 
   async #treeOf(

@@ -68,7 +68,7 @@ export const exportImage = async (
   dependencies: BuildDependencies,
   request: BuildRequest,
   state: StageState,
-): Promise<Omit<BuildResult, "solved">> => {
+): Promise<Pick<BuildResult, "imageId" | "tags" | "chainId">> => {
   const { image } = state;
   if (image === undefined) {
     throw new NaruError("invalid_argument", "No image was generated. Is your Dockerfile empty?");

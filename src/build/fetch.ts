@@ -13,6 +13,7 @@ import type { BuildContext } from "#build/context.ts";
 import { makeContextDirectory, unpackContext } from "#build/context.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import type { CopyFrom } from "#build/op/copy.ts";
+import { fileMaterial, gitMaterial } from "#build/materials.ts";
 import type { BuildSession } from "#build/session.ts";
 import { type SourceTree, contextTree } from "#build/trees.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -160,8 +161,12 @@ const fetchRef = async (
   }
 };
 
-/** Checks an origin out into `root` (made). Resolves to the path below it that is meant; "" is all. */
-const checkOut = async (origin: GitOrigin, root: string, signal: AbortSignal): Promise<string> => {
+/** Checks an origin out into `root` (made). `path` is what of it is meant; "" is all. */
+const checkOut = async (
+  origin: GitOrigin,
+  root: string,
+  signal: AbortSignal,
+): Promise<{ readonly path: string; readonly commit: string }> => {
   const { remote, ref, checksum } = origin;
   if (remote.startsWith("-") || ref.startsWith("-")) {
     throw new NaruError("invalid_argument", `invalid git reference "${remote}#${ref}"`);
@@ -174,7 +179,8 @@ const checkOut = async (origin: GitOrigin, root: string, signal: AbortSignal): P
     [...at, "-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD"],
     signal,
   );
-  if (checksum !== "") checkSum(remote, checksum, await git([...at, "rev-parse", "HEAD"], signal));
+  const commit = await git([...at, "rev-parse", "HEAD"], signal);
+  if (checksum !== "") checkSum(remote, checksum, commit);
   if (origin.hasSubmodules && existsSync(`${root}/.gitmodules`)) {
     await git(
       [...SAFE, ...at, "submodule", "update", "--init", "--recursive", "--depth=1"],
@@ -183,7 +189,8 @@ const checkOut = async (origin: GitOrigin, root: string, signal: AbortSignal): P
   }
   if (origin.timesFrom === "commit") await setTimes(root, signal);
   if (!origin.keepsGitDir) rmSync(`${root}/.git`, { recursive: true, force: true });
-  return posix.normalize(`/${origin.subdirectory}`).slice(1).replace(/\/$/, "");
+  const path = posix.normalize(`/${origin.subdirectory}`).slice(1).replace(/\/$/, "");
+  return { path, commit };
 };
 
 const checkSum = (url: string, wanted: string, actual: string): void => {
@@ -196,7 +203,8 @@ const checkSum = (url: string, wanted: string, actual: string): void => {
 };
 
 type Fetched = Omit<CopyFrom, "isUnpacked">;
-type Place = Pick<BuildSession, "temporaryTree" | "signal">;
+type Place = Pick<BuildSession, "temporaryTree" | "signal"> &
+  Partial<Pick<BuildSession, "materials">>;
 
 const treeOf = (name: string, root: string, digests: ReadonlyMap<string, string>): SourceTree =>
   contextTree({ root, digests, hint: "" }, name);
@@ -204,7 +212,9 @@ const treeOf = (name: string, root: string, digests: ReadonlyMap<string, string>
 /** A repository for ADD. */
 export const fetchGit = async (place: Place, origin: GitOrigin): Promise<Fetched> => {
   const { root } = place.temporaryTree("remote");
-  const path = await checkOut(origin, root, place.signal);
+  const { path, commit } = await checkOut(origin, root, place.signal);
+  const material = gitMaterial(origin.remote, origin.ref, commit);
+  place.materials?.set(material.uri, material);
   return { tree: treeOf(origin.remote, root, new Map()), sources: [path === "" ? "." : path] };
 };
 
@@ -218,6 +228,7 @@ export const fetchUrl = async (
   mkdirSync(root, { recursive: true, mode: 0o755 });
   const { name, digest } = await download(url, root, place.signal);
   if (checksum !== undefined) checkSum(url, checksum, digest);
+  place.materials?.set(url, fileMaterial(url, digest));
   return {
     tree: treeOf(url, root, new Map([[name, digest]])),
     sources: [name.replaceAll(/[*?[\\]/g, "\\$&")],
@@ -241,7 +252,7 @@ export const fetchContext = async (
   const base = { digests: new Map<string, string>(), hint: "", [Symbol.dispose]: dispose };
   const origin = gitContext(remote);
   if (origin !== undefined) {
-    const path = await checkOut(origin, `${root}/repository`, signal);
+    const { path } = await checkOut(origin, `${root}/repository`, signal);
     undo.move();
     return { ...base, root: path === "" ? `${root}/repository` : `${root}/repository/${path}` };
   }

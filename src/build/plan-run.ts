@@ -6,6 +6,7 @@ import type { InputDigest } from "#build/op/tree-digest.ts";
 import type { Planned, StagePoint } from "#build/plan.ts";
 import { inputDigestOf } from "#build/trees.ts";
 import { NaruError } from "#lib/errors.ts";
+import { HOST_PLATFORM, type Platform } from "#spec/image/platform.ts";
 import type { RunStep } from "#spec/dockerfile/plan.ts";
 
 /** Proxies that no ENV or ARG of the Dockerfile names. */
@@ -43,6 +44,9 @@ const mountsOf = async (
   return { mounts, inputs };
 };
 
+const isHost = ({ os, architecture }: Platform): boolean =>
+  os === HOST_PLATFORM.os && architecture === HOST_PLATFORM.architecture;
+
 /** RUN. */
 export const planRun = async (point: StagePoint, step: RunStep): Promise<Planned> => {
   const { session, state } = point;
@@ -74,6 +78,8 @@ export const planRun = async (point: StagePoint, step: RunStep): Promise<Planned
       sshSockets: request.sshSockets,
     },
     inputs,
+    // The same files may be programs of either.
+    ...(isHost(state.platform) ? {} : { platform: state.platform }),
     parent: state.chainId,
     description: step.createdBy,
   });

@@ -1,5 +1,5 @@
 /** What the stages of one build share. */
-import type { BuildEvent, BuildRequest, SolvedStep, StepInfo } from "#build/build.ts";
+import type { BuildEvent, BuildRequest, Material, SolvedStep, StepInfo } from "#build/build.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import type { CacheMounts } from "#build/op/cache-mounts.ts";
 import type { Solver } from "#build/solver.ts";
@@ -28,6 +28,8 @@ export interface BuildSession {
   /** Everything is dropped at the build's end: holds on layers, downloads. */
   readonly held: DisposableStack;
   /** Every step that was run or found, by the stage's index. */
+  /** By address: what was taken from elsewhere. */
+  readonly materials: Map<string, Material>;
   readonly solved: (SolvedStep & { readonly stage: number })[];
   /** Starts the stage if nobody did. `plan` has it: that of a stage with triggers may have more than the build's. */
   resultOf(index: number, plan: Plan): Promise<StageResult>;

@@ -87,6 +87,11 @@ export interface Bundles {
   image(configText: string, format: ImageFormat, signal: AbortSignal): Promise<BundledImage>;
   /** Under the tag of `name`, once the registry has all the rest. */
   push(name: string, bundle: Bundle, options: TransferOptions): Promise<void>;
+  /**
+   * Makes the images of a bundle (their layers are here) images of this machine, with its index and what it lists. The
+   * names ("repo:tag", "repo@digest") stand for the root. Resolves to the id of the main image.
+   */
+  store(bundle: Bundle, references: readonly string[]): Digest;
   /** An OCI layout; as `docker`, a Docker archive as well, where the root is one image's manifest. */
   archive(bundle: Bundle, names: readonly string[], kind: "oci" | "docker"): SavedArchive;
   /** The document under a name ("repo:tag", "repo@digest"). */

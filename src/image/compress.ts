@@ -26,7 +26,7 @@ export const gzipFile = (path: string): AsyncIterable<Uint8Array> => {
   if (program === null) {
     return Readable.from(Bun.file(path).stream()).pipe(createGzip({ level: 4 }));
   }
-  const child = Bun.spawn([program, "-1", "-c"], {
+  const child = Bun.spawn([program, "-1", "-n", "-c"], {
     stdin: Bun.file(path),
     stdout: "pipe",
     stderr: "pipe",

@@ -17,6 +17,7 @@ import type { Bundles } from "#image/bundle.ts";
 import { bundleArchive } from "#image/bundle-archive.ts";
 import { bundleImage } from "#image/bundle-image.ts";
 import { bundleLayers } from "#image/bundle-layers.ts";
+import { storeBundle } from "#image/bundle-store.ts";
 import { fetchBlob, fetchDocument, pushBundle } from "#image/bundle-push.ts";
 import { createRemote } from "#remote/client.ts";
 
@@ -66,6 +67,7 @@ export const createTransfers = (dependencies: ImageDependencies, catalog: Catalo
       layers: (positions, format, signal) => bundleLayers(dependencies, positions, format, signal),
       image: (text, format, signal) => bundleImage(dependencies, text, format, signal),
       archive: bundleArchive,
+      store: (bundle, references) => storeBundle(dependencies, catalog, bundle, references),
       push: (name, bundle, options) =>
         pushBundle({ ...parts, pool: uploads }, name, bundle, options),
       fetchDocument: (name, credentials, signal) => fetchDocument(parts, name, credentials, signal),

@@ -1,52 +1,14 @@
 /** Build caches that go from one machine to another: by a registry, a directory, an image. */
 import { expect } from "bun:test";
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 
-import { buildxAt, good, hasBuildx } from "../harness/buildx-client.ts";
-import { until } from "../harness/process.ts";
-import { type Daemon, IMAGE, naru, openWorld } from "./world.ts";
+import { hasBuildx } from "../harness/buildx-client.ts";
+import { buildWorld } from "./build-world.ts";
+import { type Daemon, IMAGE, openWorld } from "./world.ts";
 
 const { world, scenario, nothingIsLeft } = await openWorld();
 
-const PORT = 15_000 + (process.pid % 5_000);
-const registry = `localhost:${PORT}`;
-
-let registries = 0;
-const withRegistry = async (): Promise<AsyncDisposable> => {
-  const argv = [...naru, "registry", "serve", "--addr", `127.0.0.1:${PORT}`];
-  const base = `${world.base}/registry-${registries++}`;
-  mkdirSync(base);
-  writeFileSync(`${base}/log`, "");
-  const child = Bun.spawn([...world.isolation.enter, ...argv, "--data-root", `${base}/data`], {
-    stdout: Bun.file(`${base}/log`),
-    stderr: Bun.file(`${base}/log`),
-  });
-  await until("the registry", () => readFileSync(`${base}/log`, "utf8").includes("ready"));
-  return {
-    [Symbol.asyncDispose]: async () => {
-      child.kill("SIGTERM");
-      await child.exited;
-    },
-  };
-};
-
-const engine = async (name: string): Promise<Daemon> => {
-  const daemon = await world.start(world.roots(name));
-  await daemon.loadImage();
-  return daemon;
-};
-
-const folder = (name: string, files: Readonly<Record<string, string>>): string => {
-  const path = `${world.base}/${name}`;
-  mkdirSync(path, { recursive: true });
-  for (const [file, text] of Object.entries(files)) writeFileSync(`${path}/${file}`, text);
-  return path;
-};
-
-const build = async (daemon: Daemon, ...args: string[]): Promise<string> =>
-  good(
-    await buildxAt(`unix://${daemon.roots.socketPath}`, ["build", "--progress", "plain", ...args]),
-  );
+const { registry, withRegistry, engine, folder, build } = buildWorld(world);
 
 const DOCKERFILE = `FROM ${IMAGE} AS tool
 RUN head -c 16 /dev/urandom > /tool

@@ -3,7 +3,12 @@ import type { BuildResult, LayerToImport } from "#build/build.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { registerLayers } from "#build/export.ts";
 import { NaruError } from "#lib/errors.ts";
-import type { HistoryEntry, ImageConfig } from "#spec/image/config.ts";
+import {
+  type HistoryEntry,
+  type ImageConfig,
+  parseImageConfig,
+  platformOf,
+} from "#spec/image/config.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 import { HOST_PLATFORM } from "#spec/image/platform.ts";
 
@@ -27,6 +32,9 @@ const parse = (text: string): Partial<ImageConfig> => {
   throw new NaruError("invalid_argument", "the image's config is not an object");
 };
 
+/** Results of no Dockerfile. */
+const PLAIN = { tags: [], solved: [], materials: [], dockerfile: "" };
+
 /** Registered without a name. `configText`: JSON of an image's config, whose layers are replaced; "" for none. */
 export const registerTree = (
   dependencies: BuildDependencies,
@@ -47,7 +55,7 @@ export const registerTree = (
   const text = JSON.stringify(config);
   const imageId = digestOf(text);
   registerLayers(dependencies, { text, parent: undefined, diffIds: config.rootfs.diff_ids });
-  return { imageId, tags: [], chainId, solved: [] };
+  return { ...PLAIN, imageId, chainId, platform: platformOf(config) };
 };
 
 /** Read as it is asked for; cancelling ends the source. */
@@ -77,5 +85,6 @@ export const importLayers = async (
   }
   const diffIds = layers.map(({ diffId }) => diffId);
   registerLayers(dependencies, { text: configText, parent: undefined, diffIds });
-  return { imageId: digestOf(configText), tags: [], chainId: parent, solved: [] };
+  const platform = platformOf(parseImageConfig(configText));
+  return { ...PLAIN, imageId: digestOf(configText), chainId: parent, platform };
 };

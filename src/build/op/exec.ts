@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { BuildDependencies } from "#build/dependencies.ts";
+import { checkCanRun } from "#build/emulation.ts";
 import { onSnapshot } from "#build/op/on-snapshot.ts";
 import { type MountSources, type StepMount, prepareMounts } from "#build/op/run-mounts.ts";
 import type { InputDigest } from "#build/op/tree-digest.ts";
@@ -17,6 +18,7 @@ import {
 } from "#network/files.ts";
 import type { Sandbox } from "#network/network.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
+import { type Platform, formatPlatform } from "#spec/image/platform.ts";
 import type { RunNetwork } from "#spec/dockerfile/dockerfile.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
@@ -37,6 +39,8 @@ export interface ExecRequest {
   readonly mountSources: MountSources;
   /** Content of bind mounts, by what they read. */
   readonly inputs: Readonly<Record<string, InputDigest>>;
+  /** Other than the host's: programs of it are emulated. */
+  readonly platform?: Platform;
   readonly parent: Digest | undefined;
   /** As history tells it. */
   readonly description: string;
@@ -183,6 +187,7 @@ export const execVertex = (dependencies: BuildDependencies, request: ExecRequest
   definition: {
     op: "exec",
     command: request.args,
+    ...(request.platform === undefined ? {} : { platform: formatPlatform(request.platform) }),
     ...(request.script === undefined ? {} : { script: request.script.content }),
     environment: request.env.toSorted(),
     "working directory": request.workingDir,
@@ -194,7 +199,9 @@ export const execVertex = (dependencies: BuildDependencies, request: ExecRequest
   parent: request.parent,
   inputs: request.inputs,
   run: (context) =>
-    onSnapshot(dependencies, context, request.parent, (rootfs) =>
-      runStepProcess(dependencies, request, rootfs, context),
-    ),
+    onSnapshot(dependencies, context, request.parent, (rootfs) => {
+      // Not before: what was run elsewhere is good here, too.
+      if (request.platform !== undefined) checkCanRun(request.platform);
+      return runStepProcess(dependencies, request, rootfs, context);
+    }),
 });

@@ -59,15 +59,24 @@ test("contexts that become an image: an input with its config, a layout of the c
   expect<unknown>(contexts.get("l")).toEqual({ kind: "layout", store: "store", digest });
 });
 
+test("platforms are a list without doubles", () => {
+  const platform = "linux/amd64,linux/arm64,linux/aarch64";
+  expect(decodeAttributes({ platform }).platforms.map((one) => one.architecture)).toEqual([
+    "amd64",
+    "arm64",
+  ]);
+  expect(decodeAttributes({}).platforms).toEqual([]);
+});
+
 test("an empty no-cache means every stage", () => {
   expect(decodeAttributes({ "no-cache": "" }).isCacheIgnored).toBe(true);
 });
 
 test("what is not supported is refused by name", () => {
   const refused: [Record<string, string>, string][] = [
-    [{ platform: "linux/amd64,linux/arm64" }, "2 platforms"],
-    [{ "attest:sbom": "" }, '"attest:sbom"'],
-    [{ "attest:provenance": "mode=max" }, '"attest:provenance"'],
+    [{ platform: "linux/amd64,a/b/c/d" }, "invalid platform"],
+    [{ "attest:sbom": "generator=a/b" }, 'scanner "a/b"'],
+    [{ "attest:provenance": "mode=most" }, '"mode=most"'],
     [{ "context:x": "ftp://y" }, 'context "x"'],
     [{ "context:x": "oci-layout://store:latest" }, "has no digest"],
     [{ "some-new-option": "1" }, '"some-new-option"'],

@@ -1,10 +1,11 @@
 /** The options of the Dockerfile frontend, decoded: everything is understood or refused by name. */
 import type { BuildRequest } from "#build/build.ts";
 import { NaruError } from "#lib/errors.ts";
+import { attestOptionsOf } from "#api/docker/buildkit/attest-options.ts";
 import type { Ulimit } from "#spec/docker/host-config.ts";
 import { csvFields } from "#spec/dockerfile/csv.ts";
 import { type Digest, isDigest } from "#spec/image/digest.ts";
-import { type Platform, parsePlatform } from "#spec/image/platform.ts";
+import { type Platform, formatPlatform, parsePlatform } from "#spec/image/platform.ts";
 
 export type Attributes = Readonly<Record<string, string>>;
 
@@ -27,7 +28,8 @@ export interface DockerfileOptions {
   readonly target: string | undefined;
   readonly buildArgs: ReadonlyMap<string, string>;
   readonly labels: Readonly<Record<string, string>>;
-  readonly platform: Platform | undefined;
+  /** None: the engine's own. */
+  readonly platforms: readonly Platform[];
   /** Seconds since the epoch: the build argument SOURCE_DATE_EPOCH. */
   readonly sourceDateEpoch: number | undefined;
   readonly isCacheIgnored: boolean;
@@ -54,14 +56,6 @@ const refuse = (what: string, remedy: string): NaruError =>
 /** Facts about the build for its provenance and for the client itself; they change no result. */
 const FACTS =
   /^(vcs:|input-metadata:|frontend\.caps$|cmdline$|source$|requestid$|build-arg:BUILDKIT_SYNTAX$)/;
-
-/** `attest:provenance` is asked for by default; only where it was asked for by hand is its absence an error. */
-const checkAttestation = (name: string, value: string): void => {
-  const fields = csvFields(value);
-  const isOff = fields.includes("disabled=true");
-  const isDefault = name === "attest:provenance" && fields.includes("inline-only=true");
-  if (!isOff && !isDefault) throw refuse(`"${name}"`, "leave attestations out");
-};
 
 /** `metadata` is JSON of base64 by key, beside the input. */
 const inputSource = (name: string, metadata: string | undefined): ImageContextSource => {
@@ -107,12 +101,10 @@ const networkOf = (mode: string): BuildRequest["network"] => {
   throw refuse(`network mode "${mode}"`, "use default, none or host");
 };
 
-const platformOf = (text: string): Platform | undefined => {
+const platformsOf = (text: string): Platform[] => {
   const names = text.split(",").filter((name) => name !== "");
-  const [first] = names;
-  if (names.length > 1)
-    throw refuse(`a build for ${names.length} platforms`, "build one at a time");
-  return first === undefined ? undefined : parsePlatform(first);
+  const byName = new Map(names.map(parsePlatform).map((one) => [formatPlatform(one), one]));
+  return [...byName.values()];
 };
 
 const integerOf = (name: string, text: string): number => {
@@ -190,7 +182,7 @@ class Named {
         this.sessionIds.set(rest, value);
         return;
       case "attest":
-        checkAttestation(attribute, value);
+        // All of them at once: attest-options.ts.
         return;
       case "cache-imports":
       case "cache-from":
@@ -213,9 +205,7 @@ export const decodeAttributes = (attributes: Attributes): DockerfileOptions => {
   const noCache = attributes["no-cache"];
   const epoch = attributes["build-arg:SOURCE_DATE_EPOCH"] ?? "";
   const context = attributes["context"] ?? "";
-  if (attributes["multi-platform"] === "true") {
-    throw refuse("an index of platforms (multi-platform)", "build one platform at a time");
-  }
+  attestOptionsOf(attributes);
   if (context !== "" && !isRemote(context)) throw refuse(`context "${context}"`, "use a URL");
   return {
     buildArgs: named.buildArgs,
@@ -224,7 +214,7 @@ export const decodeAttributes = (attributes: Attributes): DockerfileOptions => {
     sessionIds: named.sessionIds,
     filename: attributes["filename"] || "Dockerfile",
     target: attributes["target"] || undefined,
-    platform: platformOf(attributes["platform"] ?? ""),
+    platforms: platformsOf(attributes["platform"] ?? ""),
     sourceDateEpoch: epoch === "" ? undefined : integerOf("SOURCE_DATE_EPOCH", epoch),
     isCacheIgnored: noCache === "",
     uncachedStages: (noCache ?? "").split(",").filter((name) => name !== ""),

@@ -13,7 +13,7 @@ const runChecks = (dockerfile: Dockerfile, options: DockerfileOptions): CheckRes
   checkDockerfile(dockerfile, {
     target: options.target,
     buildArgs: options.buildArgs,
-    targetPlatform: options.platform ?? HOST_PLATFORM,
+    targetPlatform: options.platforms[0] ?? HOST_PLATFORM,
     buildPlatform: HOST_PLATFORM,
     contexts: new Set(options.contexts.keys()),
   });

@@ -10,7 +10,11 @@ import {
 import type { GrpcStream } from "#api/grpc/client.ts";
 import type { ResultFiles } from "#build/result-files.ts";
 import { NaruError } from "#lib/errors.ts";
-import { PacketSchema } from "#spec/buildkit/session.gen.ts";
+import type { SolveContext } from "#api/docker/buildkit/solve.ts";
+import { ChunkSchema, PacketSchema } from "#spec/buildkit/session.gen.ts";
+
+export const FILE_SEND = "/moby.filesync.v1.FileSend/DiffCopy";
+const CHUNK_BYTES = 1024 * 1024;
 
 type PacketInit = Parameters<typeof create<typeof PacketSchema>>[1];
 
@@ -83,4 +87,26 @@ export const sendFiles = async (stream: GrpcStream, files: ResultFiles): Promise
   }
   await over;
   return bytes;
+};
+
+/** One stream of bytes to the place that the client has for this output. */
+export const sendStream = async (
+  { session, signal }: SolveContext,
+  position: number,
+  source: AsyncIterable<Uint8Array>,
+): Promise<void> => {
+  if (session === undefined) {
+    throw new NaruError("invalid_argument", "an archive needs a session to go to");
+  }
+  const metadata = { "buildkit-attachable-exporter-id": String(position) };
+  const stream = session.client.stream(FILE_SEND, metadata, signal);
+  for await (const bytes of source) {
+    for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
+      const data = bytes.subarray(start, start + CHUNK_BYTES);
+      await stream.send(toBinary(ChunkSchema, create(ChunkSchema, { data })));
+    }
+  }
+  stream.end();
+  // The client has it all when it ends its side.
+  for await (const answer of stream.messages) void answer;
 };

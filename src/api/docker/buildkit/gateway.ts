@@ -50,6 +50,8 @@ const FRONTEND_CAPABILITIES = [
 
 const LLB_CAPABILITIES = [
   "exporter.multiple",
+  "exporter.image.attestations",
+  "exporter.image.annotations",
   "history.filter",
   "source.image",
   "source.image.resolvemode",

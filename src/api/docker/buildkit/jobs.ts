@@ -10,6 +10,8 @@ import type { Digest } from "#spec/image/digest.ts";
 
 const HISTORY_MAX = 50;
 const RUNNING_MAX = 500;
+/** References of builds that ended, kept to answer those who come late. */
+const OVER_MAX = 1000;
 
 export interface ExporterOptions {
   readonly type: string;
@@ -96,6 +98,7 @@ export class Job {
 
 export class Jobs {
   readonly #jobs = new Map<string, Job>();
+  readonly #over = new Set<string>();
   readonly #watchers = new Set<() => void>();
 
   list(): readonly Job[] {
@@ -128,7 +131,17 @@ export class Jobs {
 
   remove(ref: string): void {
     this.#jobs.delete(ref);
+    this.#over.add(ref);
+    for (const oldest of this.#over) {
+      if (this.#over.size <= OVER_MAX) break;
+      this.#over.delete(oldest);
+    }
     this.changed();
+  }
+
+  /** It has ended a while ago at most: a client's own build function may not have heard of that. */
+  isOver(ref: string): boolean {
+    return this.#over.has(ref);
   }
 
   changed(): void {

@@ -3,12 +3,13 @@ import type { DockerBackend } from "#api/docker/backend.ts";
 import type { Attributes } from "#api/docker/buildkit/attributes.ts";
 import type { CacheExport } from "#api/docker/buildkit/cache-options.ts";
 import { exportCaches } from "#api/docker/buildkit/caches.ts";
-import { checkExporter, dropNameless, exportResult } from "#api/docker/buildkit/export.ts";
+import { checkExporter } from "#api/docker/buildkit/export-options.ts";
+import { dropNameless, exportResult } from "#api/docker/buildkit/export.ts";
 import type { ExporterOptions, Job } from "#api/docker/buildkit/jobs.ts";
+import { resultsOf } from "#api/docker/buildkit/pack.ts";
 import { type SolveContext, solve } from "#api/docker/buildkit/solve.ts";
 import { solveDefinition } from "#api/docker/buildkit/llb.ts";
 import type { BuildKitState } from "#api/docker/buildkit/state.ts";
-import { tellWithoutEffect } from "#api/docker/buildkit/without-effect.ts";
 import type { BuildResult } from "#build/build.ts";
 import { DEFAULT_FORMAT } from "#image/bundle.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -68,6 +69,21 @@ const resultOf = async (
   }
 };
 
+/** Every platform's image with its own steps inside. */
+const withInlineCache = async (
+  context: SolveContext,
+  result: BuildResult,
+): Promise<BuildResult> => {
+  const builds = await context.backend.builds();
+  const done: BuildResult[] = [];
+  for (const one of resultsOf(result)) {
+    done.push(await builds.inlineCache(one, DEFAULT_FORMAT, context.signal));
+    await dropNameless(context, one.imageId);
+  }
+  const [first = result, ...others] = done;
+  return { ...first, others };
+};
+
 /** What the exporters tell the client. The job's status ends with it. */
 export const runJob = async (
   backend: DockerBackend,
@@ -90,19 +106,17 @@ export const runJob = async (
     const { session, signal, upload } = request;
     const base = await contextOf(backend, state, job, session, signal);
     const context = upload === undefined ? base : { ...base, upload };
-    await tellWithoutEffect(job, {}, request.exporters);
     const plain = await resultOf(context, request);
     if (plain === undefined) return response;
     const cacheExports = request.cacheExports ?? [];
     const isInline =
       cacheExports.some(({ kind }) => kind === "inline") ||
       job.attributes["build-arg:BUILDKIT_INLINE_CACHE"] === "1";
-    const result = isInline
-      ? await (await backend.builds()).inlineCache(plain, DEFAULT_FORMAT, signal)
-      : plain;
-    if (isInline) await dropNameless(context, plain.imageId);
+    const result = isInline ? await withInlineCache(context, plain) : plain;
+    const solved = resultsOf(result).flatMap((one) => one.solved);
+    const whole = { ...result, solved };
     response = await exportResult(context, job, result);
-    return { ...response, ...(await exportCaches(context, cacheExports, result)) };
+    return { ...response, ...(await exportCaches(context, cacheExports, whole)) };
   } catch (error) {
     failure = error;
     throw error;

@@ -14,12 +14,13 @@ import type { Job } from "#api/docker/buildkit/jobs.ts";
 import { credentialsOf, secretsOf } from "#api/docker/buildkit/session-services.ts";
 import { sshSocketsOf } from "#api/docker/buildkit/ssh.ts";
 import type { ClientSession, Sessions } from "#api/docker/buildkit/sessions.ts";
-import { tellWithoutEffect } from "#api/docker/buildkit/without-effect.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
-import { type BuildResult, BuildStepError } from "#build/build.ts";
+import { StepVertices } from "#api/docker/buildkit/vertices.ts";
+import { type BuildRequest, type BuildResult, BuildStepError, type Builds } from "#build/build.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { DockerfileError } from "#spec/dockerfile/error.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
+import { type Platform, formatPlatform } from "#spec/image/platform.ts";
 
 export interface SolveContext {
   readonly backend: DockerBackend;
@@ -76,6 +77,33 @@ export type Solved =
   | { readonly kind: "image"; readonly result: BuildResult }
   | { readonly kind: "answer"; readonly metadata: Answer };
 
+/** All platforms at once; what they have in common is run once. The first that fails ends the others. */
+const buildAll = async (
+  { log, ref, steps }: Job,
+  builds: Builds,
+  platforms: readonly (Platform | undefined)[],
+  requestFor: (platform: Platform | undefined, steps: StepVertices) => BuildRequest,
+): Promise<[BuildResult, ...BuildResult[]]> => {
+  const stop = new AbortController();
+  const running = platforms.map(async (platform) => {
+    const isOnly = platforms.length === 1 || platform === undefined;
+    const own = isOnly ? steps : new StepVertices(log, ref, formatPlatform(platform), steps.counts);
+    const request = requestFor(platform, own);
+    const signal = AbortSignal.any([request.signal, stop.signal]);
+    try {
+      return await builds.build({ ...request, signal });
+    } catch (error) {
+      stop.abort(error);
+      throw error;
+    }
+  });
+  await Promise.allSettled(running);
+  if (stop.signal.aborted) throw stop.signal.reason;
+  const [first, ...others] = await Promise.all(running);
+  if (first === undefined) throw new NaruError("internal", "a build without a platform");
+  return [first, ...others];
+};
+
 /** The image is registered under no name: exporters name it. */
 export const solve = async (context: SolveContext, attributes: Attributes): Promise<Solved> => {
   const { backend, sessions, job, session, signal } = context;
@@ -99,7 +127,6 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
   if (options.question !== undefined) {
     return { kind: "answer", metadata: checkOf(read, options) };
   }
-  await tellWithoutEffect(job, attributes, []);
   try {
     const dockerfile = parseDockerfile(read.text);
     job.warnings += await tellWarnings(log, read, dockerfile, options);
@@ -113,8 +140,10 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
       await sshSocketsOf(backend, session, dockerfile, held, signal),
       await credentialsOf(session, wanted, signal),
     ];
-    const result = await builds.build({
+    const platforms = options.platforms.length > 1 ? options.platforms : [options.platforms[0]];
+    const requestFor = (platform: Platform | undefined, steps: StepVertices): BuildRequest => ({
       ...options,
+      platform,
       context: tree,
       dockerfile: read.text,
       tags: [],
@@ -125,9 +154,10 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
       imports,
       keepsStepImages: false,
       signal,
-      onEvent: (event) => job.steps.take(event),
+      onEvent: (event) => steps.take(event),
     });
-    return { kind: "image", result };
+    const [result, ...others] = await buildAll(job, builds, platforms, requestFor);
+    return { kind: "image", result: { ...result, others } };
   } catch (error) {
     if (error instanceof DockerfileError) {
       await read.vertex.output(2, Buffer.from(`${error.message}\n${error.frame}\n`));

@@ -131,13 +131,17 @@ const stageLabel = (stage: string, isOnly: boolean): string => {
 };
 
 /** "[build 2/4] RUN make", by index of the step. */
-export const stepNames = (steps: readonly StepInfo[]): ReadonlyMap<number, string> => {
+export const stepNames = (
+  steps: readonly StepInfo[],
+  platform = "",
+): ReadonlyMap<number, string> => {
   const shown = steps.filter((step) => step.stage !== undefined && isShown(step));
   const stages = new Set(shown.map((step) => step.stage));
   const names = new Map<number, string>();
   for (const stage of stages) {
     const own = shown.filter((step) => step.stage === stage);
-    const label = stageLabel(stage ?? "", stages.size === 1);
+    const before = platform === "" ? "" : `${platform} `;
+    const label = before + stageLabel(stage ?? "", stages.size === 1);
     for (const [position, step] of own.entries()) {
       names.set(step.index, `[${label}${position + 1}/${own.length}] ${step.text}`);
     }
@@ -153,14 +157,23 @@ export interface StepCounts {
 }
 
 export class StepVertices {
-  readonly counts: StepCounts = { total: 0, completed: 0, cached: 0 };
+  readonly counts: StepCounts;
   readonly #log: StatusLog;
   readonly #build: string;
+  readonly #platform: string;
   #vertices = new Map<number, ShownVertex>();
 
-  constructor(log: StatusLog, build: string) {
+  /** `platform`: of a build for several, whose steps are counted together. */
+  constructor(
+    log: StatusLog,
+    build: string,
+    platform = "",
+    counts: StepCounts = { total: 0, completed: 0, cached: 0 },
+  ) {
     this.#log = log;
     this.#build = build;
+    this.#platform = platform;
+    this.counts = counts;
   }
 
   take(event: BuildEvent): Promise<void> {
@@ -196,8 +209,8 @@ export class StepVertices {
   }
 
   async #plan(steps: readonly StepInfo[]): Promise<void> {
-    const names = stepNames(steps);
-    this.counts.total = names.size;
+    const names = stepNames(steps, this.#platform);
+    this.counts.total += names.size;
     const lastOf = new Map<string, string>();
     for (const step of steps) {
       const name = names.get(step.index);

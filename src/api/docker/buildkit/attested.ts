@@ -1,0 +1,71 @@
+/** What is attested of a result: how it came about, and what it holds. */
+import { type AttestOptions, attestOptionsOf } from "#api/docker/buildkit/attest-options.ts";
+import type { SolveContext } from "#api/docker/buildkit/solve.ts";
+import { ShownVertex } from "#api/docker/buildkit/vertices.ts";
+import { PROVENANCE_TYPES, provenance } from "#build/attest/provenance.ts";
+import { SPDX_TYPE, spdxDocument } from "#build/attest/spdx.ts";
+import type { BuildResult } from "#build/build.ts";
+import type { Attestation } from "#image/bundle-index.ts";
+import { formatInstant, nowNs } from "#lib/clock.ts";
+import { VERSION } from "#lib/version.ts";
+import { HOST_PLATFORM, formatPlatform } from "#spec/image/platform.ts";
+
+const instantOf = (ms: number): string => formatInstant(BigInt(ms) * 1_000_000n);
+
+const provenanceOf = (
+  { job }: SolveContext,
+  result: BuildResult,
+  options: NonNullable<AttestOptions["provenance"]>,
+): Attestation => {
+  const { attributes, ref, frontend, startedMs } = job;
+  const facts = {
+    invocationId: ref,
+    startedAt: instantOf(startedMs),
+    finishedAt: formatInstant(nowNs()),
+    platform: formatPlatform(HOST_PLATFORM),
+    frontend: frontend === "" ? "dockerfile.v0" : frontend,
+    attributes,
+    materials: result.materials,
+    dockerfile: { name: attributes["filename"] || "Dockerfile", text: result.dockerfile },
+    steps: result.solved,
+  };
+  return {
+    predicateType: PROVENANCE_TYPES[options.version],
+    predicate: provenance(facts, options),
+  };
+};
+
+const sbomOf = async (context: SolveContext, result: BuildResult): Promise<Attestation> => {
+  const { backend, job, signal } = context;
+  const builds = await backend.builds();
+  const platform = formatPlatform(result.platform);
+  const vertex = new ShownVertex(job.log, job.ref, `[${platform}] generating sbom`);
+  return await vertex.around(async () => {
+    const { packages, distribution } = await builds.scan(result.chainId, signal);
+    await vertex.status(`${packages.length} packages`, 0, 0, true);
+    const facts = {
+      name: result.imageId,
+      createdAt: instantOf(job.startedMs),
+      tool: `naru-${VERSION}`,
+      distribution,
+    };
+    return { predicateType: SPDX_TYPE, predicate: spdxDocument(packages, facts) };
+  });
+};
+
+/** The software first, then the provenance, as BuildKit has them. Empty where nobody asked. */
+export const attestationsOf = async (
+  context: SolveContext,
+  result: BuildResult,
+): Promise<readonly Attestation[]> => {
+  const { provenance: wanted, hasSbom } = attestOptionsOf(context.job.attributes);
+  return [
+    ...(hasSbom ? [await sbomOf(context, result)] : []),
+    ...(wanted === undefined ? [] : [provenanceOf(context, result, wanted)]),
+  ];
+};
+
+export const isAttested = ({ job }: SolveContext): boolean => {
+  const { provenance: wanted, hasSbom } = attestOptionsOf(job.attributes);
+  return hasSbom || wanted !== undefined;
+};

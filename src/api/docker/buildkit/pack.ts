@@ -1,0 +1,58 @@
+/** Results of a build as one bundle: an image, or an index over platforms and what is attested of each. */
+import { attestationsOf, isAttested } from "#api/docker/buildkit/attested.ts";
+import { type ImageOutput, annotationsFor } from "#api/docker/buildkit/export-options.ts";
+import type { SolveContext } from "#api/docker/buildkit/solve.ts";
+import type { BuildResult } from "#build/build.ts";
+import type { Bundle } from "#image/bundle.ts";
+import { type IndexPart, indexBundle } from "#image/bundle-index.ts";
+
+export interface Packed extends Disposable {
+  readonly bundle: Bundle;
+  readonly isIndex: boolean;
+}
+
+export const resultsOf = (result: BuildResult): readonly BuildResult[] => [
+  result,
+  ...(result.others ?? []),
+];
+
+/** An index has to stand above the image. */
+export const needsIndex = (context: SolveContext, result: BuildResult): boolean =>
+  (result.others ?? []).length > 0 ||
+  context.job.attributes["multi-platform"] === "true" ||
+  isAttested(context);
+
+export const pack = async (
+  context: SolveContext,
+  result: BuildResult,
+  output: ImageOutput,
+): Promise<Packed> => {
+  const { backend, signal } = context;
+  const bundles = await backend.images.bundles();
+  using undo = new DisposableStack();
+  const isIndex = needsIndex(context, result);
+  const parts: IndexPart[] = [];
+  for (const one of resultsOf(result)) {
+    const { configText } = backend.images.get(one.imageId);
+    const format = {
+      ...output.format,
+      // What is attested, and several platforms, are OCI's.
+      isOci: output.format.isOci || isIndex,
+      annotations: annotationsFor(output, "manifest", one.platform),
+    };
+    const image = undo.use(await bundles.image(configText, format, signal));
+    parts.push({
+      bundle: image.bundle,
+      platform: one.platform,
+      attestations: isIndex ? await attestationsOf(context, one) : [],
+      annotations: annotationsFor(output, "manifest-descriptor", one.platform),
+    });
+  }
+  const [only] = parts;
+  const bundle =
+    isIndex || only === undefined
+      ? indexBundle(parts, output.names, annotationsFor(output, "index"))
+      : only.bundle;
+  const held = undo.move();
+  return { bundle, isIndex, [Symbol.dispose]: () => held[Symbol.dispose]() };
+};
