@@ -120,6 +120,11 @@ const image: readonly Entry[] = [
     "Show what each instruction adds, and what does not belong in an image",
     () => import("#cli/image/explain.ts"),
   ),
+  entry(
+    "diff",
+    "Show the files that differ between two images, or that each layer of one changes",
+    () => import("#cli/image/diff.ts"),
+  ),
   entry("history", "Show how an image came to be", () => import("#cli/image/history.ts")),
   entry(
     "import",

@@ -179,6 +179,28 @@ scenario(
     expect(await taker.dockerOk("run", "--rm", name)).toBe(HOST);
     expect(await architecture(taker, name, ...foreign)).toBe(FOREIGN);
     await taker.dockerOk("rmi", name);
+    await taker.dockerOk("load", "-i", saved);
+    // The two platforms differ in one file.
+    const host = `unix://${taker.roots.socketPath}`;
+    const naru = async (...args: string[]): Promise<string> => {
+      const out = await world.cli(args, { NARU_HOST: host });
+      if (out.code !== 0) throw new Error(out.stderr);
+      return out.stdout;
+    };
+    await naru("save", "--platform", `linux/${FOREIGN}`, "-o", `${world.base}/one.tar`, name);
+    await taker.dockerOk("rmi", name);
+    await taker.dockerOk("load", "-i", `${world.base}/one.tar`);
+    await taker.dockerOk("tag", name, "foreign:1");
+    await taker.dockerOk("rmi", name);
+    await taker.dockerOk("load", "-i", saved);
+    const diff = await naru("image", "diff", "foreign:1", name);
+    expect(diff).toContain("/arch");
+    expect(diff).toEndWith("0 added, 1 changed, 0 deleted, 0B\n");
+    const layers = JSON.parse(await naru("image", "diff", "--format", "json", name)) as {
+      layers: { changes: object[] }[];
+    };
+    expect(layers.layers[1]?.changes).toEqual([{ kind: "added", path: "/arch", sizeBytes: 6 }]);
+    await taker.dockerOk("rmi", "foreign:1", name);
     const { LayersSize } = (await taker.api("GET", "/v1.48/system/df")).json<{
       LayersSize: number;
     }>();

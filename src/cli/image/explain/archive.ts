@@ -19,6 +19,8 @@ export interface LayerFile {
   readonly sizeBytes: number;
   /** sha256 in hex; "" for what has no content of its own. */
   readonly digest: string;
+  /** Type, mode, owner and where it leads, in one text: the same for the same. */
+  readonly attributes: string;
   readonly secrets: readonly SecretMark[];
 }
 
@@ -39,11 +41,17 @@ const cleanPath = (name: string): string =>
     .filter((part) => part !== "" && part !== ".")
     .join("/");
 
+const attributesOf = ({ type, mode, uid, gid, linkName, ...entry }: TarEntry): string => {
+  const device = type.endsWith("device") ? ` ${entry.deviceMajor},${entry.deviceMinor}` : "";
+  const link = linkName === "" ? "" : ` -> ${linkName}`;
+  return `${type} ${mode.toString(8)} ${uid}:${gid}${device}${link}`;
+};
+
 class LayerReader {
   readonly files: LayerFile[] = [];
   readonly removed: string[] = [];
   readonly #parser: TarParser;
-  #file: { path: string; size: number; hash: Hash; kept: Buffer[] } | undefined;
+  #file: { path: string; size: number; attributes: string; hash: Hash; kept: Buffer[] } | undefined;
 
   constructor() {
     this.#parser = new TarParser({
@@ -69,9 +77,11 @@ class LayerReader {
     if (name === ".wh..wh..opq") this.removed.push(parent);
     else if (name.startsWith(".wh.")) this.removed.push(`${parent}${name.slice(4)}`);
     else if (entry.type === "file") {
-      this.#file = { path, size: entry.size, hash: createHash("sha256"), kept: [] };
-    } else if (entry.type !== "directory")
-      this.#add({ path, sizeBytes: 0, digest: "", secrets: [] });
+      const attributes = attributesOf(entry);
+      this.#file = { path, size: entry.size, attributes, hash: createHash("sha256"), kept: [] };
+    } else if (entry.type !== "directory") {
+      this.#add({ path, sizeBytes: 0, digest: "", attributes: attributesOf(entry), secrets: [] });
+    }
   }
 
   #data(bytes: Uint8Array): void {
@@ -85,10 +95,10 @@ class LayerReader {
     const file = this.#file;
     if (file === undefined) return;
     this.#file = undefined;
-    const { path, size, hash, kept } = file;
+    const { path, size, attributes, hash, kept } = file;
     const text = size <= READ_BYTES ? Buffer.concat(kept).toString("latin1") : undefined;
     const secrets = secretsIn(path, text);
-    this.#add({ path, sizeBytes: size, digest: hash.digest("hex"), secrets });
+    this.#add({ path, sizeBytes: size, digest: hash.digest("hex"), attributes, secrets });
   }
 
   #add(file: LayerFile): void {
