@@ -108,7 +108,7 @@ export const connectContainer = async (
   checkEndpoint(engine, withMac, name, asked);
   if (isLive(record.state)) return await connectLive(engine, withMac, name, asked);
   const names = endpointNames(record, name, asked.Aliases);
-  const endpoint = { ...asked, MacAddress: "", NetworkID: networkId };
+  const endpoint = { ...asked, NetworkID: networkId };
   engine.transition(id, {
     ...macsOf(record, name, asked),
     endpoints: {

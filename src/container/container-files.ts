@@ -1,7 +1,8 @@
 /** hosts, resolv.conf and hostname, written anew at each start; a joined network's are its owner's. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import type { ContainerRecord } from "#container/container.ts";
+import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
+import { linkedHosts } from "#container/links.ts";
 import { parseNetworkMode } from "#container/network-mode.ts";
 import {
   RESOLVER_ADDRESS,
@@ -54,6 +55,7 @@ const contents = (
         [ip, ipv6?.ip ?? ""].filter((address) => address !== ""),
       ),
       extraHosts: [...(hostConfig.ExtraHosts ?? []), ...hostNames(record)],
+      linked: linkedHosts(engine, record),
       hostGateway: engine.deps.network.hostGateway(),
       ...(hostsBase === undefined ? {} : { base: hostsBase }),
     }),
@@ -70,6 +72,14 @@ export const writeNetworkFiles = (engine: Engine, record: ContainerRecord): void
   const directory = engine.directoryOf(record.id);
   writeFileSync(`${directory}/hosts`, hosts);
   writeFileSync(`${directory}/resolv.conf`, resolvConf);
+};
+
+/** A target that starts again has another address: the files of those who link to it follow. */
+export const refreshLinkers = (engine: Engine, target: ContainerRecord): void => {
+  for (const record of engine.states.list()) {
+    const isLinked = record.links?.some(({ containerId }) => containerId === target.id) === true;
+    if (isLinked && isLive(record.state)) writeNetworkFiles(engine, record);
+  }
 };
 
 /** Where each file lies on the host and goes in the container. */

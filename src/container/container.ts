@@ -41,6 +41,13 @@ export type ContainerState =
   | ({ readonly status: "exited"; readonly health?: Health } & Ended)
   | ({ readonly status: "removing" | "dead" } & Ended);
 
+/** `--link` on the default bridge. */
+export interface ContainerLink {
+  readonly containerId: string;
+  /** What the target is called in this container. */
+  readonly alias: string;
+}
+
 export interface ContainerRecord {
   /** 64 hex digits. */
   readonly id: string;
@@ -64,6 +71,7 @@ export interface ContainerRecord {
   readonly endpoints: Readonly<Record<string, EndpointSettings>>;
   /** MAC addresses that were asked for, by network name. */
   readonly askedMacs?: Readonly<Record<string, string>>;
+  readonly links?: readonly ContainerLink[];
   /** While running with an own network namespace. */
   readonly sandbox?: Sandbox;
   /** Realised published ports while running. */

@@ -125,6 +125,8 @@ export interface Containers {
   /** Throws at once for unknown containers; otherwise the waiter is registered when this returns. */
   wait(container: string, condition: WaitCondition, signal: AbortSignal): Promise<WaitResult>;
   remove(container: string, options: { force: boolean; volumes: boolean }): Promise<void>;
+  /** "parent/alias": the lines and variables go with the parent's next start. */
+  removeLink(link: string): void;
   prune(filters: Filters): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }>;
 
   /** Joins a network, while running too. Texts of refusals are Docker's. */

@@ -7,6 +7,7 @@ import { failpoint } from "#lib/failpoint.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import { capabilitiesOf } from "#container/capabilities.ts";
 import type { Engine } from "#container/engine.ts";
+import { linksOf } from "#container/links.ts";
 import { logConfigWarnings, validateLogConfig } from "#container/log-config.ts";
 import { checkName, generateName } from "#container/names.ts";
 import { initialEndpoints, parseNetworkMode, validateNetworking } from "#container/network-mode.ts";
@@ -77,6 +78,7 @@ const buildRecord = (
   const security = parseSecurityOptions(hostConfig.SecurityOpt, hostConfig.Privileged);
   checkApparmor(security, engine.deps.facts.hasApparmor);
   capabilitiesOf(engine.deps.facts, hostConfig);
+  const links = linksOf(engine, hostConfig.NetworkMode, hostConfig.Links);
   const argv = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {
     id,
@@ -91,6 +93,7 @@ const buildRecord = (
     mounts: [],
     endpoints: initialEndpoints(request, hostConfig, (network) => networkName(engine, network)),
     ports: {},
+    ...(links.length === 0 ? {} : { links }),
     logPath: hostConfig.LogConfig.Type === "none" ? "" : `${engine.directoryOf(id)}/container.log`,
     restartCount: 0,
     isStoppedByUser: false,

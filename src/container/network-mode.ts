@@ -93,12 +93,10 @@ export const askedEndpoint = (
   if ((ipam?.LinkLocalIPs?.length ?? 0) > 0) {
     refuse(network, "link-local addresses are not supported");
   }
-  if ((asked?.Links?.length ?? 0) > 0) {
-    refuse(network, "links are not supported: use the other container's name or an alias");
-  }
   return {
     ...EMPTY_ENDPOINT,
     IPAMConfig: ipam,
+    Links: asked?.Links ?? null,
     Aliases: aliases,
     MacAddress: asked?.MacAddress ?? "",
     DriverOpts: asked?.DriverOpts ?? null,

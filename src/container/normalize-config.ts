@@ -1,6 +1,6 @@
 /** From a create request and the image's config to the container's own config (pure). */
 import { NaruError } from "#lib/errors.ts";
-import { mergeEnv } from "#container/runtime-config/process.ts";
+import { overrideEnv } from "#container/runtime-config/process.ts";
 import type { ContainerConfig, HealthConfig } from "#spec/docker/container-config.ts";
 import type { CreateRequest } from "#spec/docker/container.ts";
 import { signalNumber } from "#spec/docker/signals.ts";
@@ -104,7 +104,7 @@ export const normalizeConfig = (
     Tty: own.Tty ?? false,
     OpenStdin: own.OpenStdin ?? false,
     StdinOnce: own.StdinOnce ?? false,
-    Env: mergeEnv(image.Env ?? [], own.Env ?? []),
+    Env: overrideEnv(image.Env ?? [], own.Env ?? []),
     ...mergeCommand(request, image),
     Image: own.Image ?? "",
     Volumes: Object.keys(volumes).length > 0 ? volumes : null,

@@ -115,12 +115,6 @@ const refuseUnsupported = (host: HostConfig): void => {
   const refuse = (field: string, remedy: string): never => {
     throw new NaruError("not_implemented", `${field} is not supported: ${remedy}`);
   };
-  if ((host.Links?.length ?? 0) > 0) {
-    refuse(
-      "HostConfig.Links (--link)",
-      "put both containers on a user-defined network and use names",
-    );
-  }
   if ((host.DeviceRequests?.length ?? 0) > 0) {
     refuse("HostConfig.DeviceRequests (--gpus)", "map the devices with --device");
   }

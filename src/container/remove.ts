@@ -59,6 +59,14 @@ const refuseRunning = (record: ContainerRecord): never => {
   );
 };
 
+/** No restart policy starts it from now on. Tells whether it runs. */
+const holdDown = (engine: Engine, id: string): Promise<boolean> =>
+  engine.actors.run(id, async () => {
+    if (engine.states.find(id) === undefined) return false;
+    engine.restarts.get(id)?.abort.abort();
+    return isLive(engine.transition(id, { isStoppedByUser: true }).state);
+  });
+
 export const removeContainer = async (
   engine: Engine,
   id: string,
@@ -67,12 +75,8 @@ export const removeContainer = async (
   const record = engine.current(id);
   const isUp = isLive(record.state) || record.state.status === "restarting";
   if (isUp && !options.force) refuseRunning(record);
-  if (isLive(record.state)) {
-    await engine.actors.run(id, async () => {
-      if (engine.states.find(id) !== undefined) engine.transition(id, { isStoppedByUser: true });
-    });
-    await forceEnd(engine, id);
-  }
+  // A start by its restart policy may have been under way: what it made is ended too.
+  if (isUp && (await holdDown(engine, id))) await forceEnd(engine, id);
   await engine.actors.run(id, async () => {
     const current = engine.states.find(id);
     if (current === undefined) return; // --rm was faster

@@ -16,6 +16,8 @@ import { watchMonitor } from "#container/monitor-loss.ts";
 import { pauseContainer, unpauseContainer } from "#container/pause.ts";
 import { changePorts } from "#container/ports.ts";
 import { pruneContainers } from "#container/prune.ts";
+import { refreshLinkers } from "#container/container-files.ts";
+import { removeLink } from "#container/links.ts";
 import { whilePaused } from "#container/stand-still.ts";
 import { removeContainer } from "#container/remove.ts";
 import { removedContainers } from "#container/removed.ts";
@@ -95,6 +97,7 @@ const lifecycleVerbs = (engine: Engine) => {
       const id = idOf(container);
       return engine.actors.run(id, () => disconnectContainer(engine, id, network));
     },
+    removeLink: (link: string) => removeLink(engine, link),
     remove: (container: string, options: { force: boolean; volumes: boolean }) =>
       removeContainer(engine, idOf(container), options),
   };
@@ -124,6 +127,7 @@ const streamVerbs = (engine: Engine) => {
 
 export const createContainers = (deps: ContainerDependencies): ContainerService => {
   const engine = new Engine(deps);
+  engine.whenStarted((record) => refreshLinkers(engine, record));
   engine.whenStarted((record) => engine.health.start(engine, record));
   engine.whenStarted((record) => engine.rotation.start(engine, record));
   engine.whenStarted((record) => watchMonitor(engine, record));

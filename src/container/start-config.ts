@@ -5,6 +5,7 @@ import { type ContainerRecord, isLive } from "#container/container.ts";
 import { deviceNumberOf, runtimeDevices } from "#container/devices.ts";
 import { capabilitiesOf } from "#container/capabilities.ts";
 import type { Engine } from "#container/engine.ts";
+import { linkedEnv } from "#container/links.ts";
 import { parseNetworkMode } from "#container/network-mode.ts";
 import { buildRuntimeConfig } from "#container/runtime-config/build.ts";
 import { parseSecurityOptions } from "#container/security.ts";
@@ -97,6 +98,7 @@ export const runtimeConfigOf = (
   const ipc = joinedPid(engine, hostConfig.IpcMode, "IPC");
   return buildRuntimeConfig({
     container: record,
+    linkedEnv: linkedEnv(engine, record),
     rootfs,
     user,
     capabilities,

@@ -3,6 +3,7 @@ import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { isProbed } from "#container/health.ts";
+import { parseLink } from "#container/links.ts";
 import { isUserDefined, parseNetworkMode } from "#container/network-mode.ts";
 import { exposedKeys, publishAllPorts } from "#spec/docker/ports.ts";
 import { gatewayEndpoint } from "#network/gateway.ts";
@@ -19,6 +20,7 @@ const mergeEndpoint = (
 ): EndpointSettings => ({
   ...given,
   IPAMConfig: asked?.IPAMConfig ?? null,
+  Links: asked?.Links ?? null,
   Aliases: asked?.Aliases ?? null,
   DriverOpts: asked?.DriverOpts ?? null,
   ...(asked?.GwPriority === undefined ? {} : { GwPriority: asked.GwPriority }),
@@ -46,6 +48,27 @@ export const endpointNames = (
       ]
     : [];
 
+/** Names of others that this container alone knows. */
+const endpointLinks = (
+  network: string,
+  links: readonly string[] | null,
+): { links?: Readonly<Record<string, string>> } =>
+  links === null || links.length === 0 || !isUserDefined(network)
+    ? {}
+    : {
+        links: Object.fromEntries(
+          links
+            .map(parseLink)
+            .map(({ target, alias }) => [
+              alias.toLowerCase(),
+              (/^[0-9a-f]{64}$/.test(target)
+                ? target.slice(0, SHORT_ID_LENGTH)
+                : target
+              ).toLowerCase(),
+            ]),
+        ),
+      };
+
 /** What is wanted of the network for one endpoint of the record. */
 export const orderOf = (
   record: ContainerRecord,
@@ -59,6 +82,7 @@ export const orderOf = (
   return {
     network,
     names: endpointNames(record, network, asked.Aliases),
+    ...endpointLinks(network, asked.Links),
     ...(ip ? { ip } : {}),
     ...(ip6 ? { ip6 } : {}),
     ...(mac ? { mac } : {}),

@@ -2,6 +2,7 @@
  * Starting a container: root, network, files, config.json, process; each with its undo beside it.
  * Runs inside the container's actor.
  */
+import { checkLinks } from "#container/links.ts";
 import { mkdirSync, rmSync } from "node:fs";
 import { now } from "#lib/clock.ts";
 import { NaruError, invariant, toNaruError } from "#lib/errors.ts";
@@ -39,6 +40,7 @@ const prepareConfig = async (
   undo: AsyncDisposableStack,
   networked: Partial<ContainerRecord>,
 ): Promise<string> => {
+  checkLinks(engine, record);
   Object.assign(networked, await connectNetwork(engine, record));
   undo.defer(() => releaseNetwork(engine, { ...record, ...networked }));
   failpoint("start.after-network");

@@ -102,6 +102,7 @@ export const stepConfigOf = (
   ensureWorkingDirectory(kernel, request.rootfs, request.workingDir);
   return buildRuntimeConfig({
     container: recordOf(request, hostConfig),
+    linkedEnv: [],
     rootfs: request.rootfs,
     user,
     capabilities,

@@ -8,7 +8,7 @@ interface Waiter {
   readonly resolve: (result: WaitResult) => void;
 }
 
-/** A container between two runs of its restart policy counts as running (Docker's rule). */
+/** Who begins to wait between two runs of a restart policy waits for the next one's end (Docker's rule). */
 const isDown = (record: ContainerRecord): boolean =>
   !["running", "paused", "restarting"].includes(record.state.status);
 
@@ -42,7 +42,9 @@ export class Waiters {
   }
 
   onState(record: ContainerRecord): void {
-    if (!isDown(record) || record.state.status === "created") return;
+    const { status } = record.state;
+    // The end of a run is an end for those who wait, also where the restart policy makes another.
+    if (status !== "restarting" && (!isDown(record) || status === "created")) return;
     this.#settle(record, (condition) => condition === "not-running");
   }
 

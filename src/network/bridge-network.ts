@@ -127,6 +127,7 @@ export class BridgeNetwork {
       ...(ipv6 === undefined ? {} : { ipv6 }),
       gatewayPriority: order.gatewayPriority ?? 0,
       names: order.names ?? [],
+      ...(order.links === undefined ? {} : { links: order.links }),
     };
   }
 

@@ -20,6 +20,8 @@ export interface HostsInput {
   readonly addresses: readonly string[];
   /** "name:address", as `--add-host` gives them; "host-gateway" is an address too. */
   readonly extraHosts: readonly string[];
+  /** Other containers that this one is linked to. */
+  readonly linked?: readonly { readonly address: string; readonly names: readonly string[] }[];
   /** What "host-gateway" stands for. */
   readonly hostGateway: string;
   /** The host's own file: the beginning in place of the local names, on the host's network. */
@@ -51,8 +53,16 @@ export const renderHosts = (input: HostsInput): string => {
   const fqdn = input.domainname === "" ? input.hostname : `${input.hostname}.${input.domainname}`;
   const dot = fqdn.indexOf(".");
   const names = dot > 0 ? `${fqdn} ${fqdn.slice(0, dot)}` : fqdn;
+  const linked = (input.linked ?? []).map(
+    ({ address, names: all }) => `${address}\t${all.join(" ")}\n`,
+  );
   const own = input.addresses.map((address) => `${address}\t${names}\n`);
-  return [base.endsWith("\n") || base === "" ? base : `${base}\n`, ...extra, ...own].join("");
+  return [
+    base.endsWith("\n") || base === "" ? base : `${base}\n`,
+    ...extra,
+    ...linked,
+    ...own,
+  ].join("");
 };
 
 export const renderHostname = (hostname: string): string => `${hostname}\n`;

@@ -124,6 +124,8 @@ export interface Endpoint {
   readonly gatewayPriority: number;
   /** What the other endpoints of the network can call it; the first is the container's name. */
   readonly names: readonly string[];
+  /** Names that this endpoint's container alone knows, in lower case, and whose they are there. */
+  readonly links?: Readonly<Record<string, string>>;
 }
 
 /** A network namespace and its endpoints. Plain JSON. */
@@ -151,6 +153,8 @@ export interface EndpointOrder {
   readonly gatewayPriority?: number;
   /** As `Endpoint.names`. */
   readonly names?: readonly string[];
+  /** As `Endpoint.links`. */
+  readonly links?: Readonly<Record<string, string>>;
   /** Per-endpoint driver options, Docker's labels. */
   readonly options?: Readonly<Record<string, string>>;
 }

@@ -187,8 +187,8 @@ export class Resolver {
           // An internal network leads to its own bridge at most.
           return own === undefined ? [] : [this.#hostAddress];
         }
-        for (const { networkId } of networks) {
-          const found = this.#zone.lookup(networkId, name);
+        for (const { networkId, links } of networks) {
+          const found = this.#zone.lookup(networkId, links?.[name] ?? name);
           if (found !== undefined) return found;
         }
         return undefined;

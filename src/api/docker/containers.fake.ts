@@ -58,6 +58,7 @@ export const createFakeContainers = (fake: FakeState): Containers => {
       note("attach", get(name).name, options);
       return fake.session;
     },
+    removeLink: (link) => note("removeLink", link),
     logs: (name, options) => {
       const { signal, ...rest } = options;
       fake.calls.push(`logs ${get(name).name} ${Bun.inspect(rest, { compact: true })}`);

@@ -26,6 +26,8 @@ export const INIT_IN_CONTAINER = "/sbin/docker-init";
 
 export interface BuildInput {
   readonly container: ContainerRecord;
+  /** Variables that tell of linked containers. */
+  readonly linkedEnv: readonly string[];
   readonly rootfs: string;
   readonly user: ResolvedUser;
   readonly capabilities: readonly string[];
@@ -81,6 +83,7 @@ const processOf = (input: BuildInput): RuntimeProcess => {
     args: input.initPath === undefined ? argv : [INIT_IN_CONTAINER, "--", ...argv],
     env: processEnv({
       env: config.Env,
+      linked: input.linkedEnv,
       hostname: config.Hostname,
       isTty: config.Tty,
       home: user.home,

@@ -10,27 +10,30 @@ const keyOf = (entry: string): string => {
   return at < 0 ? entry : entry.slice(0, at);
 };
 
-/** `overrides` win over `base`; an override without "=" removes the variable (Docker's rule). */
-export const mergeEnv = (base: readonly string[], overrides: readonly string[]): string[] => {
-  const entries = new Map<string, string>();
-  for (const entry of base) entries.set(keyOf(entry), entry);
-  for (const entry of overrides) {
-    if (entry.includes("=")) entries.set(keyOf(entry), entry);
-    else entries.delete(entry);
-  }
-  return [...entries.values()];
-};
+/**
+ * `overrides` win over `base`. An entry without "=" stays as it is: it says that the process is not to
+ * have the variable (Docker's rule).
+ */
+export const overrideEnv = (base: readonly string[], overrides: readonly string[]): string[] => [
+  ...new Map([...base, ...overrides].map((entry) => [keyOf(entry), entry])).values(),
+];
+
+/** As `overrideEnv`, without the variables that are not to be. */
+export const mergeEnv = (base: readonly string[], overrides: readonly string[]): string[] =>
+  overrideEnv(base, overrides).filter((entry) => entry.includes("="));
 
 /** Docker's order: PATH, HOSTNAME, TERM, then the container's own; HOME last when nobody set it. */
 export const processEnv = (options: {
   env: readonly string[];
+  /** Variables that tell of linked containers. */
+  linked?: readonly string[];
   hostname: string;
   isTty: boolean;
   home: string;
 }): string[] => {
   const base = [DEFAULT_PATH, `HOSTNAME=${options.hostname}`];
   if (options.isTty) base.push("TERM=xterm");
-  const env = mergeEnv(base, options.env);
+  const env = mergeEnv([...base, ...(options.linked ?? [])], options.env);
   if (!env.some((entry) => entry.startsWith("HOME="))) env.push(`HOME=${options.home}`);
   return env;
 };

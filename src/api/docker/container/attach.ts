@@ -6,6 +6,7 @@ import { pumpStdio, type StdioClient } from "#api/docker/stdio-pump.ts";
 import type { RawConnection } from "#api/http/exchange.ts";
 import { acceptWebSocket, checkWebSocket } from "#api/http/websocket.ts";
 import type { StdioSession } from "#container/containers.ts";
+import { sleep } from "#lib/clock.ts";
 
 /** Leaves HTTP: 101 for those who asked for an upgrade, a 200 without end for older clients. */
 export const hijackStdio = (call: Call, isTty: boolean): RawConnection => {
@@ -17,13 +18,39 @@ export const hijackStdio = (call: Call, isTty: boolean): RawConnection => {
   );
 };
 
-export const rawClient = (raw: RawConnection): StdioClient => ({
-  input: raw.input,
-  signal: raw.signal,
-  write: (bytes) => raw.write(bytes),
-  end: async () => raw.endOutput(),
-  dropInput: () => raw.dropInput(),
-});
+/** Docker's SDK for Python, and what was built on it. */
+const READS_PAST_THE_HEAD = /^(?:docker-sdk-python|docker-py|docker-compose\/1\.)/;
+const APART_MS = 20;
+
+/**
+ * Python's SDK throws away what came together with the answer's head: it reads on below the buffer that
+ * the head was read into. Against an engine that takes longer to its first byte nobody notices.
+ */
+const apart = (call: Call): Promise<void> | undefined =>
+  READS_PAST_THE_HEAD.test(call.field("user-agent") ?? "")
+    ? sleep(APART_MS, call.signal)
+    : undefined;
+
+/** Hijacks, for the life of a stdio session. */
+export const rawClient = (call: Call, isTty: boolean): StdioClient => {
+  const raw = hijackStdio(call, isTty);
+  const pause = apart(call);
+  // A client that left meanwhile is noticed by who writes.
+  pause?.catch(() => undefined);
+  return {
+    input: raw.input,
+    signal: raw.signal,
+    write:
+      pause === undefined
+        ? (bytes) => raw.write(bytes)
+        : (bytes) => pause.then(() => raw.write(bytes)),
+    end: async () => {
+      await pause;
+      raw.endOutput();
+    },
+    dropInput: () => raw.dropInput(),
+  };
+};
 
 const open = async (call: Call, isAllByDefault: boolean): Promise<StdioSession> => {
   const { query } = call;
@@ -42,7 +69,7 @@ const open = async (call: Call, isAllByDefault: boolean): Promise<StdioSession> 
 
 const attach = async (call: Call): Promise<void> => {
   const session = await open(call, false);
-  await pumpStdio(rawClient(hijackStdio(call, session.isTty)), session, {
+  await pumpStdio(rawClient(call, session.isTty), session, {
     isMultiplexed: !session.isTty,
     hasStdin: call.query.flag("stdin"),
     logger: call.backend.logger,

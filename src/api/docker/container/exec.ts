@@ -71,7 +71,7 @@ const start = async (call: Call): Promise<void> => {
     hijackStdio(call, isTty).endOutput();
     return;
   }
-  await pumpStdio(rawClient(hijackStdio(call, session.isTty)), session, {
+  await pumpStdio(rawClient(call, session.isTty), session, {
     isMultiplexed: !(session.isTty || ProcessConfig.tty),
     hasStdin: OpenStdin,
     logger,

@@ -78,6 +78,13 @@ const exposedPorts = (record: ContainerRecord): ContainerRecord["ports"] => {
   return { ...Object.fromEntries(exposed.map((key) => [key, null])), ...record.ports };
 };
 
+/** "/target:/parent/alias", with the names of today. */
+const shownLinks = ({ containers }: DockerBackend, { links, name }: ContainerRecord) =>
+  links?.map(({ containerId, alias }) => {
+    const target = containers.list().find(({ id }) => id === containerId);
+    return `/${target?.name ?? containerId}:/${name}/${alias}`;
+  }) ?? null;
+
 const build = (
   backend: DockerBackend,
   record: ContainerRecord,
@@ -103,7 +110,7 @@ const build = (
     MountLabel: "",
     ProcessLabel: "",
     AppArmorProfile: "",
-    HostConfig: record.hostConfig,
+    HostConfig: { ...record.hostConfig, Links: shownLinks(backend, record) },
     GraphDriver: { Data: null, Name: driver },
     Mounts: [...record.mounts],
     Config: record.config,

@@ -83,7 +83,8 @@ const update = async (call: Call): Promise<void> => {
 const remove = async (call: Call): Promise<void> => {
   const { query } = call;
   if (query.flag("link")) {
-    throw new NaruError("not_implemented", "removing links is not supported by naru");
+    call.backend.containers.removeLink(call.name);
+    return call.empty(204);
   }
   await call.backend.containers.remove(call.name, {
     force: query.flag("force"),

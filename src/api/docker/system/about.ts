@@ -70,7 +70,7 @@ const info = async (call: Call): Promise<void> => {
   const answer: InfoResponse = {
     ...facts,
     ...countStates(call),
-    Images: images.list({ isAll: false, filters: new Map() }).length,
+    Images: images.list({ isAll: true, filters: new Map() }).length,
     SystemTime: now(),
     Swarm: {
       NodeID: "",
