@@ -6,7 +6,6 @@
  */
 import { formatInstant, nowNs } from "#lib/clock.ts";
 import type { LocalDependencies } from "#registry/local.ts";
-import { statSync } from "node:fs";
 
 export interface CollectOptions {
   readonly isDryRun: boolean;
@@ -74,7 +73,7 @@ const collectManifests: Pass = async (deps, options, found) => {
 };
 
 const collectBlobs: Pass = async (deps, options, found) => {
-  const { rows, content, sightings, limits, commits } = deps;
+  const { rows, storage, sightings, limits, commits } = deps;
   const graceMs = options.graceMs ?? limits.graceMs;
   const cutoff = cutoffOf(graceMs);
   let after = { repositoryId: -1, digest: "" };
@@ -91,7 +90,7 @@ const collectBlobs: Pass = async (deps, options, found) => {
       }
       rows.blobs.unlink(repositoryId, digest);
       if (rows.blobs.isHeld(digest) || commits.isHeld(digest)) continue;
-      content.delete(digest);
+      storage.delete(digest);
       found.freedBytes += sizeBytes;
     }
     if (loose.length < BATCH) return;
@@ -99,18 +98,18 @@ const collectBlobs: Pass = async (deps, options, found) => {
   }
 };
 
-const collectStrays: Pass = async ({ rows, content, commits }, options, found) => {
+const collectStrays: Pass = async ({ rows, storage, commits }, options, found) => {
   let seen = 0;
-  for (const { digest, path, sizeBytes } of content.walk()) {
+  for await (const { digest, sizeBytes, changedAtMs } of storage.walk()) {
     seen += 1;
     if (seen % BATCH === 0) await breathe();
     if (rows.blobs.isHeld(digest) || commits.isHeld(digest)) continue;
-    const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat === undefined) continue;
-    if (Number(nowNs() / 1_000_000n) - stat.ctimeMs < STRAY_AGE_MS) continue;
+    const ageMs = Number(nowNs() / 1_000_000n) - changedAtMs;
+    // Of an unknown age: it stays.
+    if (!(ageMs >= STRAY_AGE_MS)) continue;
     found.strayFiles += 1;
     found.freedBytes += sizeBytes;
-    if (!options.isDryRun) content.delete(digest);
+    if (!options.isDryRun) storage.delete(digest);
   }
 };
 

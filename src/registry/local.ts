@@ -1,5 +1,4 @@
 /** The registry over its own store. See registry.ts for what each method promises. */
-import type { Content } from "#content/content.ts";
 import { now } from "#lib/clock.ts";
 import type { Logger } from "#lib/log.ts";
 import type { RegistryRows } from "#metadata/registry/rows.ts";
@@ -20,6 +19,7 @@ import type {
 } from "#registry/registry.ts";
 import { retain } from "#registry/retention-run.ts";
 import type { Rules } from "#registry/rules.ts";
+import type { BlobStorage } from "#registry/storage/storage.ts";
 import { Sightings } from "#registry/sightings.ts";
 import { UploadSessions } from "#registry/uploads.ts";
 import { distributionError } from "#spec/distribution/errors.ts";
@@ -27,9 +27,9 @@ import { parseDigestParameter, parseRepositoryName } from "#spec/distribution/na
 import type { Digest } from "#spec/image/digest.ts";
 
 export interface LocalInputs {
-  /** Absolute; uploads are kept in it, on the same file system as `content`. */
+  /** Absolute; uploads are kept in it, on the file system of a storage on disk. */
   readonly root: string;
-  readonly content: Content;
+  readonly storage: BlobStorage;
   readonly rows: RegistryRows;
   readonly rules: Rules;
   readonly limits: RegistryLimits;
@@ -46,6 +46,13 @@ export interface LocalDependencies extends LocalInputs {
 /** Repositories that are looked at for a blob that is to be mounted from anywhere. */
 const HOLDERS_LIMIT = 100;
 const EXPIRE_EVERY_MS = 60_000;
+
+export const blobAt = (storage: BlobStorage, digest: Digest, sizeBytes: number): Blob => ({
+  digest,
+  sizeBytes,
+  path: "",
+  ...storage.locate(digest),
+});
 
 const unknownBlob = (repository: string, digest: string) =>
   distributionError("BLOB_UNKNOWN", `"${repository}" has no blob ${digest}`, {
@@ -68,7 +75,7 @@ const pageOf = <T>(
 };
 
 const createBlobs = (deps: LocalDependencies) => {
-  const { rows, content, sightings } = deps;
+  const { rows, storage, sightings } = deps;
   const find = (repository: string, digest: Digest): Blob | undefined => {
     const repositoryId = rows.repositories.idOf(repository);
     if (repositoryId === undefined) return undefined;
@@ -76,7 +83,7 @@ const createBlobs = (deps: LocalDependencies) => {
     if (sizeBytes === undefined) return undefined;
     // Whoever was told that it is here need not push it again: collection waits.
     sightings.see(repository, digest);
-    return { digest, sizeBytes, path: content.path(digest) };
+    return blobAt(storage, digest, sizeBytes);
   };
 
   const link = (repository: string, blob: Blob): void => {
@@ -117,7 +124,7 @@ const createBlobs = (deps: LocalDependencies) => {
       if (repositoryId === undefined || !rows.blobs.unlink(repositoryId, wanted)) {
         throw unknownBlob(repository, digest);
       }
-      if (!rows.blobs.isHeld(wanted) && !deps.commits.isHeld(wanted)) content.delete(wanted);
+      if (!rows.blobs.isHeld(wanted) && !deps.commits.isHeld(wanted)) storage.delete(wanted);
     },
   };
 };

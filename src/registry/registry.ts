@@ -21,6 +21,7 @@
  */
 import type { CollectOptions, CollectReport } from "#registry/collect.ts";
 import type { RetentionReport } from "#registry/retention-run.ts";
+import type { RemoteBytes } from "#registry/storage/storage.ts";
 import type { Growth } from "#registry/upstream/growth.ts";
 import type { ReferrerRow } from "#metadata/registry/manifests.ts";
 import type { Digest } from "#spec/image/digest.ts";
@@ -35,8 +36,10 @@ export interface Manifest {
 export interface Blob {
   readonly digest: Digest;
   readonly sizeBytes: number;
-  /** A file whose bytes never change; it may be unlinked, so open it in the same turn. */
+  /** A file whose bytes never change; it may be unlinked, so open it in the same turn. "" where there is none. */
   readonly path: string;
+  /** Set where the bytes are elsewhere. */
+  readonly remote?: RemoteBytes;
   /** Set where the bytes are in memory: there is no file then. */
   readonly content?: Uint8Array;
   /** Set while it still arrives from elsewhere: how much of it is there. */

@@ -9,7 +9,7 @@ import {
   truncateSync,
 } from "node:fs";
 import { join } from "node:path";
-import type { Content } from "#content/content.ts";
+import type { BlobStorage } from "#registry/storage/storage.ts";
 import { monotonicMs, now, parseInstant, nowNs, randomHex } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import type { RegistryRows } from "#metadata/registry/rows.ts";
@@ -25,7 +25,7 @@ import { type Digest, algorithmOf, parseDigest } from "#spec/image/digest.ts";
 export interface UploadDependencies {
   /** `uploads/` is made in it. */
   readonly root: string;
-  readonly content: Content;
+  readonly storage: BlobStorage;
   readonly rows: RegistryRows;
   readonly limits: RegistryLimits;
   /** Asked before bytes are taken and again when they are all there. */
@@ -263,7 +263,7 @@ export class UploadSessions implements Uploads {
   }
 
   async #commit(session: Session, wanted: Digest): Promise<Blob> {
-    const { content, rows, quotas, commits } = this.#deps;
+    const { storage, rows, quotas, commits } = this.#deps;
     const algorithm = algorithmOf(wanted);
     if (session.hasher === undefined || session.algorithm !== algorithm) {
       session.hasher = await hashFile(session.path, algorithm);
@@ -281,7 +281,8 @@ export class UploadSessions implements Uploads {
     }
     quotas.check(session.repository, session.offset);
     using _held = commits.hold(wanted);
-    const { path, sizeBytes } = await content.adopt(session.path, wanted, session.offset);
+    const sizeBytes = session.offset;
+    await storage.adopt(session.path, wanted, sizeBytes);
     rows.transaction(() => {
       const repositoryId = rows.repositories.ensure(session.repository);
       rows.blobs.link(repositoryId, wanted, sizeBytes, now());
@@ -289,7 +290,7 @@ export class UploadSessions implements Uploads {
     });
     this.#sessions.delete(session.id);
     quotas.added(session.repository, sizeBytes);
-    return { digest: wanted, sizeBytes, path };
+    return { digest: wanted, sizeBytes, path: "", ...storage.locate(wanted) };
   }
 
   #forget(session: Session): void {

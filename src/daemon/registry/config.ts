@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { NaruError } from "#lib/errors.ts";
 import { DEFAULT_LIMITS, type RegistryLimits } from "#registry/limits.ts";
 import type { RulesConfig } from "#registry/rules.ts";
+import type { S3Config } from "#registry/storage/s3.ts";
 import type { UpstreamConfig } from "#registry/upstream/pull-through.ts";
 import { parseRepositoryName } from "#spec/distribution/name.ts";
 import { DEFAULT_PATIENCE, type Patience } from "#api/distribution/patience.ts";
@@ -16,6 +17,7 @@ import {
   accessConfigOf,
   observeConfigOf,
 } from "#daemon/registry/access-config.ts";
+import { wholeEnvironment } from "#daemon/config.ts";
 import type { ScheduleConfig } from "#daemon/registry/schedule.ts";
 import { Fields, asWrong } from "#daemon/registry/fields.ts";
 
@@ -33,6 +35,8 @@ export interface RegistryConfig {
   readonly access: AccessConfig;
   readonly observe: ObserveConfig;
   readonly upkeep: ScheduleConfig;
+  /** Where blobs are kept; undefined: under `dataRoot`. */
+  readonly s3: S3Config | undefined;
   readonly upstreams: readonly UpstreamConfig[];
   /** Upstreams that may have any certificate or none. */
   readonly insecureUpstreams: readonly string[];
@@ -135,6 +139,32 @@ const upstreamOf = (fields: Fields): UpstreamConfig => {
   };
 };
 
+/** Keys that the file leaves out are those of the environment, under the names that all S3 clients know. */
+const s3Of = (fields: Fields | undefined): S3Config | undefined => {
+  if (fields === undefined) return undefined;
+  const endpoint = fields.need("endpoint");
+  if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
+    throw asWrong(fields.where, `"endpoint" must be a URL, not "${endpoint}"`);
+  }
+  const environment = wholeEnvironment();
+  const secret = (key: string, variable: string): string => {
+    const value = fields.string(key) ?? environment[variable];
+    if (value !== undefined && value !== "") return value;
+    throw asWrong(fields.where, `"${key}" is missing: name it there or in ${variable}`);
+  };
+  const prefix = fields.string("prefix") ?? "";
+  return {
+    endpoint,
+    bucket: fields.need("bucket"),
+    region: fields.string("region") ?? "us-east-1",
+    prefix: prefix === "" || prefix.endsWith("/") ? prefix : `${prefix}/`,
+    accessKeyId: secret("access-key-id", "AWS_ACCESS_KEY_ID"),
+    secretAccessKey: secret("secret-access-key", "AWS_SECRET_ACCESS_KEY"),
+    redirects: fields.flag("redirect") ?? false,
+    ...fields.done(),
+  };
+};
+
 const readConfigFile = (path: string): Fields => {
   try {
     return new Fields(JSON.parse(readFileSync(path, "utf8")), `config file "${path}"`);
@@ -194,6 +224,7 @@ export const parseRegistryConfig = (argv: readonly string[]): RegistryConfig => 
     rules: rulesOf(fields),
     access: accessConfigOf(fields),
     observe: observeConfigOf(fields),
+    s3: s3Of(fields.object("s3")),
     upstreams: fields.list("upstreams").map(upstreamOf),
     insecureUpstreams: fields.strings("insecure-upstreams") ?? [],
     upkeep: {

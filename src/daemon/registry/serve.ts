@@ -12,6 +12,8 @@ import { REGISTRY_MIGRATIONS } from "#metadata/registry/schema.ts";
 import { createRegistryRows } from "#metadata/registry/rows.ts";
 import { createLocalRegistry, shareInputs } from "#registry/local.ts";
 import type { Registry } from "#registry/registry.ts";
+import { createDiskStorage } from "#registry/storage/disk.ts";
+import type { BlobStorage } from "#registry/storage/storage.ts";
 import { type Rules, createRules } from "#registry/rules.ts";
 import { createDistributionServer } from "#api/distribution/api.ts";
 import { createExtras } from "#api/distribution/extras.ts";
@@ -61,18 +63,31 @@ interface Live {
   built: BuiltAccess;
 }
 
+const openStorage = async (
+  root: string,
+  { s3 }: RegistryConfig,
+  log: Logger,
+): Promise<BlobStorage> => {
+  if (s3 !== undefined) {
+    const { openS3Storage } = await import("#registry/storage/s3.ts");
+    return await openS3Storage(s3, log);
+  }
+  const content = openContent(`${root}/content`);
+  content.sweepIngests();
+  return createDiskStorage(content);
+};
+
 const openStore = async (
   root: string,
   live: Live,
   log: Logger,
   database: Database,
+  storage: BlobStorage,
 ): Promise<Registry> => {
   const { config } = live;
-  const content = openContent(`${root}/content`);
-  content.sweepIngests();
   const deps = shareInputs({
     root,
-    content,
+    storage,
     rows: createRegistryRows(database),
     rules: liveView(() => live.rules),
     limits: liveView(() => live.config.limits),
@@ -140,7 +155,8 @@ const serve = async (argv: readonly string[], log: Logger): Promise<void> => {
   const live: Live = { config, rules: createRules(config.rules), built };
   const database = openDatabase(`${root}/registry.db`, REGISTRY_MIGRATIONS, { isPowerSafe: true });
   cleanup.defer(() => database.close());
-  const registry = await openStore(root, live, log, database);
+  const storage = cleanup.use(await openStorage(root, config, log));
+  const registry = await openStore(root, live, log, database, storage);
   cleanup.defer(() => registry.close());
   const scheme = config.tls === undefined ? "http" : "https";
   const { metrics, observer } = cleanup.use(

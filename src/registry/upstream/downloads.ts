@@ -7,7 +7,7 @@ import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { now, randomHex, sleep } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
-import type { LocalDependencies } from "#registry/local.ts";
+import { type LocalDependencies, blobAt } from "#registry/local.ts";
 import type { Blob } from "#registry/registry.ts";
 import { GrowingFile } from "#registry/upstream/growth.ts";
 import type { Repository } from "#remote/remote.ts";
@@ -86,7 +86,7 @@ export class Downloads {
     const isThere = this.#running.get(digest) !== download;
     this.#linkWhenDone(repository, wanted, done);
     return isThere
-      ? { digest, sizeBytes: size, path: this.#deps.content.path(digest) }
+      ? blobAt(this.#deps.storage, digest, size)
       : { digest, sizeBytes: size, path, growth };
   }
 
@@ -118,7 +118,7 @@ export class Downloads {
 
   async #run(task: Task): Promise<void> {
     const { wanted, path, growth, repository } = task;
-    const { content, rows, commits } = this.#deps;
+    const { storage, rows, commits } = this.#deps;
     const algorithm = algorithmOf(wanted.digest);
     await using undo = new AsyncDisposableStack();
     const file = await open(path, "wx", 0o600);
@@ -135,7 +135,7 @@ export class Downloads {
     }
     await file.sync();
     using _held = commits.hold(wanted.digest);
-    await content.adopt(path, wanted.digest, wanted.size);
+    await storage.adopt(path, wanted.digest, wanted.size);
     rows.transaction(() => {
       rows.blobs.link(rows.repositories.ensure(repository), wanted.digest, wanted.size, now());
     });
