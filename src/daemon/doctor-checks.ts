@@ -80,7 +80,7 @@ const checkLayers = (dataRoot: string): Finding => {
     ? ok("layers", "mounted from their tars (EROFS)")
     : warning(
         "layers",
-        `unpacked into directories: ${failure}`,
+        `unpacked into directories: ${failure.reason}`,
         "pulls and loads are faster on Linux 6.15 or newer with CONFIG_EROFS_FS_BACKED_BY_FILE",
       );
 };

@@ -15,8 +15,12 @@ import { type Digest, sha256Digest } from "#spec/image/digest.ts";
 
 const CHUNK_BYTES = 512 * 1024;
 const PIPE_BYTES = 1024 * 1024;
-/** Below this a second process costs more than it brings. */
-const SMALL_BYTES = 1024 * 1024;
+/** What is not worth to be passed on by itself. */
+const BATCH_BYTES = 512 * 1024;
+/** Below this a process that hashes and writes costs more than it brings: other layers use the other cores. */
+const SMALL_BYTES = 16 * 1024 * 1024;
+/** Below this so does one that decompresses. */
+const TINY_BYTES = 256 * 1024;
 
 export interface StreamStageOptions {
   readonly kernel: FileKernel & SocketKernel;
@@ -44,8 +48,9 @@ class Growth {
     this.#wake?.();
   }
 
-  async beyond(position: number): Promise<void> {
-    while (this.available <= position && !this.isWrong) {
+  /** Until there are so many. */
+  async reach(bytes: number): Promise<void> {
+    while (this.available < bytes && !this.isWrong) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
       await promise;
@@ -96,11 +101,13 @@ export class StreamStage {
   async *#chunks(): AsyncGenerator<Uint8Array, void> {
     const { file, sizeBytes, onProgress } = this.#options;
     const growth = this.#growth;
-    await growth.beyond(0);
+    await growth.reach(Math.min(sizeBytes, MAGIC_BYTES));
     const fd = openSync(file, "r");
     try {
       for (let position = 0; position < sizeBytes;) {
-        await growth.beyond(position);
+        await growth.reach(
+          Math.min(sizeBytes, position === 0 ? MAGIC_BYTES : position + BATCH_BYTES),
+        );
         if (growth.isWrong) throw new NaruError("aborted", "the download began anew");
         const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, growth.available - position));
         const count = readSync(fd, buffer, 0, buffer.length, position);
@@ -114,19 +121,35 @@ export class StreamStage {
   }
 
   async #inThisProcess(): Promise<StagedFiles> {
-    const { kernel, directory, form, diffId, sizeBytes } = this.#options;
+    const { kernel, directory, form, diffId } = this.#options;
     using stage = new LayerStage({ kernel, directory, form });
     const hasher = new Bun.CryptoHasher("sha256");
-    if (sizeBytes > 0) {
-      for await (const chunk of decompress(this.#chunks())) {
-        hasher.update(chunk);
-        stage.push(chunk);
-      }
+    for await (const chunk of this.#plain()) {
+      hasher.update(chunk);
+      stage.push(chunk);
     }
     const staged = stage.finish();
     checkSum(sha256Digest(hasher.digest("hex")), diffId);
     if ("failure" in staged) throw new NaruError(staged.failure.code, staged.failure.message);
     return staged;
+  }
+
+  /** The layer's tar as it comes. */
+  async *#plain(): AsyncGenerator<Uint8Array, void> {
+    const { sizeBytes } = this.#options;
+    if (sizeBytes === 0) return;
+    const { head, source } = await begun(this.#chunks());
+    const compression = detectCompression(head.subarray(0, MAGIC_BYTES));
+    const isTiny = sizeBytes < TINY_BYTES || compression === "none";
+    if (isTiny || decompressor(compression) === undefined) {
+      yield* decompress(source);
+      return;
+    }
+    const child = this.#startDecompressor(head, "pipe");
+    const fed = this.#decompress(head, source, child);
+    fed.catch(() => undefined); // Awaited when there is nothing left to read.
+    if (child.stdout instanceof ReadableStream) yield* child.stdout;
+    await fed;
   }
 
   async #inChild(): Promise<StagedFiles> {
@@ -141,15 +164,11 @@ export class StreamStage {
     try {
       const answer = this.#startUnpacker(pipe.readFd);
       answer.catch(() => undefined); // Awaited below.
-      const chunks = this.#chunks();
-      const first = await chunks.next();
-      const head = first.done === true ? new Uint8Array() : first.value;
-      const all = (async function* () {
-        yield head;
-        yield* chunks;
-      })();
+      const { head, source } = await begun(this.#chunks());
+      const child = this.#startDecompressor(head, pipe.writeFd);
+      closePipe();
       try {
-        await this.#decompress(head, all, pipe.writeFd, closePipe);
+        await this.#decompress(head, source, child);
       } catch (error) {
         await answer; // Where the unpacker failed first, that is the reason.
         throw error;
@@ -181,18 +200,22 @@ export class StreamStage {
   }
 
   /** Without a program for it the runtime decompresses, and the program only passes on. */
-  async #decompress(
-    head: Uint8Array,
-    source: AsyncIterable<Uint8Array>,
-    stdout: number,
-    closeStdout: () => void,
-  ): Promise<void> {
+  #startDecompressor(head: Uint8Array, stdout: number | "pipe"): Decompressor {
     const compression = detectCompression(head.subarray(0, MAGIC_BYTES));
     const program = compression === "none" ? undefined : decompressor(compression);
     const child = Bun.spawn(program ?? ["cat"], { stdin: "pipe", stdout, stderr: "pipe" });
     this.#children.push(child);
-    closeStdout();
-    await feed(child.stdin, program === undefined ? decompress(source) : source, child);
+    return child;
+  }
+
+  async #decompress(
+    head: Uint8Array,
+    source: AsyncIterable<Uint8Array>,
+    child: Decompressor,
+  ): Promise<void> {
+    const compression = detectCompression(head.subarray(0, MAGIC_BYTES));
+    const hasProgram = compression !== "none" && decompressor(compression) !== undefined;
+    await feed(child.stdin, hasProgram ? source : decompress(source), child);
     const [complaint, status] = await Promise.all([child.stderr.text(), child.exited]);
     // Without a reader it ends by a signal: then the unpacker has the reason.
     if (status === 0 || child.signalCode !== null) return;
@@ -202,6 +225,21 @@ export class StreamStage {
     );
   }
 }
+
+type Decompressor = Bun.Subprocess<"pipe", number | "pipe", "pipe">;
+
+/** The first bytes tell the compression; `source` has them too. */
+const begun = async (
+  chunks: AsyncGenerator<Uint8Array, void>,
+): Promise<{ readonly head: Uint8Array; readonly source: AsyncIterable<Uint8Array> }> => {
+  const first = await chunks.next();
+  const head = first.done === true ? new Uint8Array() : first.value;
+  const source = (async function* () {
+    yield head;
+    yield* chunks;
+  })();
+  return { head, source };
+};
 
 const answerOf = async (stdout: ReadableStream<Uint8Array>): Promise<UnpackResult> => {
   const text = await stdout.text();

@@ -5,6 +5,7 @@ import { toNaruError } from "#lib/errors.ts";
 import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 import type { FileKernel, MountKernel } from "#kernel/kernel.ts";
+import { errnoOf } from "#snapshot/directory-cache.ts";
 import { IndexWriter } from "#snapshot/index-writer.ts";
 import { mountIndexed } from "#snapshot/layer-mounts.ts";
 import { type Layout, layoutOf } from "#snapshot/layout.ts";
@@ -33,14 +34,24 @@ const probeTar = (): Uint8Array => {
   return Buffer.concat([tarHeader(entry), body, tarPadding(body.length), TAR_END]);
 };
 
+export interface ProbeFailure {
+  /** What did not work, and what the kernel said. */
+  readonly reason: string;
+  /** It is the kernel that cannot, not a full disk or a lack of descriptors just now. */
+  readonly isLasting: boolean;
+}
+
+/** How mount calls say that they do not know what they are asked for. */
+const LASTING = ["ENODEV", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTBLK", "ELOOP"];
+
 /**
- * undefined when it works, else what did not. Needs Linux 6.15: 6.12 mounts EROFS from files, and only later
+ * undefined when it works. Needs Linux 6.15: 6.12 mounts EROFS from files, and only later
  * kernels put an overlay over a mount that is attached nowhere.
  */
 export const probeErofs = (
   kernel: MountKernel & FileKernel,
   layout: Layout,
-): string | undefined => {
+): ProbeFailure | undefined => {
   const directory = `${layout.ingest}/${randomHex(8)}`;
   const target = `${layout.views}/${randomHex(8)}`;
   let step = "making an index";
@@ -59,9 +70,10 @@ export const probeErofs = (
     isMounted = true;
     step = "reading through it";
     const found = readFileSync(`${target}/file`, "utf8");
-    return found === CONTENT ? undefined : `${step}: another content`;
+    return found === CONTENT ? undefined : { reason: `${step}: another content`, isLasting: true };
   } catch (error) {
-    return `${step}: ${toNaruError(error).message}`;
+    const isLasting = LASTING.includes(errnoOf(error) ?? "");
+    return { reason: `${step}: ${toNaruError(error).message}`, isLasting };
   } finally {
     if (isMounted) kernel.unmount(target);
     if (fd !== undefined) kernel.close(fd);
@@ -74,7 +86,7 @@ export const probeErofs = (
 export const probeErofsIn = (
   kernel: MountKernel & FileKernel,
   parent: string,
-): string | undefined => {
+): ProbeFailure | undefined => {
   const root = mkdtempSync(`${parent}/naru-probe-`);
   try {
     const layout = layoutOf(root);

@@ -30,7 +30,7 @@ export interface WrittenIndex {
 }
 
 /** From here on the tree would take too much memory: the layer is unpacked instead. */
-const INDEXED_ENTRIES_MAX = 2_000_000;
+const INDEXED_ENTRIES_MAX = 500_000;
 
 export class IndexWriter implements Disposable {
   readonly #options: IndexWriterOptions;

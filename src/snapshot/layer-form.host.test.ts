@@ -1,9 +1,14 @@
 /** A tree with everything that file systems have, through GNU tar and a store, in both forms. */
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { NaruError } from "#lib/errors.ts";
+import { silentLogger } from "#lib/log.ts";
+import type { Kernel } from "#kernel/kernel.ts";
 import { createKernel } from "#kernel/real.ts";
-import { FORMS, type TestStore, testStore } from "#snapshot/store-fixture.fake.ts";
+import { FORMS, type TestStore, WORKER, testStore } from "#snapshot/store-fixture.fake.ts";
 import { directory, file, hardLink, tarOf } from "#snapshot/tar-fixture.fake.ts";
+import { openSnapshots } from "#snapshot/store.ts";
 import { digestOf } from "#spec/image/digest.ts";
 
 const sh = (cwd: string, script: string): string => {
@@ -192,3 +197,112 @@ for (const form of FORMS) {
     });
   });
 }
+
+test("both forms stand in one stack, and what runs on them goes on after a restart", async () => {
+  await using t = testStore("erofs");
+  const lower = await t.stack([file("a", "lower"), file("b", "lower")]);
+  t.store.prepare("build", lower);
+  writeFileSync(`${t.store.mount("build")}/b`, "made here");
+  const diff = await t.store.seal("build");
+  const middle = await t.store.commitActive("build", diff);
+  const tar = tarOf(file("c", "top"), file(".wh.a"));
+  await Bun.write(`${t.directory}/top.tar`, tar);
+  const source = { path: `${t.directory}/top.tar` };
+  const top = await t.store.unpack({ parent: middle.chainId, source });
+  expect(t.store.chain(top.chainId).map(({ form }) => form)).toEqual([
+    "erofs",
+    "directory",
+    "erofs",
+  ]);
+  t.store.prepare("c", top.chainId);
+  const merged = t.store.mount("c");
+  const store = t.reopen();
+  expect(store.mount("c")).toBe(merged);
+  expect(readdirSync(merged).toSorted()).toEqual(["b", "c"]);
+  expect(readFileSync(`${merged}/b`, "utf8")).toBe("made here");
+  // Nothing but the container's own tree is in the host's table of mounts.
+  expect(t.kernel.mountsUnder(t.root)).toEqual([merged]);
+  expect(() => store.removeLayer(top.chainId)).toThrow("stands on it");
+  store.remove("c");
+  store.removeLayer(top.chainId);
+  await store.idle();
+  expect(existsSync(`${t.root}/layers/${top.chainId.slice(7)}`)).toBe(false);
+});
+
+test("a kernel that cannot mount tars: new layers are directories, indexed ones go", async () => {
+  await using t = testStore();
+  const top = await t.stack([file("a", "a")]);
+  const without = (errno: string): Kernel => ({
+    ...t.kernel,
+    mountDetached: () => {
+      throw new NaruError("internal", "no such file system", { details: { errno } });
+    },
+  });
+  const options = { root: t.root, workerCommand: WORKER, log: silentLogger };
+  // The same kernel is not tried twice: only another one, after a boot, has to show what it can.
+  expect(openSnapshots({ ...options, kernel: without("ENODEV") }).layer(top)?.form).toBe("erofs");
+  writeFileSync(`${t.root}/probed`, "another boot");
+  // For want of a descriptor nothing is thrown away.
+  const poor = openSnapshots({ ...options, kernel: without("EMFILE") });
+  expect([poor.newLayers().form, poor.layer(top)?.form]).toEqual(["directory", "erofs"]);
+  const store = openSnapshots({ ...options, kernel: without("ENODEV") });
+  expect(store.newLayers()).toEqual({
+    form: "directory",
+    reason: "this kernel cannot mount tars: mounting EROFS from files: no such file system",
+  });
+  // Its image makes it again from the blob.
+  expect(store.layer(top)).toBeUndefined();
+  const source = { path: `${t.directory}/layer.tar` };
+  const again = await store.unpack({ parent: undefined, source });
+  expect([again.chainId, again.form]).toEqual([top, "directory"]);
+  using view = store.view(top);
+  expect(readFileSync(`${view.path}/a`, "utf8")).toBe("a");
+  expect(() =>
+    openSnapshots({ ...options, kernel: without("ENODEV"), layerForm: "erofs" }),
+  ).toThrow('layers cannot be kept in the form "erofs"');
+  expect(readdirSync(`${t.root}/ingest`)).toEqual([]);
+});
+
+test("a layer that no index can show is unpacked", async () => {
+  await using t = testStore("erofs");
+  const big = { xattrs: { "user.big": "x".repeat(4000), "user.bigger": "y".repeat(66_000) } };
+  const path = `${t.directory}/odd.tar`;
+  await Bun.write(path, tarOf(file("plain", "plain"), file("odd", "odd", big)));
+  const unpacked = t.store.unpack({ parent: undefined, source: { path } });
+  // ext4 has no room for it either: the reason is then the file system's.
+  const message = await unpacked.then(
+    ({ form }) => form,
+    (error: Error) => error.message,
+  );
+  expect(message).toMatch(/^directory$|tar entry "odd"/);
+  const holes = `${t.directory}/holes.tar`;
+  await Bun.write(holes, sparseTar());
+  const layer = await t.store.unpack({ parent: undefined, source: { path: holes } });
+  expect(layer.form).toBe("directory");
+  using view = t.store.view(layer.chainId);
+  expect(readFileSync(`${view.path}/holes`, "latin1")).toBe(
+    `${"\0".repeat(100)}data${"\0".repeat(896)}`,
+  );
+  await t.store.idle();
+  expect(readdirSync(t.store.layerPath(layer.chainId))).toEqual(["holes"]);
+  expect(readdirSync(dirname(t.store.layerPath(layer.chainId))).toSorted()).toEqual([
+    "diff",
+    "layer.json",
+  ]);
+});
+
+/** pax, sparse 0.1: four bytes at 100 of a thousand. */
+const sparseTar = (): Uint8Array => {
+  const records = ["GNU.sparse.size=1000", "GNU.sparse.numblocks=1", "GNU.sparse.map=100,4"]
+    .map((text) => `${text.length + 4} ${text}\n`)
+    .join("");
+  const bare = tarOf(file("holes", "data"));
+  const extended = Buffer.from(tarOf(file("pax", records)).subarray(0, 1024));
+  extended.write("x", 156, "latin1");
+  const sum = [...extended.subarray(0, 512)].reduce(
+    (total, byte, at) => total + (at >= 148 && at < 156 ? 32 : byte),
+    0,
+  );
+  extended.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
+  return Buffer.concat([extended, bare]);
+};

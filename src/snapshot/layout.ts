@@ -12,6 +12,8 @@ export interface Layout {
   readonly ingest: string;
   readonly views: string;
   readonly trash: string;
+  /** Holds the id of the boot in which mounting tars was tried and worked: the same kernel is not tried again. */
+  readonly probed: string;
   /** Two empty directories: an overlay without upper needs two lower ones. */
   readonly empty: readonly [string, string];
 }
@@ -33,6 +35,7 @@ export const layoutOf = (root: string): Layout => {
     ingest: `${root}/ingest`,
     views: `${root}/views`,
     trash: `${root}/trash`,
+    probed: `${root}/probed`,
     empty: [`${root}/empty/a`, `${root}/empty/b`],
   };
 };

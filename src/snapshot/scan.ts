@@ -5,6 +5,7 @@ import { toNaruError } from "#lib/errors.ts";
 import { spreadChildren } from "#lib/spread-directory.ts";
 import type { Logger } from "#lib/log.ts";
 import type { MountKernel } from "#kernel/kernel.ts";
+import type { ProbeFailure } from "#snapshot/erofs-probe.ts";
 import type { Background } from "#snapshot/background.ts";
 import { type Layout, type StoredLayer, readLayer } from "#snapshot/layout.ts";
 import type { ActiveSnapshot } from "#snapshot/snapshot.ts";
@@ -46,7 +47,7 @@ const scanLayers = (
   layout: Layout,
   background: Background,
   log: Logger,
-  probe: () => string | undefined,
+  probe: () => ProbeFailure | undefined,
 ): StoredLayer[] => {
   const bootId = currentBootId();
   const layers: StoredLayer[] = [];
@@ -58,9 +59,9 @@ const scanLayers = (
       const failure = layer.form === "erofs" ? probe() : undefined;
       if (!isTrusted(layer, bootId)) {
         log.warn("a layer was not on disk when the machine stopped", { chainId });
-      } else if (failure !== undefined) {
+      } else if (failure?.isLasting === true) {
         // Its image keeps the blob, and unpacks it again in the form that this kernel takes.
-        log.warn("a layer was made for another kernel", { chainId, failure });
+        log.warn("a layer was made for another kernel", { chainId, failure: failure.reason });
       } else {
         layers.push(layer);
         continue;
@@ -94,7 +95,7 @@ export const scanStore = (
   background: Background,
   log: Logger,
   /** Why the kernel cannot mount indexed layers; only asked where there are such. */
-  probe: () => string | undefined,
+  probe: () => ProbeFailure | undefined,
 ): Found => {
   const mounts = new Set(kernel.mountsUnder(layout.root));
   for (const point of mounts) if (point.startsWith(`${layout.views}/`)) kernel.unmount(point);

@@ -7,6 +7,8 @@ import {
   rmSync,
   rmdirSync,
   statSync,
+  readFileSync,
+  writeFileSync,
 } from "node:fs";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -14,14 +16,14 @@ import type { Logger } from "#lib/log.ts";
 import type { FileKernel, MountKernel } from "#kernel/kernel.ts";
 import { Actives } from "#snapshot/actives.ts";
 import { Background } from "#snapshot/background.ts";
-import { probeErofs } from "#snapshot/erofs-probe.ts";
+import { type ProbeFailure, probeErofs } from "#snapshot/erofs-probe.ts";
 import { type LayerForm, TAR_FILE } from "#snapshot/layer-form.ts";
 import { LayerMounts } from "#snapshot/layer-mounts.ts";
 import { listChanges } from "#snapshot/diff.ts";
 import { Layers, type Stack } from "#snapshot/layers.ts";
 import { type Layout, layoutOf } from "#snapshot/layout.ts";
 import { mountOverlay } from "#snapshot/overlay.ts";
-import { makeDirectories, scanStore } from "#snapshot/scan.ts";
+import { currentBootId, makeDirectories, scanStore } from "#snapshot/scan.ts";
 import {
   checkSameLayer,
   clampTimes,
@@ -71,8 +73,8 @@ class SnapshotStore implements Snapshots {
   /** Mount point to the chain it shows. */
   readonly #views = new Map<string, Digest | undefined>();
   readonly #layerForm: LayerForm | undefined;
-  /** What the probe found, once it was asked: null, or why not. */
-  #probed: { readonly failure: string | undefined } | undefined;
+  /** What the probe found, once it was asked, if that stays so. */
+  #probed: { readonly failure: ProbeFailure | undefined } | undefined;
 
   constructor(options: SnapshotStoreOptions, layout: Layout) {
     const { kernel, log } = options;
@@ -83,7 +85,7 @@ class SnapshotStore implements Snapshots {
     this.#workers = new WorkerPool(options.workerCommand);
     makeDirectories(layout);
     this.#assertForm();
-    const found = scanStore(layout, kernel, this.#background, log, () => this.#probe().failure);
+    const found = scanStore(layout, kernel, this.#background, log, () => this.#probe());
     this.#layers = new Layers({
       layout,
       background: this.#background,
@@ -96,21 +98,21 @@ class SnapshotStore implements Snapshots {
   }
 
   #assertForm(): void {
-    const failure = this.#layerForm === "erofs" ? this.#probe().failure : undefined;
+    const failure = this.#layerForm === "erofs" ? this.#probe() : undefined;
     if (failure === undefined) return;
     throw new NaruError(
       "failed_precondition",
-      `layers cannot be kept in the form "erofs": ${failure}; choose "auto" or "directory"`,
+      `layers cannot be kept in the form "erofs": ${failure.reason}; choose "auto" or "directory"`,
     );
   }
 
   newLayers(): NewLayers {
     const chosen = this.#layerForm;
     if (chosen === "directory") return { form: chosen, reason: "directories were asked for" };
-    const { failure } = this.#probe();
+    const failure = this.#probe();
     if (failure === undefined)
       return { form: "erofs", reason: "this kernel mounts layers from their tars" };
-    return { form: "directory", reason: `this kernel cannot mount tars: ${failure}` };
+    return { form: "directory", reason: `this kernel cannot mount tars: ${failure.reason}` };
   }
 
   layer(chainId: Digest): Layer | undefined {
@@ -323,9 +325,15 @@ class SnapshotStore implements Snapshots {
     await this.#background.idle();
   }
 
-  #probe(): { readonly failure: string | undefined } {
-    this.#probed ??= { failure: probeErofs(this.#kernel, this.#layout) };
-    return this.#probed;
+  #probe(): ProbeFailure | undefined {
+    if (this.#probed !== undefined) return this.#probed.failure;
+    const { probed } = this.#layout;
+    const bootId = currentBootId();
+    const isKnown = existsSync(probed) && readFileSync(probed, "utf8") === bootId;
+    const failure = isKnown ? undefined : probeErofs(this.#kernel, this.#layout);
+    if (failure === undefined && !isKnown) writeFileSync(probed, bootId);
+    if (failure === undefined || failure.isLasting) this.#probed = { failure };
+    return failure;
   }
 
   #view({ lowers, isMixed }: Stack, chainId: Digest | undefined): View {
