@@ -39,6 +39,10 @@ export type BuildMessage =
     }
   | { readonly kind: "failed"; readonly step: number; readonly message: string }
   | { readonly kind: "unused-args"; readonly names: readonly string[] }
+  /** What became of a cache of elsewhere. */
+  | { readonly kind: "cache"; readonly text: string }
+  /** A piece of the tar that goes into the directory of a `--cache-to`, in base64; "" ends it. */
+  | { readonly kind: "cache-data"; readonly position: number; readonly data: string }
   | { readonly kind: "result"; readonly imageId: string; readonly tags: readonly string[] }
   | {
       readonly kind: "error";

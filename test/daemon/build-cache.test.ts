@@ -136,4 +136,45 @@ if (hasBuildx) {
   );
 }
 
+scenario(
+  "naru build takes and gives caches: a registry, a directory of the client, inside the image",
+  async () => {
+    await using _registry = await withRegistry();
+    const context = folder("own-context", { Dockerfile: DOCKERFILE, a: "a", b: "b" });
+    const own = async (daemon: Daemon, ...args: string[]): Promise<string> => {
+      const env = { NARU_HOST: `unix://${daemon.roots.socketPath}` };
+      const out = await world.cli(["build", "--progress", "plain", "-t", "own:1", ...args], env);
+      if (out.code !== 0) throw new Error(out.stdout + out.stderr);
+      return out.stdout + out.stderr;
+    };
+    const hits = (said: string): number => said.match(/CACHED/gi)?.length ?? 0;
+    const giver = await engine("own-giver");
+    const layout = `${world.base}/own-layout`;
+    const ref = `${registry}/own/cache:1`;
+    const to = ["--cache-to", `type=local,dest=${layout},mode=max`];
+    await own(giver, ...to, "--cache-to", `type=registry,ref=${ref},mode=max`, context);
+    const whole = hits(await own(giver, context));
+    const id = await idOf(giver, "own:1");
+    for (const from of [`type=local,src=${layout}`, ref]) {
+      const taker = await engine(`own-${from.replaceAll(/\W/g, "-").slice(0, 20)}`);
+      const said = await own(taker, "--cache-from", from, context);
+      expect(said).toMatch(/cache from \S+: \d+ steps/);
+      expect(hits(said)).toBe(whole);
+      expect(await idOf(taker, "own:1")).toBe(id);
+    }
+    await own(giver, "--cache-to", "type=inline", context);
+    await giver.dockerOk("tag", "own:1", `${registry}/own/app:1`);
+    await giver.dockerOk("push", `${registry}/own/app:1`);
+    const inline = await engine("own-inline");
+    const said = await own(inline, "--cache-from", `${registry}/own/app:1`, context);
+    expect(hits(said)).toBeGreaterThan(3);
+    const none = await own(inline, "--cache-from", `${registry}/own/none:1`, context);
+    expect(none).toMatch(/cache from \S+none:1: .*(unknown|not found)/i);
+    const refused = own(inline, "--cache-to", "type=gha", context);
+    expect(refused).rejects.toThrow('cache export "gha" is not supported by naru');
+    await refused.catch(() => undefined);
+  },
+  60_000,
+);
+
 nothingIsLeft();

@@ -2,6 +2,7 @@
 import type { CliContext } from "#cli/context.ts";
 import type { ContextTotals, PackedDirectory } from "#cli/build/context-tar.ts";
 import { packContext } from "#cli/build/packed-context.ts";
+import { CacheWriters, cacheDirectories, parseCache } from "#cli/build/caches.ts";
 import {
   type Output,
   buildArguments,
@@ -33,6 +34,12 @@ const flags = {
   "add-host": list("Add a custom host-to-IP mapping (host:ip)"),
   "build-arg": list("Set build-time variables"),
   "build-context": list("Additional build contexts (e.g., name=path)"),
+  "cache-from": list(
+    "Caches of elsewhere to look into: NAME, type=registry,ref=NAME, type=local,src=PATH",
+  ),
+  "cache-to": list(
+    "Where to write the cache: type=registry,ref=NAME, type=local,dest=PATH, type=inline",
+  ),
   "cgroup-parent": text("Set the parent cgroup of RUN instructions"),
   check: bool("Check the build configuration, and build nothing"),
   explain: bool("Say why each step is not taken from the cache"),
@@ -134,6 +141,8 @@ const headersOf = async (
       images: named.images,
       trees: Object.keys(named.trees),
       ssh: sshSockets(values.ssh, context.env),
+      cacheFrom: values["cache-from"].map(parseCache),
+      cacheTo: values["cache-to"].map(parseCache),
       ...(epoch === undefined ? {} : { sourceDateEpoch: epoch }),
     }),
     "X-Naru-Build-Secrets-Length": String(secretsBytes),
@@ -178,6 +187,7 @@ const follow = async (
   progress: BuildProgress,
   loaded: LoadedContext,
   onWanted: (wanted: readonly number[]) => void,
+  caches: CacheWriters,
 ): Promise<Finished> => {
   let finished: Finished | undefined;
   let failure: BuildError | undefined;
@@ -185,6 +195,10 @@ const follow = async (
     for await (const message of jsonLines<BuildMessage>(body)) {
       if (message.kind === "wanted") {
         onWanted(message.wanted);
+        continue;
+      }
+      if (message.kind === "cache-data") {
+        await caches.take(message.position, message.data);
         continue;
       }
       if (message.kind === "result") finished = message;
@@ -236,7 +250,9 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
       prefix: `named/${name}/`,
       ignore: "",
     })),
+    ...cacheDirectories(values["cache-from"].map(parseCache)),
   ];
+  const caches = new CacheWriters(values["cache-to"].map(parseCache));
   const client = await context.client();
   const checks = await import("#cli/build/check.ts");
   const checkRequest = {
@@ -264,7 +280,7 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
       headers: { ...(await headersOf(given, named, hidden.length)), ...packed.headers },
       body: watched(after(hidden, packed.body), totals, progress),
     });
-    finished = await follow(response.body, progress, loaded, packed.onWanted);
+    finished = await follow(response.body, progress, loaded, packed.onWanted, caches);
   } catch (error) {
     await progress.end();
     throw error;

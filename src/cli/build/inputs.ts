@@ -28,7 +28,8 @@ export const labels = (given: readonly string[]): Record<string, string> =>
     }),
   );
 
-const fieldsOf = (text: string, what: string): Map<string, string> => {
+/** "key=value,…" */
+export const fieldsOf = (text: string, what: string): Map<string, string> => {
   const fields = new Map<string, string>();
   for (const field of csvFields(text)) {
     const [key, value] = splitPair(field);

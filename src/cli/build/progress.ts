@@ -114,6 +114,9 @@ export class PlainProgress implements BuildProgress {
         return await this.#line(
           `warning: build args that no ARG names: ${message.names.join(", ")}`,
         );
+      case "cache":
+        return await this.#line(message.text);
+      case "cache-data":
       case "wanted":
       case "result":
       case "error":

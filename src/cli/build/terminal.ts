@@ -76,6 +76,9 @@ export class TerminalProgress implements BuildProgress {
         return this.#failed(message.step);
       case "unused-args":
         return this.#keep(`warning: build args that no ARG names: ${message.names.join(", ")}`);
+      case "cache":
+        return this.#keep(message.text);
+      case "cache-data":
       case "wanted":
       case "result":
       case "error":

@@ -21,7 +21,6 @@ const refuse = (service: string, build: Build): void => {
     "privileged",
     "ulimits",
     "entitlements",
-    "cache_to",
     "provenance",
     "sbom",
   ];
@@ -95,11 +94,6 @@ export const buildService = async (
     throw new NaruError("invalid_argument", `the service "${service}" has no "build"`);
   }
   refuse(service, build);
-  if ((build.cache_from ?? []).length > 0) {
-    context.output.error(
-      `warning: services.${service}.build.cache_from is not used: the engine's own cache is`,
-    );
-  }
   await using stack = new AsyncDisposableStack();
   const inline =
     build.dockerfile_inline === undefined
@@ -114,6 +108,8 @@ export const buildService = async (
     tag: [image, ...(build.tags ?? [])],
     "build-arg": [...pairs(build.args), ...(changes.args ?? [])],
     "build-context": contextsOf(build, project),
+    "cache-from": build.cache_from ?? [],
+    "cache-to": build.cache_to ?? [],
     "add-host": (build.extra_hosts ?? []).map((line) => line.replace("=", ":")),
     label: [
       ...pairs(build.labels),

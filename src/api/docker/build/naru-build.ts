@@ -3,8 +3,15 @@
  * POST /build; the body is a tar of `context/…`, `named/<name>/…` for further contexts, and `Dockerfile`.
  * The answer is a line of JSON for each event, and one for the result or the error.
  */
-import { BuildStepError, type BuildEvent, type Builds, type NamedContext } from "#build/build.ts";
+import {
+  BuildStepError,
+  type BuildEvent,
+  type BuildRequest,
+  type Builds,
+  type NamedContext,
+} from "#build/build.ts";
 import { type BuildContext, partOfContext, readTreeFile } from "#build/context.ts";
+import type { CacheWish, CacheWork } from "#api/docker/build/naru-caches.ts";
 import { decodeBuild } from "#api/docker/build/request.ts";
 import type { Call } from "#api/docker/call.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
@@ -29,6 +36,8 @@ interface Extras {
   readonly ssh?: Readonly<Record<string, string>>;
   /** Seconds since the epoch. */
   readonly sourceDateEpoch?: number;
+  readonly cacheFrom?: readonly CacheWish[];
+  readonly cacheTo?: readonly CacheWish[];
 }
 
 /** The first bytes of a body, and the rest of it. Secrets stay in memory. */
@@ -121,6 +130,22 @@ const receive = async (
   });
 };
 
+/** Speaks to registries only where a cache is asked for. */
+const cacheWork =
+  (
+    call: Call,
+    builds: Builds,
+    { credentials }: Pick<BuildRequest, "credentials">,
+    lines: EventLines,
+  ): (() => Promise<CacheWork>) =>
+  async () => ({
+    builds,
+    bundles: await call.backend.images.bundles(),
+    credentials,
+    signal: call.signal,
+    tell: (text) => lines.write(`${JSON.stringify({ kind: "cache", text })}\n`),
+  });
+
 const run = async (call: Call, lines: EventLines): Promise<void> => {
   const { options } = decodeBuild(call);
   const extras = headerOf<Extras>(call, EXTRAS, {});
@@ -138,8 +163,15 @@ const run = async (call: Call, lines: EventLines): Promise<void> => {
   for (const name of extras.trees ?? []) {
     namedContexts.set(name, { kind: "tree", context: partOfContext(sent, `named/${name}`) });
   }
-  const { imageId, tags } = await builds.build({
+  const caches = cacheWork(call, builds, options, lines);
+  const { openWishes, exportsOf, exportWishes, withInline } =
+    await import("#api/docker/build/naru-caches.ts");
+  const exports = exportsOf(extras.cacheTo ?? []);
+  const from = extras.cacheFrom ?? [];
+  const imports = from.length === 0 ? [] : await openWishes(await caches(), sent, from);
+  const built = await builds.build({
     ...options,
+    imports,
     keepsStepImages: false,
     context: partOfContext(sent, "context"),
     dockerfile,
@@ -150,6 +182,23 @@ const run = async (call: Call, lines: EventLines): Promise<void> => {
     signal: call.signal,
     onEvent: (event) => lines.write(encode(event)),
   });
+  const { tags } = built;
+  let { imageId } = built;
+  if (exports.length > 0) {
+    const { images } = call.backend;
+    const work = await caches();
+    const result = await withInline(work, exports, built, (id, name) => images.tag(id, name));
+    imageId = result.imageId;
+    const plain = imageId === built.imageId ? undefined : images.find(built.imageId);
+    if (plain !== undefined && plain.repoTags.length + plain.repoDigests.length === 0) {
+      await images.remove(built.imageId, { isForced: false, isParentKept: true });
+    }
+    await exportWishes(work, exports, result, (position, data) =>
+      lines.write(
+        `${JSON.stringify({ kind: "cache-data", position, data: Buffer.from(data).toString("base64") })}\n`,
+      ),
+    );
+  }
   await lines.write(`${JSON.stringify({ kind: "result", imageId, tags })}\n`);
 };
 
