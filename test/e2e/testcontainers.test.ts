@@ -1,14 +1,40 @@
-/** testcontainers for node: exposed port, log wait, exec, files; without its reaper. */
-import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+/**
+ * testcontainers for node: exposed port, log wait, exec, files, networks, compose by both tools. Its
+ * reaper runs where the engine has its image: `E2E_RYUK` names an archive of one.
+ */
+import { afterAll, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 
-import { BUSYBOX, engine } from "../harness/check.ts";
+import { BUSYBOX, dockerOk, engine, until } from "../harness/check.ts";
+import { clientBinary } from "../harness/client-binary.ts";
+import { dockerComposeBinary } from "../harness/compose-binary.ts";
+import { naruBinary } from "../harness/naru.ts";
 
 process.env["TESTCONTAINERS_RYUK_DISABLED"] = "true";
 process.env["DOCKER_HOST"] = engine.host;
 process.env["TESTCONTAINERS_HOST_OVERRIDE"] = engine.hostIp;
 
-const { GenericContainer, Wait } = await import("testcontainers");
+const home = mkdtempSync("/tmp/naru-e2e-tc-");
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+/** A docker client that knows the compose plugin, and one that is naru. */
+const clients = { docker: `${home}/docker`, naru: `${home}/naru` };
+const writeClient = (path: string, line: string): void =>
+  writeFileSync(path, `#!/bin/sh\n${line} "$@"\n`, { mode: 0o755 });
+writeClient(clients.docker, `DOCKER_CONFIG=${home} exec ${clientBinary()}`);
+writeClient(clients.naru, `NARU_HOST=${engine.host} exec ${naruBinary()}`);
+if (dockerComposeBinary !== undefined) {
+  mkdirSync(`${home}/cli-plugins`);
+  symlinkSync(dockerComposeBinary, `${home}/cli-plugins/docker-compose`);
+}
+const COMPOSE_CLIENTS = [
+  ...(dockerComposeBinary === undefined ? [] : ["docker" as const]),
+  "naru" as const,
+];
+// The client is looked for when the library is loaded.
+process.env["PATH"] = `${home}:${process.env["PATH"] ?? ""}`;
+
+const { DockerComposeEnvironment, GenericContainer, Network, Wait } =
+  await import("testcontainers");
 
 test("a web server with an exposed port, awaited by its log", async () => {
   const container = await new GenericContainer(BUSYBOX)
@@ -99,3 +125,110 @@ test("a mount, a user, a working folder and a tmpfs", async () => {
     await container.stop();
   }
 }, 60_000);
+
+test("two containers on a network of their own, by alias; nobody else knows it", async () => {
+  const network = await new Network().start();
+  const server = await new GenericContainer(BUSYBOX)
+    .withNetwork(network)
+    .withNetworkAliases("store")
+    .withCommand(["httpd", "-f", "-p", "80", "-h", "/etc"])
+    .start();
+  const asker = await new GenericContainer(BUSYBOX)
+    .withNetwork(network)
+    .withCommand(["sleep", "600"])
+    .start();
+  const other = await new GenericContainer(BUSYBOX).withCommand(["sleep", "600"]).start();
+  try {
+    const ask = ["ping", "-c", "1", "-W", "2", "store"];
+    expect((await asker.exec(ask)).output).toContain("1 packets received");
+    expect((await other.exec(ask)).exitCode).not.toBe(0);
+    expect(server.getIpAddress(network.getName())).toMatch(/^\d+\./);
+  } finally {
+    await Promise.all([server.stop(), asker.stop(), other.stop()]);
+    await network.stop();
+  }
+}, 60_000);
+
+const FILE = `
+services:
+  web:
+    image: ${BUSYBOX}
+    command: sh -c "echo $$GREETING > /index.html; echo serving; httpd -f -p 80 -h /"
+    environment: { GREETING: "\${GREETING:-nobody}" }
+    ports: ["80"]
+    init: true
+    depends_on: { db: { condition: service_healthy } }
+  db:
+    image: ${BUSYBOX}
+    command: sh -c "touch /ready; sleep 600"
+    init: true
+    volumes: [data:/data]
+    healthcheck: { test: test -e /ready, interval: 1s, start_interval: 100ms, start_period: 5s }
+  extra: { image: ${BUSYBOX}, command: sleep 600, init: true, profiles: [more] }
+volumes: { data: {} }
+`;
+
+test.each(COMPOSE_CLIENTS)(
+  "a compose environment by %s compose: up, waits, ports, exec, stop, down",
+  async (client) => {
+    const folder = mkdtempSync("/tmp/naru-e2e-tc-project-");
+    writeFileSync(`${folder}/compose.yaml`, FILE);
+    try {
+      const environment = await new DockerComposeEnvironment(folder, "compose.yaml")
+        .withClientOptions({ executable: { executablePath: clients[client] } })
+        .withEnvironment({ GREETING: "ahoy" })
+        .withProfiles("more")
+        .withWaitStrategy("web-1", Wait.forLogMessage("serving"))
+        .withWaitStrategy("db-1", Wait.forHealthCheck())
+        .up();
+      const web = environment.getContainer("web-1");
+      const url = `http://${web.getHost()}:${web.getMappedPort(80)}/index.html`;
+      const text = await until("the server answers", async () => {
+        const reply = await fetch(url).catch(() => undefined);
+        return reply?.ok === true ? await reply.text() : undefined;
+      });
+      expect(text).toBe("ahoy\n");
+      const reached = await environment.getContainer("extra-1").exec(["ping", "-c", "1", "db"]);
+      expect(reached.exitCode).toBe(0);
+      const project = web.getName().replace(/-web-1$/, "");
+      await (await environment.stop()).down();
+      const filter = `label=com.docker.compose.project=${project}`;
+      expect(await dockerOk("ps", "-aq", "--filter", filter)).toBe("");
+      expect(await dockerOk("volume", "ls", "-q", "--filter", filter)).toBe("");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+  90_000,
+);
+
+const ryuk = process.env["E2E_RYUK"] ?? "";
+
+test.skipIf(!existsSync(ryuk))(
+  "the reaper takes what a session forgot",
+  async () => {
+    const loaded = await dockerOk("load", "-qi", ryuk);
+    const script = `
+    const { GenericContainer } = await import("testcontainers");
+    const forgotten = await new GenericContainer("${BUSYBOX}").withCommand(["sleep", "600"]).start();
+    console.log(forgotten.getId());
+    process.exit(0);
+  `;
+    const child = Bun.spawnSync([process.execPath, "-e", script], {
+      cwd: import.meta.dir,
+      env: {
+        ...process.env,
+        TESTCONTAINERS_RYUK_DISABLED: "",
+        RYUK_CONTAINER_IMAGE: loaded.split(": ").at(-1) ?? "",
+        RYUK_RECONNECTION_TIMEOUT: "1s",
+      },
+    });
+    const id = child.stdout.toString().trim();
+    expect(id).toMatch(/^[0-9a-f]{64}$/);
+    await until(
+      "it is gone",
+      async () => (await dockerOk("ps", "-aq", "--no-trunc")).includes(id) === false,
+    );
+  },
+  90_000,
+);
