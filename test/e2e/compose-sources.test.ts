@@ -188,3 +188,48 @@ services:
     "a exited\nlonger exited",
   );
 });
+
+check("commit and export of a service; publish is refused by name", async (t) => {
+  const p = composeProject(t, {
+    "compose.yaml": `services: {a: {image: ${BUSYBOX}, command: sleep 600, init: true}}`,
+  });
+  const image = `${p.name}/made:1`;
+  t.defer(() => docker(["rmi", "-f", image]));
+  await p.naruOk("up", "-d");
+  await p.naruOk("exec", "-T", "a", "sh", "-c", "echo written > /mine");
+  expect(await p.naruOk("commit", "-c", "ENV FROM=compose", "a", image)).toMatch(/^sha256:/);
+  expect(await dockerOk("run", "--rm", image, "sh", "-c", "cat /mine; echo $FROM")).toBe(
+    "written\ncompose",
+  );
+  await p.naruOk("export", "-o", `${p.folder}/files.tar`, "a");
+  const listed = Bun.spawnSync(["tar", "-tf", `${p.folder}/files.tar`]).stdout.toString();
+  expect(listed.split("\n")).toContain("mine");
+  expect((await p.naru("publish", "x/y")).stderr).toContain("naru compose push");
+});
+
+check("kill leaves orphans alone; with --remove-orphans they go", async (t) => {
+  const service = `{image: ${BUSYBOX}, command: sleep 600, init: true}`;
+  const p = composeProject(t, { "compose.yaml": `services: {a: ${service}, b: ${service}}` });
+  await p.naruOk("up", "-d");
+  p.write("compose.yaml", `services: {a: ${service}}`);
+  await p.naruOk("kill");
+  await until(
+    "a is dead",
+    async () => (await field(`${p.name}-a-1`, "{{.State.Running}}")) === "false",
+  );
+  expect(await field(`${p.name}-b-1`, "{{.State.Running}}")).toBe("true");
+  await p.naruOk("kill", "--remove-orphans");
+  expect(await ids(p.name)).toHaveLength(1);
+});
+
+check("what lies on another machine is refused by name", async (t) => {
+  const p = composeProject(t, {
+    "compose.yaml": `include: ["https://example.com/app.git"]\nservices: {a: {image: ${BUSYBOX}}}\n`,
+  });
+  const out = await p.naru("config");
+  expect(out.code).not.toBe(0);
+  expect(out.stderr).toContain("https://example.com/app.git");
+  const other = await p.naru("-f", "oci://registry.example/app", "config");
+  expect(other.code).not.toBe(0);
+  expect(other.stderr).toContain("oci://registry.example/app");
+});

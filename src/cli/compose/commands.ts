@@ -9,12 +9,18 @@ const entry = (
 ): Entry => ({ name, summary, load, ...extra });
 
 export const composeCommands: readonly Entry[] = [
+  entry(
+    "attach",
+    "Attach to a service's running container",
+    () => import("#cli/compose/attach.ts"),
+  ),
   entry("build", "Build images", () => import("#cli/compose/build.ts")),
   entry(
     "clone",
     "Bring up a copy of the project, volumes and all",
     () => import("#cli/compose/clone.ts"),
   ),
+  entry("commit", "Make an image of a container", () => import("#cli/compose/commit.ts")),
   entry(
     "config",
     "Print the project as it was understood",
@@ -38,6 +44,7 @@ export const composeCommands: readonly Entry[] = [
     () => import("#cli/compose/events.ts"),
   ),
   entry("exec", "Run a command in a service's container", () => import("#cli/compose/exec.ts")),
+  entry("export", "Write a container's files as a tar", () => import("#cli/compose/export.ts")),
   entry(
     "images",
     "List the images that the containers use",
@@ -50,6 +57,7 @@ export const composeCommands: readonly Entry[] = [
   entry("plan", "Print what 'up' would do, and why", () => import("#cli/compose/plan.ts")),
   entry("port", "Print where a port is published", () => import("#cli/compose/port.ts")),
   entry("ps", "List containers", () => import("#cli/compose/ps.ts")),
+  entry("publish", "Not there", () => import("#cli/compose/publish.ts"), { isHidden: true }),
   entry("pull", "Pull images", () => import("#cli/compose/pull.ts")),
   entry("push", "Push images", () => import("#cli/compose/push.ts")),
   entry("restart", "Restart containers", () => import("#cli/compose/restart.ts")),

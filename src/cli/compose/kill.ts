@@ -1,21 +1,39 @@
+import type { ObservedContainer } from "#compose/compose.ts";
+import { removeContainer } from "#compose/containers.ts";
+import { findProject } from "#cli/compose/project.ts";
 import { eachContainer } from "#cli/compose/each-container.ts";
 import { ANY, defineCommand } from "#cli/framework/command.ts";
-import { text, unsupported } from "#cli/framework/flags.ts";
+import { bool, text } from "#cli/framework/flags.ts";
 
 export const command = defineCommand({
   usage: "[OPTIONS] [SERVICE...]",
   flags: {
-    "remove-orphans": unsupported("use naru compose down --remove-orphans"),
+    "remove-orphans": bool("Kill and remove containers of services that are not in the files too"),
     signal: text("The signal to send", "s", { shownDefault: "SIGKILL" }),
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
+    const { project } = findProject(context);
+    /** Without the files nothing is known to be an orphan. */
+    const isOrphan = ({ service, isOneOff }: ObservedContainer): boolean =>
+      project !== undefined &&
+      !isOneOff &&
+      !(service in project.model.services) &&
+      !(service in project.disabled);
     await eachContainer(context, args, {
       words: ["Killing", "Killed"],
       order: "none",
-      isMeant: (container) => container.state === "running" || container.state === "paused",
+      isMeant: (container) =>
+        (container.state === "running" || container.state === "paused") && !isOrphan(container),
       act: (stack, { id }) =>
         stack.options.client.call("containerKill", { id, query: { signal: flags.signal } }),
+    });
+    if (!flags["remove-orphans"]) return 0;
+    await eachContainer(context, [], {
+      words: ["Removing", "Removed"],
+      order: "none",
+      isMeant: isOrphan,
+      act: (stack, container) => removeContainer(stack, container, false),
     });
     return 0;
   },

@@ -8,13 +8,14 @@ import { errorText } from "#cli/report.ts";
 import { DEFAULT_UP } from "#compose/decide.ts";
 import { runHooks } from "#compose/hooks.ts";
 import { imageOf } from "#compose/names.ts";
+import { observeImage } from "#compose/observe.ts";
 import type { Stack } from "#compose/stack.ts";
 import type { PlainFile } from "#compose/tar.ts";
 import { encodeTar } from "#compose/tar.ts";
 import type { Change, WatchedRule } from "#compose/watch.ts";
 import { matchChanges } from "#compose/watch.ts";
 import { sleep } from "#lib/clock.ts";
-import { NaruError } from "#lib/errors.ts";
+import { NaruError, hasCode } from "#lib/errors.ts";
 
 /** Editors write in several steps: changes that come together are one. */
 const SETTLE_MS = 100;
@@ -56,10 +57,18 @@ class Watcher {
   readonly #stack: Stack;
   readonly #screen: Screen;
   readonly #rules: readonly WatchedRule[];
+  readonly #isPruning: boolean;
   readonly #changed = new Set<string>();
   #wake: (() => void) | undefined;
 
-  constructor(context: CliContext, stack: Stack, screen: Screen, rules: readonly WatchedRule[]) {
+  constructor(
+    context: CliContext,
+    stack: Stack,
+    screen: Screen,
+    rules: readonly WatchedRule[],
+    isPruning: boolean,
+  ) {
+    this.#isPruning = isPruning;
     this.#context = context;
     this.#stack = stack;
     this.#screen = screen;
@@ -134,6 +143,7 @@ class Watcher {
   async #rebuild(service: string): Promise<void> {
     await this.#say(`Rebuilding "${service}" after changes were detected...`);
     const image = imageOf(this.#stack.model, service);
+    const before = await observeImage(this.#stack.options.client, image);
     await buildService(this.#context, this.#stack.options.project, service, image);
     this.#stack.made.clear();
     await bringUp(this.#context, this.#stack, this.#screen, {
@@ -142,7 +152,19 @@ class Watcher {
       named: [service],
       build: "never",
     });
+    if (before !== undefined && this.#isPruning) await this.#prune(before);
     await this.#say(`service "${service}" successfully built`);
+  }
+
+  /** The image before, unless it has a name or something else uses it. */
+  async #prune(name: string): Promise<void> {
+    const { client } = this.#stack.options;
+    try {
+      const { RepoTags } = await client.call("imageInspect", { name });
+      if ((RepoTags ?? []).length === 0) await client.call("imageRemove", { name });
+    } catch (error) {
+      if (!hasCode(error, "not_found") && !hasCode(error, "conflict")) throw error;
+    }
   }
 
   async #sync(service: string, changes: readonly Change[]): Promise<void> {
@@ -189,6 +211,7 @@ export const watchProject = async (
   stack: Stack,
   screen: Screen,
   named: readonly string[],
+  isPruning = true,
 ): Promise<number> => {
   const rules = rulesOf(stack, named);
   if (rules.length === 0) {
@@ -197,7 +220,7 @@ export const watchProject = async (
       'none of the services says what to watch; give one a "develop" section with "watch"',
     );
   }
-  const watcher = new Watcher(context, stack, screen, rules);
+  const watcher = new Watcher(context, stack, screen, rules, isPruning);
   const abort = new AbortController();
   const stop = (): void => abort.abort();
   using cleanup = new DisposableStack();

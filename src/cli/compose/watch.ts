@@ -4,7 +4,7 @@ import { openStack } from "#cli/compose/stack.ts";
 import { upOptions } from "#cli/compose/up-options.ts";
 import { watchProject } from "#cli/compose/watch-project.ts";
 import { ANY, defineCommand } from "#cli/framework/command.ts";
-import { bool, unsupported } from "#cli/framework/flags.ts";
+import { bool, enabled } from "#cli/framework/flags.ts";
 
 export const command = defineCommand({
   usage: "[OPTIONS] [SERVICE...]",
@@ -13,7 +13,7 @@ export const command = defineCommand({
     'as the "develop" sections of the services say.',
   flags: {
     "no-up": bool("Do not bring the project up first"),
-    prune: unsupported("use naru image prune"),
+    prune: enabled("Remove the image before when a rebuild leaves it without a name"),
     quiet: bool("Do not show how images are built"),
   },
   args: ANY,
@@ -23,6 +23,6 @@ export const command = defineCommand({
     using _owned = stack;
     if (flags["no-up"]) await stack.observe();
     else await bringUp(context, stack, screen, upOptions(context, project, args, {}));
-    return await watchProject(context, stack, screen, args);
+    return await watchProject(context, stack, screen, args, flags.prune);
   },
 });

@@ -26,6 +26,14 @@ const folderOf = (file: string): string => file.slice(0, Math.max(1, file.lastIn
 const absolute = (path: string, folder: string): string =>
   path.startsWith("/") ? cleanPath(path) : cleanPath(`${folder}/${path}`);
 
+/** The address that became part of a path, when there is no such file. */
+const remoteName = (file: string): string | undefined => {
+  const match = /\/(?:(https?|git|ssh|oci|s3):\/(.+)|(git@[^/]+:.+))$/.exec(file);
+  if (match === null) return undefined;
+  const [, scheme = "", rest = "", short] = match;
+  return short ?? `${scheme}://${rest}`;
+};
+
 const NO_PLACE = { place: { file: "", line: 0 } };
 const RESOURCES = ["services", "networks", "volumes", "secrets", "configs", "models"] as const;
 
@@ -51,6 +59,14 @@ class Loader {
     const text = this.#options.source.read(file);
     if (text !== undefined) return text;
     const where = from === undefined ? "" : `${describePlace(from.place)}: `;
+    const remote = remoteName(file);
+    if (remote !== undefined) {
+      throw new NaruError(
+        "not_implemented",
+        `${where}"${remote}" is on another machine, and files are read from this one alone: ` +
+          "fetch it (git clone, curl) and name the copy",
+      );
+    }
     throw new NaruError("not_found", `${where}there is no file "${file}"`);
   }
 
