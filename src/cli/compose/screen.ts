@@ -8,8 +8,7 @@ import type { ProgressEvent } from "#compose/compose.ts";
 
 export type ScreenMode = "tty" | "plain" | "json" | "quiet";
 
-const SIGN: Readonly<Record<ProgressEvent["phase"], string>> = {
-  begin: "⠿",
+const SIGN: Readonly<Record<Exclude<ProgressEvent["phase"], "begin">, string>> = {
   done: "✔",
   skip: "-",
   fail: "✘",
@@ -27,7 +26,13 @@ const paint = (code: number, text: string): string => `\u001B[${String(code)}m${
 interface Row {
   readonly event: ProgressEvent;
   readonly beganMs: number;
+  /** Undefined while it goes on. */
+  readonly endedMs: number | undefined;
 }
+
+/** Shown in turn while something goes on. */
+const TURNS = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏";
+const TURN_MS = 100;
 
 interface Size {
   readonly rows: number;
@@ -50,6 +55,7 @@ export class Screen {
   #queue: Promise<void> = Promise.resolve();
   #isDirty = false;
   #size: Promise<Size> | undefined;
+  #ticker: ReturnType<typeof setInterval> | undefined;
 
   constructor(output: Output, mode: ScreenMode) {
     this.#output = output;
@@ -58,13 +64,24 @@ export class Screen {
 
   show(event: ProgressEvent): void {
     if (this.#mode === "quiet") return;
-    const beganMs = this.#rows.get(event.subject)?.beganMs ?? performance.now();
-    this.#rows.set(event.subject, { event, beganMs });
-    if (this.#mode !== "tty") this.#writeLine(event);
-    else if (!this.#isDirty) {
-      this.#isDirty = true;
-      this.#queue = this.#queue.then(() => this.#draw());
-    }
+    const nowMs = performance.now();
+    const beganMs = this.#rows.get(event.subject)?.beganMs ?? nowMs;
+    const endedMs = event.phase === "begin" ? undefined : nowMs;
+    this.#rows.set(event.subject, { event, beganMs, endedMs });
+    if (this.#mode === "tty") this.#redraw();
+    else this.#writeLine(event);
+  }
+
+  #redraw(): void {
+    if (this.#isDirty) return;
+    this.#isDirty = true;
+    this.#queue = this.#queue.then(() => this.#draw());
+    if (this.#ticker !== undefined) return;
+    this.#ticker = setInterval(() => {
+      const isGoingOn = [...this.#rows.values()].some(({ endedMs }) => endedMs === undefined);
+      if (isGoingOn) this.#redraw();
+    }, TURN_MS);
+    this.#ticker.unref();
   }
 
   #writeLine(event: ProgressEvent): void {
@@ -90,13 +107,16 @@ export class Screen {
     // What does not fit cannot be rewritten in place: the last ones are shown.
     const rows = [...this.#rows].slice(-Math.max(1, height - 2));
     const width = Math.max(...rows.map(([subject]) => subject.length));
-    const lines = rows.map(([subject, { event, beganMs }]) => {
+    const lines = rows.map(([subject, { event, beganMs, endedMs }]) => {
       const { phase, status, detail } = event;
-      const seconds = ((performance.now() - beganMs) / 1000).toFixed(1);
+      const nowMs = performance.now();
+      const seconds = (((endedMs ?? nowMs) - beganMs) / 1000).toFixed(1);
+      const turn = TURNS[Math.floor(nowMs / TURN_MS) % TURNS.length] ?? "";
+      const sign = phase === "begin" ? turn : SIGN[phase];
       const more = detail === undefined ? "" : ` ${detail.split("\n")[0] ?? ""}`;
       const text = `${subject.padEnd(width)}  ${status.padEnd(10)} ${seconds.padStart(5)}s${more}`;
       const shown = text.slice(0, Math.max(10, columns - 4));
-      return `\u001B[2K ${paint(COLOR[phase], SIGN[phase])} ${paint(COLOR[phase], shown)}\n`;
+      return `\u001B[2K ${paint(COLOR[phase], sign)} ${paint(COLOR[phase], shown)}\n`;
     });
     const up = this.#drawn === 0 ? "" : `\u001B[${String(this.#drawn)}A`;
     this.#drawn = lines.length;
@@ -105,6 +125,8 @@ export class Screen {
 
   /** Resolves when all is written; what comes later begins below. */
   async finish(): Promise<void> {
+    clearInterval(this.#ticker);
+    this.#ticker = undefined;
     await this.#queue;
     this.#drawn = 0;
     this.#rows.clear();
