@@ -195,7 +195,7 @@ export interface LayerToImport {
 export interface BuildCacheItem {
   readonly id: string;
   readonly parent: string;
-  readonly kind: "regular" | "exec.cachemount";
+  readonly kind: "regular" | "exec.cachemount" | "source.local";
   readonly description: string;
   readonly isInUse: boolean;
   readonly isShared: boolean;
@@ -214,7 +214,7 @@ export interface PruneOptions {
   readonly unusedSince: string | undefined;
   /** Ids; none = any. */
   readonly ids: readonly string[];
-  /** "regular", "exec.cachemount"; none = any. */
+  /** "regular", "exec.cachemount", "source.local"; none = any. */
   readonly kinds: readonly string[];
 }
 
@@ -249,7 +249,7 @@ export interface Builds {
    * A tree for files that a client sends by itself; see kept-context.ts. With `key` (a digest in hex) the tree of
    * the last build with that key, unless another build has it now; without one it goes with its build.
    */
-  contextTree(key: string | undefined): ContextTree;
+  contextTree(key: string | undefined): Promise<ContextTree>;
   /** The files of a result's layers, the caller's to dispose of. */
   resultFiles(chainId: Digest | undefined): ResultFiles;
   /**

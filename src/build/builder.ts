@@ -77,7 +77,7 @@ class Builder implements Builds {
     this.#dependencies = dependencies;
     this.#solver = new Solver(dependencies);
     this.#cacheMounts = new CacheMounts(dependencies.paths.cacheMounts, dependencies.kernel);
-    this.#kept = new KeptContexts(dependencies.paths.contexts);
+    this.#kept = new KeptContexts(dependencies.paths.contexts, dependencies.kernel);
     this.history = new BuildHistory(dependencies.paths.history, dependencies.historyRows);
     this.#budget = new CacheBudget(dependencies.paths.work, dependencies.log, (keepBytes) =>
       this.prune({ isAll: false, keepBytes, unusedSince: undefined, ids: [], kinds: [] }),
@@ -90,11 +90,12 @@ class Builder implements Builds {
     return receiveContext(this.#dependencies, source, keep, signal);
   };
 
-  contextTree: Builds["contextTree"] = (key) => {
-    const kept = key === undefined ? undefined : this.#kept.open(key);
+  contextTree: Builds["contextTree"] = async (key) => {
+    const kept = key === undefined ? undefined : await this.#kept.open(key);
     if (kept !== undefined) return kept;
     const { root, [Symbol.dispose]: dispose } = makeContextDirectory(this.#dependencies);
-    return new ContextTree(root, undefined, dispose);
+    const { kernel } = this.#dependencies;
+    return await ContextTree.open({ root, listPath: undefined, kernel, dispose });
   };
 
   resultFiles: Builds["resultFiles"] = (chainId) => {
@@ -150,15 +151,11 @@ class Builder implements Builds {
 
   scan: Builds["scan"] = (chainId, signal) => scanLayers(this.#dependencies, chainId, signal);
 
-  usage: Builds["usage"] = () => cacheUsage(this.#dependencies, this.#solver, this.#cacheMounts);
+  usage: Builds["usage"] = () =>
+    cacheUsage(this.#dependencies, this.#solver, this.#cacheMounts, this.#kept);
 
-  prune: Builds["prune"] = (options) => {
-    const { isAll, keepBytes, unusedSince, ids, kinds } = options;
-    const isEverything = keepBytes === undefined && unusedSince === undefined;
-    // No records of their own: they go where all that can be made again does.
-    if (isAll && isEverything && ids.length + kinds.length === 0) this.#kept.prune();
-    return pruneCache(this.#dependencies, this.#solver, this.#cacheMounts, options);
-  };
+  prune: Builds["prune"] = (options) =>
+    pruneCache(this.#dependencies, this.#solver, this.#cacheMounts, this.#kept, options);
 
   isLayerHeld: Builds["isLayerHeld"] = (chainId) => this.#solver.isLayerHeld(chainId);
 

@@ -3,10 +3,21 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } 
 import { tmpdir } from "node:os";
 
 import type { FileFacts } from "#build/kept-context.ts";
+import { fileKernel } from "#kernel/file.ts";
+import type { FileKernel } from "#kernel/kernel.ts";
 import { KeptContexts } from "#build/kept-contexts.ts";
 
 let directory = "";
+/** What was set where: not every file system has attributes. */
+let set: string[] = [];
+const kernel: FileKernel = {
+  ...fileKernel,
+  setXattr: (path: string, name: string, value: Uint8Array): void => {
+    set.push(`${path.split("/").at(-1)} ${name} ${Buffer.from(value).toString()}`);
+  },
+};
 beforeEach(() => {
+  set = [];
   directory = mkdtempSync(`${tmpdir()}/naru-kept-`);
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
@@ -34,8 +45,8 @@ const symlink = (path: string, link: string): FileFacts => ({
 });
 
 /** What was asked for. */
-const sync = (kept: KeptContexts, facts: readonly FileFacts[]) => {
-  const tree = kept.open("ab")!;
+const sync = async (kept: KeptContexts, facts: readonly FileFacts[]) => {
+  const tree = (await kept.open("ab"))!;
   const asked: string[] = [];
   for (const one of facts) {
     if (!tree.take(one)) continue;
@@ -44,80 +55,116 @@ const sync = (kept: KeptContexts, facts: readonly FileFacts[]) => {
       tree.write(one.path, Buffer.from(String(one.content)));
     tree.close(one.path);
   }
-  const context = tree.finish();
+  const context = await tree.finish();
   context[Symbol.dispose]();
   return { asked, context };
 };
 
-test("only what has changed is asked for, and what is gone goes", () => {
-  const kept = new KeptContexts(directory);
+test("only what has changed is asked for, and what is gone goes", async () => {
+  const kept = new KeptContexts(directory, kernel);
   const before = [folder("d"), file("d/a", "one"), file("d/b", "two"), symlink("l", "d/a")];
-  expect(sync(kept, before).asked).toEqual(["d/a", "d/b"]);
-  const again = sync(kept, before);
+  expect((await sync(kept, before)).asked).toEqual(["d/a", "d/b"]);
+  const again = await sync(kept, before);
   expect(again.asked).toEqual([]);
   expect([...again.context.digests.keys()]).toEqual(["d/a", "d/b"]);
-  const after = sync(kept, [folder("d"), file("d/a", "new!", "2000")]);
+  const after = await sync(kept, [folder("d"), file("d/a", "new!", "2000")]);
   expect(after.asked).toEqual(["d/a"]);
   expect(readFileSync(`${after.context.root}/d/a`, "utf8")).toBe("new!");
   expect(readdirSync(after.context.root)).toEqual(["d"]);
   expect(readdirSync(`${after.context.root}/d`)).toEqual(["a"]);
 });
 
-test("a directory becomes a file and back", () => {
-  const kept = new KeptContexts(directory);
-  sync(kept, [folder("x"), folder("x/y"), file("x/y/z", "deep")]);
-  const { context } = sync(kept, [file("x", "flat")]);
+test("a directory becomes a file and back", async () => {
+  const kept = new KeptContexts(directory, kernel);
+  await sync(kept, [folder("x"), folder("x/y"), file("x/y/z", "deep")]);
+  const { context } = await sync(kept, [file("x", "flat")]);
   expect(readFileSync(`${context.root}/x`, "utf8")).toBe("flat");
-  sync(kept, [folder("x"), file("x/z", "1")]);
+  await sync(kept, [folder("x"), file("x/z", "1")]);
   expect(readFileSync(`${context.root}/x/z`, "utf8")).toBe("1");
 });
 
-test("modes are set, hard links share, and a file that grew meanwhile is asked for again", () => {
-  const kept = new KeptContexts(directory);
+test("modes are set, hard links share, and a file that grew meanwhile is asked for again", async () => {
+  const kept = new KeptContexts(directory, kernel);
   const facts = [
     { ...file("a", "12345"), mode: 0o4755 },
     { ...file("b", ""), kind: "hardlink" as const, link: "a" },
   ];
-  const { context } = sync(kept, facts);
+  const { context } = await sync(kept, facts);
   expect(statSync(`${context.root}/b`).ino).toBe(statSync(`${context.root}/a`).ino);
   expect(statSync(`${context.root}/a`).mode & 0o7777).toBe(0o4755);
-  expect(sync(kept, facts).asked).toEqual([]);
+  expect((await sync(kept, facts)).asked).toEqual([]);
   const grown = { ...file("c", "12345"), sizeBytes: 3 };
-  expect(sync(kept, [...facts, grown]).asked).toEqual(["c"]);
-  expect(sync(kept, [...facts, grown]).asked).toEqual(["c"]);
+  expect((await sync(kept, [...facts, grown])).asked).toEqual(["c"]);
+  expect((await sync(kept, [...facts, grown])).asked).toEqual(["c"]);
 });
 
-test("a tree that was left half-way starts empty", () => {
-  const kept = new KeptContexts(directory);
-  sync(kept, [file("a", "one")]);
-  const tree = kept.open("ab")!;
+test("a tree that was left half-way starts empty", async () => {
+  const kept = new KeptContexts(directory, kernel);
+  await sync(kept, [file("a", "one")]);
+  const tree = (await kept.open("ab"))!;
   expect(tree.take(file("b", "two"))).toBe(true);
   tree.write("b", Buffer.from("t"));
   tree.abandon();
   expect(existsSync(`${directory}/ab.json`)).toBe(false);
-  expect(sync(kept, [file("a", "one")]).asked).toEqual(["a"]);
+  expect((await sync(kept, [file("a", "one")])).asked).toEqual(["a"]);
 });
 
-test("one build at a time has a tree", () => {
-  const kept = new KeptContexts(directory);
-  const tree = kept.open("ab")!;
-  expect(kept.open("ab")).toBeUndefined();
+test("one build at a time has a tree", async () => {
+  const kept = new KeptContexts(directory, kernel);
+  const tree = (await kept.open("ab"))!;
+  expect(await kept.open("ab")).toBeUndefined();
   tree.abandon();
-  expect(kept.open("ab")).toBeDefined();
+  expect(await kept.open("ab")).toBeDefined();
 });
 
-test("nothing leads out of the tree", () => {
-  const kept = new KeptContexts(directory);
-  const refused = (...facts: FileFacts[]): void => {
-    const tree = kept.open("ab")!;
+test("nothing leads out of the tree", async () => {
+  const kept = new KeptContexts(directory, kernel);
+  const refused = async (...facts: FileFacts[]): Promise<void> => {
+    const tree = (await kept.open("ab"))!;
     expect(() => facts.forEach((one) => tree.take(one))).toThrow();
     tree.abandon();
   };
-  refused(file("../x", ""));
-  refused(file("/x", ""));
-  refused(file("a/../../x", ""));
-  refused(symlink("l", "/etc"), file("l/passwd", ""));
-  refused(file("a/b", ""));
-  refused({ ...file("h", ""), kind: "hardlink", link: "../../etc/passwd" });
-  refused(file("a", ""), file("a", ""));
+  await refused(file("../x", ""));
+  await refused(file("/x", ""));
+  await refused(file("a/../../x", ""));
+  await refused(symlink("l", "/etc"), file("l/passwd", ""));
+  await refused(file("a/b", ""));
+  await refused({ ...file("h", ""), kind: "hardlink", link: "../../etc/passwd" });
+  await refused(file("a", ""), file("a", ""));
+});
+
+test("extended attributes come along, and a change of theirs counts", async () => {
+  const kept = new KeptContexts(directory, kernel);
+  const marked = (value: string): FileFacts => ({
+    ...file("a", "x"),
+    xattrs: { "user.mark": Buffer.from(value).toString("base64") },
+  });
+  await sync(kept, [marked("one")]);
+  expect((await sync(kept, [marked("one")])).asked).toEqual([]);
+  expect(set).toEqual(["a user.mark one"]);
+  expect((await sync(kept, [marked("two")])).asked).toEqual(["a"]);
+  expect(set.at(-1)).toBe("a user.mark two");
+});
+
+test("a list of many entries is read again as it was written", async () => {
+  const kept = new KeptContexts(directory, kernel);
+  const facts = Array.from({ length: 3000 }, (_, index) => file(`f${index}\u2028"`, "1"));
+  expect((await sync(kept, facts)).asked).toHaveLength(3000);
+  expect((await sync(kept, facts)).asked).toEqual([]);
+});
+
+test("kept trees are records with their sizes, and go one by one", async () => {
+  const kept = new KeptContexts(directory, kernel);
+  await sync(kept, [file("a", "12345")]);
+  const tree = (await kept.open("cd"))!;
+  const items = await kept.list();
+  expect(items.map(({ id, kind, isInUse }) => [id, kind, isInUse])).toEqual([
+    ["ab", "source.local", false],
+    ["cd", "source.local", true],
+  ]);
+  expect(items[0]?.sizeBytes).toBe(5);
+  expect(kept.remove("cd")).toBe(false);
+  tree.abandon();
+  expect(kept.remove("ab")).toBe(true);
+  expect((await kept.list()).map(({ id }) => id)).toEqual(["cd"]);
 });

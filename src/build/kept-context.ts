@@ -20,11 +20,13 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
-  writeFileSync,
   writeSync,
 } from "node:fs";
+import { open, readFile, rm } from "node:fs/promises";
 import type { BuildContext } from "#build/context.ts";
 import { CONTEXT_ENTRIES_MAX } from "#build/context-writer.ts";
+import type { FileKernel } from "#kernel/kernel.ts";
+import { FairTurn } from "#lib/fair-turn.ts";
 import { NaruError } from "#lib/errors.ts";
 
 /** A file as its owner describes it. */
@@ -41,6 +43,8 @@ export interface FileFacts {
   readonly modifiedNs: string;
   /** Of symlinks: the text. Of hardlinks: the path of an earlier file. */
   readonly link: string;
+  /** Extended attributes in base64 by name: those that copies keep. */
+  readonly xattrs?: Readonly<Record<string, string>>;
 }
 
 /** What is larger is made anew each time. */
@@ -51,17 +55,58 @@ interface Entry extends FileFacts {
   digest: string;
 }
 
-interface List {
-  readonly boot: string;
-  readonly entries: Entry[];
-}
-
 const bootId = (): string => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 
-const readList = (path: string): Map<string, Entry> => {
-  if (!existsSync(path)) return new Map();
-  const { boot, entries } = JSON.parse(readFileSync(path, "utf8")) as List;
-  return boot === bootId() ? new Map(entries.map((entry) => [entry.path, entry])) : new Map();
+/** A line for the boot, then one for each entry: lists may be long, and others wait meanwhile. */
+const readList = async (path: string): Promise<Map<string, Entry>> => {
+  const entries = new Map<string, Entry>();
+  if (!existsSync(path)) return entries;
+  const turn = new FairTurn();
+  let isFirst = true;
+  for (const line of await linesOf(path, turn)) {
+    if (isFirst && line !== bootId()) return new Map();
+    if (!isFirst) {
+      const entry = JSON.parse(line) as Entry;
+      entries.set(entry.path, entry);
+    }
+    isFirst = false;
+    if (turn.isOver) await turn.yield();
+  }
+  return entries;
+};
+
+const LINES_BYTES = 64 * 1024;
+
+const linesOf = async (path: string, turn: FairTurn): Promise<string[]> => {
+  const text = await readFile(path, "utf8");
+  const lines: string[] = [];
+  for (let at = 0; at < text.length;) {
+    const cut = text.indexOf("\n", at + LINES_BYTES);
+    const end = cut < 0 ? text.length : cut;
+    for (const line of text.slice(at, end).split("\n")) if (line !== "") lines.push(line);
+    at = end + 1;
+    if (turn.isOver) await turn.yield();
+  }
+  return lines;
+};
+
+const writeList = async (path: string, entries: Iterable<Entry>): Promise<void> => {
+  const turn = new FairTurn();
+  const file = await open(path, "w", 0o600);
+  try {
+    let lines = `${bootId()}\n`;
+    for (const entry of entries) {
+      lines += `${JSON.stringify(entry)}\n`;
+      if (lines.length >= LINES_BYTES) {
+        await file.writeFile(lines);
+        lines = "";
+      }
+      if (turn.isOver) await turn.yield();
+    }
+    await file.writeFile(lines);
+  } finally {
+    await file.close();
+  }
 };
 
 const isSame = (a: FileFacts, b: FileFacts): boolean =>
@@ -70,6 +115,7 @@ const isSame = (a: FileFacts, b: FileFacts): boolean =>
   a.uid === b.uid &&
   a.gid === b.gid &&
   a.link === b.link &&
+  JSON.stringify(a.xattrs ?? {}) === JSON.stringify(b.xattrs ?? {}) &&
   (a.kind === "directory" || (a.sizeBytes === b.sizeBytes && a.modifiedNs === b.modifiedNs));
 
 const parentOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("/")));
@@ -82,35 +128,45 @@ const checkPath = (path: string): void => {
   }
 };
 
+export interface ContextPlace {
+  readonly root: string;
+  /** Where its list is kept; undefined for a tree that goes with its build. */
+  readonly listPath: string | undefined;
+  readonly kernel: Pick<FileKernel, "setXattr">;
+  readonly dispose: () => void;
+  /** Removes a tree that is kept; `dispose` follows. */
+  readonly forget?: () => void;
+}
+
 /** A tree while it is brought up to date. */
 export class ContextTree {
   readonly root: string;
+  readonly #kernel: Pick<FileKernel, "setXattr">;
   readonly #listPath: string | undefined;
-  readonly #known: Map<string, Entry>;
+  readonly #known: ReadonlyMap<string, Entry>;
+  #sizeBytes = 0;
   readonly #entries = new Map<string, Entry>();
   readonly #open = new Map<string, { fd: number; hasher: Bun.CryptoHasher; sizeBytes: number }>();
   readonly #dispose: () => void;
   readonly #forget: () => void;
   #isOver = false;
 
-  /**
-   * `listPath`: where its list is kept; undefined for a tree that goes with its build. `forget` removes one that is
-   * kept; `dispose` follows.
-   */
-  constructor(
-    root: string,
-    listPath: string | undefined,
-    dispose: () => void,
-    forget: () => void = () => undefined,
-  ) {
-    this.root = root;
-    this.#listPath = listPath;
-    this.#dispose = dispose;
-    this.#forget = forget;
-    this.#known = listPath === undefined ? new Map() : readList(listPath);
+  private constructor(place: ContextPlace, known: ReadonlyMap<string, Entry>) {
+    this.root = place.root;
+    this.#kernel = place.kernel;
+    this.#listPath = place.listPath;
+    this.#dispose = place.dispose;
+    this.#forget = place.forget ?? ((): void => undefined);
+    this.#known = known;
+  }
+
+  static async open(place: ContextPlace): Promise<ContextTree> {
+    const { root, listPath } = place;
+    const known = listPath === undefined ? new Map<string, Entry>() : await readList(listPath);
     if (listPath !== undefined) rmSync(listPath, { force: true });
-    if (this.#known.size === 0) rmSync(root, { recursive: true, force: true });
+    if (known.size === 0) await rm(root, { recursive: true, force: true });
     mkdirSync(root, { recursive: true, mode: 0o700 });
+    return new ContextTree(place, known);
   }
 
   /** Parents come before what is in them. True when the content is asked for: `write` and `close` follow. */
@@ -121,6 +177,7 @@ export class ContextTree {
     const isKnown = known !== undefined && isSame(known, facts) && facts.kind !== "hardlink";
     const entry: Entry = { ...facts, digest: isKnown ? known.digest : "" };
     this.#entries.set(facts.path, entry);
+    if (facts.kind === "file") this.#sizeBytes += facts.sizeBytes;
     if (isKnown) return false;
     const path = `${this.root}/${facts.path}`;
     if (known !== undefined && !(known.kind === "directory" && facts.kind === "directory")) {
@@ -165,26 +222,24 @@ export class ContextTree {
   }
 
   /** What was not named any more goes. The tree is the build's until the context is disposed of. */
-  finish(): BuildContext {
+  async finish(): Promise<BuildContext> {
+    const turn = new FairTurn();
     for (const path of this.#known.keys()) {
+      if (turn.isOver) await turn.yield();
+      if (this.#entries.has(path)) continue;
       const parent = parentOf(path);
       // What stood in a directory that is gone went with it.
       const isThere = parent === "" || this.#entries.get(parent)?.kind === "directory";
-      if (!isThere || this.#entries.has(path)) continue;
-      rmSync(`${this.root}/${path}`, { recursive: true, force: true });
+      if (isThere) await rm(`${this.root}/${path}`, { recursive: true, force: true });
     }
     const digests = new Map<string, string>();
     for (const { path, digest } of this.#entries.values()) {
       if (digest !== "") digests.set(path, digest);
+      if (turn.isOver) await turn.yield();
     }
-    if (this.#listPath !== undefined) {
-      const list: List = { boot: bootId(), entries: [...this.#entries.values()] };
-      writeFileSync(this.#listPath, JSON.stringify(list), { mode: 0o600 });
-    }
-    let sizeBytes = 0;
-    for (const entry of this.#entries.values()) sizeBytes += entry.sizeBytes;
+    if (this.#listPath !== undefined) await writeList(this.#listPath, this.#entries.values());
     const end = (): void => {
-      if (sizeBytes > KEPT_TREE_MAX_BYTES) this.#forget();
+      if (this.#sizeBytes > KEPT_TREE_MAX_BYTES) this.#forget();
       this.#dispose();
     };
     return { root: this.root, digests, hint: "", [Symbol.dispose]: end };
@@ -231,11 +286,14 @@ export class ContextTree {
     return open;
   }
 
-  /** Owner before mode: changing the owner clears setuid. */
-  #finishEntry({ path, kind, mode, uid, gid, modifiedNs }: FileFacts): void {
+  /** Owner before mode and capabilities: changing the owner clears both. */
+  #finishEntry({ path, kind, mode, uid, gid, modifiedNs, xattrs = {} }: FileFacts): void {
     const file = `${this.root}/${path}`;
     if (uid !== 0 || gid !== 0) lchownSync(file, uid, gid);
     if (kind !== "symlink") chmodSync(file, mode);
+    for (const [name, value] of Object.entries(xattrs)) {
+      this.#kernel.setXattr(file, name, Buffer.from(value, "base64"));
+    }
     const seconds = Number(modifiedNs) / 1e9;
     lutimesSync(file, seconds, seconds);
   }

@@ -3,12 +3,19 @@
  * that is too large. A tree without a list beside it is of no use any more: `sweepKept` removes it.
  */
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import type { BuildCacheItem } from "#build/build.ts";
 import { ContextTree } from "#build/kept-context.ts";
-import { randomHex } from "#lib/clock.ts";
+import { treeUsage } from "#snapshot/usage.ts";
+import type { FileKernel } from "#kernel/kernel.ts";
+import { formatInstant, randomHex } from "#lib/clock.ts";
 
 /** Trees that are kept; the least recently used go. */
 const KEPT_MAX = 8;
 const GONE = "gone-";
+/** As clients show ids. */
+const ID_LENGTH = 25;
+
+const instantOf = (ms: number): string => formatInstant(BigInt(Math.trunc(ms)) * 1_000_000n);
 
 /** A tree of a key, a build's alone until it is disposed of. */
 export interface KeptTree extends Disposable {
@@ -47,21 +54,25 @@ export const sweepKept = (directory: string): void => {
 
 export class KeptContexts {
   readonly #directory: string;
+  readonly #kernel: FileKernel;
   readonly #busy = new Set<string>();
 
-  constructor(directory: string) {
+  constructor(directory: string, kernel: FileKernel) {
     this.#directory = directory;
+    this.#kernel = kernel;
   }
 
   /** undefined while another build has the tree of that key. `key` is a digest in hex. */
-  open(key: string): ContextTree | undefined {
+  async open(key: string): Promise<ContextTree | undefined> {
     const tree = this.reserve(key);
     if (tree === undefined) return undefined;
+    const { root, listPath } = tree;
+    const dispose = (): void => tree[Symbol.dispose]();
+    const forget = (): void => tree.forget();
     try {
-      const dispose = (): void => tree[Symbol.dispose]();
-      return new ContextTree(tree.root, tree.listPath, dispose, () => tree.forget());
+      return await ContextTree.open({ root, listPath, kernel: this.#kernel, dispose, forget });
     } catch (error) {
-      tree[Symbol.dispose]();
+      dispose();
       throw error;
     }
   }
@@ -81,9 +92,35 @@ export class KeptContexts {
     };
   }
 
-  /** Removes the trees that no build has now. */
-  prune(): void {
-    for (const name of namesIn(this.#directory)) if (!this.#busy.has(name)) this.#discard(name);
+  /** As records of the cache. Counts the trees' files in small steps. */
+  async list(signal?: AbortSignal): Promise<BuildCacheItem[]> {
+    const items: BuildCacheItem[] = [];
+    for (const name of namesIn(this.#directory)) {
+      const list = statSync(`${this.#directory}/${name}.json`, { throwIfNoEntry: false });
+      const { birthtimeMs } = statSync(`${this.#directory}/${name}`);
+      const { sizeBytes } = await treeUsage(this.#kernel, `${this.#directory}/${name}`, signal);
+      items.push({
+        id: name.slice(0, ID_LENGTH),
+        parent: "",
+        kind: "source.local",
+        description: "local source of a build's context",
+        isInUse: this.#busy.has(name),
+        isShared: false,
+        sizeBytes,
+        createdAt: instantOf(birthtimeMs),
+        lastUsedAt: instantOf(list?.mtimeMs ?? birthtimeMs),
+        useCount: 1,
+      });
+    }
+    return items;
+  }
+
+  /** `id` as `list` has it. False while a build has the tree. */
+  remove(id: string): boolean {
+    const name = namesIn(this.#directory).find((one) => one.slice(0, ID_LENGTH) === id);
+    if (name === undefined || this.#busy.has(name)) return false;
+    this.#discard(name);
+    return true;
   }
 
   #removeOld(wanted: string): void {

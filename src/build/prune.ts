@@ -1,6 +1,7 @@
 /** What the cache holds, and taking it away. */
 import type { BuildCacheItem, PruneOptions } from "#build/build.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
+import type { KeptContexts } from "#build/kept-contexts.ts";
 import type { CacheMounts } from "#build/op/cache-mounts.ts";
 import type { Solver } from "#build/solver.ts";
 import type { BuildCacheRow } from "#metadata/build-cache.ts";
@@ -48,10 +49,13 @@ export const cacheUsage = async (
   dependencies: BuildDependencies,
   solver: Solver,
   cacheMounts: CacheMounts,
+  kept: KeptContexts,
 ): Promise<readonly BuildCacheItem[]> =>
-  [...itemsOf(dependencies, solver), ...(await cacheMounts.list())].toSorted((a, b) =>
-    a.lastUsedAt < b.lastUsedAt ? -1 : 1,
-  );
+  [
+    ...itemsOf(dependencies, solver),
+    ...(await cacheMounts.list()),
+    ...(await kept.list()),
+  ].toSorted((a, b) => (a.lastUsedAt < b.lastUsedAt ? -1 : 1));
 
 const isWanted = (item: BuildCacheItem, options: PruneOptions): boolean => {
   if (item.isInUse) return false;
@@ -67,9 +71,10 @@ export const pruneCache = async (
   dependencies: BuildDependencies,
   solver: Solver,
   cacheMounts: CacheMounts,
+  kept: KeptContexts,
   options: PruneOptions,
 ): Promise<{ deleted: string[]; reclaimedBytes: number }> => {
-  const items = await cacheUsage(dependencies, solver, cacheMounts);
+  const items = await cacheUsage(dependencies, solver, cacheMounts, kept);
   let left = items.reduce((sum, item) => sum + (item.isShared ? 0 : item.sizeBytes), 0);
   const deleted: string[] = [];
   let reclaimedBytes = 0;
@@ -77,6 +82,7 @@ export const pruneCache = async (
   for (const item of items.filter((one) => isWanted(one, options))) {
     if (options.keepBytes !== undefined && left <= options.keepBytes) break;
     if (item.kind === "exec.cachemount" && !cacheMounts.remove(item.id)) continue;
+    if (item.kind === "source.local" && !kept.remove(item.id)) continue;
     gone.add(item.id);
     deleted.push(item.id);
     if (!item.isShared) {

@@ -23,7 +23,7 @@ const measure = async ({ content, snapshots, trash, builds }: BudgetParts): Prom
   // Layers of removed images have been counted with the others.
   const thrown = (await (await trash()).list()).filter(({ kind }) => kind !== "image");
   const mounts = await (await builds()).usage();
-  return [...thrown, ...mounts.filter(({ kind }) => kind === "exec.cachemount")].reduce(
+  return [...thrown, ...mounts.filter(({ kind }) => kind !== "regular")].reduce(
     (sum, { sizeBytes }) => sum + sizeBytes,
     total,
   );

@@ -95,18 +95,19 @@ export class Actives {
     return this.#pathsOf(id, this.#lowers(this.known(id).parent));
   }
 
-  mount(id: string): string {
+  mount(id: string, isVolatile = false): string {
     const { merged } = this.paths(id);
     if (this.#mounted.has(id) && isMountPoint(merged)) return merged;
-    this.mountInNamespace(id);
+    this.mountInNamespace(id, isVolatile);
     this.#mounted.add(id);
     return merged;
   }
 
-  mountInNamespace(id: string): string {
+  mountInNamespace(id: string, isVolatile = false): string {
     const { upper, work, merged } = this.paths(id);
     const { lowers, isMixed } = this.stack(id);
-    mountOverlay(this.#kernel, { target: merged, lowers, isMixed, writable: { upper, work } });
+    const writable = { upper, work };
+    mountOverlay(this.#kernel, { target: merged, lowers, isMixed, isVolatile, writable });
     return merged;
   }
 

@@ -12,6 +12,8 @@ export interface OverlayMount {
   readonly writable?: { readonly upper: string; readonly work: string };
   /** The lower ones are of several file systems: numbers of inodes and devices are made to look like one's. */
   readonly isMixed?: boolean;
+  /** Nothing that is written is waited for, not even at the unmount; a kernel that cannot (before 5.10) does as ever. */
+  readonly isVolatile?: boolean;
 }
 
 const O_PATH = 0o10000000;
@@ -26,12 +28,12 @@ const MAX_DATA_LENGTH = 4095;
 const FIXED = "index=off,metacopy=off,redirect_dir=off";
 
 const optionsOf = (mount: OverlayMount, lowers: readonly string[]): string => {
-  const { writable, isMixed } = mount;
+  const { writable, isMixed, isVolatile } = mount;
   const lower = `lowerdir=${lowers.join(":")}`;
   const fixed = isMixed === true ? `${FIXED},xino=on` : FIXED;
   return writable === undefined
     ? `${lower},${fixed}`
-    : `${lower},upperdir=${writable.upper},workdir=${writable.work},${fixed}`;
+    : `${lower},upperdir=${writable.upper},workdir=${writable.work},${fixed}${isVolatile === true ? ",volatile" : ""}`;
 };
 
 const openAll = (paths: readonly string[]): number[] => {
@@ -69,6 +71,16 @@ const mountByData = (kernel: MountKernel, mount: OverlayMount, data: string): vo
  * mount calls.
  */
 export const mountOverlay = (kernel: MountKernel, mount: OverlayMount): void => {
+  if (mount.isVolatile !== true) return mountAsSaid(kernel, mount);
+  try {
+    mountAsSaid(kernel, mount);
+  } catch {
+    // The other attempt tells what is wrong, if it is not that.
+    mountAsSaid(kernel, { ...mount, isVolatile: false });
+  }
+};
+
+const mountAsSaid = (kernel: MountKernel, mount: OverlayMount): void => {
   const data = optionsOf(mount, mount.lowers);
   if (data.length <= MAX_DATA_LENGTH) {
     mountByData(kernel, mount, data);

@@ -199,8 +199,11 @@ export interface Snapshots {
   actives(): readonly ActiveSnapshot[];
   /** Throws not_found. */
   paths(id: string): SnapshotPaths;
-  /** Returns the merged tree's path. Mounted already is no error. */
-  mount(id: string): string;
+  /**
+   * Returns the merged tree's path. Mounted already is no error. With `isVolatile` nothing waits for the disk, not
+   * even the unmount: for what becomes a layer (those are flushed by the store) or is thrown away, and is mounted once.
+   */
+  mount(id: string, isVolatile?: boolean): string;
   /**
    * Mounts for the mount namespace that this thread is in just now, which keeps the mount and ends it;
    * `unmount` knows nothing of it. Returns the merged tree's path there.

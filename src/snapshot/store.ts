@@ -192,8 +192,8 @@ class SnapshotStore implements Snapshots {
     return this.#actives.paths(id);
   }
 
-  mount(id: string): string {
-    return this.#actives.mount(id);
+  mount(id: string, isVolatile = false): string {
+    return this.#actives.mount(id, isVolatile);
   }
 
   mountInNamespace(id: string): string {

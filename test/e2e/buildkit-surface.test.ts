@@ -2,9 +2,11 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 
+import { fileKernel } from "#kernel/file.ts";
+
 import { write } from "../harness/build.ts";
 import { buildx, buildxCheck, good, imageName } from "../harness/buildx.ts";
-import { BUSYBOX, dockerOk, engine, naruOnly, run } from "../harness/check.ts";
+import { BUSYBOX, docker, dockerOk, engine, naruOnly, run } from "../harness/check.ts";
 import { readTar } from "../harness/tar.ts";
 
 buildxCheck(
@@ -125,4 +127,29 @@ buildxCheck("bake: a target stands on another one", async (t) => {
     "cat /n; cmp /linked /again",
   );
   expect(said).toBe("2 base");
+});
+
+/** setcap cap_chown+ep, without the program: version 2 of the attribute, effective, bit 0 permitted. */
+const CHOWN_CAPABILITY = Buffer.from("0100000201000000000000000000000000000000", "hex");
+
+buildxCheck("a program keeps its capabilities on its way from the client", async (t) => {
+  const name = imageName(t);
+  const folder = write(t.folder(), {
+    Dockerfile: `FROM ${BUSYBOX}\nCOPY busybox2 /busybox2\nRUN chmod 1777 /tmp\n`,
+  });
+  const id = await dockerOk("create", BUSYBOX);
+  t.defer(() => docker(["rm", id]));
+  await dockerOk("cp", `${id}:/bin/busybox`, `${folder}/busybox2`);
+  fileKernel.setXattr(`${folder}/busybox2`, "security.capability", CHOWN_CAPABILITY);
+  good(await buildx("build", "--load", "-t", name, folder));
+  const script = "touch /tmp/f && /busybox2 chown 0 /tmp/f && stat -c %u /tmp/f";
+  expect(await dockerOk("run", "--rm", "-u", "1000", name, "sh", "-c", script)).toBe("0");
+});
+
+buildxCheck("a context that stays is a record of du, and pruned by its type", async (t) => {
+  const folder = write(t.folder(), { Dockerfile: "FROM scratch\nCOPY f /f\n", f: t.name() });
+  good(await buildx("build", folder));
+  const all = good(await buildx("du", "--verbose", "--filter", "type=source.local"));
+  expect(all).toMatch(/Type:\s+source\.local/);
+  expect(good(await buildx("prune", "-f", "--filter", "type=source.local"))).toMatch(/Total:/);
 });

@@ -28,23 +28,70 @@ interface Told {
   failure: unknown;
 }
 
-/** Why the other side takes no more: its status, where it gave one. */
-const refusal = ({ fields, failure }: Told, path: string): Error => {
-  const status = fields["grpc-status"] === undefined ? undefined : errorOfStatus(fields, path);
-  return status ?? (failure instanceof Error ? failure : gone());
+/** Why the other side takes no more: its status, where it gave one; undefined when it has all that it wants. */
+const refusal = ({ fields, failure }: Told, path: string): Error | undefined => {
+  if (fields["grpc-status"] !== undefined) return errorOfStatus(fields, path);
+  return failure instanceof Error ? failure : gone();
 };
 
+/** Bytes that wait for whoever reads them; the window of the other side is half of it. */
+const WAITING_MAX_BYTES = 2 * 1024 * 1024;
+
+/**
+ * Takes what comes as it comes: a server that is done resets the stream, and what Bun 1.4.5 has not handed out by
+ * then is lost, its last words among it.
+ */
+class Arrivals {
+  readonly #stream: ClientHttp2Stream;
+  readonly #chunks: Uint8Array[] = [];
+  #sizeBytes = 0;
+  #isOver = false;
+  #wake: (() => void) | undefined;
+
+  constructor(stream: ClientHttp2Stream) {
+    this.#stream = stream;
+    stream.on("data", (chunk: Uint8Array) => {
+      this.#chunks.push(chunk);
+      this.#sizeBytes += chunk.length;
+      if (this.#sizeBytes > WAITING_MAX_BYTES) stream.pause();
+      this.#wake?.();
+    });
+    const end = (): void => {
+      this.#isOver = true;
+      this.#wake?.();
+    };
+    stream.once("end", end);
+    stream.once("close", end);
+  }
+
+  /** undefined at the end. */
+  async next(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      const chunk = this.#chunks.shift();
+      if (chunk !== undefined) {
+        this.#sizeBytes -= chunk.length;
+        if (this.#sizeBytes < WAITING_MAX_BYTES / 2 && this.#stream.isPaused()) {
+          this.#stream.resume();
+        }
+        return chunk;
+      }
+      if (this.#isOver) return undefined;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await promise;
+      this.#wake = undefined;
+    }
+  }
+}
+
 async function* answersOf(
-  stream: ClientHttp2Stream,
+  arrivals: Arrivals,
   path: string,
   told: Told,
 ): AsyncGenerator<Uint8Array, void> {
   const reader = new FrameReader();
-  try {
-    for await (const chunk of stream) yield* reader.push(chunk as Uint8Array);
-  } catch (error) {
-    if (error instanceof NaruError) throw error;
-    told.failure ??= gone();
+  for (let chunk = await arrivals.next(); chunk !== undefined; chunk = await arrivals.next()) {
+    yield* reader.push(chunk);
   }
   // A server that is done resets what the client may still send: its status counts, not that.
   const isTold = told.fields["grpc-status"] !== undefined;
@@ -83,6 +130,7 @@ export class GrpcClient {
       te: "trailers",
     });
     const told: Told = { fields: {}, failure: undefined };
+    const arrivals = new Arrivals(stream);
     stream.on("response", (head) => {
       if (head["grpc-status"] !== undefined) told.fields = head;
     });
@@ -99,7 +147,7 @@ export class GrpcClient {
     signal.addEventListener("abort", cancel, { once: true });
     stream.once("close", () => signal.removeEventListener("abort", cancel));
     return {
-      messages: answersOf(stream, path, told),
+      messages: answersOf(arrivals, path, told),
       send: messageWriter(stream, () => refusal(told, path)),
       end: () => void stream.end(),
       cancel,

@@ -12,6 +12,7 @@ const handlers: Record<string, GrpcHandler> = {
   "/t.T/Many": async (call) => {
     for await (const message of call.messages) await call.send(message);
   },
+  "/t.T/Early": async (call) => await call.send(Buffer.from("enough")),
   "/t.T/Fail": async (call) => {
     await readOne(call);
     throw new NaruError("not_found", 'no "줄" — 100% gone');
@@ -33,6 +34,13 @@ test("a message comes back, also one larger than a window", async () => {
   expect(text(await client.call("/t.T/Echo", Buffer.from("hi"), signal))).toBe("hi");
   const large = Buffer.alloc(5_000_000, 7);
   expect(Buffer.compare(await client.call("/t.T/Echo", large, signal), large)).toBe(0);
+  client.close();
+});
+
+test("an answer that comes before all of the question was taken is an answer", async () => {
+  const { client, signal } = connect();
+  const early = Buffer.alloc(3_000_000, 1);
+  expect(text(await client.call("/t.T/Early", early, signal))).toBe("enough");
   client.close();
 });
 

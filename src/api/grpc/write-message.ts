@@ -6,9 +6,15 @@ import { frameOf } from "#api/grpc/frame.ts";
 /** One write beyond the other side's window may never get its callback in Bun 1.4.5; Go's begins at 64 KiB. */
 const PIECE_BYTES = 32 * 1024;
 
-const writePiece = (stream: Http2Stream, piece: Uint8Array, gone: () => Error): Promise<void> =>
+type Gone = () => Error | undefined;
+
+const writePiece = (stream: Http2Stream, piece: Uint8Array, gone: Gone): Promise<void> =>
   new Promise((resolve, reject) => {
-    const fail = (): void => reject(gone());
+    const fail = (): void => {
+      const error = gone();
+      if (error === undefined) resolve();
+      else reject(error);
+    };
     if (stream.destroyed || stream.closed) return fail();
     stream.once("close", fail);
     stream.write(piece, (error) => {
@@ -20,11 +26,11 @@ const writePiece = (stream: Http2Stream, piece: Uint8Array, gone: () => Error): 
 
 /**
  * Sends messages of one stream one after the other, whoever else sends meanwhile. A send resolves when the other
- * side's window had room for all of it, and throws `gone()` once the stream is closed.
+ * side's window had room for all of it. Once the stream is closed it throws what `gone` gives, or gives up quietly.
  */
 export const messageWriter = (
   stream: Http2Stream,
-  gone: () => Error,
+  gone: Gone,
 ): ((message: Uint8Array) => Promise<void>) => {
   let tail: Promise<void> = Promise.resolve();
   const write = async (before: Promise<void>, frame: Uint8Array): Promise<void> => {

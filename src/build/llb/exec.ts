@@ -214,7 +214,7 @@ const runProcess = async (
     snapshots.prepare(snapshot, input.tree);
     // Unknown is no error: a committed one is gone by then.
     undo.defer(() => snapshots.remove(snapshot));
-    return [{ ...input, isRoot, snapshot, path: snapshots.mount(snapshot) }];
+    return [{ ...input, isRoot, snapshot, path: snapshots.mount(snapshot, true) }];
   });
   const rootfs = prepared.find(({ isRoot }) => isRoot)?.path;
   if (rootfs === undefined) {

@@ -42,7 +42,7 @@ export const onSnapshot = async (
   const { id } = context;
   snapshots.prepare(id, parent);
   try {
-    const hiddenPaths = await fill(snapshots.mount(id));
+    const hiddenPaths = await fill(snapshots.mount(id, true));
     return await commitSnapshot(dependencies, context, parent, hiddenPaths);
   } catch (error) {
     snapshots.remove(id);

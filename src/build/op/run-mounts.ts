@@ -112,7 +112,7 @@ const prepareBind = (
   const id = `${context.id}-${index}`;
   snapshots.prepare(id, layers.chainId);
   context.undo.defer(() => snapshots.remove(id));
-  return bind(target, insidePath(kernel, snapshots.mount(id), mount.source), "rw");
+  return bind(target, insidePath(kernel, snapshots.mount(id, true), mount.source), "rw");
 };
 
 const prepareCache = async (

@@ -1,13 +1,14 @@
 /** The content of files that a vertex reads, as digests: mode, owner and bytes, never times. */
 import { readSync, closeSync, constants, openSync } from "node:fs";
 import type { FileKernel, FileStat } from "#kernel/kernel.ts";
+import { FairTurn } from "#lib/fair-turn.ts";
 import type { FoundSource } from "#build/op/sources.ts";
 import { splitPath } from "#snapshot/directory-cache.ts";
 import { DIRECTORY_FLAGS, walkTree } from "#snapshot/tree-walk.ts";
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "#snapshot/whiteout.ts";
 
-const CHUNK_BYTES = 1024 * 1024;
-const STEP_ENTRIES = 64;
+/** Hashed in well under a millisecond. */
+const CHUNK_BYTES = 256 * 1024;
 const CAPABILITY = "security.capability";
 
 /** A tree to read from, and what is already known of its files. */
@@ -83,7 +84,7 @@ export const digestSources = async (
 ): Promise<InputDigest> => {
   const files = new Map<string, string>();
   const hasher = new Bun.CryptoHasher("sha256");
-  let count = 0;
+  const turn = new FairTurn();
   let sizeBytes = 0;
   const take = async (
     named: string,
@@ -92,11 +93,10 @@ export const digestSources = async (
     const text = await describe(kernel, tree, entry, signal);
     hasher.update(`${JSON.stringify(named)} ${text}\n`);
     files.set(named, text);
-    count += 1;
     sizeBytes += entry.stat.size;
-    if (count % STEP_ENTRIES === 0) {
+    if (turn.isOver) {
       signal.throwIfAborted();
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      await turn.yield();
     }
   };
   const rootFd = kernel.openInRoot(tree.root, ".", DIRECTORY_FLAGS);

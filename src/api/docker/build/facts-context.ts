@@ -134,12 +134,12 @@ export const receiveByFacts = async (
     throw new NaruError("invalid_argument", "the key of a build context is a digest in hex");
   }
   const { text, rest } = await readFacts(source);
-  const tree = builds.contextTree(source.key);
+  const tree = await builds.contextTree(source.key);
   try {
     const wanted = await takeFacts(tree, text, source.signal);
     await source.ask([...wanted.keys()].map(Number));
     await takeContent(tree, wanted, source, rest);
-    return tree.finish();
+    return await tree.finish();
   } catch (error) {
     tree.abandon();
     throw error;

@@ -109,7 +109,7 @@ const msOf = (instant: string): number => Date.parse(instant);
 
 const recordOf = (item: BuildCacheItem) => ({
   id: item.id,
-  mutable: item.kind === "exec.cachemount",
+  mutable: item.kind !== "regular",
   inUse: item.isInUse,
   size: BigInt(item.sizeBytes),
   createdAt: timestampFromMs(msOf(item.createdAt)),
@@ -141,7 +141,7 @@ const matches = (item: BuildCacheItem, filters: readonly string[]): boolean =>
         shared: String(item.isShared),
         private: String(!item.isShared),
         inuse: String(item.isInUse),
-        mutable: String(item.kind === "exec.cachemount"),
+        mutable: String(item.kind !== "regular"),
       };
       const has = fields[name] ?? "";
       if (operator === "") return has === "true";

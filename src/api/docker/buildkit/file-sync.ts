@@ -6,6 +6,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { ClientSession } from "#api/docker/buildkit/sessions.ts";
 import type { BuildContext } from "#build/context.ts";
 import type { ContextTree, FileFacts } from "#build/kept-context.ts";
+import { FairTurn } from "#lib/fair-turn.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { type Stat, PacketSchema } from "#spec/buildkit/session.gen.ts";
 
@@ -39,6 +40,15 @@ const kindOf = (stat: Stat): FileFacts["kind"] => {
   return stat.linkname === "" ? "file" : "hardlink";
 };
 
+/** Those that copies keep: the program's capabilities, and users' own. The others are the machine's business. */
+const xattrsOf = ({ xattrs }: Stat): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(xattrs)
+      .filter(([name]) => name === "security.capability" || name.startsWith("user."))
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, value]) => [name, Buffer.from(value).toString("base64")]),
+  );
+
 const factsOf = (stat: Stat): FileFacts => {
   const special =
     (has(stat.mode, GO_SETUID) ? 0o4000 : 0) |
@@ -53,6 +63,7 @@ const factsOf = (stat: Stat): FileFacts => {
     sizeBytes: Number(stat.size),
     modifiedNs: String(stat.modTime),
     link: stat.linkname,
+    xattrs: xattrsOf(stat),
   };
 };
 
@@ -197,12 +208,15 @@ export const syncFiles = async (
     },
     request.signal,
   );
+  // Messages come faster than anybody else would get a turn.
+  const turn = new FairTurn();
   const outbox = new Outbox((message) => stream.send(message));
   const receiver = new Receiver(tree, outbox, request.onProgress);
   try {
     for await (const message of stream.messages) {
       receiver.take(message);
       if (receiver.isFinished) stream.end();
+      if (turn.isOver) await turn.yield();
     }
     await outbox.settled();
   } catch (error) {
@@ -216,7 +230,7 @@ export const syncFiles = async (
   if (!receiver.isFinished) {
     throw new NaruError("unavailable", `the client broke off sending "${request.directory}"`);
   }
-  const context = tree.finish();
+  const context = await tree.finish();
   undo.move();
   return context;
 };

@@ -56,7 +56,7 @@ const receive = async (
   const session = await sessionFor(sources, transfer.directory);
   const key = JSON.stringify([transfer.directory, session.sharedKey]);
   const hasKey = transfer.isKept && session.sharedKey !== "";
-  const tree = builds.contextTree(hasKey ? hexOf(digestOf(key)) : undefined);
+  const tree = await builds.contextTree(hasKey ? hexOf(digestOf(key)) : undefined);
   const id = `transferring ${transfer.directory}:`;
   let bytes = 0;
   let toldMs = monotonicMs();
@@ -197,7 +197,7 @@ export const readContext = async (
 ): Promise<BuildContext> => {
   if (read.context !== undefined) return read.context;
   if (!needsContext(dockerfile))
-    return sources.held.use(sources.builds.contextTree(undefined).finish());
+    return sources.held.use(await (await sources.builds.contextTree(undefined)).finish());
   const excludePatterns = await read.ignored();
   const vertex = new ShownVertex(sources.log, sources.build, "[internal] load build context");
   const context = await vertex.around(() =>

@@ -78,7 +78,7 @@ const receive = async (context: SolveContext, source: LocalSource): Promise<Buil
   const { directory, includePatterns, excludePatterns, followPaths } = source;
   const key = [directory, session.sharedKey, includePatterns, excludePatterns, followPaths];
   const isKept = session.sharedKey !== "";
-  const tree = builds.contextTree(isKept ? hexOf(digestOf(JSON.stringify(key))) : undefined);
+  const tree = await builds.contextTree(isKept ? hexOf(digestOf(JSON.stringify(key))) : undefined);
   const onProgress = (): void => undefined;
   return await syncFiles(session, tree, { ...source, onProgress, signal });
 };
