@@ -153,6 +153,8 @@ export const routes = {
   trustPolicy: json<TrustPolicyBody>()("GET", "/naru/trust"),
   trustCheck: json<TrustCheckBody>()("GET", "/naru/trust/{name}"),
   imageCopy: stream()("POST", "/naru/images/copy"),
+  imageExport: stream()("GET", "/naru/images/export"),
+  imagePublish: stream<Upload>()("POST", "/naru/images/publish"),
   imageSearch: json<SearchItem[]>()("GET", "/images/search"),
   login: json<{ IdentityToken?: string; Status: string }, AuthConfig>()("POST", "/auth"),
   imageBootstrap: stream()("POST", "/naru/images/bootstrap"),

@@ -1,5 +1,5 @@
 /** The entries of an archive that is about to be sent: headers in memory, files by their ranges. */
-import type { ArchiveSegment } from "#image/image.ts";
+import type { ArchiveSegment } from "#image/archive-segment.ts";
 import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 import { type Digest, algorithmOf, hexOf } from "#spec/image/digest.ts";

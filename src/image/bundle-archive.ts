@@ -1,7 +1,7 @@
 /** A bundle as a tar: an OCI layout, and a Docker archive where that is asked for. See bundle.ts. */
 import { ArchivePlan, blobName } from "#image/archive-plan.ts";
 import type { Bundle } from "#image/bundle.ts";
-import type { SavedArchive } from "#image/image.ts";
+import type { SavedArchive } from "#image/archive-segment.ts";
 import { streamSegments } from "#image/segments.ts";
 import { NaruError } from "#lib/errors.ts";
 import { CONTAINERD_NAME, REF_NAME } from "#spec/image/descriptor.ts";

@@ -9,7 +9,7 @@
  * blobs beside their images, so that the next bundle finds them.
  */
 import type { Compression } from "#image/compress.ts";
-import type { SavedArchive } from "#image/image.ts";
+import type { SavedArchive } from "#image/archive-segment.ts";
 import type { TransferOptions } from "#image/transfer.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";

@@ -9,7 +9,7 @@ import type { Work } from "#lib/shared-work.ts";
 import type { FetchedManifest, Repository } from "#remote/remote.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
-import { shortId } from "#spec/image/digest.ts";
+import { type Digest, shortId } from "#spec/image/digest.ts";
 import { type ImageIndex, parseManifest } from "#spec/image/manifest.ts";
 import { isUrlLayer } from "#spec/image/media-type.ts";
 import { type Platform, formatPlatform, platformScore } from "#spec/image/platform.ts";
@@ -154,7 +154,18 @@ export const copyManifest = async (
     await Promise.all(copying);
   }
   await target.repository.putManifest(name, manifest.mediaType, fetched.text, signal);
+  if (options.hasReferrers === true) await copyReferrers(copy, fetched.descriptor.digest, depth);
   return fetched;
+};
+
+const copyReferrers = async (copy: Copy, subject: Digest, depth: number): Promise<void> => {
+  const { signal } = copy.options;
+  for (const { digest } of await copy.source.repository.referrers(subject, signal)) {
+    if (await copy.target.repository.hasManifest(digest, signal)) continue;
+    const referring = await copy.source.repository.manifest(digest, signal);
+    await copyManifest(copy, referring, digest, depth + 1);
+    copy.options.onEvent({ status: "Copied referrer", id: shortId(digest) });
+  }
 };
 
 /** See `Images.copy`. */

@@ -11,10 +11,13 @@
  * Wherever a `name` is taken it may be a whole id, an id prefix, name[:tag] or name@digest. Names win
  * over id prefixes. Unknown ones throw not_found "No such image: x:latest".
  */
+import type { ExportedArchive, SavedArchive } from "#image/archive-segment.ts";
 import type { CreatedIndex, NewIndex, ServedIndex, StoredManifest } from "#image/index-document.ts";
 import type {
   CopyOptions,
+  ExportOptions,
   IndexEntry,
+  PublishOptions,
   PullOptions,
   PushOptions,
   RemoteManifest,
@@ -96,6 +99,8 @@ export const loadEventText = (event: LoadEvent): string | undefined => {
 export interface LoadOptions {
   readonly signal: AbortSignal;
   readonly onEvent?: (event: LoadEvent) => void;
+  /** "repo[:tag]" in place of the names in the archive, which then has to hold one image. */
+  readonly reference?: string;
   /** Of an archive with several platforms this one alone; all when absent. */
   readonly platform?: Platform;
 }
@@ -112,19 +117,6 @@ export interface ImportOptions {
   readonly config?: Partial<ContainerConfig>;
   /** Set for reproducible images; else now. */
   readonly createdAt?: string;
-}
-
-/** A finished piece of an archive: bytes, or a range of a file. */
-export type ArchiveSegment =
-  | { readonly bytes: Uint8Array }
-  | { readonly path: string; readonly start: number; readonly end: number };
-
-/** A tar ready to be sent. `await using` it: the files are kept from being removed until then. */
-export interface SavedArchive extends Disposable {
-  readonly sizeBytes: number;
-  /** For senders that can hand files to the kernel. */
-  readonly segments: readonly ArchiveSegment[];
-  stream(signal: AbortSignal): ReadableStream<Uint8Array>;
 }
 
 /** An image in the form of a registry: a manifest, and the bytes that it speaks of. */
@@ -299,6 +291,10 @@ export interface Images {
   push(reference: string, options: PushOptions): Promise<void>;
   /** From registry to registry, every byte as it is. The store here is not changed. */
   copy(source: string, target: string, options: CopyOptions): Promise<void>;
+  /** What a registry has under a name as an OCI archive, which docker load takes too. The store is not changed. */
+  exportRemote(name: string, options: ExportOptions): Promise<ExportedArchive>;
+  /** The one image of an archive to a registry, as it is; layers of a Docker archive are compressed on the way. */
+  publish(target: string, source: ArchiveSource, options: PublishOptions): Promise<void>;
   /** The manifest a registry has under a name, as it is. */
   manifest(name: string, credentials: AuthConfig, signal: AbortSignal): Promise<RemoteManifest>;
   /** Writes an index under `target`'s tag; images that its repository has not are copied there first. */

@@ -26,6 +26,26 @@ import { SingleFlight } from "#lib/single-flight.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import { familiarString } from "#spec/image/reference.ts";
 
+/** What speaks to registries; its code is loaded when somebody first does. */
+const registrySide = (registries: () => Promise<Transfers>): Omit<Transfers, "bundles"> => ({
+  pull: async (name, options) => (await registries()).pull(name, options),
+  push: async (name, options) => (await registries()).push(name, options),
+  exportRemote: async (name, options) => (await registries()).exportRemote(name, options),
+  publish: async (target, source, options) => (await registries()).publish(target, source, options),
+  copy: async (source, target, options) => (await registries()).copy(source, target, options),
+  manifest: async (name, credentials, signal) =>
+    (await registries()).manifest(name, credentials, signal),
+  pushIndex: async (target, entries, options) =>
+    (await registries()).pushIndex(target, entries, options),
+  login: async (credentials, signal) => (await registries()).login(credentials, signal),
+  distribution: async (name, credentials, signal) =>
+    (await registries()).distribution(name, credentials, signal),
+  search: async (term, limit, credentials, signal) =>
+    (await registries()).search(term, limit, credentials, signal),
+  checkTrust: async (name, credentials, signal) =>
+    (await registries()).checkTrust(name, credentials, signal),
+});
+
 export const createImages = (dependencies: ImageDependencies): Images => {
   const catalog = createCatalog(dependencies);
   const making = new SingleFlight<Digest>();
@@ -57,23 +77,10 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     save: (names, signal, platform) => saveImages(dependencies, catalog, names, signal, platform),
     served: (name, signal, manifest) => serveImage(dependencies, catalog, name, signal, manifest),
     servedIndex: (name, signal) => serveIndex(dependencies, catalog, name, signal),
-    pull: async (name, options) => (await registries()).pull(name, options),
-    push: async (name, options) => (await registries()).push(name, options),
-    copy: async (source, target, options) => (await registries()).copy(source, target, options),
-    manifest: async (name, credentials, signal) =>
-      (await registries()).manifest(name, credentials, signal),
-    pushIndex: async (target, entries, options) =>
-      (await registries()).pushIndex(target, entries, options),
-    login: async (credentials, signal) => (await registries()).login(credentials, signal),
-    distribution: async (name, credentials, signal) =>
-      (await registries()).distribution(name, credentials, signal),
-    search: async (term, limit, credentials, signal) =>
-      (await registries()).search(term, limit, credentials, signal),
+    ...registrySide(registries),
+    bundles: async () => (await registries()).bundles,
     admit: (typed, image) => admitUse(dependencies.trust, typed, image),
     trustPolicy: () => reportTrust(dependencies.trust),
-    checkTrust: async (name, credentials, signal) =>
-      (await registries()).checkTrust(name, credentials, signal),
-    bundles: async () => (await registries()).bundles,
     import: (source, options) => importImage(dependencies, source, options),
     createFromLayer: (request) => createFromLayer(dependencies, catalog, request),
     provide: (name) =>

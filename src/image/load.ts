@@ -5,6 +5,7 @@ import {
   type ArchiveImage,
   type ArchiveIndex,
   type ArchiveLayer,
+  type ArchivePlan,
   readArchive,
 } from "#image/archive-contents.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
@@ -12,7 +13,7 @@ import { publishImageEvent } from "#image/event.ts";
 import type { ArchiveSource, LoadEvent, LoadOptions, StoredImage } from "#image/image.ts";
 import { type Registration, registerImages } from "#image/register.ts";
 import { type IndexRegistration, manifestRow, registerIndex } from "#image/register-index.ts";
-import type { Catalog } from "#image/catalog.ts";
+import { type Catalog, parseTagTarget } from "#image/catalog.ts";
 import type { ManifestRow } from "#metadata/image-manifests.ts";
 import { type LayerToUnpack, unpackLayers } from "#image/unpack.ts";
 import { runWorker } from "#image/worker-client.ts";
@@ -24,7 +25,12 @@ import { parseImageConfig } from "#spec/image/config.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 import { layerTypeOf } from "#spec/image/media-type.ts";
 import { HOST_PLATFORM } from "#spec/image/platform.ts";
-import { familiarString, parseReference, repositoryOf } from "#spec/image/reference.ts";
+import {
+  familiarString,
+  formatReference,
+  parseReference,
+  repositoryOf,
+} from "#spec/image/reference.ts";
 
 const layerId = (path: string): string => {
   const parts = path.split("/");
@@ -32,11 +38,11 @@ const layerId = (path: string): string => {
   return (name ?? path).slice(0, 12);
 };
 
-const readContents = async (
+export const readContents = async (
   dependencies: ImageDependencies,
   ingest: Ingest,
   source: ArchiveSource,
-  options: LoadOptions,
+  options: Pick<LoadOptions, "signal" | "onEvent">,
 ): Promise<ArchiveContents> => {
   const task = {
     directory: ingest.directory,
@@ -191,6 +197,22 @@ const register = (
     return [...single, ...whole];
   });
 
+/** The only image under the name that is wanted, in place of its own. */
+const renamed = (plan: ArchivePlan, reference: string | undefined): ArchivePlan => {
+  if (reference === undefined) return plan;
+  const references = [formatReference(parseTagTarget(reference))];
+  if (plan.images.length + plan.indexes.length !== 1) {
+    throw new NaruError(
+      "invalid_argument",
+      `the archive holds several images: they cannot all be "${reference}"`,
+    );
+  }
+  return {
+    images: plan.images.map((image) => ({ ...image, references })),
+    indexes: plan.indexes.map((index) => ({ ...index, references })),
+  };
+};
+
 /** See `Images.load`. */
 export const loadImages = async (
   dependencies: ImageDependencies,
@@ -201,7 +223,7 @@ export const loadImages = async (
   await using ingest = dependencies.content.openIngest();
   const contents = await readContents(dependencies, ingest, source, options);
   failpoint("load.mid-layer");
-  const plan = readArchive(contents, HOST_PLATFORM, options.platform);
+  const plan = renamed(readArchive(contents, HOST_PLATFORM, options.platform), options.reference);
   const all = [...plan.images, ...plan.indexes.flatMap(({ images }) => images)];
   for (const image of all) parseImageConfig(image.configText);
   await using undo = new AsyncDisposableStack();

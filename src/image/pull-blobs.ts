@@ -13,13 +13,17 @@ const fetchWork =
     const { content } = dependencies;
     const partial = content.partialPath(blob.digest);
     await pool.run({ ...access, kind: "pull", blob, partial }, { signal, onEvent });
-    return { ingest: content.openIngest(), staged: undefined, partial, isKept: true };
+    return { ingest: content.openIngest(), staged: undefined, partial, isKept: false };
   };
 
-/** Side by side; each is in content or, whole and verified, among its partials afterwards. */
+/**
+ * Side by side; each is in content or, whole and verified, among its partials afterwards. `isKept`: they are for the store;
+ * else they go when `held` lets go.
+ */
 export const pullBlobs = async (
   given: BlobPull,
   descriptors: readonly Descriptor[],
+  isKept = true,
 ): Promise<void> => {
   const stop = new AbortController();
   const signal = AbortSignal.any([given.signal, stop.signal]);
@@ -39,7 +43,7 @@ export const pullBlobs = async (
     });
     const fetched = await job.result;
     signal.throwIfAborted();
-    fetched.isKept = true;
+    fetched.isKept ||= isKept;
     pull.onEvent({ status: "Download complete", id });
   });
   for (const job of jobs) job.catch((error: unknown) => stop.abort(error));

@@ -8,7 +8,7 @@ import { refuseArtifact } from "#image/artifact.ts";
 import { type Catalog, familiarRow, toReference } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
-import type { SavedArchive } from "#image/image.ts";
+import type { SavedArchive } from "#image/archive-segment.ts";
 import { ensureLayerBlobs } from "#image/layer-blobs.ts";
 import { type OutgoingIndex, outgoingIndex } from "#image/outgoing.ts";
 import { streamSegments } from "#image/segments.ts";

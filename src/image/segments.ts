@@ -1,6 +1,6 @@
 /** Sends the pieces of an archive: files are read ahead off the thread, so that a slow disk holds up nobody else. */
 import { type FileHandle, open } from "node:fs/promises";
-import type { ArchiveSegment } from "#image/image.ts";
+import type { ArchiveSegment } from "#image/archive-segment.ts";
 import { NaruError } from "#lib/errors.ts";
 
 const READ_BYTES = 1024 * 1024;

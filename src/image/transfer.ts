@@ -36,8 +36,22 @@ export interface PushOptions extends TransferOptions {
   readonly isAllTags: boolean;
 }
 
+export interface ExportOptions extends TransferOptions {
+  /** Of an index this one only; all of it when absent. */
+  readonly platform?: Platform;
+  /** Also what refers to it: signatures, attestations. */
+  readonly hasReferrers?: boolean;
+}
+
+export interface PublishOptions extends TransferOptions {
+  /** Of an archive with several platforms this one only. */
+  readonly platform?: Platform;
+}
+
 export interface CopyOptions extends TransferOptions {
   readonly targetCredentials: AuthConfig;
+  /** Also what refers to it: signatures, attestations. */
+  readonly hasReferrers?: boolean;
   /** Of an index this one only; all of it when absent. */
   readonly platform?: Platform;
 }

@@ -4,8 +4,10 @@ import type { Catalog } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { copyImage } from "#image/copy.ts";
 import { inspectDistribution } from "#image/distribution.ts";
+import { exportRemote } from "#image/export-remote.ts";
 import { FetchPool } from "#image/fetch-pool.ts";
 import type { Images } from "#image/image.ts";
+import { publishArchive } from "#image/publish.ts";
 import { pullImages } from "#image/pull.ts";
 import type { LayerFlights } from "#image/pull-layers.ts";
 import { pushIndex, remoteManifest } from "#image/push-index.ts";
@@ -26,6 +28,8 @@ export type Transfers = Pick<
   | "pull"
   | "push"
   | "copy"
+  | "exportRemote"
+  | "publish"
   | "manifest"
   | "pushIndex"
   | "login"
@@ -53,6 +57,9 @@ export const createTransfers = (dependencies: ImageDependencies, catalog: Catalo
   };
   return {
     pull: (name, options) => pullImages(parts, name, options),
+    exportRemote: (name, options) => exportRemote(parts, name, options),
+    publish: (target, source, options) =>
+      publishArchive({ ...parts, pool: uploads }, target, source, options),
     copy: (source, target, options) => copyImage(parts, source, target, options),
     manifest: (name, credentials, signal) => remoteManifest(parts, name, credentials, signal),
     pushIndex: (target, entries, options) => pushIndex(parts, target, entries, options),

@@ -44,6 +44,8 @@ export type ImageBackend = Pick<
   | "pull"
   | "push"
   | "copy"
+  | "exportRemote"
+  | "publish"
   | "manifest"
   | "pushIndex"
   | "login"

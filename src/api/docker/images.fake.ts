@@ -102,6 +102,19 @@ export const createFakeImages = (state: FakeState): ImageBackend => ({
     onEvent({ status: "Pushed", id: "abc" });
     onEvent({ status: "", aux: { Tag: "1" } });
   },
+  exportRemote: async (name, { hasReferrers, credentials }) => {
+    state.note("export", name, { hasReferrers, credentials });
+    return {
+      stream: () => new Blob(["archive"]).stream(),
+      [Symbol.asyncDispose]: async () => state.note("exported", name, ""),
+    };
+  },
+  publish: async (target, source, { onEvent, credentials }) => {
+    if ("path" in source) throw new Error("a path");
+    const bytes = Buffer.concat(await Array.fromAsync(source)).toString();
+    state.note("publish", target, bytes, credentials);
+    onEvent({ status: "Digest: x" });
+  },
   copy: async (source, target, { onEvent, targetCredentials }) => {
     state.note("copy", source, target, targetCredentials);
     onEvent({ status: "Copied", id: "abc" });

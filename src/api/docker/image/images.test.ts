@@ -156,6 +156,18 @@ test("push: lines and facts", async () => {
   ]);
 });
 
+test("export and publish: archives from and to registries", async () => {
+  const exported = await call("GET /naru/images/export?source=a:1&referrers=1");
+  expect([exported.status, exported.text]).toEqual([200, "archive"]);
+  const published = await call("POST /naru/images/publish?target=r.io/b:2", { a: "tar" });
+  expect(published.text).toContain('{"status":"Digest: x"}');
+  expect(server.backend.calls).toEqual([
+    'export a:1 {"hasReferrers":true,"credentials":{}}',
+    "exported a:1 ",
+    'publish r.io/b:2 {"a":"tar"} {}',
+  ]);
+});
+
 test("copy: both registries' credentials", async () => {
   const auth = Buffer.from('{"username":"t"}').toString("base64url");
   const path = "POST /naru/images/copy?source=a:1&target=r.io/b:2";

@@ -4,6 +4,7 @@ import { platformOf } from "#api/docker/image/platform.ts";
 import { pumpProgress } from "#api/docker/image/progress.ts";
 import { transferMessages } from "#api/docker/image/transfer-events.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
+import { pumpStream } from "#api/docker/stream.ts";
 import type { Finding, RuleReport } from "#image/trust-report.ts";
 import type { IndexEntry } from "#image/transfer.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
@@ -170,6 +171,37 @@ const copy = async (call: Call): Promise<void> => {
       credentials,
       targetCredentials,
       onEvent,
+      hasReferrers: query.flag("referrers"),
+      signal: stop,
+      ...(platform === undefined ? {} : { platform }),
+    }),
+  );
+};
+
+/** Answers when everything is here: then it only has to be sent. */
+const exportRemote = async (call: Call): Promise<void> => {
+  const { backend, query, signal } = call;
+  const platform = platformOf(call, "platform");
+  await using archive = await answering(
+    backend.images.exportRemote(query.text("source"), {
+      credentials: parseRegistryAuth(call.field("x-registry-auth")),
+      onEvent: () => undefined,
+      hasReferrers: query.flag("referrers"),
+      signal,
+      ...(platform === undefined ? {} : { platform }),
+    }),
+  );
+  await pumpStream(call.stream("application/x-tar"), archive.stream(signal));
+};
+
+const publish = async (call: Call): Promise<void> => {
+  const { backend, exchange, query } = call;
+  const platform = platformOf(call, "platform");
+  const credentials = parseRegistryAuth(call.field("x-registry-auth"));
+  await relay(call, (onEvent, stop) =>
+    backend.images.publish(query.text("target"), exchange.body(), {
+      credentials,
+      onEvent,
       signal: stop,
       ...(platform === undefined ? {} : { platform }),
     }),
@@ -248,6 +280,8 @@ export const registryRoutes: readonly Route[] = [
   get("/naru/manifests/{name…}", manifest),
   post("/naru/manifests", pushIndex),
   post("/naru/images/copy", copy),
+  get("/naru/images/export", exportRemote),
+  post("/naru/images/publish", publish),
   get("/naru/trust", trustPolicy),
   get("/naru/trust/{name…}", checkTrust),
   get("/images/search", search),

@@ -64,6 +64,8 @@ const load = async (call: Call): Promise<void> => {
     await call.backend.images.load(exchange.body(), {
       signal: call.signal,
       onEvent: (event) => lines.add(event, isQuiet),
+      // naru's own: the name of the one image, in place of its own.
+      ...(query.text("as") === "" ? {} : { reference: query.text("as") }),
       ...(platform === undefined ? {} : { platform }),
     });
     await lines.settled();
