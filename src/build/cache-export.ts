@@ -17,6 +17,8 @@ import {
 import type { Digest } from "#spec/image/digest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "#spec/image/media-type.ts";
 
+const UNCOMPRESSED = "containerd.io/uncompressed";
+
 export interface CacheExportOptions {
   /** min: the steps that the result stands on. max: those of all stages that were run. */
   readonly mode: "min" | "max";
@@ -95,7 +97,11 @@ export const exportCache = async (
   const text = formatCacheConfig(configOf(dependencies, steps, positions, held.layers));
   const config = documentOf(text, CACHE_CONFIG, false);
   const blobs = new Map(held.layers.map((layer) => [layer.descriptor.digest, layer]));
-  const descriptors = [...blobs.values()].map(({ descriptor }) => descriptor);
+  // BuildKit looks there for what a layer is without its compression.
+  const descriptors = [...blobs.values()].map(({ descriptor, diffId }) => ({
+    ...descriptor,
+    annotations: { [UNCOMPRESSED]: diffId },
+  }));
   const document = isImageManifest
     ? {
         schemaVersion: 2,

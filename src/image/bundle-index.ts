@@ -22,7 +22,8 @@ export interface IndexPart {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-const platformBody = ({ os, architecture, variant, osVersion }: Platform): Platform =>
+/** As descriptors have it. */
+export const platformBody = ({ os, architecture, variant, osVersion }: Platform): Platform =>
   ({
     architecture,
     os,
@@ -45,9 +46,7 @@ const subjectName = (name: string, platform: Platform): string => {
 const subjectsOf = (names: readonly string[], { bundle, platform }: IndexPart): object[] => {
   const [, hex = ""] = bundle.root.digest.split(":");
   const digest = { sha256: hex };
-  return names.length === 0
-    ? [{ name: "_", digest }]
-    : names.map((name) => ({ name: subjectName(name, platform), digest }));
+  return names.map((name) => ({ name: subjectName(name, platform), digest }));
 };
 
 /** The statement as a file holds it. */

@@ -36,7 +36,7 @@ export interface ProvenanceFacts {
 
 /** Matters of the connection and of this very document: they say nothing of the result. */
 const isInternal = (name: string): boolean =>
-  /^(?:attest:|local-sessionid:|vcs:|cache-imports$|cache-from$|frontend\.caps$|requestid$|multi-platform$)/.test(
+  /^(?:attest:|local-sessionid:|vcs:|cache-imports$|cache-from$|frontend\.caps$|requestid$|multi-platform$|filename$|image-resolve-mode$)/.test(
     name,
   );
 
@@ -77,7 +77,7 @@ const sourceOf = ({ dockerfile }: ProvenanceFacts): object | undefined =>
         ],
       };
 
-const extraMetadata = (facts: ProvenanceFacts, isMax: boolean): object => {
+const extraMetadata = (facts: ProvenanceFacts, isMax: boolean): Record<string, object> => {
   const vcs = vcsOf(facts.attributes);
   const source = isMax ? sourceOf(facts) : undefined;
   const more = {
@@ -89,6 +89,7 @@ const extraMetadata = (facts: ProvenanceFacts, isMax: boolean): object => {
 
 const common = (facts: ProvenanceFacts, mode: ProvenanceOptions["mode"]) => {
   const { attributes } = facts;
+  const args = argsOf(attributes, mode);
   const isMax = mode === "max";
   const isRemote = (attributes["context"] ?? "") !== "";
   const hasPrivate = Object.keys(attributes).some((name) => /^(?:build-arg:|label:)/.test(name));
@@ -100,7 +101,7 @@ const common = (facts: ProvenanceFacts, mode: ProvenanceOptions["mode"]) => {
     },
     request: {
       frontend: facts.frontend,
-      args: argsOf(attributes, mode),
+      ...(Object.keys(args).length === 0 ? {} : { args }),
       ...(isRemote ? {} : { locals: [{ name: "context" }, { name: "dockerfile" }] }),
     },
     completeness: {
@@ -155,20 +156,15 @@ const v1 = (facts: ProvenanceFacts, options: ProvenanceOptions): object => {
     runDetails: {
       builder: { id: options.builderId },
       metadata: {
-        invocationID: facts.invocationId,
+        invocationId: facts.invocationId,
         startedOn: facts.startedAt,
         finishedOn: facts.finishedAt,
         buildkit_completeness: {
           request: completeness.parameters,
           resolvedDependencies: completeness.materials,
         },
-        buildkit_reproducible: options.isReproducible,
-        ...Object.fromEntries(
-          Object.entries(extraMetadata(facts, options.mode === "max")).map(([, value]) => [
-            "buildkit_metadata",
-            value as object,
-          ]),
-        ),
+        ...(options.isReproducible ? { buildkit_reproducible: true } : {}),
+        buildkit_metadata: Object.values(extraMetadata(facts, options.mode === "max"))[0] ?? {},
       },
     },
   };

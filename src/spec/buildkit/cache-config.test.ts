@@ -46,7 +46,7 @@ test("a document of BuildKit is understood: a parent of 0 is left out, layers co
       { blob: B },
     ],
     records: [
-      { digest: digestOf("k"), results: [{ layer: 1, createdAt: "2026-01-02T03:04:05Z" }] },
+      { digest: digestOf("k"), layers: [{ layer: 1, createdAt: "2026-01-02T03:04:05Z" }] },
       { digest: digestOf("l"), inputs: [[{ link: 0 }]] },
       { digest: "random:abc" },
     ],
@@ -60,7 +60,7 @@ test("a document of BuildKit is understood: a parent of 0 is left out, layers co
 });
 
 test("layers that are not there, or stand on themselves, are refused", () => {
-  const records = [{ digest: A, results: [{ layer: 3 }] }];
+  const records = [{ digest: A, layers: [{ layer: 3 }] }];
   expect(() =>
     parseCacheConfig(JSON.stringify({ layers: [{ blob: A, parent: -1 }], records })),
   ).toThrow("names layer 3");

@@ -45,7 +45,7 @@ export const formatCacheConfig = ({ layers, records }: CacheConfig): string =>
       annotations: { mediaType, diffID: diffId, size: sizeBytes },
     })),
     records: records.map(({ key, layer, createdAt, naru }) => ({
-      ...(layer === undefined ? {} : { results: [{ layer, createdAt }] }),
+      ...(layer === undefined ? {} : { layers: [{ layer, createdAt }] }),
       digest: key,
       ...(naru === undefined ? {} : { naru: { ...naru, createdAt } }),
     })),
@@ -82,7 +82,7 @@ const decodeRecord = (value: unknown, layers: number): CacheRecord[] => {
   const key = digestIn(record["digest"]);
   if (key === undefined) return [];
   const own = record["naru"] === undefined ? undefined : asObject(record["naru"], "naru");
-  const [first] = asArray(record["results"], "cache results");
+  const [first] = asArray(record["layers"], "cache results");
   const result = first === undefined ? undefined : asObject(first, "cache result");
   const layer = result === undefined ? -1 : asIndex(result["layer"], layers);
   return [

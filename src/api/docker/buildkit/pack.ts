@@ -4,7 +4,7 @@ import { type ImageOutput, annotationsFor } from "#api/docker/buildkit/export-op
 import type { SolveContext } from "#api/docker/buildkit/solve.ts";
 import type { BuildResult } from "#build/build.ts";
 import type { Bundle } from "#image/bundle.ts";
-import { type IndexPart, indexBundle } from "#image/bundle-index.ts";
+import { type IndexPart, indexBundle, platformBody } from "#image/bundle-index.ts";
 
 export interface Packed extends Disposable {
   readonly bundle: Bundle;
@@ -52,7 +52,10 @@ export const pack = async (
   const bundle =
     isIndex || only === undefined
       ? indexBundle(parts, output.names, annotationsFor(output, "index"))
-      : only.bundle;
+      : {
+          ...only.bundle,
+          root: { ...only.bundle.root, platform: platformBody(only.platform) },
+        };
   const held = undo.move();
   return { bundle, isIndex, [Symbol.dispose]: () => held[Symbol.dispose]() };
 };
