@@ -72,6 +72,8 @@ export interface DaemonConfig {
   readonly serveImages: string | undefined;
   /** undefined: off. */
   readonly frontDoor: DoorConfig | undefined;
+  /** Where the host asks for names of containers; undefined: nowhere. */
+  readonly hostDns: { readonly address: string; readonly port: number } | undefined;
 }
 
 export const DEFAULT_DATA_ROOT = "/var/lib/naru";
@@ -225,6 +227,18 @@ const doorListenOf = (values: OptionValues, key: string, port: number): DoorList
   return { addresses: address === undefined ? LOOPBACKS : [address], port: asked };
 };
 
+const hostDnsOf = (text: string | undefined): DaemonConfig["hostDns"] => {
+  if (text === undefined || text === "off") return undefined;
+  const match = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  const address = match?.[1] ?? "";
+  if (parseIpv4(address) === undefined || !(port >= 1 && port <= 65_535))
+    return invalid(
+      `"host-dns" must be a loopback address and a port such as 127.0.0.153:53, not "${text}"`,
+    );
+  return { address, port };
+};
+
 const frontDoorOf = (values: OptionValues, dataRoot: string): DoorConfig | undefined => {
   const http = doorListenOf(values, "front-door-http", 80);
   const https = doorListenOf(values, "front-door-https", 443);
@@ -274,6 +288,7 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
     layerForm: layerFormOf(text("layer-form")),
     serveImages: text("serve-images"),
     frontDoor: frontDoorOf(values, dataRoot),
+    hostDns: hostDnsOf(text("host-dns")),
   });
 };
 

@@ -16,6 +16,7 @@ import {
   takeServiceManager,
 } from "#daemon/config.ts";
 import { daemonHelp } from "#daemon/help.ts";
+import { startHostNames } from "#daemon/host-names.ts";
 import { ensureInstance } from "#daemon/instance.ts";
 import { startFrontDoor } from "#daemon/front-door.ts";
 import { listenOn } from "#daemon/listen.ts";
@@ -152,6 +153,7 @@ const serve = async (running: Running): Promise<void> => {
   cleanup.defer(startDiskBudget(config, rooms, log.with({ room: "gc" })));
   const door = await startFrontDoor(config, rooms, log.with({ room: "door" }));
   cleanup.defer(() => door.stop());
+  cleanup.defer(startHostNames(config, rooms, log.with({ room: "network" })));
   const backend = dockerBackend(rooms, {
     config: () => running.config,
     tools,

@@ -1,4 +1,6 @@
 /** The disk budget over the rooms: what counts, what can go, and what must stay. */
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import type { Content } from "#content/content.ts";
 import { openContent } from "#content/store.ts";
 import type { DaemonConfig } from "#daemon/config.ts";
@@ -7,7 +9,10 @@ import type { BudgetItem } from "#gc/budget.ts";
 import { formatInstant, now } from "#lib/clock.ts";
 import type { Logger } from "#lib/log.ts";
 
-type BudgetRooms = Pick<Rooms, "images" | "snapshots" | "trash" | "builds" | "events">;
+type BudgetRooms = Pick<
+  Rooms,
+  "images" | "snapshots" | "trash" | "builds" | "events" | "containers"
+>;
 
 interface BudgetParts extends BudgetRooms {
   readonly keep: readonly string[];
@@ -17,8 +22,29 @@ interface BudgetParts extends BudgetRooms {
 const SWEEP_MS = 60_000;
 const KEEP_LABEL = "naru.keep";
 
-const measure = async ({ content, snapshots, trash, builds }: BudgetParts): Promise<number> => {
-  let total = snapshots.layerBytes();
+/** Bytes of containers' logs, rotated ones with them. Nothing goes for them: they rotate by their own options. */
+const logBytes = async ({ containers }: BudgetParts): Promise<number> => {
+  let total = 0;
+  for (const { logPath } of containers.list()) {
+    if (logPath === "") continue;
+    const [directory, prefix] = [dirname(logPath), basename(logPath)];
+    // oxlint-disable-next-line no-await-in-loop -- one directory at a time leaves the thread to requests
+    const names = await readdir(directory).catch(() => []);
+    for (const name of names.filter((one) => one === prefix || one.startsWith(`${prefix}.`))) {
+      // oxlint-disable-next-line no-await-in-loop -- as above; one that was just rotated away counts nothing
+      total += await stat(`${directory}/${name}`).then(
+        ({ size }) => size,
+        () => 0,
+      );
+    }
+  }
+  return total;
+};
+
+const measure = async (parts: BudgetParts): Promise<number> => {
+  const { content, snapshots, trash, builds } = parts;
+  let total = await logBytes(parts);
+  total += snapshots.layerBytes();
   for (const { sizeBytes } of content.walk()) total += sizeBytes;
   // Layers of removed images have been counted with the others.
   const thrown = (await (await trash()).list()).filter(({ kind }) => kind !== "image");

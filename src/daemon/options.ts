@@ -52,6 +52,11 @@ export const OPTIONS: readonly OptionSpec[] = [
     "boolean",
     "Lead http(s)://SERVICE.PROJECT.naru.localhost to containers (off)",
   ),
+  option(
+    "host-dns",
+    "string",
+    "Loopback ADDRESS:PORT where this machine can ask for names of containers, e.g. 127.0.0.153:53 (off)",
+  ),
   option("front-door-http", "string", "PORT, ADDRESS:PORT or off: where it speaks HTTP (80)"),
   option("front-door-https", "string", "The same for HTTPS, by a local authority (443)"),
   option("debug", "boolean", "Same as --log-level debug", "debug", "D"),
@@ -127,7 +132,7 @@ export const OPTIONS: readonly OptionSpec[] = [
   option(
     "disk-budget",
     "string",
-    "What images, build cache and what is kept for undo may take, e.g. 40GB: the least recently used goes (off)",
+    "What images, build cache, logs and what is kept for undo may take, e.g. 40GB: the least recently used goes (off)",
   ),
   option(
     "disk-budget-keep",

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type DoorContainer, hostLabel, portOf, routesOf } from "#door/routes.ts";
+import { type DoorContainer, hostLabel, hostNamesOf, portOf, routesOf } from "#door/routes.ts";
 import { DoorTable, hostOf } from "#door/table.ts";
 
 const container = (name: string, extra: Partial<DoorContainer> = {}): DoorContainer => ({
@@ -94,4 +94,24 @@ test("the least busy is asked, equals in turn; the longest path wins", () => {
   expect(table.find("web.shop.naru.localhost", "/apis")).toBe(route);
   expect(table.find("nobody.naru.localhost", "/")).toBeUndefined();
   expect(hostOf("Web.Shop.naru.localhost.:8080")).toBe("web.shop.naru.localhost");
+});
+
+test("names for this machine: the loopback with the front door, the containers' own below ip.", () => {
+  const list = [
+    container("shop-web-1", { ip: "10.0.0.1", labels: compose("web") }),
+    container("shop-web-2", { ip: "10.0.0.2", labels: compose("web"), health: "unhealthy" }),
+    container("shop-db-1", { ip: "10.0.0.3", labels: compose("db"), health: "starting" }),
+    container("off", { ip: "10.0.0.4", isRunning: false }),
+  ];
+  expect(hostNamesOf(list, false)).toMatchObject({
+    "web.shop.naru.localhost": ["10.0.0.1"],
+    "web.shop.ip.naru.localhost": ["10.0.0.1"],
+    "shop-web-2.naru.localhost": ["10.0.0.2"],
+    "db.shop.naru.localhost": ["10.0.0.3"],
+  });
+  expect(Object.keys(hostNamesOf(list, false)).join()).not.toContain("off");
+  expect(hostNamesOf(list, true)).toMatchObject({
+    "web.shop.naru.localhost": ["127.0.0.1", "::1"],
+    "web.shop.ip.naru.localhost": ["10.0.0.1"],
+  });
 });

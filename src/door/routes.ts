@@ -88,6 +88,40 @@ const hostsOf = ({ name, labels }: DoorContainer): { host: string; what: string 
   return hosts;
 };
 
+/** Names below it lead to the containers themselves, whether the front door is on or not. */
+const DIRECT = `ip.${DOOR_DOMAIN}`;
+
+/**
+ * Every name with the addresses that programs of this machine should ask for it: with the front door on
+ * the loopback, as browsers have it; else, and always below `ip.`, the containers' own.
+ */
+export const hostNamesOf = (
+  containers: readonly DoorContainer[],
+  isDoorOn: boolean,
+): Record<string, string[]> => {
+  const names = new Map<string, { ip: string; isWell: boolean }[]>();
+  for (const container of containers) {
+    const { ip, isRunning, health } = container;
+    if (!isRunning || ip === undefined) continue;
+    const isWell = health === "none" || health === "healthy";
+    for (const { host } of hostsOf(container)) {
+      if (host.endsWith(`.${DOOR_DOMAIN}`))
+        names.set(host, [...(names.get(host) ?? []), { ip, isWell }]);
+    }
+  }
+  return Object.fromEntries(
+    [...names].flatMap(([host, all]) => {
+      const well = all.filter((one) => one.isWell);
+      const own = (well.length > 0 ? well : all).map(({ ip }) => ip);
+      const direct = `${host.slice(0, -DOOR_DOMAIN.length)}${DIRECT}`;
+      return [
+        [host, isDoorOn ? ["127.0.0.1", "::1"] : own],
+        [direct, own],
+      ];
+    }),
+  );
+};
+
 /** One route a host and path, in a stable order. */
 export const routesOf = (containers: readonly DoorContainer[]): DoorRoute[] => {
   const routes = new Map<string, DoorRoute & { readonly targets: DoorTarget[] }>();

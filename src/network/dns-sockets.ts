@@ -44,10 +44,18 @@ export const renderDnsRules = (udpPort: number, tcpPort: number): string => {
 const framed = (message: Uint8Array): Buffer =>
   Buffer.concat([Buffer.from([message.length >>> 8, message.length & 255]), message]);
 
-const listenTcp = (listen: ListenTcp, handlers: DnsHandlers) =>
+/** Port 0: one that the kernel picks. */
+interface Place {
+  readonly address: string;
+  readonly port: number;
+}
+
+const WITHIN: Place = { address: RESOLVER_ADDRESS, port: 0 };
+
+const listenTcp = (listen: ListenTcp, handlers: DnsHandlers, { address, port }: Place) =>
   listen({
-    hostname: RESOLVER_ADDRESS,
-    port: 0,
+    hostname: address,
+    port,
     data: { received: Buffer.alloc(0) },
     socket: {
       open: (socket) => {
@@ -79,12 +87,13 @@ export const openDnsSockets = async (
   listen: ListenTcp,
   inside: <T>(work: () => T) => T,
   handlers: DnsHandlers,
+  place = WITHIN,
 ): Promise<DnsSockets> => {
   // The sockets are made within these calls; only their announcement comes later.
   const opened = inside(() => {
     const udp = Bun.udpSocket({
-      hostname: RESOLVER_ADDRESS,
-      port: 0,
+      hostname: place.address,
+      port: place.port,
       binaryType: "uint8array",
       socket: {
         data: (socket, bytes, port, address) =>
@@ -94,7 +103,7 @@ export const openDnsSockets = async (
       },
     });
     try {
-      return { udp, tcp: listenTcp(listen, handlers) };
+      return { udp, tcp: listenTcp(listen, handlers, place) };
     } catch (error) {
       void udp.then((socket) => socket.close());
       throw error;

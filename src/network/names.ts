@@ -7,7 +7,7 @@ import type { Logger } from "#lib/log.ts";
 import type { Beside } from "#network/beside.ts";
 import { renderDnsRules } from "#network/dns-sockets.ts";
 import type { NetworkHost } from "#network/host.ts";
-import type { NamedSandbox, ResolverPorts } from "#network/process-protocol.ts";
+import type { HostNames, NamedSandbox, ResolverPorts } from "#network/process-protocol.ts";
 import type { EndpointHealth, RestoreEntry, Sandbox } from "#network/network.ts";
 
 export const hasNames = ({ endpoints }: Sandbox): boolean =>
@@ -26,6 +26,8 @@ export class Names {
   readonly #known = new Map<string, NamedSandbox>();
   /** The ports that the rules in a sandbox lead to. */
   readonly #ruled = new Map<string, ResolverPorts>();
+
+  #hostNames: HostNames | undefined;
 
   constructor(options: NamesOptions) {
     this.#options = options;
@@ -58,6 +60,11 @@ export class Names {
     if (this.#known.size > 0) await this.#options.beside.warm();
   }
 
+  async setHostNames(names: HostNames): Promise<void> {
+    this.#hostNames = names;
+    await this.#options.beside.ask({ kind: "hostNames", ...names });
+  }
+
   rename(sandbox: Sandbox): void {
     const before = this.#known.get(sandbox.sandboxId);
     if (before === undefined) return;
@@ -83,6 +90,8 @@ export class Names {
     const sandboxIds = [...this.#known.keys()];
     await ask({ kind: "keep", sandboxIds, hostAddress: this.#options.hostAddress() });
     this.#ruled.clear();
+    const off = { kind: "hostNames", listen: undefined, domain: "", names: {} };
+    await ask(this.#hostNames === undefined ? off : { kind: "hostNames", ...this.#hostNames });
     for (const named of this.#known.values()) {
       try {
         // oxlint-disable-next-line no-await-in-loop -- each takes a fraction of a millisecond

@@ -23,6 +23,8 @@ const handle = async ({ resolver, relayer }: Parts, task: NetworkTask): Promise<
       return resolver.keep(task.sandboxIds, task.hostAddress);
     case "relay":
       return await relayer.set(task.containerId, task.relays);
+    case "hostNames":
+      return await resolver.setHostNames(task);
     case "keepRelays":
       return relayer.keep(task.containerIds);
   }

@@ -23,6 +23,7 @@
  * `resource_exhausted`.
  */
 import type { HostReach } from "#network/exposure.ts";
+import type { HostNames } from "#network/process-protocol.ts";
 import type { MacvlanMode } from "#kernel/link-kernel.ts";
 import type { Filters } from "#spec/docker/filters.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
@@ -247,6 +248,11 @@ export interface NetworkService {
    * addresses) when connections reach the sandbox. Publishing twice for one container replaces.
    */
   publish(order: PublishOrder): Promise<PortMap>;
+  /**
+   * Names that are answered to the host itself at `listen`; other questions go to the host's servers.
+   * Throws when the address cannot be had.
+   */
+  setHostNames(names: HostNames): Promise<void>;
   /** Whether [::1] of this machine leads to the container's published TCP port, too. */
   isRelayed(containerId: string, hostPort: number): boolean;
   /**

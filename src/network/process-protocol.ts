@@ -20,6 +20,16 @@ export interface Relay {
   readonly port: number;
 }
 
+/** Names of containers for programs of the host itself. */
+export interface HostNames {
+  /** Where they are asked for; undefined: nowhere. */
+  readonly listen: { readonly address: string; readonly port: number } | undefined;
+  /** They and all below that nobody has get no answer but "no such name". */
+  readonly domain: string;
+  /** Lower case name → addresses of either family. */
+  readonly names: Readonly<Record<string, readonly string[]>>;
+}
+
 export type NetworkTask =
   /** Answers `ResolverPorts`, or null for a sandbox that has no names. */
   | ({ readonly kind: "set" } & NamedSandbox)
@@ -29,4 +39,6 @@ export type NetworkTask =
   | { readonly kind: "keep"; readonly sandboxIds: readonly string[]; readonly hostAddress: string }
   /** These in place of the container's earlier ones; answers the ports that somebody else has. */
   | { readonly kind: "relay"; readonly containerId: string; readonly relays: readonly Relay[] }
+  /** Answers nothing; fails where the address cannot be had. */
+  | ({ readonly kind: "hostNames" } & HostNames)
   | { readonly kind: "keepRelays"; readonly containerIds: readonly string[] };

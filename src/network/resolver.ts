@@ -4,8 +4,7 @@
  * Names for containers on user-defined networks: answers at 127.0.0.11 in each of their namespaces,
  * for the networks that the asking container is in; what nobody is called goes to the host's servers.
  */
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { monotonicMs, randomHex } from "#lib/clock.ts";
+import { randomHex } from "#lib/clock.ts";
 import type { Logger } from "#lib/log.ts";
 import { type DnsView, MAX_UDP_BYTES, answerQuery, failure } from "#network/dns-answer.ts";
 import { DnsForwarder } from "#network/dns-forward.ts";
@@ -16,10 +15,11 @@ import {
   openDnsSockets,
 } from "#network/dns-sockets.ts";
 import { DnsZone } from "#network/dns-zone.ts";
-import { FALLBACK_SERVERS, RESOLV_CONF_PATHS, parseResolvConf } from "#network/files.ts";
 import { gatewayEndpoint } from "#network/gateway.ts";
+import { HostResolver } from "#network/host-resolver.ts";
+import { HostServers } from "#network/host-servers.ts";
 import type { NetworkHost } from "#network/host.ts";
-import type { NamedSandbox, ResolverPorts } from "#network/process-protocol.ts";
+import type { HostNames, NamedSandbox, ResolverPorts } from "#network/process-protocol.ts";
 import type { EndpointHealth, Sandbox } from "#network/network.ts";
 
 export interface ResolverOptions {
@@ -34,7 +34,6 @@ const HOST_NAMES = new Set([
   "gateway.docker.internal",
   "host.naru.internal",
 ]);
-const RECHECK_MS = 1000;
 const MAX_CACHED = 1000;
 const STREAM_BYTES = 65_535;
 
@@ -62,16 +61,17 @@ export class Resolver {
   readonly #clients = new Map<string, Client>();
   /** What `host.docker.internal` is. */
   #hostAddress = "";
-  #hostServers: readonly string[] = [];
-  #checkedMs = Number.NEGATIVE_INFINITY;
-  #hostFileVersion = "";
+  readonly #servers: HostServers;
+  readonly #host: HostResolver;
 
   constructor(options: ResolverOptions) {
     this.#options = options;
+    this.#servers = new HostServers(options.logger);
+    this.#host = new HostResolver(options.listenTcp, this.#forwarder, this.#servers);
   }
 
   get isIdle(): boolean {
-    return this.#clients.size === 0;
+    return this.#clients.size === 0 && this.#host.isIdle;
   }
 
   /** The sandbox as it is from now on. Gives the ports at which its resolver listens; none without names. */
@@ -116,7 +116,13 @@ export class Resolver {
     client?.sockets.close();
   }
 
+  /** Names of containers for the host itself. */
+  async setHostNames(task: HostNames): Promise<void> {
+    await this.#host.set(task);
+  }
+
   close(): void {
+    this.#host.close();
     for (const client of this.#clients.values()) client.sockets.close();
     this.#clients.clear();
     this.#forwarder.close();
@@ -212,22 +218,6 @@ export class Resolver {
     if (gatewayEndpoint(sandbox.endpoints) === undefined) return undefined;
     if (!isTcp && bytes.length > MAX_UDP_BYTES) return undefined;
     const own = sandbox.nameservers ?? [];
-    return await this.#forwarder.ask(own.length > 0 ? own : this.#servers(), bytes, isTcp);
-  }
-
-  /** The host's servers as its file says now, looked at once a second at most. */
-  #servers(): readonly string[] {
-    const nowMs = monotonicMs();
-    if (nowMs - this.#checkedMs < RECHECK_MS) return this.#hostServers;
-    this.#checkedMs = nowMs;
-    const [path] = RESOLV_CONF_PATHS;
-    const file = statSync(path, { throwIfNoEntry: false });
-    const version = file === undefined ? "none" : `${file.ino} ${file.mtimeMs} ${file.size}`;
-    if (version === this.#hostFileVersion) return this.#hostServers;
-    this.#hostFileVersion = version;
-    const { servers } = parseResolvConf(existsSync(path) ? readFileSync(path, "utf8") : "");
-    this.#hostServers = servers.length > 0 ? servers : FALLBACK_SERVERS;
-    this.#options.logger.debug("name servers of the host", { servers: this.#hostServers });
-    return this.#hostServers;
+    return await this.#forwarder.ask(own.length > 0 ? own : this.#servers.list(), bytes, isTcp);
   }
 }

@@ -33,10 +33,11 @@ import type {
   Sandbox,
 } from "#network/network.ts";
 import { Relays } from "#network/relays.ts";
+import type { HostNames } from "#network/process-protocol.ts";
 import { Names, hasNames } from "#network/names.ts";
 import { Networks } from "#network/networks.ts";
 import { PortReservations, readEphemeralRange } from "#network/port-reservations.ts";
-import { selectPrunable } from "#network/prune.ts";
+import { selectPrunable, whyNeeded } from "#network/prune.ts";
 import { Publisher } from "#network/publisher.ts";
 import { NetworkRecords, isPredefined } from "#network/records.ts";
 import {
@@ -193,6 +194,10 @@ export class LinuxNetworkService implements NetworkService {
     if (target !== undefined) return await this.#publisher.publish(target);
     await this.unpublish(order.containerId);
     return {};
+  }
+
+  async setHostNames(names: HostNames): Promise<void> {
+    await this.#named.setHostNames(names);
   }
 
   isRelayed(containerId: string, hostPort: number): boolean {
@@ -381,19 +386,8 @@ export class LinuxNetworkService implements NetworkService {
     return [{ ...order, endpoint, hostIp: hostIp ?? this.#options.defaultHostIp ?? "0.0.0.0" }];
   };
 
-  /** Why a network cannot go, in Docker's words. */
   #whyNeeded(record: NetworkRecord): string | undefined {
-    const users = this.#records.list().filter((other) => other.configFrom === record.name);
-    if (record.isConfigOnly === true && users.length > 0) {
-      return `configuration network "${record.name}" is in use by "${users[0]?.name ?? ""}"`;
-    }
-    const endpoints = this.#sandboxes.endpointsIn(record.id);
-    if (endpoints.length === 0) return undefined;
-    const list = endpoints.map(
-      ({ containerId, endpoint }) =>
-        `name:"${endpoint.names[0] ?? ""}" id:"${containerId.slice(0, 12)}"`,
-    );
-    return `network ${record.name} has active endpoints (${list.join(", ")})`;
+    return whyNeeded(record, this.#records.list(), this.#sandboxes.endpointsIn(record.id));
   }
 }
 

@@ -36,8 +36,13 @@ const REASONS: Readonly<Record<string, string>> = {
   EPROTONOSUPPORT: "protocol not supported",
 };
 
-const reasonOf = (error: NaruError): string =>
-  REASONS[String(error.details["errno"])] ?? error.message;
+/** The kernel says "no such device" to a file system that it does not know (mount(2), ENODEV). */
+const reasonOf = (error: NaruError, type: string): string => {
+  const reason = REASONS[String(error.details["errno"])] ?? error.message;
+  return error.details["errno"] === "ENODEV"
+    ? `${reason}: this kernel has no file system "${type}" (see /proc/filesystems): try modprobe ${type.replace(/\d$/, "")}, or a kernel that has it`
+    : reason;
+};
 
 const addressOf = async (record: VolumeRecord, host: string): Promise<string> => {
   try {
@@ -76,7 +81,7 @@ export class HostMounts {
         this.#options.kernel.mount(device, target, type, flags, data);
       } catch (thrown) {
         const error = toNaruError(thrown);
-        const message = `error while mounting volume '${target}': failed to mount local volume: mount ${device}:${target}, data: ${data}: ${reasonOf(error)}`;
+        const message = `error while mounting volume '${target}': failed to mount local volume: mount ${device}:${target}, data: ${data}: ${reasonOf(error, type)}`;
         throw new NaruError(error.code, message, { cause: error, details: error.details });
       }
     }

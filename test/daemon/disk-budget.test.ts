@@ -77,4 +77,27 @@ scenario("a budget that is no size is refused", async () => {
   expect(wrong.stderr).toContain("disk-budget");
 });
 
+scenario("logs of containers count, though none of them goes", async () => {
+  const roots = world.roots("logs");
+  const daemon = await world.start(roots);
+  for (const name of ["idle", "talks"]) await load(daemon, name, 4);
+  // Chance does not shrink when a rotated log is compressed.
+  await daemon.dockerOk(
+    "run",
+    "-d",
+    "--name",
+    "box",
+    "talks",
+    "sh",
+    "-c",
+    "head -c 22000000 /dev/urandom | base64",
+  );
+  await daemon.dockerOk("wait", "box");
+  await daemon.end("SIGTERM");
+  // Two images of 5 to 10 MB are under it, with 30 MB of log they are over.
+  const next = await world.start(roots, { flags: ["--disk-budget", "35MB"] });
+  await until("idle is gone", async () => !(await namesOf(next)).includes("idle"));
+  expect((await next.dockerOk("logs", "box")).length).toBeGreaterThan(19_000_000);
+});
+
 nothingIsLeft();
