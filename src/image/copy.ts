@@ -11,7 +11,7 @@ import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, shortId } from "#spec/image/digest.ts";
 import { type ImageIndex, parseManifest } from "#spec/image/manifest.ts";
-import { isUrlLayer } from "#spec/image/media-type.ts";
+import { OCI_INDEX, isUrlLayer } from "#spec/image/media-type.ts";
 import { type Platform, formatPlatform, platformScore } from "#spec/image/platform.ts";
 import {
   type Reference,
@@ -141,7 +141,10 @@ export const copyManifest = async (
   }
   if (manifest.kind === "index") {
     for (const { digest } of manifest.manifests) {
-      if (await target.repository.hasManifest(digest, signal)) continue;
+      if (await target.repository.hasManifest(digest, signal)) {
+        if (options.hasReferrers === true) await copyReferrers(copy, digest, depth + 1);
+        continue;
+      }
       const child = await source.repository.manifest(digest, signal);
       await copyManifest(copy, child, digest, depth + 1);
     }
@@ -158,14 +161,30 @@ export const copyManifest = async (
   return fetched;
 };
 
+/** A registry without the referrers API has them told under a tag, which is for clients to keep up. */
+const tellReferrers = async (
+  { target, options: { signal } }: Copy,
+  subject: Digest,
+  copied: readonly Descriptor[],
+): Promise<void> => {
+  const told = await target.repository.referrers(subject, signal);
+  const missing = copied.filter((one) => told.every(({ digest }) => digest !== one.digest));
+  if (missing.length === 0) return;
+  const manifests = [...told, ...missing];
+  const text = JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests });
+  const tag = subject.replace(":", "-").slice(0, 128);
+  await target.repository.putManifest(tag, OCI_INDEX, text, signal);
+};
+
 const copyReferrers = async (copy: Copy, subject: Digest, depth: number): Promise<void> => {
   const { signal } = copy.options;
-  for (const { digest } of await copy.source.repository.referrers(subject, signal)) {
-    if (await copy.target.repository.hasManifest(digest, signal)) continue;
-    const referring = await copy.source.repository.manifest(digest, signal);
-    await copyManifest(copy, referring, digest, depth + 1);
+  const referring = await copy.source.repository.referrers(subject, signal);
+  for (const { digest } of referring) {
+    const fetched = await copy.source.repository.manifest(digest, signal);
+    await copyManifest(copy, fetched, digest, depth + 1);
     copy.options.onEvent({ status: "Copied referrer", id: shortId(digest) });
   }
+  await tellReferrers(copy, subject, referring);
 };
 
 /** See `Images.copy`. */
