@@ -1,6 +1,14 @@
 /** A tree with everything that file systems have, through GNU tar and a store, in both forms. */
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  rmSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { NaruError } from "#lib/errors.ts";
 import { silentLogger } from "#lib/log.ts";
@@ -8,6 +16,7 @@ import type { Kernel } from "#kernel/kernel.ts";
 import { createKernel } from "#kernel/real.ts";
 import { FORMS, type TestStore, WORKER, testStore } from "#snapshot/store-fixture.fake.ts";
 import { directory, file, hardLink, tarOf } from "#snapshot/tar-fixture.fake.ts";
+import { IndexWriter } from "#snapshot/index-writer.ts";
 import { openSnapshots } from "#snapshot/store.ts";
 import { digestOf } from "#spec/image/digest.ts";
 
@@ -306,3 +315,25 @@ const sparseTar = (): Uint8Array => {
   extended.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
   return Buffer.concat([extended, bare]);
 };
+
+test("a tar that is also a blob is one file, and is counted where the blob is", async () => {
+  await using t = testStore("erofs");
+  const blob = `${t.directory}/blob`;
+  const tar = tarOf(file("a", "a".repeat(5000)));
+  await Bun.write(blob, tar);
+  const stagedAt = `${t.directory}/staged`;
+  using writer = new IndexWriter({ directory: stagedAt, tar: blob, maxEntries: 10 });
+  writer.push(tar);
+  const { entries: _entries, skippedXattrs: _skipped, ...written } = writer.finish()!;
+  const diffId = digestOf(tar);
+  const staged = { ...written, directory: stagedAt, form: "erofs", parent: undefined, diffId };
+  const { chainId } = t.store.adopt({ ...staged, form: "erofs" });
+  const path = t.store.layerPath(chainId);
+  const indexBytes = statSync(`${path}/layer.erofs`).size;
+  expect(t.store.layerBytes()).toBe(indexBytes);
+  expect(statSync(`${path}/layer.tar`).ino).toBe(statSync(blob).ino);
+  rmSync(blob);
+  expect(t.store.layerBytes()).toBe(indexBytes + tar.length);
+  using view = t.store.view(chainId);
+  expect(readFileSync(`${view.path}/a`, "utf8")).toBe("a".repeat(5000));
+});
