@@ -258,7 +258,13 @@ const buildVolumes = (
     execRoot: config.execRoot,
     rows: createVolumeRows(database),
     kernel,
-    images: { view: async (reference) => snapshots.view(images.get(reference).chainId) },
+    images: {
+      view: async (reference) => {
+        const image = images.get(reference);
+        await images.admit(reference, image);
+        return snapshots.view(image.chainId);
+      },
+    },
     publish: (event) => events.publish(event),
     logger: log.with({ room: "volume" }),
     users: {

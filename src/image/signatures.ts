@@ -8,6 +8,8 @@ import type { Signature } from "#trust/trust.ts";
 const SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json";
 const SIGNATURE = "dev.cosignproject.cosign/signature";
 const BUNDLE = "application/vnd.dev.sigstore.bundle";
+/** What cosign itself lists bundles as under the tag, where a registry has no referrers API: their empty config. */
+const EMPTY = "application/vnd.oci.empty.v1+json";
 /** Whoever may push can attach as much as they like: so many are looked at. */
 const COUNT_MAX = 32;
 const PAYLOAD_MAX_BYTES = 64 * 1024;
@@ -69,7 +71,7 @@ const bundles = async (
 ): Promise<Signature[]> => {
   const referrers = await source.referrers(digest, signal);
   const likely = referrers.filter(
-    ({ artifactType }) => artifactType === undefined || artifactType.startsWith(BUNDLE),
+    ({ artifactType = EMPTY }) => artifactType === EMPTY || artifactType.startsWith(BUNDLE),
   );
   const found = await Promise.all(
     likely.slice(-COUNT_MAX).map((one) => bundlesOf(source, one.digest, signal)),
