@@ -1,6 +1,6 @@
 /** What builds give out: media types, compressions, annotations, attestations, platforms; the same bytes again. */
 import { expect } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 
 import { hasBuildx } from "../harness/buildx-client.ts";
 import { readTar } from "../harness/tar.ts";
@@ -209,6 +209,40 @@ CMD ["/out"]
     },
     60_000,
   );
+
+  scenario("programs of another architecture run by what the kernel was told", async () => {
+    // A rule of our own: "programs" for s390x are names of busybox's applets, and busybox is what runs them.
+    const rules = `${world.base}/binfmt`;
+    const name = `naru-test-${process.pid}`;
+    const busybox = Bun.which("busybox") ?? "";
+    const magic =
+      "\\x7fELF\\x02\\x02\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x16";
+    mkdirSync(rules);
+    const inside = (script: string) => world.isolation.exec(["sh", "-c", script]);
+    const mounted = await inside(
+      `mount -t binfmt_misc none ${rules} && mount --bind ${rules} /proc/sys/fs/binfmt_misc && printf '%s' ':${name}:M::${magic}::${busybox}:F' > ${rules}/register`,
+    );
+    expect([mounted.code, mounted.stderr]).toEqual([0, ""]);
+    try {
+      const one = await engine("emulated");
+      const elf = Buffer.concat([
+        Buffer.from("7f454c460202010000000000000000000002", "hex"),
+        Buffer.from("0016", "hex"),
+        Buffer.alloc(100),
+      ]);
+      const context = folder("emulated-context", {
+        Dockerfile:
+          'FROM scratch\nCOPY --chmod=755 touch /bin/touch\nRUN ["/bin/touch", "/made"]\n',
+      });
+      writeFileSync(`${context}/touch`, elf);
+      const out = `${world.base}/emulated-out`;
+      await build(one, "--platform", "linux/s390x", "-o", out, context);
+      expect(readdirSync(out)).toContain("made");
+    } finally {
+      await inside(`echo -1 > ${rules}/${name}`);
+      await inside(`umount /proc/sys/fs/binfmt_misc; umount ${rules}; rmdir ${rules}`);
+    }
+  });
 
   scenario("a layout in a directory, and a Docker archive that docker load takes", async () => {
     const one = await engine("archives");

@@ -105,3 +105,24 @@ buildxCheck("a directory that WORKDIR makes belongs to USER", async (t) => {
   const { image } = await build(t, "FROM {base}\nUSER 12:34\nWORKDIR /made/here\n");
   expect(await inside(image, "stat -c %u:%g /made/here")).toBe("12:34");
 });
+
+buildxCheck(
+  "--no-cache-filter runs the steps of one stage again, and those that read what changed",
+  async (t) => {
+    const mark = t.name();
+    const text = `FROM {base} AS one
+RUN echo ${mark} > /kept && head -c 16 /dev/urandom > /one
+FROM {base} AS two
+RUN echo ${mark} two > /two
+FROM {base}
+COPY --from=one /one /
+COPY --from=two /two /
+`;
+    const first = await build(t, text);
+    const { said, image } = await build(t, text, {}, ["--no-cache-filter", "one"]);
+    expect(said).toMatch(/\[two 2\/2\] RUN [^\n]*\n#\d+ CACHED/);
+    expect(said).not.toMatch(/\[one 2\/2\] RUN [^\n]*\n#\d+ CACHED/);
+    const sum = (name: string): Promise<string> => inside(name, "sha256sum /one");
+    expect(await sum(image)).not.toBe(await sum(first.image));
+  },
+);
