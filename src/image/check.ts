@@ -9,6 +9,7 @@ import type { CheckEvent, CheckOptions } from "#image/image.ts";
 import { repairImage } from "#image/restore.ts";
 import { toNaruError } from "#lib/errors.ts";
 import type { ImageRow } from "#metadata/images.ts";
+import { platformOf } from "#spec/image/config.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 
 interface Check {
@@ -95,12 +96,17 @@ const triedLayer = async (
 
 /** From the registry it came from, by any of its names. undefined when that worked. */
 const fetchAgain = async (
-  { dependencies, options }: Check,
+  { catalog, dependencies, options }: Check,
   row: ImageRow,
 ): Promise<string | undefined> => {
   if (options.pull === undefined) return "it cannot be fetched again here";
   const { rows } = dependencies;
-  const all = rows.references(row.id);
+  const own = rows.references(row.id);
+  // A platform of an index is fetched by the index's names.
+  const all = own.length > 0 ? own : catalog.indexes.namesOf(row.id);
+  const platform = all.some(({ target }) => target !== undefined)
+    ? platformOf(row.config)
+    : undefined;
   const names = all.filter(({ tag }) => tag !== undefined);
   if (names.length === 0) return "it has no name to fetch it by";
   let reason = "";
@@ -109,13 +115,13 @@ const fetchAgain = async (
   for (const name of pinned) rows.deleteReference(name);
   using _pinned = {
     [Symbol.dispose]: () => {
-      for (const name of pinned) if (rows.get(row.id) !== undefined) rows.setReference(name);
+      for (const name of pinned) if (rows.get(name.imageId) !== undefined) rows.setReference(name);
     },
   };
   for (const name of names) {
     try {
       // oxlint-disable-next-line no-await-in-loop -- the second name is for when the first fails
-      await options.pull(familiarRow(name));
+      await options.pull(familiarRow(name), platform);
       return undefined;
     } catch (error) {
       reason = toNaruError(error).message;

@@ -362,7 +362,7 @@ export interface CheckOptions {
   readonly repairs: boolean;
   readonly signal?: AbortSignal;
   /** Fetches a name again. */
-  readonly pull?: (name: string) => Promise<void>;
+  readonly pull?: (name: string, platform?: Platform) => Promise<void>;
 }
 
 export type CheckEvent =

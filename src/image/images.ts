@@ -24,6 +24,7 @@ import type { Transfers } from "#image/transfers.ts";
 import { newBatch } from "#metadata/trash.ts";
 import { SingleFlight } from "#lib/single-flight.ts";
 import type { Digest } from "#spec/image/digest.ts";
+import type { Platform } from "#spec/image/platform.ts";
 import { familiarString } from "#spec/image/reference.ts";
 
 /** What speaks to registries; its code is loaded when somebody first does. */
@@ -92,11 +93,12 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     collect: () => collect(dependencies, catalog),
     async *check(options) {
       const { checkImages } = await import("#image/check.ts");
-      const pull = async (name: string): Promise<void> => {
+      const pull = async (name: string, platform?: Platform): Promise<void> => {
         const transfers = await registries();
         const signal = options.signal ?? new AbortController().signal;
         const quiet = { credentials: {}, onEvent: () => undefined, isAllTags: false };
-        await transfers.pull(name, { ...quiet, signal });
+        const wish = platform === undefined ? {} : { platform };
+        await transfers.pull(name, { ...quiet, ...wish, signal });
       };
       yield* checkImages(dependencies, catalog, { ...options, pull });
     },

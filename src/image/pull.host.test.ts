@@ -333,3 +333,27 @@ test("an image whose layers are gone is not called up to date: a pull brings the
     expect((await transfer("pull", name)).words.at(-1)).toContain("Image is up to date");
   }
 });
+
+test("a platform whose layers and blobs are gone is repaired by the name of its index", async () => {
+  const entries = ["s390x", "riscv64"].map((architecture) => ({
+    digest: registry.addImage(architecture, [zipped(layer(architecture))], { architecture }),
+    platform: { os: "linux", architecture },
+  }));
+  registry.addIndex("1", entries);
+  const name = `${registry.host}/a/b:1`;
+  for (const platform of ["linux/s390x", "linux/riscv64"]) {
+    await transfer("pull", "a/b:1", { platform });
+  }
+  const part = fake.images.get(name, parsePlatform("linux/riscv64"));
+  const { layers, content } = fake.dependencies;
+  layers.removeLayer(part.chainId!);
+  content.delete(digestOf(zipped(layer("riscv64")).blob));
+  const outcomes: string[] = [];
+  for await (const event of fake.images.check({ repairs: true })) {
+    if (event.kind === "problem") outcomes.push(`${event.problem}: ${event.outcome}`);
+  }
+  expect(outcomes).toEqual(["1 of its 1 layers are gone: repaired"]);
+  expect(layers.layer(part.chainId!)?.chainId).toBe(part.chainId!);
+  expect(fake.images.get(name, parsePlatform("linux/riscv64")).id).toBe(part.id);
+  expect(fake.images.get(name).repoDigests).toHaveLength(1);
+});
