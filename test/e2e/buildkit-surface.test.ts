@@ -153,3 +153,76 @@ buildxCheck("a context that stays is a record of du, and pruned by its type", as
   expect(all).toMatch(/Type:\s+source\.local/);
   expect(good(await buildx("prune", "-f", "--filter", "type=source.local"))).toMatch(/Total:/);
 });
+
+buildxCheck("--call tells the targets and what one of them takes", async (t) => {
+  const folder = write(t.folder(), {
+    Dockerfile: `FROM ${BUSYBOX} AS base\n# who is greeted\nARG who=me\nRUN --mount=type=secret,id=token,required true\n# app is the program\nFROM base AS app\nFROM scratch AS other\n`,
+  });
+  const ask = async (what: string): Promise<Record<string, never>> => {
+    const call = ["build", "--call", `${what},format=json`, "--target", "app", folder];
+    const { stdout } = await buildx(...call);
+    return JSON.parse(stdout) as Record<string, never>;
+  };
+  expect(await ask("targets")).toMatchObject({
+    targets: [{ name: "base" }, { name: "app", description: "is the program" }, { default: true }],
+  });
+  expect(await ask("outline")).toMatchObject({
+    name: "app",
+    args: [{ name: "who", value: "me", description: "is greeted" }],
+    secrets: [{ name: "token", required: true }],
+  });
+});
+
+buildxCheck("limits, hosts, network and what is told of the result", async (t) => {
+  const name = imageName(t);
+  const out = t.folder();
+  const folder = write(t.folder(), {
+    Dockerfile: `FROM ${BUSYBOX}\nRUN ulimit -n > /n; grep /dev/shm /proc/mounts > /shm; grep extra /etc/hosts > /h; ls /sys/class/net > /net\n`,
+  });
+  const options = [
+    ...["--ulimit", "nofile=1234:2345", "--shm-size", "32m", "--add-host", "extra:1.2.3.4"],
+    ...["--network", "none", "--cgroup-parent", `/${t.name()}`, "--load", "-t", name],
+  ];
+  good(await buildx("build", ...options, "--metadata-file", `${out}/m.json`, folder));
+  const said = await dockerOk("run", "--rm", name, "sh", "-c", "cat /n /h /net /shm");
+  expect(said).toStartWith("1234\n");
+  expect(said).toMatch(/1\.2\.3\.4\s+extra\nlo\n/);
+  expect(said).toContain("size=32768k");
+  const told = JSON.parse(readFileSync(`${out}/m.json`, "utf8")) as Record<string, string>;
+  const ref = told["buildx.build.ref"] ?? "";
+  expect(good(await buildx("history", "inspect", ref.split("/").at(-1) ?? ""))).toContain(
+    "nofile=1234:2345",
+  );
+  expect(told["containerimage.digest"]).toMatch(/^sha256:/);
+});
+
+buildxCheck("--no-cache-filter runs one stage anew and the others not", async (t) => {
+  const name = imageName(t);
+  const folder = write(t.folder(), {
+    Dockerfile: `FROM ${BUSYBOX} AS one\nRUN echo ${t.name()}; date +%s%N > /one\nFROM one AS two\nRUN date +%s%N > /two\n`,
+  });
+  const times = async (...args: string[]): Promise<string[]> => {
+    good(await buildx("build", "--load", "-t", name, ...args, folder));
+    return (await dockerOk("run", "--rm", name, "cat", "/one", "/two")).split("\n");
+  };
+  const [one, two] = await times();
+  expect(await times()).toEqual([one!, two!]);
+  const [oneAgain, twoAgain] = await times("--no-cache-filter", "two");
+  expect(oneAgain).toBe(one!);
+  expect(twoAgain).not.toBe(two!);
+});
+
+buildxCheck("progress for programs, and a builder's records by filter", async (t) => {
+  const mark = t.name();
+  const folder = write(t.folder(), { Dockerfile: `FROM ${BUSYBOX}\nRUN echo ${mark} > /m\n` });
+  const said = good(await buildx("build", "--progress", "rawjson", folder));
+  const shown = said
+    .split("\n")
+    .flatMap((line) => (line.startsWith("{") ? [JSON.parse(line)] : []));
+  const vertexes = shown.flatMap((one: { vertexes?: { name: string }[] }) => one.vertexes ?? []);
+  expect(vertexes.some((one) => one.name.includes(`RUN echo ${mark}`))).toBe(true);
+  const mine = ["--filter", `description~=${mark}`];
+  expect(good(await buildx("du", "--verbose", ...mine))).toContain(mark);
+  good(await buildx("prune", "-f", "-a", ...mine));
+  expect(good(await buildx("du", "--verbose", ...mine))).not.toContain(mark);
+});

@@ -77,15 +77,11 @@ const textOf = (read: ReadDockerfile, warnings: readonly Warning[]): string =>
     })
     .join("");
 
-/** The answer of the subrequest frontend.lint. Throws not_implemented for other questions. */
+/** The answer of the subrequest frontend.lint. */
 export const checkOf = (
   read: ReadDockerfile,
   options: DockerfileOptions,
 ): ReadonlyMap<string, Uint8Array> => {
-  if (options.question !== "frontend.lint") {
-    const reason = `"${options.question}" is not supported by naru: use --check or build`;
-    throw new NaruError("not_implemented", reason);
-  }
   let result: CheckResult;
   try {
     result = runChecks(parseDockerfile(read.text), options);

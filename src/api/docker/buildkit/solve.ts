@@ -2,7 +2,7 @@
 import type { Attributes } from "#api/docker/buildkit/attributes.ts";
 import { decodeAttributes } from "#api/docker/buildkit/attributes.ts";
 import { openCaches } from "#api/docker/buildkit/caches.ts";
-import { checkOf, tellWarnings } from "#api/docker/buildkit/checks.ts";
+import { tellWarnings } from "#api/docker/buildkit/checks.ts";
 import {
   type InputSources,
   readContext,
@@ -13,6 +13,7 @@ import { readImageContext } from "#api/docker/buildkit/image-contexts.ts";
 import type { Job } from "#api/docker/buildkit/jobs.ts";
 import { credentialsOf, secretsOf } from "#api/docker/buildkit/session-services.ts";
 import { sshSocketsOf } from "#api/docker/buildkit/ssh.ts";
+import { answerQuestion } from "#api/docker/buildkit/questions.ts";
 import type { ClientSession, Sessions } from "#api/docker/buildkit/sessions.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { StepVertices } from "#api/docker/buildkit/vertices.ts";
@@ -125,7 +126,7 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
   };
   const read = await readDockerfile(sources);
   if (options.question !== undefined) {
-    return { kind: "answer", metadata: checkOf(read, options) };
+    return { kind: "answer", metadata: answerQuestion(read, options) };
   }
   try {
     const dockerfile = parseDockerfile(read.text);
