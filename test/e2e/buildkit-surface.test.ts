@@ -64,32 +64,43 @@ buildxCheck(
   },
 );
 
-buildxCheck("named contexts: a directory, an image, an OCI layout", async (t) => {
-  const name = imageName(t);
-  const layout = t.folder();
-  const made = write(t.folder(), {
-    Dockerfile: `FROM ${BUSYBOX}\nRUN echo of the layout > /lay\nENV OF=layout\n`,
-  });
-  good(await buildx("build", "-o", `type=oci,dest=${layout}/l.tar`, made));
-  good(await run(["tar", "-xf", `${layout}/l.tar`, "-C", layout]));
-  const directory = write(t.folder(), { d: "a directory" });
-  const folder = write(t.folder(), {
-    Dockerfile:
-      "FROM lay\nCOPY --from=dir d /\nCOPY --from=img /bin/busybox /bb\nRUN cat /lay /d > /all\n",
-  });
-  const contexts = {
-    lay: `oci-layout://${layout}`,
-    dir: directory,
-    img: `docker-image://${BUSYBOX}`,
-  };
-  const args = Object.entries(contexts).flatMap(([key, value]) => [
-    "--build-context",
-    `${key}=${value}`,
-  ]);
-  good(await buildx("build", "--load", "-t", name, ...args, folder));
-  const said = await dockerOk("run", "--rm", name, "sh", "-c", "cat /all; echo; echo $OF; ls /bb");
-  expect(said).toBe("of the layout\na directory\nlayout\n/bb");
-});
+buildxCheck(
+  "named contexts: a directory, an image, an OCI layout",
+  async (t) => {
+    const name = imageName(t);
+    const layout = t.folder();
+    const made = write(t.folder(), {
+      Dockerfile: `FROM ${BUSYBOX}\nRUN echo of the layout > /lay\nENV OF=layout\n`,
+    });
+    good(await buildx("build", "-o", `type=oci,dest=${layout}/l.tar`, made));
+    good(await run(["tar", "-xf", `${layout}/l.tar`, "-C", layout]));
+    const directory = write(t.folder(), { d: "a directory" });
+    const folder = write(t.folder(), {
+      Dockerfile:
+        "FROM lay\nCOPY --from=dir d /\nCOPY --from=img /bin/busybox /bb\nRUN cat /lay /d > /all\n",
+    });
+    const contexts = {
+      lay: `oci-layout://${layout}`,
+      dir: directory,
+      img: `docker-image://${BUSYBOX}`,
+    };
+    const args = Object.entries(contexts).flatMap(([key, value]) => [
+      "--build-context",
+      `${key}=${value}`,
+    ]);
+    good(await buildx("build", "--load", "-t", name, ...args, folder));
+    const said = await dockerOk(
+      "run",
+      "--rm",
+      name,
+      "sh",
+      "-c",
+      "cat /all; echo; echo $OF; ls /bb",
+    );
+    expect(said).toBe("of the layout\na directory\nlayout\n/bb");
+  },
+  { skip: naruOnly("its own driver has no OCI exporter there") },
+);
 
 buildxCheck("bake: a target stands on another one", async (t) => {
   const names = [imageName(t), imageName(t)];
@@ -132,19 +143,23 @@ buildxCheck("bake: a target stands on another one", async (t) => {
 /** setcap cap_chown+ep, without the program: version 2 of the attribute, effective, bit 0 permitted. */
 const CHOWN_CAPABILITY = Buffer.from("0100000201000000000000000000000000000000", "hex");
 
-buildxCheck("a program keeps its capabilities on its way from the client", async (t) => {
-  const name = imageName(t);
-  const folder = write(t.folder(), {
-    Dockerfile: `FROM ${BUSYBOX}\nCOPY busybox2 /busybox2\nRUN chmod 1777 /tmp\n`,
-  });
-  const id = await dockerOk("create", BUSYBOX);
-  t.defer(() => docker(["rm", id]));
-  await dockerOk("cp", `${id}:/bin/busybox`, `${folder}/busybox2`);
-  fileKernel.setXattr(`${folder}/busybox2`, "security.capability", CHOWN_CAPABILITY);
-  good(await buildx("build", "--load", "-t", name, folder));
-  const script = "touch /tmp/f && /busybox2 chown 0 /tmp/f && stat -c %u /tmp/f";
-  expect(await dockerOk("run", "--rm", "-u", "1000", name, "sh", "-c", script)).toBe("0");
-});
+buildxCheck(
+  "a program keeps its capabilities on its way from the client",
+  async (t) => {
+    const name = imageName(t);
+    const folder = write(t.folder(), {
+      Dockerfile: `FROM ${BUSYBOX}\nCOPY busybox2 /busybox2\nRUN chmod 1777 /tmp\n`,
+    });
+    const id = await dockerOk("create", BUSYBOX);
+    t.defer(() => docker(["rm", id]));
+    await dockerOk("cp", `${id}:/bin/busybox`, `${folder}/busybox2`);
+    fileKernel.setXattr(`${folder}/busybox2`, "security.capability", CHOWN_CAPABILITY);
+    good(await buildx("build", "--load", "-t", name, folder));
+    const script = "touch /tmp/f && /busybox2 chown 0 /tmp/f && stat -c %u /tmp/f";
+    expect(await dockerOk("run", "--rm", "-u", "1000", name, "sh", "-c", script)).toBe("0");
+  },
+  { skip: naruOnly("BuildKit sets the owner last, which clears them") },
+);
 
 buildxCheck("a context that stays is a record of du, and pruned by its type", async (t) => {
   const folder = write(t.folder(), { Dockerfile: "FROM scratch\nCOPY f /f\n", f: t.name() });
@@ -180,8 +195,13 @@ buildxCheck("limits, hosts, network and what is told of the result", async (t) =
     Dockerfile: `FROM ${BUSYBOX}\nRUN ulimit -n > /n; grep /dev/shm /proc/mounts > /shm; grep extra /etc/hosts > /h; ls /sys/class/net > /net\n`,
   });
   const options = [
-    ...["--ulimit", "nofile=1234:2345", "--shm-size", "32m", "--add-host", "extra:1.2.3.4"],
-    ...["--network", "none", "--cgroup-parent", `/${t.name()}`, "--load", "-t", name],
+    "--ulimit=nofile=1234:2345",
+    "--shm-size=32m",
+    "--add-host=extra:1.2.3.4",
+    "--network=none",
+    `--cgroup-parent=/${t.name()}`,
+    "--load",
+    `--tag=${name}`,
   ];
   good(await buildx("build", ...options, "--metadata-file", `${out}/m.json`, folder));
   const said = await dockerOk("run", "--rm", name, "sh", "-c", "cat /n /h /net /shm");
