@@ -80,6 +80,7 @@ class Bucket implements FakeBucket {
     if (request.method === "HEAD") return new Response(null, { headers });
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "");
     const first = Number(range?.[1] ?? 0);
+    if (range !== null && first >= bytes.length) return fault(416, "InvalidRange");
     const last = range?.[2] ? Number(range[2]) : bytes.length - 1;
     const body = bytes.slice(first, last + 1);
     return new Response(this.cutAt === undefined ? body : body.slice(0, this.cutAt), {
