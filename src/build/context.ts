@@ -14,7 +14,8 @@ import {
 import { ContextWriter } from "#build/context-writer.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { KEPT_TREE_MAX_BYTES } from "#build/kept-context.ts";
-import { type KeptTree, discardTree } from "#build/kept-contexts.ts";
+import { discardTree } from "#build/discard-tree.ts";
+import type { KeptTree } from "#build/kept-contexts.ts";
 import { KeptFiles } from "#build/kept-files.ts";
 import { runBuildWorker } from "#build/worker-client.ts";
 import { randomHex } from "#lib/clock.ts";

@@ -18,12 +18,14 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeSync,
 } from "node:fs";
 import { open, readFile, rm } from "node:fs/promises";
 import type { BuildContext } from "#build/context.ts";
+import { discardTree, goneBeside } from "#build/discard-tree.ts";
 import { CONTEXT_ENTRIES_MAX } from "#build/context-writer.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { FairTurn } from "#lib/fair-turn.ts";
@@ -224,14 +226,7 @@ export class ContextTree {
   /** What was not named any more goes. The tree is the build's until the context is disposed of. */
   async finish(): Promise<BuildContext> {
     const turn = new FairTurn();
-    for (const path of this.#known.keys()) {
-      if (turn.isOver) await turn.yield();
-      if (this.#entries.has(path)) continue;
-      const parent = parentOf(path);
-      // What stood in a directory that is gone went with it.
-      const isThere = parent === "" || this.#entries.get(parent)?.kind === "directory";
-      if (isThere) await rm(`${this.root}/${path}`, { recursive: true, force: true });
-    }
+    await this.#removeUnnamed(turn);
     const digests = new Map<string, string>();
     for (const { path, digest } of this.#entries.values()) {
       if (digest !== "") digests.set(path, digest);
@@ -253,6 +248,28 @@ export class ContextTree {
     this.#isOver = true;
     this.#forget();
     this.#dispose();
+  }
+
+  async #removeUnnamed(turn: FairTurn): Promise<void> {
+    let gone: string | undefined;
+    let count = 0;
+    for (const [path, { kind }] of this.#known) {
+      if (turn.isOver) await turn.yield();
+      if (this.#entries.has(path)) continue;
+      const parent = parentOf(path);
+      // What stood in a directory that is gone went with it.
+      const isThere = parent === "" || this.#entries.get(parent)?.kind === "directory";
+      if (!isThere) continue;
+      if (kind !== "directory") {
+        await rm(`${this.root}/${path}`, { force: true });
+        continue;
+      }
+      // It may hold a great many files: it goes at once, they go behind the build's back.
+      if (gone === undefined) mkdirSync((gone = goneBeside(this.root)), { mode: 0o700 });
+      renameSync(`${this.root}/${path}`, `${gone}/${count}`);
+      count += 1;
+    }
+    if (gone !== undefined) discardTree(gone);
   }
 
   #checkParent({ path, kind, link }: FileFacts): void {

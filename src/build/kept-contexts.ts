@@ -4,14 +4,14 @@
  */
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import type { BuildCacheItem } from "#build/build.ts";
+import { GONE, discardTree, goneBeside } from "#build/discard-tree.ts";
 import { ContextTree } from "#build/kept-context.ts";
 import { treeUsage } from "#snapshot/usage.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
-import { formatInstant, randomHex } from "#lib/clock.ts";
+import { formatInstant } from "#lib/clock.ts";
 
 /** Trees that are kept; the least recently used go. */
 const KEPT_MAX = 8;
-const GONE = "gone-";
 /** As clients show ids. */
 const ID_LENGTH = 25;
 
@@ -25,16 +25,6 @@ export interface KeptTree extends Disposable {
   /** It is not kept after all. */
   forget(): void;
 }
-
-/** Deletes a tree in a child process: many files take longer than anybody should wait. */
-export const discardTree = (path: string): void => {
-  const child = Bun.spawn(["rm", "-rf", "--one-file-system", "--", path], {
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "ignore",
-  });
-  child.unref();
-};
 
 /** Keys; not what is being deleted. */
 const namesIn = (directory: string): string[] => {
@@ -138,7 +128,7 @@ export class KeptContexts {
 
   #discard(name: string): void {
     rmSync(`${this.#directory}/${name}.json`, { force: true });
-    const gone = `${this.#directory}/${GONE}${randomHex(8)}`;
+    const gone = goneBeside(`${this.#directory}/${name}`);
     renameSync(`${this.#directory}/${name}`, gone);
     discardTree(gone);
   }

@@ -7,11 +7,10 @@ import type { Builds } from "#build/build.ts";
 import type { BuildContext } from "#build/context.ts";
 import type { ContextTree, FileFacts } from "#build/kept-context.ts";
 import { NaruError } from "#lib/errors.ts";
+import { FairTurn } from "#lib/fair-turn.ts";
 import { TarParser } from "#lib/tar/parser.ts";
 
 const FACTS_MAX_BYTES = 128 * 1024 * 1024;
-/** Between them, others are served. */
-const STEP_FACTS = 128;
 const KINDS: Readonly<Record<string, FileFacts["kind"]>> = {
   f: "file",
   d: "directory",
@@ -83,6 +82,7 @@ const takeFacts = async (
   signal: AbortSignal,
 ): Promise<Map<string, FileFacts>> => {
   const wanted = new Map<string, FileFacts>();
+  const turn = new FairTurn();
   let index = 0;
   for (let at = 0; at < text.length;) {
     const newline = text.indexOf("\n", at);
@@ -91,9 +91,9 @@ const takeFacts = async (
     if (tree.take(facts)) wanted.set(String(index), facts);
     at = end + 1;
     index += 1;
-    if (index % STEP_FACTS !== 0) continue;
+    if (!turn.isOver) continue;
     signal.throwIfAborted();
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await turn.yield();
   }
   return wanted;
 };
