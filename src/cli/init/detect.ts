@@ -18,6 +18,8 @@ export interface Recipe {
   readonly port: number;
   /** Copied into the running container by `compose watch`: [path, target]. */
   readonly synced?: readonly [string, string];
+  /** A program reads its sources once: it starts anew after a copy. */
+  readonly restarts?: boolean;
   /** Services beside it, found in what it depends on. */
   readonly beside: readonly Beside[];
 }
@@ -75,6 +77,7 @@ const node = (folder: Folder): Recipe | undefined => {
     port: 3000,
     ignored: ["node_modules", "npm-debug.log", "dist", "coverage", ".env"],
     synced: has("src") ? ["./src", "/app/src"] : ["./", "/app"],
+    restarts: true,
     beside: besideOf(Object.keys(given.dependencies ?? {}).join(" ")),
     dockerfile: `FROM node:${version}-slim AS build
 WORKDIR /app
@@ -122,6 +125,7 @@ const python = (folder: Folder): Recipe | undefined => {
     port: 8000,
     ignored: ["__pycache__", "*.pyc", ".venv", "venv", ".pytest_cache", ".env"],
     synced: ["./", "/app"],
+    restarts: true,
     beside: besideOf(lower),
     dockerfile: `FROM python:3.13-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -90,12 +90,18 @@ export const composeFile = (recipe: Recipe, hostPort = recipe.port): string => {
       ? []
       : [
           {
-            action: "sync",
+            action: recipe.restarts === true ? "sync+restart" : "sync",
             path: recipe.synced[0],
             target: recipe.synced[1],
             ignore: recipe.ignored,
           },
         ]),
+    // Compiled programs are built from all of it; elsewhere from what names the dependencies.
+    ...(recipe.synced === undefined
+      ? [{ action: "rebuild", path: "./", ignore: recipe.ignored }]
+      : recipe.restarts === true
+        ? [{ action: "rebuild", path: recipe.reason }]
+        : []),
     { action: "rebuild", path: "Dockerfile" },
   ];
   const app = {

@@ -59,3 +59,17 @@ test("what it depends on comes beside it, healthy first", () => {
 test("an unknown folder is none", () => {
   expect(detect(folder({ "notes.md": "" }))).toBeUndefined();
 });
+
+test("watch: programs start anew after a copy, compiled ones are built again, pages are copied", () => {
+  const actions = (files: Readonly<Record<string, string>>): string => {
+    const file = parse(composeFile(detect(folder(files))!)) as {
+      services: { app: { develop: { watch: { action: string; path: string }[] } } };
+    };
+    return file.services.app.develop.watch.map((rule) => `${rule.action} ${rule.path}`).join(", ");
+  };
+  expect(actions({ "package.json": "{}" })).toBe(
+    "sync+restart ./, rebuild package.json, rebuild Dockerfile",
+  );
+  expect(actions({ "go.mod": "module x\n\ngo 1.24\n" })).toBe("rebuild ./, rebuild Dockerfile");
+  expect(actions({ "index.html": "" })).toBe("sync ./, rebuild Dockerfile");
+});
