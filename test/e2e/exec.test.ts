@@ -243,6 +243,21 @@ check("API: an exec starts once", async (t) => {
   expect(again.status).toBe(409);
 });
 
+check(
+  "API: the start says how the output is framed, whatever the exec was made with",
+  async (t) => {
+    const name = await t.idle();
+    const made = await api("POST", `/containers/${name}/exec`, {
+      body: { Cmd: ["printf", "hello"], AttachStdout: true, Tty: true },
+    });
+    const { Id } = made.json<{ Id: string }>();
+    const { text } = await api("POST", `/exec/${Id}/start`, {
+      body: { Detach: false, Tty: false },
+    });
+    expect(text).toBe("\x01\0\0\0\0\0\0\x05hello");
+  },
+);
+
 check("API: no command is 400, an unknown exec 404", async (t) => {
   const name = await t.idle();
   expect((await api("POST", `/containers/${name}/exec`, { body: { Cmd: [] } })).status).toBe(400);

@@ -44,7 +44,7 @@ const consoleSize = (call: Call, value: unknown, isTty: boolean): [number, numbe
 const start = async (call: Call): Promise<void> => {
   const body = checkKinds((await call.readJson()) ?? {}, START_KINDS, "");
   const { containers, logger } = call.backend;
-  const { OpenStdin, ProcessConfig } = containers.execInspect(call.name);
+  const { OpenStdin } = containers.execInspect(call.name);
   const isTty = body["Tty"] === true;
   const detach = body["Detach"] === true;
   const size = consoleSize(call, body["ConsoleSize"], isTty);
@@ -71,8 +71,9 @@ const start = async (call: Call): Promise<void> => {
     hijackStdio(call, isTty).endOutput();
     return;
   }
-  await pumpStdio(rawClient(call, session.isTty), session, {
-    isMultiplexed: !(session.isTty || ProcessConfig.tty),
+  // As this request says, whatever the exec was made with: Docker's rule, which its SDK for Python needs.
+  await pumpStdio(rawClient(call, isTty), session, {
+    isMultiplexed: !isTty,
     hasStdin: OpenStdin,
     logger,
   });
