@@ -25,6 +25,7 @@ import type { BuildHistory } from "#build/history.ts";
 import type { ContextTree } from "#build/kept-context.ts";
 import type { LlbRequest } from "#build/llb/llb.ts";
 import type { ResultFiles } from "#build/result-files.ts";
+import type { StepNetwork } from "#build/op/exec.ts";
 import type { LayerFormat } from "#image/bundle.ts";
 import type { TransferEvent } from "#image/transfer.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
@@ -55,7 +56,7 @@ export interface BuildRequest {
   readonly credentials: ReadonlyMap<string, AuthConfig>;
   /** Stages (names or numbers) whose steps run whatever the cache has. */
   readonly uncachedStages: readonly string[];
-  readonly network: "default" | "none" | "host";
+  readonly network: StepNetwork;
   /** "name:address". */
   readonly extraHosts: readonly string[];
   readonly resources: Partial<Resources> & { readonly ShmSize?: number };

@@ -240,6 +240,22 @@ check("RUN in exec form takes no shell", async (t) => {
   expect(await inside(out.image, "ls / | grep b$")).toContain("a $b");
 });
 
+check("--network names a network whose containers a step finds by name", async (t) => {
+  const net = t.name();
+  await dockerOk("network", "create", net);
+  const peer = t.name();
+  await dockerOk("run", "-d", "--name", peer, "--net", net, BUSYBOX, "sleep", "60");
+  try {
+    const folder = write(t.folder(), {
+      Dockerfile: `FROM ${BUSYBOX}\nRUN ping -c1 -W5 ${peer} && echo found\n`,
+    });
+    expect((await buildIn(t, folder, ["--network", net])).stdout).toContain("found\n");
+  } finally {
+    await dockerOk("rm", "-f", peer);
+    await dockerOk("network", "rm", net);
+  }
+});
+
 check("--network none cuts a step off", async (t) => {
   const out = await built(t, "FROM {base}\nRUN ls /sys/class/net > /n\n", {}, [
     "--network",

@@ -11,16 +11,21 @@ import { NaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import {
   RESOLV_CONF_PATHS,
+  RESOLVER_ADDRESS,
   chooseResolvConf,
+  renderEngineResolvConf,
   renderHostname,
   renderHosts,
   renderResolvConf,
 } from "#network/files.ts";
-import type { Sandbox } from "#network/network.ts";
+import type { EndpointOrder, Sandbox } from "#network/network.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
 import { type Platform, formatPlatform } from "#spec/image/platform.ts";
 import type { RunNetwork } from "#spec/dockerfile/dockerfile.ts";
 import type { Digest } from "#spec/image/digest.ts";
+
+/** A network of the user's by its name, or one of those that every engine has. */
+export type StepNetwork = RunNetwork | { readonly name: string };
 
 export interface ExecRequest {
   readonly args: readonly string[];
@@ -30,7 +35,7 @@ export interface ExecRequest {
   readonly ambientEnv: readonly string[];
   readonly workingDir: string;
   readonly user: string;
-  readonly network: RunNetwork;
+  readonly network: StepNetwork;
   readonly extraHosts: readonly string[];
   readonly hostConfig: Partial<HostConfig>;
   /** Read-only and executable at `path` while it runs. */
@@ -63,6 +68,7 @@ export class ExitError extends NaruError {
 
 /** The same in every build, so that what a program writes of it is the same. */
 const HOSTNAME = "build";
+const SHORT_ID_LENGTH = 12;
 /** What a runtime makes in every root to mount upon. */
 const STANDARD_TARGETS: readonly string[] = [
   "/proc",
@@ -85,6 +91,8 @@ const writeFiles = (
   const isHostNetwork = request.network === "host";
   const [etc, systemd] = RESOLV_CONF_PATHS;
   const base = isHostNetwork ? readOptional("/etc/hosts") : undefined;
+  const host = chooseResolvConf(readOptional(etc) ?? "", readOptional(systemd));
+  const overrides = { servers: [], search: [], options: [] };
   const files: Record<string, string> = {
     hostname: renderHostname(request.hostname ?? HOSTNAME),
     hosts: renderHosts({
@@ -95,11 +103,10 @@ const writeFiles = (
       hostGateway: network.hostGateway(),
       ...(base === undefined ? {} : { base }),
     }),
-    "resolv.conf": renderResolvConf({
-      host: chooseResolvConf(readOptional(etc) ?? "", readOptional(systemd)),
-      overrides: { servers: [], search: [], options: [] },
-      isHostNetwork,
-    }),
+    "resolv.conf":
+      typeof request.network === "string"
+        ? renderResolvConf({ host, overrides, isHostNetwork })
+        : renderEngineResolvConf(RESOLVER_ADDRESS, { host, overrides }),
   };
   return Object.entries(files).map(([name, text]) => {
     const source = `${bundle}/${name}`;
@@ -118,6 +125,12 @@ const scriptFile = (
   return [{ destination: script.path, source }];
 };
 
+/** On a user's network the others are found by name: that takes a name of its own. */
+const orderOf = (network: StepNetwork, id: string): EndpointOrder =>
+  typeof network === "string"
+    ? { network: "bridge" }
+    : { network: network.name, names: [id.slice(0, SHORT_ID_LENGTH)] };
+
 /** Runs the process in a mounted root. The paths that were made there to mount upon. */
 export const runStepProcess = async (
   dependencies: BuildDependencies,
@@ -134,7 +147,7 @@ export const runStepProcess = async (
   let sandbox: Sandbox | undefined;
   if (request.network !== "host") {
     const mode = request.network === "none" ? "none" : "bridge";
-    const endpoints = mode === "none" ? [] : [{ network: "bridge" }];
+    const endpoints = mode === "none" ? [] : [orderOf(request.network, id)];
     const taken = await network.acquire({ containerId: id, mode, endpoints });
     undo.defer(() => network.release(taken));
     sandbox = taken;
@@ -192,7 +205,7 @@ export const execVertex = (dependencies: BuildDependencies, request: ExecRequest
     environment: request.env.toSorted(),
     "working directory": request.workingDir,
     user: request.user,
-    network: request.network,
+    network: typeof request.network === "string" ? request.network : request.network.name,
     hosts: request.extraHosts,
     mounts: request.mounts.map(mountKey),
   },

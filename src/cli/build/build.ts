@@ -47,7 +47,7 @@ const flags = {
   iidfile: text("Write the image ID to a file", undefined, { completes: "files" }),
   label: list("Set metadata for an image"),
   memory: text("Memory limit of RUN instructions", "m"),
-  network: text("Networking mode of RUN instructions: default, none or host"),
+  network: text("Network of RUN instructions: default, none, host, or one by its name"),
   "no-cache": bool("Do not use cache when building the image"),
   "no-cache-filter": list("Do not cache specified stages"),
   output: list('Output destination (format: "type=local,dest=path")', "o"),

@@ -101,10 +101,13 @@ const networkOf = (call: Call): BuildRequest["network"] => {
   const mode = call.query.text("networkmode");
   if (["", "default", "bridge"].includes(mode)) return "default";
   if (mode === "none" || mode === "host") return mode;
-  throw new NaruError(
-    "not_implemented",
-    `network mode "${mode}" is not supported for builds: use default, none or host`,
-  );
+  if (mode.startsWith("container:")) {
+    throw new NaruError(
+      "not_implemented",
+      `network mode "${mode}" is not supported for builds: use default, none, host or a network's name`,
+    );
+  }
+  return { name: call.backend.networks.get(mode).Name };
 };
 
 const refuseUnsupported = (call: Call): void => {
