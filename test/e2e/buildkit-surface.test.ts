@@ -246,3 +246,16 @@ buildxCheck("progress for programs, and a builder's records by filter", async (t
   good(await buildx("prune", "-f", "-a", ...mine));
   expect(good(await buildx("du", "--verbose", ...mine))).not.toContain(mark);
 });
+
+buildxCheck(
+  "a syntax line that names another frontend is refused",
+  async (t) => {
+    const folder = write(t.folder(), {
+      Dockerfile: `# syntax=example.com/other/frontend:1\nFROM ${BUSYBOX}\n`,
+    });
+    const { code, stderr } = await buildx("build", folder);
+    expect(code).toBe(1);
+    expect(stderr).toContain('the frontend "example.com/other/frontend:1" is not supported');
+  },
+  { skip: naruOnly("Docker fetches frontends") },
+);

@@ -5,6 +5,7 @@ import { openCaches } from "#api/docker/buildkit/caches.ts";
 import { tellWarnings } from "#api/docker/buildkit/checks.ts";
 import {
   type InputSources,
+  type ReadDockerfile,
   readContext,
   readDockerfile,
   readNamedContexts,
@@ -71,6 +72,19 @@ const imagesToFetch = (
     }
   });
 
+const BUILT_IN = /^(docker\.io\/)?docker\/dockerfile(-upstream)?(:|@|$)/;
+
+/** A `# syntax=` that names another language than the built-in one would be misread. */
+const checkSyntax = (read: ReadDockerfile): void => {
+  const named = /^#\s*syntax\s*=\s*(\S+)/im.exec(read.text.split("\n", 1)[0] ?? "")?.[1];
+  if (named === undefined || BUILT_IN.test(named)) return;
+  const remedy = "use docker/dockerfile, which is built in, or leave the line out";
+  throw new NaruError(
+    "not_implemented",
+    `the frontend "${named}" is not supported by naru: ${remedy}`,
+  );
+};
+
 /** What the subrequests of the frontend answer with, by key. */
 export type Answer = ReadonlyMap<string, Uint8Array>;
 
@@ -125,6 +139,7 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
     held,
   };
   const read = await readDockerfile(sources);
+  checkSyntax(read);
   if (options.question !== undefined) {
     return { kind: "answer", metadata: answerQuestion(read, options) };
   }
