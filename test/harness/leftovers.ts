@@ -1,5 +1,5 @@
 /** What an engine may leave behind: mounts, links, rules, processes, cgroups. */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { type Dirent, readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 import type { Isolation } from "./isolation.ts";
 
@@ -21,12 +21,22 @@ const mountPoints = (mountinfo: string): ReadonlySet<string> =>
       .filter((path) => path !== ""),
   );
 
+/** Empty where it went away meanwhile: others run their tests beside. */
+const entriesOf = (path: string): readonly Dirent[] => {
+  try {
+    return readdirSync(path, { withFileTypes: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+};
+
 const cgroupDirs = (): ReadonlySet<string> => {
   const found = new Set<string>();
   const walk = (path: string, depth: number): void => {
     found.add(path);
     if (depth === 0) return;
-    for (const entry of readdirSync(path, { withFileTypes: true })) {
+    for (const entry of entriesOf(path)) {
       if (entry.isDirectory()) walk(`${path}/${entry.name}`, depth - 1);
     }
   };
