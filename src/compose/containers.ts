@@ -26,14 +26,21 @@ export const resolvedService = (stack: Stack, name: string): Service => {
   return resolveReferences(service, (other) => stack.idsOf(other)[0]);
 };
 
-/** `--link` lines: `links` to services of the project, `external_links` to anything. */
-const linksOf = (stack: Stack, service: Service): string[] => {
-  const links: string[] = [];
+/**
+ * `--link` lines: `external_links` alone. Services of the project know each other by name on their
+ * networks without; a second name that only one of them knows is refused.
+ */
+const linksOf = (name: string, service: Service): string[] => {
   for (const line of service.links ?? []) {
     const [target = "", alias = target] = line.split(":");
-    for (const id of stack.idsOf(target)) links.push(`${id}:${alias}`);
+    if (alias === target) continue;
+    throw new NaruError(
+      "not_implemented",
+      `services.${name}.links: "${line}" is not supported: ` +
+        `give "${target}" the alias "${alias}" on a network that both are in`,
+    );
   }
-  return [...links, ...(service.external_links ?? [])];
+  return [...(service.external_links ?? [])];
 };
 
 /** Files of seccomp profiles, compacted; names are relative to the project's folder. */
@@ -90,7 +97,7 @@ export const createContainer = async (
     number: options.number,
     imageId: stack.observed.images.get(image),
     replaces: options.replaces,
-    links: linksOf(stack, service),
+    links: linksOf(name, service),
     profiles: await seccompProfiles(stack, service),
     // One that replaces another gets its name once that is gone; its alias is that name already.
     ownName:

@@ -233,3 +233,17 @@ check("what lies on another machine is refused by name", async (t) => {
   expect(other.code).not.toBe(0);
   expect(other.stderr).toContain("oci://registry.example/app");
 });
+
+check("links to services need nothing, second names of them are refused by name", async (t) => {
+  const service = `image: ${BUSYBOX}, command: sleep 600, init: true`;
+  const file = (link: string): string =>
+    `services: {a: {${service}, links: ["${link}"]}, b: {${service}}}`;
+  const p = composeProject(t, { "compose.yaml": file("b") });
+  await p.naruOk("up", "-d");
+  await p.naruOk("up", "-d", "--force-recreate");
+  expect(await p.naruOk("exec", "-T", "a", "ping", "-c", "1", "b")).toContain("1 packets received");
+  p.write("compose.yaml", file("b:other"));
+  const out = await p.naru("up", "-d");
+  expect(out.code).toBe(1);
+  expect(out.stderr).toContain('services.a.links: "b:other" is not supported');
+});
