@@ -1,6 +1,6 @@
 /** docker cp, export, diff and sizes: reading and writing a container's tree from outside. */
 import { statSync } from "node:fs";
-import { NaruError } from "#lib/errors.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import { holdLiveRoot } from "#container/root.ts";
 import type { Containers } from "#container/containers.ts";
@@ -123,6 +123,14 @@ const assertWritable = (record: ContainerRecord, path: string): void => {
 const located = (record: ContainerRecord, rootfs: string): string =>
   isLive(record.state) ? `/proc/${record.state.process.pid}/root` : rootfs;
 
+/** Which container it was that lacks the file. */
+const inWords = (container: string, thrown: unknown): unknown => {
+  const { code, message, details } = toNaruError(thrown);
+  return code === "not_found" && message.endsWith(" in container")
+    ? new NaruError(code, `${message} ${container}`, { cause: thrown, details })
+    : thrown;
+};
+
 export const archiveVerbs = (engine: Engine): ArchiveVerbs => ({
   changes: async (container) => changesOf(engine, engine.states.get(container)),
   sizes: async (container) => {
@@ -141,7 +149,11 @@ export const archiveVerbs = (engine: Engine): ArchiveVerbs => ({
   statPath: async (container, path) => {
     const record = engine.states.get(container);
     using root = engine.roots.acquire(engine, record);
-    return engine.deps.archives.statPath(located(record, root.path), path);
+    try {
+      return engine.deps.archives.statPath(located(record, root.path), path);
+    } catch (error) {
+      throw inWords(container, error);
+    }
   },
   readArchive: async (container, path, signal) => {
     const record = engine.states.get(container);
@@ -154,14 +166,18 @@ export const archiveVerbs = (engine: Engine): ArchiveVerbs => ({
       return { stat, tar };
     } catch (error) {
       root[Symbol.dispose]();
-      throw error;
+      throw inWords(container, error);
     }
   },
   writeArchive: async (container, path, tar, options) => {
     const record = engine.states.get(container);
     using root = engine.roots.acquire(engine, record);
     assertWritable(record, path);
-    await engine.deps.archives.writeArchive(located(record, root.path), path, tar, options);
+    try {
+      await engine.deps.archives.writeArchive(located(record, root.path), path, tar, options);
+    } catch (error) {
+      throw inWords(container, error);
+    }
     engine.emit(record, "extract-to-dir");
   },
 });

@@ -5,6 +5,7 @@ import type { Engine } from "#container/engine.ts";
 import { launchExec } from "#container/exec.ts";
 import type { HealthConfig } from "#spec/docker/container-config.ts";
 import type { Health, HealthLogEntry } from "#spec/docker/container.ts";
+import { goDuration } from "#spec/dockerfile/go-text.ts";
 
 const NS_PER_MS = 1e6;
 const OUTPUT_MAX_BYTES = 4096;
@@ -68,6 +69,7 @@ const readOutput = async (chunks: AsyncIterable<{ bytes: Uint8Array }>): Promise
   return Buffer.concat(kept).toString("utf8") + (total > OUTPUT_MAX_BYTES ? "..." : "");
 };
 
+const OUTPUT_GRACE_MS = 1000;
 const TIMED_OUT = Symbol("timed out");
 
 /** One probe. Times out by killing the probe; its exit code is then -1, as Docker shows it. */
@@ -101,14 +103,17 @@ const probe = async (
     );
     const output =
       process.stdio === undefined ? Promise.resolve("") : readOutput(process.stdio.output);
-    const timeout = sleep(timeoutMs, timer.signal).then(
+    const expiry = sleep(timeoutMs, timer.signal).then(
       () => TIMED_OUT,
       () => TIMED_OUT,
     );
-    const code = await Promise.race([process.exited, timeout]);
+    const code = await Promise.race([process.exited, expiry]);
     if (typeof code === "symbol") {
       if (process.pid() > 0) engine.deps.kernel.kill(process.pid(), 9);
-      return ended(-1, `Health check exceeded timeout (${timeoutMs / 1000}s)`);
+      const timeout = `Health check exceeded timeout (${goDuration(timeoutMs * 1e6)})`;
+      // What it said before; a child of the probe may hold the pipe open.
+      const said = await Promise.race([output, sleep(OUTPUT_GRACE_MS).then(() => "")]);
+      return ended(-1, said === "" ? timeout : `${timeout}: ${said}`);
     }
     return ended(code, await output);
   } catch (error) {

@@ -58,7 +58,8 @@ const validateCpu = (r: Resources, cpuCount: number): void => {
   }
   if (r.CpuQuota > 0 && r.CpuQuota < 1000)
     invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)");
-  if (r.CpuShares < 0) invalid("CPU shares cannot be negative");
+  if (r.CpuShares < 0)
+    invalid(`invalid CPU shares (${r.CpuShares}): value must be a positive integer`);
 };
 
 const validateCpuset = (r: Resources, cpuCount: number): void => {

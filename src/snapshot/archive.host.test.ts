@@ -87,7 +87,7 @@ test("stat of files, directories and symlinks", () => {
   expect(() => stat("/loop")).toThrow("too many symbolic links");
 });
 
-for (const path of ["/none", "/etc/hosts/", "/etc/hosts/x", "/leak/", "/broken/x", "/../../none"]) {
+for (const path of ["/none", "/etc/hosts/x", "/leak/", "/broken/x", "/../../none"]) {
   test(`nothing is found at "${path}"`, async () => {
     using c = container();
     for (const look of [statPath, readArchive]) {
@@ -103,6 +103,11 @@ for (const path of ["/none", "/etc/hosts/", "/etc/hosts/x", "/leak/", "/broken/x
   });
 }
 
+test("a file is no directory", () => {
+  using c = container();
+  expect(() => statPath(kernel, c.root, "/etc/hosts/")).toThrow("not a directory");
+});
+
 test("archives are named after the path that was asked for", async () => {
   using c = container();
   linkSync(`${c.root}/etc/hosts`, `${c.root}/etc/linked`);
@@ -111,6 +116,8 @@ test("archives are named after the path that was asked for", async () => {
   expect(await list("/abs")).toEqual(["abs -> /etc"]);
   expect(await list("/abs/")).toEqual(["abs/", "abs/hosts", "abs/linked -> abs/hosts"]);
   expect(await list("/abs/.")).toEqual(["./", "./hosts", "./linked -> ./hosts"]);
+  expect(await list("/abs/./")).toEqual(["./", "./hosts", "./linked -> ./hosts"]);
+  expect((await list("./"))[0]).toBe("./");
   expect(await list("/etc/hosts")).toEqual(["hosts"]);
   expect(await list("/leak")).toEqual([`leak -> ${c.outside}/secret`]);
   expect((await list("/")).slice(0, 4)).toEqual(["/", "/abs -> /etc", "/app/", "/app/data/"]);

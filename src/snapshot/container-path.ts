@@ -27,7 +27,7 @@ export const parseContainerPath = (path: string): ContainerPath => {
     throw new NaruError("invalid_argument", `"${path}" holds a NUL character`);
   }
   const clean = posix.normalize(`/${path}`).replace(/(?<=.)\/$/, "");
-  const isDot = /(^|\/)\.$/.test(path);
+  const isDot = /(^|\/)\.\/*$/.test(path);
   const hasSlash = path.endsWith("/");
   const slash = clean === "/" ? "" : "/";
   const absolute = isDot ? `${clean}${slash}.` : hasSlash ? `${clean}${slash}` : clean;
@@ -40,6 +40,9 @@ export const parseContainerPath = (path: string): ContainerPath => {
 export const pathError = (path: string, error: unknown): unknown => {
   const errno = errnoOf(error);
   if (errno !== "ENOENT" && errno !== "ENOTDIR") return error;
+  if (errno === "ENOTDIR" && path.endsWith("/")) {
+    return new NaruError("invalid_argument", `${path}: not a directory`, { cause: error });
+  }
   return new NaruError("not_found", `Could not find the file ${path} in container`, {
     cause: error,
     details: { path },
