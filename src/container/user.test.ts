@@ -5,12 +5,12 @@ const PASSWD = "root:x:0:0:root:/root:/bin/sh\n# note\nbroken\nweb:x:33:34::/srv
 const GROUP = "root:x:0:\nwww:x:34:\nextra:x:50:web,root\n";
 
 const CASES: [string, string[], object][] = [
-  ["", [], { uid: 0, gid: 0, additionalGids: [50], home: "/root" }],
-  ["web", [], { uid: 33, gid: 34, additionalGids: [50], home: "/srv" }],
-  ["33", [], { uid: 33, gid: 34, additionalGids: [50], home: "/srv" }],
-  ["web:root", [], { uid: 33, gid: 0, additionalGids: [], home: "/srv" }],
-  ["1234", [], { uid: 1234, gid: 0, additionalGids: [], home: "/" }],
-  ["1234:5678", ["extra", "7"], { uid: 1234, gid: 5678, additionalGids: [50, 7], home: "/" }],
+  ["", [], { uid: 0, gid: 0, additionalGids: [0, 50], home: "/root" }],
+  ["web", [], { uid: 33, gid: 34, additionalGids: [34, 50], home: "/srv" }],
+  ["33", [], { uid: 33, gid: 34, additionalGids: [34, 50], home: "/srv" }],
+  ["web:root", [], { uid: 33, gid: 0, additionalGids: [0], home: "/srv" }],
+  ["1234", [], { uid: 1234, gid: 0, additionalGids: [0], home: "/" }],
+  ["1234:5678", ["extra", "7"], { uid: 1234, gid: 5678, additionalGids: [5678, 50, 7], home: "/" }],
 ];
 for (const [spec, groupAdd, expected] of CASES) {
   test(`user "${spec}" with groups [${groupAdd.join()}]`, () => {
@@ -27,5 +27,5 @@ test("unknown names are refused in Docker's words", () => {
 });
 
 test("an image without passwd runs as root in /", () => {
-  expect(resolveUser("", [], "", "")).toEqual({ uid: 0, gid: 0, additionalGids: [], home: "/" });
+  expect(resolveUser("", [], "", "")).toEqual({ uid: 0, gid: 0, additionalGids: [0], home: "/" });
 });

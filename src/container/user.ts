@@ -108,5 +108,6 @@ export const resolveUser = (
     gid = findGroup(groups, groupSpec);
   }
   for (const text of groupAdd) gids.add(findGroup(groups, text));
-  return { uid, gid, additionalGids: [...gids], home: entry?.home || "/" };
+  // Its own group among them: else a process could drop it and pass a "no" meant for that group (CVE-2022-36109).
+  return { uid, gid, additionalGids: [...new Set([gid, ...gids])], home: entry?.home || "/" };
 };
