@@ -145,6 +145,11 @@ export class Engine {
     await this.#following.get(id);
   }
 
+  /** Resolves when all that follows commands answered so far is done. */
+  async released(): Promise<void> {
+    await Promise.all(this.#following.values());
+  }
+
   async settled(): Promise<void> {
     await this.actors.idle();
     while (this.#following.size > 0) await Promise.all(this.#following.values());

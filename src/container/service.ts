@@ -41,6 +41,8 @@ export interface ContainerService extends Containers {
    * they are. Whatever happens, also to the daemon, they go on afterwards.
    */
   whilePaused<T>(ids: readonly string[], work: () => Promise<T>): Promise<T>;
+  /** Resolves when what containers held whose end was told by now has been given back. */
+  released(): Promise<void>;
   /** Stops watching; containers run on. Resolves when what was under way has ended. */
   close(): Promise<void>;
 }
@@ -162,6 +164,7 @@ export const createContainers = (deps: ContainerDependencies): ContainerService 
     restore: () => restoreContainers(engine),
     removed: removedContainers(engine),
     whilePaused: (ids, work) => whilePaused(engine, ids, work),
+    released: () => engine.released(),
     close: async () => {
       engine.closing.abort();
       engine.health.close();

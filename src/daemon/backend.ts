@@ -1,4 +1,5 @@
 /** What the Docker API is handed, out of the rooms. */
+import { hasCode } from "#lib/errors.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import type { BuildCacheItem } from "#build/build.ts";
 import type { Logger } from "#lib/log.ts";
@@ -111,8 +112,20 @@ export const dockerBackend = (
     list: () => rooms.network.list().map((record) => describeNetwork(rooms, record)),
     get: (nameOrId) => describeNetwork(rooms, rooms.network.get(nameOrId)),
     create: async (request) => (await rooms.network.create(request)).id,
-    remove: async (nameOrId) => void (await rooms.network.remove(nameOrId)),
-    prune: async (filters) => (await rooms.network.prune(filters)).map(({ name }) => name),
+    remove: async (nameOrId) => {
+      try {
+        await rooms.network.remove(nameOrId);
+      } catch (error) {
+        if (!hasCode(error, "permission_denied")) throw error;
+        // What it is in use by may be a container whose end was told a moment ago.
+        await rooms.containers.released();
+        await rooms.network.remove(nameOrId);
+      }
+    },
+    prune: async (filters) => {
+      await rooms.containers.released();
+      return (await rooms.network.prune(filters)).map(({ name }) => name);
+    },
   },
   ports: () => portsOf(rooms),
   frontDoor: async () => doorResponse(await context.frontDoor()),

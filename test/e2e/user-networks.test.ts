@@ -307,3 +307,19 @@ check(
   },
   { skip: naruOnly("Docker cannot change ports of a container that exists") },
 );
+
+check("a network goes at once when its containers have gone", async (t) => {
+  const network = t.name();
+  await dockerOk("network", "create", network);
+  const names = Array.from({ length: 12 }, () => t.name());
+  const HostConfig = { NetworkMode: network };
+  await Promise.all(
+    names.map(async (name) => {
+      const body = { Image: BUSYBOX, Cmd: ["sleep", "99"], HostConfig };
+      expect((await api("POST", `/containers/create?name=${name}`, { body })).status).toBe(201);
+      expect((await api("POST", `/containers/${name}/start`)).status).toBe(204);
+    }),
+  );
+  await Promise.all(names.map((name) => api("DELETE", `/containers/${name}?force=1`)));
+  expect((await api("DELETE", `/networks/${network}`)).status).toBe(204);
+});
