@@ -27,20 +27,17 @@ export const resolvedService = (stack: Stack, name: string): Service => {
 };
 
 /**
- * `--link` lines: `external_links` alone. Services of the project know each other by name on their
- * networks without; a second name that only one of them knows is refused.
+ * `--link` lines. On its networks a service is known by its name to all; a second name is one for it that the
+ * linking service alone knows. On the default bridge there are no names: links lead to the first container.
  */
-const linksOf = (name: string, service: Service): string[] => {
-  for (const line of service.links ?? []) {
+const linksOf = (stack: Stack, service: Service): string[] => {
+  const isOnDefaultBridge = ["bridge", "default"].includes(service.network_mode ?? "");
+  const own = (service.links ?? []).flatMap((line) => {
     const [target = "", alias = target] = line.split(":");
-    if (alias === target) continue;
-    throw new NaruError(
-      "not_implemented",
-      `services.${name}.links: "${line}" is not supported: ` +
-        `give "${target}" the alias "${alias}" on a network that both are in`,
-    );
-  }
-  return [...(service.external_links ?? [])];
+    if (isOnDefaultBridge) return [`${ownName(stack, target, 1)}:${alias}`];
+    return alias === target ? [] : [`${target}:${alias}`];
+  });
+  return [...own, ...(service.external_links ?? [])];
 };
 
 /** Files of seccomp profiles, compacted; names are relative to the project's folder. */
@@ -97,7 +94,7 @@ export const createContainer = async (
     number: options.number,
     imageId: stack.observed.images.get(image),
     replaces: options.replaces,
-    links: linksOf(name, service),
+    links: linksOf(stack, service),
     profiles: await seccompProfiles(stack, service),
     // One that replaces another gets its name once that is gone; its alias is that name already.
     ownName:
