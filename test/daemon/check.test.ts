@@ -148,7 +148,8 @@ scenario(
       const daemon = await world.start(roots);
       const name = `${registry.host}/crash/image:1`;
       await daemon.dockerOk("pull", name);
-      for (const layer of layersOf(daemon)) rmSync(dirname(layer), { recursive: true });
+      for (const layer of layersOf(daemon))
+        rmSync(dirname(layer), { recursive: true, force: true });
       for (const blob of blobsOf(daemon)) rmSync(blob);
       await daemon.end("SIGTERM");
       const next = await world.start(roots);
