@@ -55,7 +55,7 @@ export interface ContainerDependencies {
   readonly rows: ContainerRows;
   readonly trash: TrashRows;
   readonly events: Events;
-  readonly images: Pick<Images, "get" | "provide" | "createFromLayer" | "admit">;
+  readonly images: Pick<Images, "get" | "provide" | "createFromLayer" | "admit" | "admitAgain">;
   readonly snapshots: Snapshots;
   readonly archives: ArchivesForContainers;
   readonly volumes: VolumesForContainers;

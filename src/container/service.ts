@@ -53,12 +53,18 @@ const lifecycleVerbs = (engine: Engine) => {
     await engine.actors.run(id, () => startContainer(engine, id));
     engine.onStarted(id);
   };
+  /** Whoever starts it asks for it anew: the trust policy of now counts. Restarts by policy only go on. */
+  const admit = (id: string): Promise<void> => {
+    const { config, imageId } = engine.current(id);
+    return engine.deps.images.admitAgain(config.Image, imageId);
+  };
   const notRunning = (id: string): never => {
     throw new NaruError("not_modified", `container "${id}" is not running`);
   };
   return {
     start: async (container: string) => {
       const id = idOf(container);
+      await admit(id);
       const waiting = engine.restarts.get(id);
       if (engine.current(id).state.status === "restarting") waiting?.abort.abort();
       engine.restarts.delete(id);
@@ -70,6 +76,7 @@ const lifecycleVerbs = (engine: Engine) => {
     },
     restart: async (container: string, options: StopOptions) => {
       const id = idOf(container);
+      await admit(id);
       // A restart is no end: --rm does not hold for it.
       engine.kept.add(id);
       try {

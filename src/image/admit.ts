@@ -3,7 +3,7 @@ import { refuseArtifact } from "#image/artifact.ts";
 import type { ImageRecord } from "#image/image.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Repository } from "#remote/remote.ts";
-import { type Digest, digestOf } from "#spec/image/digest.ts";
+import { type Digest, digestOf, hexOf } from "#spec/image/digest.ts";
 import {
   type Reference,
   familiarName,
@@ -140,26 +140,36 @@ const objection = async (
 
 const ANONYMOUS = "<none>";
 
-const admitName = async (trust: Trust, repository: string, record: ImageRecord): Promise<void> => {
+const admitName = async (trust: Trust, repository: string, imageId: Digest): Promise<void> => {
   const isNamed = repository !== ANONYMOUS;
   const verdict = isNamed
     ? checkName(trust, parseReference(repository))
     : trust.verdict(repository);
   const { action } = verdict.rule;
   if (action === "allow") return;
-  const name = isNamed ? familiarName(parseReference(repository)) : record.id;
+  const name = isNamed ? familiarName(parseReference(repository)) : imageId;
   if (action === "block") {
     throw refused(
       verdict,
       `image "${name}" has no name and is blocked by ${ruleText(trust, verdict)}: tag it with a name that is allowed, or change the rule, which counts at once`,
     );
   }
-  const why = await objection(trust, verdict, record.id);
+  const why = await objection(trust, verdict, imageId);
   if (why === undefined) return;
   throw refused(
     verdict,
     `image "${name}" must be signed by ${ruleText(trust, verdict)}, but ${why}: pull it again, which looks for its signature, or sign it, or change the rule, which counts at once`,
   );
+};
+
+const admitNames = async (
+  trust: Trust,
+  names: readonly string[],
+  imageId: Digest,
+): Promise<void> => {
+  for (const name of names.length === 0 ? [ANONYMOUS] : new Set(names)) {
+    await admitName(trust, name, imageId);
+  }
 };
 
 /**
@@ -169,8 +179,25 @@ const admitName = async (trust: Trust, repository: string, record: ImageRecord):
 export const admitUse = async (trust: Trust, typed: string, record: ImageRecord): Promise<void> => {
   refuseArtifact(typed, record.config);
   if (trust.policy() === undefined) return;
-  const names = namesUsed(typed, record);
-  for (const name of names.length === 0 ? [ANONYMOUS] : new Set(names)) {
-    await admitName(trust, name, record);
-  }
+  await admitNames(trust, namesUsed(typed, record), record.id);
+};
+
+/** Whether `typed` is the image's id, or the beginning of it. */
+const isIdOf = (typed: string, imageId: Digest): boolean =>
+  imageId.startsWith(typed) || hexOf(imageId).startsWith(typed);
+
+/**
+ * As `admitUse`, for a container that is there already and was made from `typed`. That name counts also when it
+ * stands for another image by now, or the image has gone (`record` undefined).
+ */
+export const admitAgain = async (
+  trust: Trust,
+  typed: string,
+  imageId: Digest,
+  record: ImageRecord | undefined,
+): Promise<void> => {
+  if (trust.policy() === undefined) return;
+  const isById = isIdOf(typed, imageId) || parseAnyReference(typed).kind === "id";
+  const names = record === undefined ? [] : namesUsed(typed, record);
+  await admitNames(trust, isById ? names : [repositoryOf(parseReference(typed))], imageId);
 };

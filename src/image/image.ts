@@ -322,6 +322,8 @@ export interface Images {
    * id). Throws permission_denied, which names the rule and the remedy.
    */
   admit(typed: string, image: ImageRecord): Promise<void>;
+  /** As `admit`, before somebody starts a container that is there: the name it was made from decides. */
+  admitAgain(typed: string, imageId: Digest): Promise<void>;
   /** The policy as it is now. Throws failed_precondition when its file is wrong. */
   trustPolicy(): TrustReport;
   /** What the policy says of a name, of the image under it here, and of the one at its registry. */

@@ -1,5 +1,5 @@
 /** The room's front door: the functions of image.ts over one set of dependencies. */
-import { admitUse } from "#image/admit.ts";
+import { admitAgain, admitUse } from "#image/admit.ts";
 import { bootstrapImage } from "#image/bootstrap.ts";
 import { createCatalog, parseTagTarget } from "#image/catalog.ts";
 import { collect } from "#image/collect.ts";
@@ -81,6 +81,8 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     ...registrySide(registries),
     bundles: async () => (await registries()).bundles,
     admit: (typed, image) => admitUse(dependencies.trust, typed, image),
+    admitAgain: (typed, imageId) =>
+      admitAgain(dependencies.trust, typed, imageId, catalog.find(imageId)),
     trustPolicy: () => reportTrust(dependencies.trust),
     import: (source, options) => importImage(dependencies, source, options),
     createFromLayer: (request) => createFromLayer(dependencies, catalog, request),

@@ -147,6 +147,20 @@ test("an image without a name falls under '*'", async () => {
   expect(await use(id)).toContain("has no name and is blocked by the rule");
 });
 
+test("a container that is there falls under the name it was made from, wherever that name went", async () => {
+  const id = await fake.add("app:1");
+  const again = (typed: string): Promise<string> => failureOf(fake.images.admitAgain(typed, id));
+  policy({ "*": { action: "block" }, "docker.io/library/app": { action: "allow" } });
+  expect(await again("app:1")).toBe("it did not fail");
+  await fake.add("app:2");
+  await fake.images.remove("app:1", { isForced: true, isParentKept: false });
+  expect(await again("app:1")).toBe("it did not fail");
+  expect(await again(id.slice("sha256:".length, 20))).toContain("has no name and is blocked");
+  policy({ "docker.io/library/app": { action: "block" } });
+  expect(await again("app:1")).toContain("is blocked by the rule");
+  expect(await again(id)).toBe("it did not fail");
+});
+
 test("proofs of images that are gone go with the next one", async () => {
   signedBy("p256");
   await pull("legacy");

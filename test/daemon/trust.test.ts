@@ -20,6 +20,9 @@ scenario(
       world.isolation.exec([...naru, "--host", `unix://${roots.socketPath}`, ...args]);
     expect(await daemon.dockerOk("run", "--rm", IMAGE, "echo", "in")).toBe("in");
 
+    await daemon.dockerOk("create", "--name", "before", IMAGE, "true");
+    await daemon.dockerOk("run", "-d", "--name", "runs", IMAGE, "sleep", "1000");
+
     policy({ "docker.io/daemon": { action: "block", reason: "recalled" } });
     const refused = await daemon.docker("run", "--rm", IMAGE, "echo", "in");
     expect(refused.code).toBe(125);
@@ -29,6 +32,11 @@ scenario(
     // Its id is no way round.
     const id = await daemon.dockerOk("image", "inspect", "-f", "{{.Id}}", IMAGE);
     expect((await daemon.docker("create", id)).stderr).toContain("is blocked by the rule");
+
+    // What was made before the rule: refused to whoever starts it, and a refused restart stops nothing.
+    expect((await daemon.docker("start", "before")).stderr).toContain(words);
+    expect((await daemon.docker("restart", "-t", "0", "runs")).stderr).toContain(words);
+    expect(await daemon.dockerOk("inspect", "-f", "{{.State.Status}}", "runs")).toBe("running");
 
     const context = `${roots.base}/context`;
     mkdirSync(context);
@@ -54,6 +62,8 @@ scenario(
 
     policy({});
     expect(await daemon.dockerOk("run", "--rm", IMAGE, "echo", "in")).toBe("in");
+    await daemon.dockerOk("start", "-a", "before");
+    await daemon.dockerOk("rm", "-f", "before", "runs");
     expect((await cli("compose", "-f", `${context}/compose.yaml`, "down")).code).toBe(0);
   },
 );
