@@ -148,12 +148,11 @@ test("an image without a name falls under '*'", async () => {
 });
 
 test("a container that is there falls under the name it was made from, wherever that name went", async () => {
-  const id = await fake.add("app:1");
+  const id = await fake.add("old", { references: ["app:1"] });
   const again = (typed: string): Promise<string> => failureOf(fake.images.admitAgain(typed, id));
   policy({ "*": { action: "block" }, "docker.io/library/app": { action: "allow" } });
   expect(await again("app:1")).toBe("it did not fail");
-  await fake.add("app:2");
-  await fake.images.remove("app:1", { isForced: true, isParentKept: false });
+  fake.images.tag(await fake.add("new"), "app:1");
   expect(await again("app:1")).toBe("it did not fail");
   expect(await again(id.slice("sha256:".length, 20))).toContain("has no name and is blocked");
   policy({ "docker.io/library/app": { action: "block" } });
