@@ -101,7 +101,7 @@ export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<vo
   });
   engine.health.stop(record.id);
   engine.rotation.stop(record.id);
-  engine.follow(record.id, "bring the log within its bounds", async () =>
+  engine.follow(record.id, "bring the log within its bounds", () =>
     engine.rotation.trim(engine, record),
   );
   engine.execs.onContainerExit(record.id);

@@ -5,52 +5,52 @@ import { rotationPolicy } from "#log/options.ts";
 import { trimEnded } from "#log/split.ts";
 import { compressRotated, keepRotated } from "#log/rotate.ts";
 
+interface Rotating {
+  readonly abort: AbortController;
+  /** It compresses no more. */
+  readonly ended: Promise<void>;
+}
+
 export class LogRotation {
   readonly #followers = new Map<string, number>();
   readonly #untrimmed = new Map<string, () => void>();
-  readonly #running = new Map<string, AbortController>();
+  readonly #rotating = new Map<string, Rotating>();
 
   start(engine: Engine, record: ContainerRecord): void {
     if (record.logPath === "") return;
     this.stop(record.id);
+    // It is written to again: from now on it is rotated, not cut.
+    this.#untrimmed.delete(record.id);
+    const before = this.#rotating.get(record.id)?.ended;
     const abort = new AbortController();
-    this.#running.set(record.id, abort);
-    const runtime = engine.runtimeOf(record);
-    const options = {
-      path: record.logPath,
-      policy: rotationPolicy(record.hostConfig.LogConfig.Config),
-      reopen: () => runtime.reopenLog(engine.bundleOf(record.id)),
-    };
-    void keepRotated(options, abort.signal).catch((error: unknown) => {
-      // The process may end between the rename and the reopen: there is no writer then.
-      if (abort.signal.aborted || engine.runtimeOf(record).pastExit(record.id) !== undefined)
-        return;
-      engine.deps.log.warn("log rotation stopped", { container: record.id, error: String(error) });
-    });
+    const ended = this.#keep(engine, record, abort.signal, before);
+    this.#rotating.set(record.id, { abort, ended });
   }
 
   stop(id: string): void {
-    this.#running.get(id)?.abort();
-    this.#running.delete(id);
+    this.#rotating.get(id)?.abort.abort();
   }
 
-  /** The writer has ended: what it wrote since the last look is brought within the policy. */
-  trim(engine: Engine, record: ContainerRecord): void {
+  /**
+   * The writer has ended, and `stop` was called: what it wrote since the last look is brought within the policy. Resolves
+   * when that is done, or left to the last of those who read the log.
+   */
+  async trim(engine: Engine, record: ContainerRecord): Promise<void> {
     if (record.logPath === "") return;
+    await this.#rotating.get(record.id)?.ended;
+    this.#rotating.delete(record.id);
     const policy = rotationPolicy(record.hostConfig.LogConfig.Config);
-    const trim = (): void => {
+    const trim = async (): Promise<void> => {
       trimEnded(record.logPath, policy);
-      if (!policy.isCompressed) return;
-      void compressRotated(record.logPath).catch((error: unknown) => {
-        const reason = { container: record.id, error: String(error) };
-        engine.deps.log.warn("a rotated log could not be compressed", reason);
-      });
+      if (policy.isCompressed) await compressRotated(record.logPath);
     };
-    if ((this.#followers.get(record.id) ?? 0) === 0) trim();
-    else this.#untrimmed.set(record.id, trim);
+    if ((this.#followers.get(record.id) ?? 0) === 0) return await trim();
+    this.#untrimmed.set(record.id, () =>
+      engine.follow(record.id, "bring the log within its bounds", trim),
+    );
   }
 
-  /** Somebody follows the log: it is not cut under their eyes. */
+  /** Somebody reads the log: it is not cut under their eyes. */
   follow(id: string): Disposable {
     this.#followers.set(id, (this.#followers.get(id) ?? 0) + 1);
     return {
@@ -65,6 +65,28 @@ export class LogRotation {
   }
 
   close(): void {
-    for (const id of this.#running.keys()) this.stop(id);
+    for (const id of this.#rotating.keys()) this.stop(id);
+  }
+
+  async #keep(
+    engine: Engine,
+    record: ContainerRecord,
+    signal: AbortSignal,
+    before: Promise<void> | undefined,
+  ): Promise<void> {
+    await before;
+    const runtime = engine.runtimeOf(record);
+    const options = {
+      path: record.logPath,
+      policy: rotationPolicy(record.hostConfig.LogConfig.Config),
+      reopen: () => runtime.reopenLog(engine.bundleOf(record.id)),
+    };
+    try {
+      await keepRotated(options, signal);
+    } catch (error) {
+      // The process may end between the rename and the reopen: there is no writer then.
+      if (signal.aborted || runtime.pastExit(record.id) !== undefined) return;
+      engine.deps.log.warn("log rotation stopped", { container: record.id, error: String(error) });
+    }
   }
 }

@@ -3,6 +3,7 @@ import { NaruError } from "#lib/errors.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { LogLine, LogsOptions } from "#container/containers.ts";
 import type { Engine } from "#container/engine.ts";
+import type { LogReadOptions } from "#log/log.ts";
 import { readLog } from "#log/read.ts";
 
 /** Resolves when the container does not run: nothing more will be written. */
@@ -15,25 +16,27 @@ const writingEnds = async (
   await engine.waiters.wait(record, "next-exit", signal).catch(() => undefined);
 };
 
+/** While they are read the log is not cut: what cuts it comes after its last reader, or has been waited for. */
+async function* uncut(
+  engine: Engine,
+  record: ContainerRecord,
+  options: LogReadOptions,
+): AsyncGenerator<LogLine> {
+  using _read = engine.rotation.follow(record.id);
+  if (!isLive(record.state)) await engine.followed(record.id);
+  yield* readLog(options);
+}
+
 export const readLogs = (
   engine: Engine,
   record: ContainerRecord,
   options: LogsOptions,
-): AsyncIterable<LogLine> =>
-  readLog({
+): AsyncGenerator<LogLine> =>
+  uncut(engine, record, {
     ...options,
     path: record.logPath,
     closed: writingEnds(engine, record, options.signal),
   });
-
-async function* following(
-  engine: Engine,
-  record: ContainerRecord,
-  options: LogsOptions,
-): AsyncGenerator<LogLine> {
-  using _followed = engine.rotation.follow(record.id);
-  yield* readLogs(engine, record, options);
-}
 
 export const logsOf = (
   engine: Engine,
@@ -44,5 +47,5 @@ export const logsOf = (
   if (record.hostConfig.LogConfig.Type === "none") {
     throw new NaruError("not_implemented", "configured logging driver does not support reading");
   }
-  return options.follow ? following(engine, record, options) : readLogs(engine, record, options);
+  return readLogs(engine, record, options);
 };

@@ -1,5 +1,7 @@
 /** `logs`: follow, tail, since, until, timestamps, streams, drivers. */
 import { expect } from "bun:test";
+import { readdirSync } from "node:fs";
+import { dirname } from "node:path";
 
 import { BUSYBOX, check, docker, dockerOk, field, until } from "../harness/check.ts";
 import { dockerBackground } from "../harness/client.ts";
@@ -237,3 +239,26 @@ check("exec output is not in the log", async (t) => {
   await dockerOk("exec", name, "echo", "from exec");
   expect((await docker(["logs", name])).stdout).toBe("main\n");
 });
+
+check(
+  "compress: rotated files are gzip, and no line is lost when the container ends and starts",
+  async (t) => {
+    const name = t.name();
+    const script =
+      "i=0; while [ $i -lt 3000 ]; do echo line-$i-$(hostname); i=$((i+1)); done; sleep 2";
+    const options = ["max-size=60k", "max-file=20", "compress=true"].flatMap((o) => [
+      "--log-opt",
+      o,
+    ]);
+    await dockerOk("run", "-d", "--name", name, "-h", "h", ...options, BUSYBOX, "sh", "-c", script);
+    await dockerOk("wait", name);
+    await dockerOk("start", name);
+    await dockerOk("wait", name);
+    const wanted = Array.from({ length: 3000 }, (_, i) => `line-${i}-h`);
+    expect((await dockerOk("logs", name)).split("\n")).toEqual([...wanted, ...wanted]);
+    expect((await dockerOk("logs", "--tail", "2", name)).split("\n")).toEqual(wanted.slice(-2));
+    const folder = dirname(await field(name, "{{.LogPath}}"));
+    await until("a compressed file", () => readdirSync(folder).some((one) => one.endsWith(".gz")));
+    await dockerOk("rm", name);
+  },
+);

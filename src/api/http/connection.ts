@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 
 import { type BodyDecoder, createBodyDecoder } from "#api/http/body-decoder.ts";
 import type { ExchangeHandler } from "#api/http/exchange.ts";
+import { HTTP2_HEAD, HTTP2_PREFACE } from "#api/http/http2-preface.ts";
 import { HEAD_LIMIT_BYTES, parseHead, type RequestHead } from "#api/http/head.ts";
 import { closing, HttpExchange } from "#api/http/http-exchange.ts";
 import type { Inbound } from "#api/http/inbound.ts";
@@ -22,19 +23,6 @@ const LINE_FEED = 10;
 /** The first byte of a TLS connection (RFC 8446 §5.1, ContentType handshake). */
 const TLS_HANDSHAKE = 22;
 const EMPTY = Buffer.alloc(0);
-/** The whole of HTTP/2's preface (RFC 9113 §3.4) begins as a request does that HTTP/1.1 has not. */
-const HTTP2_PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\n");
-const HTTP2_HEAD: RequestHead = {
-  method: "PRI",
-  path: "*",
-  queryText: "",
-  minorVersion: 1,
-  fields: new Map(),
-  isKeepAlive: false,
-  contentLength: 0,
-  isContinueExpected: false,
-  upgrade: "h2c",
-};
 /** What a client that announced a chunked body sends before it starts to speak raw. */
 const LAST_CHUNK = Buffer.from("0\r\n\r\n");
 
