@@ -173,6 +173,8 @@ const serve = async (running: Running): Promise<void> => {
   if (config.pidFile !== undefined) cleanup.use(writePidFile(config.pidFile));
   writeSync(STDOUT, `ready ${addresses.join(" ")}\n`);
   notifier.ready();
+  // The start ran interpreted; what runs from here on runs often (scripts/build.ts).
+  Bun.unsafe.setJITPolicy(1);
   setTimeout(() => rooms.warmUp(), 0);
   setTimeout(() => kernel.releaseCode(), STARTED_MS).unref();
   await stopped;

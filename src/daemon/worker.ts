@@ -1,6 +1,8 @@
 /** `naru _worker ROOM …`: child processes of the daemon for what would keep its thread busy. */
 
 export const runWorker = async (argv: readonly string[]): Promise<number> => {
+  // Workers do much of one thing, or stay: code is compiled as soon as it is hot (scripts/build.ts).
+  Bun.unsafe.setJITPolicy(1);
   const [room, ...rest] = argv;
   if (room === "snapshot") {
     const { runSnapshotWorker } = await import("#snapshot/worker.ts");

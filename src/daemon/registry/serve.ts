@@ -204,6 +204,7 @@ const serve = async (argv: readonly string[], log: Logger): Promise<void> => {
   cleanup.defer(() => server.close(SHUTDOWN_SECONDS * 1000));
   cleanup.defer(() => listener.close());
   writeSync(STDOUT, `ready ${listener.address}\n`);
+  Bun.unsafe.setJITPolicy(1);
   cleanup.use(releaseWhenQuiet(kernel, () => metrics.requestCount));
   await stopped;
 };
