@@ -1,6 +1,6 @@
 /** The entries of an archive that is about to be sent: headers in memory, files by their ranges. */
 import type { ArchiveSegment } from "#image/archive-segment.ts";
-import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
+import { type TarEntry, plainEntry } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 import { type Digest, algorithmOf, hexOf } from "#spec/image/digest.ts";
 
@@ -23,23 +23,8 @@ export class ArchivePlan {
   }
 
   #header(name: string, type: TarEntry["type"], size: number): void {
-    this.#bytes(
-      tarHeader({
-        type,
-        name,
-        linkName: "",
-        mode: type === "directory" ? 0o755 : 0o444,
-        uid: 0,
-        gid: 0,
-        userName: "",
-        groupName: "",
-        size,
-        mtime: { seconds: 0, nanoseconds: 0 },
-        deviceMajor: 0,
-        deviceMinor: 0,
-        xattrs: NO_XATTRS,
-      }),
-    );
+    const mode = type === "directory" ? 0o755 : 0o444;
+    this.#bytes(tarHeader(plainEntry(name, { type, mode, size })));
   }
 
   directory(name: string): void {

@@ -1,5 +1,5 @@
 /** For tests: image archives made of a few words. */
-import { NO_XATTRS, type TarEntryType } from "#lib/tar/entry.ts";
+import { type TarEntryType, plainEntry } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 import { digestOf } from "#spec/image/digest.ts";
 
@@ -11,21 +11,7 @@ export interface Item {
 }
 
 const header = (name: string, type: TarEntryType, size: number, linkName = ""): Uint8Array =>
-  tarHeader({
-    type,
-    name,
-    linkName,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    userName: "",
-    groupName: "",
-    size,
-    mtime: { seconds: 0, nanoseconds: 0 },
-    deviceMajor: 0,
-    deviceMinor: 0,
-    xattrs: NO_XATTRS,
-  });
+  tarHeader(plainEntry(name, { type, linkName, size }));
 
 export const tar = (...items: Item[]): Uint8Array =>
   Buffer.concat([

@@ -3,7 +3,7 @@ import { type Busybox, findBusybox } from "#image/busybox.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { HELLO_COMMAND, HELLO_DIRECTORIES, HELLO_FILES } from "#image/hello-files.ts";
 import { registerImage } from "#image/register.ts";
-import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
+import { type TarEntry, plainEntry } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 import type { ImageConfig } from "#spec/image/config.ts";
 import type { Digest } from "#spec/image/digest.ts";
@@ -44,21 +44,15 @@ const entry = (
   size = 0,
   linkName = "",
 ): Uint8Array =>
-  tarHeader({
-    type,
-    name,
-    linkName,
-    mode,
-    uid: 0,
-    gid: 0,
-    userName: "",
-    groupName: "",
-    size,
-    mtime: { seconds: Date.parse(CREATED_AT) / 1000, nanoseconds: 0 },
-    deviceMajor: 0,
-    deviceMinor: 0,
-    xattrs: NO_XATTRS,
-  });
+  tarHeader(
+    plainEntry(name, {
+      type,
+      linkName,
+      mode,
+      size,
+      mtime: { seconds: Date.parse(CREATED_AT) / 1000, nanoseconds: 0 },
+    }),
+  );
 
 /** The layer's tar; pure. */
 export const helloLayer = ({ bytes, applets }: Busybox): Uint8Array => {

@@ -11,33 +11,16 @@
  * Wherever a `name` is taken it may be a whole id, an id prefix, name[:tag] or name@digest. Names win
  * over id prefixes. Unknown ones throw not_found "No such image: x:latest".
  */
-import type { ExportedArchive, SavedArchive } from "#image/archive-segment.ts";
+import type { SavedArchive } from "#image/archive-segment.ts";
 import type { CreatedIndex, NewIndex, ServedIndex, StoredManifest } from "#image/index-document.ts";
-import type {
-  CopyOptions,
-  ExportOptions,
-  IndexEntry,
-  PublishOptions,
-  PullOptions,
-  PushOptions,
-  RemoteManifest,
-  TransferOptions,
-} from "#image/transfer.ts";
-import type { TrustCheck, TrustReport } from "#image/trust-report.ts";
+import type { ImageTransfers } from "#image/transfer.ts";
+import type { TrustReport } from "#image/trust-report.ts";
 import type { Bundles } from "#image/bundle.ts";
 import type { TrashSource } from "#metadata/trash.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { EventMessage } from "#spec/docker/event.ts";
-import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type { Filters } from "#spec/docker/filters.ts";
-import type {
-  DeleteItem,
-  DistributionInspect,
-  HistoryItem,
-  ImageInspect,
-  ImageSummary,
-  SearchItem,
-} from "#spec/docker/image.ts";
+import type { DeleteItem, HistoryItem, ImageInspect, ImageSummary } from "#spec/docker/image.ts";
 import type { ImageConfig } from "#spec/image/config.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import type { Digest } from "#spec/image/digest.ts";
@@ -242,7 +225,7 @@ export interface ImageUsageTotal {
   readonly images: readonly ImageUsageItem[];
 }
 
-export interface Images {
+export interface Images extends ImageTransfers {
   /** The id, in microseconds. */
   resolve(name: string): Digest;
   /** undefined in place of not_found; other errors are thrown. */
@@ -278,46 +261,6 @@ export interface Images {
   /** What else there is behind the name: its index, other platforms, what was kept. */
   servedIndex(name: string, signal: AbortSignal): Promise<ServedIndex>;
   /**
-   * Fetches `reference` from its registry (or a mirror), layers side by side, and names it. Nothing is visible
-   * until all of it is here; what was fetched of a failed pull is kept for the next one. Pulls that want the
-   * same layer at the same time share it. Errors are the registry's, in Docker's words.
-   */
-  pull(reference: string, options: PullOptions): Promise<void>;
-  /**
-   * Sends `reference` to its registry: layers it has not, the config, the manifest under the tag. What came
-   * from a registry is sent byte for byte; other layers are compressed on the way. not_found without such a
-   * name here.
-   */
-  push(reference: string, options: PushOptions): Promise<void>;
-  /** From registry to registry, every byte as it is. The store here is not changed. */
-  copy(source: string, target: string, options: CopyOptions): Promise<void>;
-  /** What a registry has under a name as an OCI archive, which docker load takes too. The store is not changed. */
-  exportRemote(name: string, options: ExportOptions): Promise<ExportedArchive>;
-  /** The one image of an archive to a registry, as it is; layers of a Docker archive are compressed on the way. */
-  publish(target: string, source: ArchiveSource, options: PublishOptions): Promise<void>;
-  /** The manifest a registry has under a name, as it is. */
-  manifest(name: string, credentials: AuthConfig, signal: AbortSignal): Promise<RemoteManifest>;
-  /** Writes an index under `target`'s tag; images that its repository has not are copied there first. */
-  pushIndex(
-    target: string,
-    entries: readonly IndexEntry[],
-    options: TransferOptions,
-  ): Promise<void>;
-  /** unauthenticated when the registry does not take the credentials. */
-  login(credentials: AuthConfig, signal: AbortSignal): Promise<{ readonly identityToken: string }>;
-  /** What a registry has under a name, without fetching it. */
-  distribution(
-    name: string,
-    credentials: AuthConfig,
-    signal: AbortSignal,
-  ): Promise<DistributionInspect>;
-  search(
-    term: string,
-    limit: number,
-    credentials: AuthConfig,
-    signal: AbortSignal,
-  ): Promise<SearchItem[]>;
-  /**
    * Asks the trust policy whether a container or a build may start from the image, used as `typed` (a name or an
    * id). Throws permission_denied, which names the rule and the remedy.
    */
@@ -326,8 +269,6 @@ export interface Images {
   admitAgain(typed: string, imageId: Digest): Promise<void>;
   /** The policy as it is now. Throws failed_precondition when its file is wrong. */
   trustPolicy(): TrustReport;
-  /** What the policy says of a name, of the image under it here, and of the one at its registry. */
-  checkTrust(name: string, credentials: AuthConfig, signal: AbortSignal): Promise<TrustCheck>;
   /** Images and other content as registries and layouts take it. */
   bundles(): Promise<Bundles>;
   /** One layer from a root file system's tar. Resolves to the id. */

@@ -20,6 +20,7 @@ import { saveImages } from "#image/save.ts";
 import { serveIndex } from "#image/served-index.ts";
 import { serveImage } from "#image/served.ts";
 import { reportTrust } from "#image/trust-report.ts";
+import type { ImageTransfers } from "#image/transfer.ts";
 import type { Transfers } from "#image/transfers.ts";
 import { newBatch } from "#metadata/trash.ts";
 import { SingleFlight } from "#lib/single-flight.ts";
@@ -28,7 +29,7 @@ import type { Platform } from "#spec/image/platform.ts";
 import { familiarString } from "#spec/image/reference.ts";
 
 /** What speaks to registries; its code is loaded when somebody first does. */
-const registrySide = (registries: () => Promise<Transfers>): Omit<Transfers, "bundles"> => ({
+const registrySide = (registries: () => Promise<Transfers>): ImageTransfers => ({
   pull: async (name, options) => (await registries()).pull(name, options),
   push: async (name, options) => (await registries()).push(name, options),
   exportRemote: async (name, options) => (await registries()).exportRemote(name, options),

@@ -1,4 +1,8 @@
 /** What pulls, pushes and copies are asked and tell; part of the manual in `image.ts`. */
+import type { ExportedArchive } from "#image/archive-segment.ts";
+import type { ArchiveSource } from "#image/image.ts";
+import type { TrustCheck } from "#image/trust-report.ts";
+import type { DistributionInspect, SearchItem } from "#spec/docker/image.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import type { Platform } from "#spec/image/platform.ts";
@@ -69,4 +73,50 @@ export interface IndexEntry {
   readonly reference: string;
   readonly digest: Digest;
   readonly platform: Platform;
+}
+
+/** What images do with registries. */
+export interface ImageTransfers {
+  /**
+   * Fetches `reference` from its registry (or a mirror), layers side by side, and names it. Nothing is visible
+   * until all of it is here; what was fetched of a failed pull is kept for the next one. Pulls that want the
+   * same layer at the same time share it. Errors are the registry's, in Docker's words.
+   */
+  pull(reference: string, options: PullOptions): Promise<void>;
+  /**
+   * Sends `reference` to its registry: layers it has not, the config, the manifest under the tag. What came
+   * from a registry is sent byte for byte; other layers are compressed on the way. not_found without such a
+   * name here.
+   */
+  push(reference: string, options: PushOptions): Promise<void>;
+  /** From registry to registry, every byte as it is. The store here is not changed. */
+  copy(source: string, target: string, options: CopyOptions): Promise<void>;
+  /** What a registry has under a name as an OCI archive, which docker load takes too. The store is not changed. */
+  exportRemote(name: string, options: ExportOptions): Promise<ExportedArchive>;
+  /** The one image of an archive to a registry, as it is; layers of a Docker archive are compressed on the way. */
+  publish(target: string, source: ArchiveSource, options: PublishOptions): Promise<void>;
+  /** The manifest a registry has under a name, as it is. */
+  manifest(name: string, credentials: AuthConfig, signal: AbortSignal): Promise<RemoteManifest>;
+  /** Writes an index under `target`'s tag; images that its repository has not are copied there first. */
+  pushIndex(
+    target: string,
+    entries: readonly IndexEntry[],
+    options: TransferOptions,
+  ): Promise<void>;
+  /** unauthenticated when the registry does not take the credentials. */
+  login(credentials: AuthConfig, signal: AbortSignal): Promise<{ readonly identityToken: string }>;
+  /** What a registry has under a name, without fetching it. */
+  distribution(
+    name: string,
+    credentials: AuthConfig,
+    signal: AbortSignal,
+  ): Promise<DistributionInspect>;
+  search(
+    term: string,
+    limit: number,
+    credentials: AuthConfig,
+    signal: AbortSignal,
+  ): Promise<SearchItem[]>;
+  /** What the policy says of a name, of the image under it here, and of the one at its registry. */
+  checkTrust(name: string, credentials: AuthConfig, signal: AbortSignal): Promise<TrustCheck>;
 }

@@ -6,7 +6,7 @@ import { copyImage } from "#image/copy.ts";
 import { inspectDistribution } from "#image/distribution.ts";
 import { exportRemote } from "#image/export-remote.ts";
 import { FetchPool } from "#image/fetch-pool.ts";
-import type { Images } from "#image/image.ts";
+import type { ImageTransfers } from "#image/transfer.ts";
 import { publishArchive } from "#image/publish.ts";
 import { pullImages } from "#image/pull.ts";
 import type { LayerFlights } from "#image/pull-layers.ts";
@@ -23,20 +23,7 @@ import { storeBundle } from "#image/bundle-store.ts";
 import { fetchBlob, fetchDocument, pushBundle } from "#image/bundle-push.ts";
 import { createRemote } from "#remote/client.ts";
 
-export type Transfers = Pick<
-  Images,
-  | "pull"
-  | "push"
-  | "copy"
-  | "exportRemote"
-  | "publish"
-  | "manifest"
-  | "pushIndex"
-  | "login"
-  | "distribution"
-  | "search"
-  | "checkTrust"
-> & { readonly bundles: Bundles };
+export type Transfers = ImageTransfers & { readonly bundles: Bundles };
 
 export const createTransfers = (dependencies: ImageDependencies, catalog: Catalog): Transfers => {
   const { registries, workerCommand } = dependencies;

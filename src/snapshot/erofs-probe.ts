@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { randomHex } from "#lib/clock.ts";
 import { toNaruError } from "#lib/errors.ts";
-import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
+import { plainEntry } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 import type { FileKernel, MountKernel } from "#kernel/kernel.ts";
 import { errnoOf } from "#snapshot/directory-cache.ts";
@@ -16,21 +16,7 @@ const CONTENT = "naru";
 
 const probeTar = (): Uint8Array => {
   const body = Buffer.from(CONTENT);
-  const entry: TarEntry = {
-    type: "file",
-    name: "file",
-    linkName: "",
-    mode: 0o600,
-    uid: 0,
-    gid: 0,
-    userName: "",
-    groupName: "",
-    size: body.length,
-    mtime: { seconds: 0, nanoseconds: 0 },
-    deviceMajor: 0,
-    deviceMinor: 0,
-    xattrs: NO_XATTRS,
-  };
+  const entry = plainEntry("file", { mode: 0o600, size: body.length });
   return Buffer.concat([tarHeader(entry), body, tarPadding(body.length), TAR_END]);
 };
 

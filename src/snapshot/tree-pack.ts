@@ -3,7 +3,7 @@
  * loop, a stream pulls them one by one, so that back-pressure needs no buffer.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { NO_XATTRS, type TarEntry, type TarEntryType } from "#lib/tar/entry.ts";
+import { NO_XATTRS, type TarEntry, type TarEntryType, plainEntry } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 import type { FileKernel, FileStat } from "#kernel/kernel.ts";
 import { isGone } from "#snapshot/tree-walk.ts";
@@ -223,21 +223,7 @@ export const statOfFd = (fd: number): FileStat => {
   };
 };
 
-const EMPTY_FILE: TarEntry = {
-  type: "file",
-  name: "",
-  linkName: "",
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  userName: "",
-  groupName: "",
-  size: 0,
-  mtime: { seconds: 0, nanoseconds: 0 },
-  deviceMajor: 0,
-  deviceMinor: 0,
-  xattrs: NO_XATTRS,
-};
+const EMPTY_FILE = plainEntry("", { mode: 0 });
 
 const isPortableXattr = (name: string): boolean =>
   !name.startsWith(OVERLAY_XATTR_PREFIX) && !HOST_XATTRS.has(name);

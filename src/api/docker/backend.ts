@@ -9,6 +9,7 @@ import type { ContainerRecord } from "#container/container.ts";
 import type { Containers, Events } from "#container/containers.ts";
 import type { Trash } from "#gc/trash.ts";
 import type { Images } from "#image/image.ts";
+import type { ImageTransfers } from "#image/transfer.ts";
 import type { Logger } from "#lib/log.ts";
 import type { DoorResponse } from "#spec/docker/front-door.ts";
 import type { PortReach } from "#spec/docker/port-reach.ts";
@@ -27,47 +28,37 @@ export interface ProgressMessage {
   readonly aux?: unknown;
 }
 
-export type ImageBackend = Pick<
-  Images,
-  | "find"
-  | "get"
-  | "list"
-  | "inspect"
-  | "history"
-  | "tag"
-  | "remove"
-  | "prune"
-  | "usage"
-  | "load"
-  | "save"
-  | "import"
-  | "pull"
-  | "push"
-  | "copy"
-  | "exportRemote"
-  | "publish"
-  | "manifest"
-  | "pushIndex"
-  | "login"
-  | "distribution"
-  | "search"
-  | "check"
-  | "trustPolicy"
-  | "checkTrust"
-  | "bundles"
-> & {
-  /**
-   * Makes the built-in image `naru/hello` when it is missing. Yields pull-like progress; throws what
-   * kept it from being made.
-   */
-  hello(signal: AbortSignal): AsyncIterable<ProgressMessage>;
-  /** Makes a base image from the distribution's package mirror: "debian:bookworm". */
-  bootstrap(
-    reference: string,
-    mirror: string | undefined,
-    signal: AbortSignal,
-  ): AsyncIterable<ProgressMessage>;
-};
+export type ImageBackend = ImageTransfers &
+  Pick<
+    Images,
+    | "find"
+    | "get"
+    | "list"
+    | "inspect"
+    | "history"
+    | "tag"
+    | "remove"
+    | "prune"
+    | "usage"
+    | "load"
+    | "save"
+    | "import"
+    | "check"
+    | "trustPolicy"
+    | "bundles"
+  > & {
+    /**
+     * Makes the built-in image `naru/hello` when it is missing. Yields pull-like progress; throws what
+     * kept it from being made.
+     */
+    hello(signal: AbortSignal): AsyncIterable<ProgressMessage>;
+    /** Makes a base image from the distribution's package mirror: "debian:bookworm". */
+    bootstrap(
+      reference: string,
+      mirror: string | undefined,
+      signal: AbortSignal,
+    ): AsyncIterable<ProgressMessage>;
+  };
 
 /** Networks in their wire form, `Containers` filled in. */
 export interface NetworkBackend {

@@ -1,7 +1,7 @@
 /** A directory as a stream of tar entries, without what .dockerignore leaves out. */
 import type * as nodeFs from "node:fs";
 import { NaruError } from "#lib/errors.ts";
-import { NO_XATTRS, type TarEntry, type TarEntryType } from "#lib/tar/entry.ts";
+import { NO_XATTRS, type TarEntry, type TarEntryType, plainEntry } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 import {
   type IgnoreState,
@@ -50,22 +50,8 @@ const entryOf = (
   xattrs: NO_XATTRS,
 });
 
-const FILE: Omit<TarEntry, "name" | "size"> = {
-  type: "file",
-  linkName: "",
-  mode: 0o644,
-  uid: 0,
-  gid: 0,
-  userName: "",
-  groupName: "",
-  mtime: { seconds: 0, nanoseconds: 0 },
-  deviceMajor: 0,
-  deviceMinor: 0,
-  xattrs: NO_XATTRS,
-};
-
 export const inlineHeader = (name: string, size: number): Uint8Array =>
-  tarHeader({ ...FILE, name, size });
+  tarHeader(plainEntry(name, { size }));
 
 /** A file that is no file here. */
 export function* inlineEntry(name: string, content: Uint8Array): Generator<Uint8Array, void> {

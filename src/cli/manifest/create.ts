@@ -1,9 +1,24 @@
 import { AT_LEAST_ONE, defineCommand } from "#cli/framework/command.ts";
 import { bool } from "#cli/framework/flags.ts";
+import type { CliContext } from "#cli/context.ts";
 import { fetchManifest } from "#cli/manifest/fetch.ts";
 import { listName, readList, writeList } from "#cli/manifest/list-file.ts";
-import { NaruError } from "#lib/errors.ts";
-import type { IndexEntryBody } from "#spec/docker/image.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
+import type { IndexEntryBody, RemoteManifestBody } from "#spec/docker/image.ts";
+
+/** A list speaks of what registries have: whoever names an image that is here only hears what is missing. */
+const findManifest = async (context: CliContext, image: string): Promise<RemoteManifestBody> => {
+  try {
+    return await fetchManifest(context, image);
+  } catch (thrown) {
+    const client = await context.client();
+    const here = await client.call("imageInspect", { name: image }).catch(() => undefined);
+    const error = toNaruError(thrown);
+    if (here === undefined) throw error;
+    const words = `"${image}" is here, but not at its registry, where lists need it: naru push ${image}`;
+    throw new NaruError(error.code, `${words} (${error.message})`, { cause: error });
+  }
+};
 
 export const command = defineCommand({
   usage: "[OPTIONS] MANIFEST_LIST MANIFEST [MANIFEST...]",
@@ -22,7 +37,7 @@ export const command = defineCommand({
     }
     const entries = new Map((before ?? []).map((entry) => [entry.Digest, entry]));
     for (const image of images) {
-      const { Digest, Platform } = await fetchManifest(context, image);
+      const { Digest, Platform } = await findManifest(context, image);
       if (Platform === undefined) {
         throw new NaruError("invalid_argument", `"${image}" is no single image: name its parts`);
       }

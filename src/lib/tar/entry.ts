@@ -47,6 +47,28 @@ export interface TarEntry {
 
 export const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 
+const PLAIN: Omit<TarEntry, "name"> = {
+  type: "file",
+  linkName: "",
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  userName: "",
+  groupName: "",
+  size: 0,
+  mtime: { seconds: 0, nanoseconds: 0 },
+  deviceMajor: 0,
+  deviceMinor: 0,
+  xattrs: NO_XATTRS,
+};
+
+/** An entry of root's, of no time, with `given` over it: an empty file of mode 0644 where nothing says otherwise. */
+export const plainEntry = (name: string, given: Partial<TarEntry> = {}): TarEntry => ({
+  ...PLAIN,
+  name,
+  ...given,
+});
+
 export const BLOCK_BYTES = 512;
 
 /** Longest pax, long-name or sparse-map block taken: a bigger one is made to exhaust memory. */

@@ -4,7 +4,7 @@ import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/prom
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { NaruError } from "#lib/errors.ts";
-import { NO_XATTRS } from "#lib/tar/entry.ts";
+import { plainEntry } from "#lib/tar/entry.ts";
 import { TarParser } from "#lib/tar/parser.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 import { CONTAINERD_NAME, REF_NAME } from "#spec/image/descriptor.ts";
@@ -29,21 +29,7 @@ const nameOf = (entry: Entry): string | undefined =>
   asStringMap(entry["annotations"], "annotations")[REF_NAME];
 
 const headerOf = (name: string, size: number): Uint8Array =>
-  tarHeader({
-    type: "file",
-    name,
-    linkName: "",
-    mode: 0o444,
-    uid: 0,
-    gid: 0,
-    userName: "",
-    groupName: "",
-    size,
-    mtime: { seconds: 0, nanoseconds: 0 },
-    deviceMajor: 0,
-    deviceMinor: 0,
-    xattrs: NO_XATTRS,
-  });
+  tarHeader(plainEntry(name, { mode: 0o444, size }));
 
 /** Digests of all that the entry leads to; what an index lists and is not there is left out. */
 const reachable = async (directory: string, digest: string, found: Set<string>): Promise<void> => {
