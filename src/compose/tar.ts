@@ -1,6 +1,5 @@
 /** A small archive in memory, for files made here. */
 import { plainEntry } from "#lib/tar/entry.ts";
-import { NO_XATTRS } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 
 export interface PlainFile {
