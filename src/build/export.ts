@@ -83,7 +83,10 @@ export const exportImage = async (
     register(dependencies, { ...image, parent: record.parent, diffIds }, tags);
   } else {
     if (request.keepsStepImages) {
-      for (const step of state.steps.slice(0, -1)) register(dependencies, step, []);
+      for (const step of state.steps.slice(0, -1)) {
+        // What a cached step gives is here already.
+        if (dependencies.images.find(step.id) === undefined) register(dependencies, step, []);
+      }
     }
     const parent = request.keepsStepImages ? last.parent : undefined;
     register(dependencies, { ...last, parent }, tags);

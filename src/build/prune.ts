@@ -22,6 +22,7 @@ const imageLayers = ({ images, snapshots }: BuildDependencies): Set<Digest> => {
 };
 
 const itemsOf = (dependencies: BuildDependencies, solver: Solver): BuildCacheItem[] => {
+  solver.countUses();
   const shared = imageLayers(dependencies);
   const rows = dependencies.rows.all();
   const makers = new Map<Digest, BuildCacheRow>();

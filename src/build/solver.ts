@@ -160,6 +160,8 @@ export class Solver {
   readonly #flights = new Map<string, Flight>();
   /** Layers that running builds stand on, with how many do. */
   readonly #held = new Map<Digest, number>();
+  /** Keys that were found in this turn of the event loop. */
+  #found: string[] = [];
 
   constructor(dependencies: BuildDependencies) {
     this.#dependencies = dependencies;
@@ -204,7 +206,7 @@ export class Solver {
     const key = keyOf(parts);
     const row = options.isCacheIgnored ? undefined : this.#find(key);
     if (row !== undefined) {
-      rows.touch(key, now());
+      this.#count(key);
       return { key, chainId: row.chainId, created: row.created, isCached: true };
     }
     const imported = options.isCacheIgnored ? undefined : await options.lookup?.(key);
@@ -214,6 +216,17 @@ export class Solver {
       : explainMiss(readKeyParts(rows, options.step), parts);
     writeKeyParts(rows, options.step, parts);
     return await this.#fly(key, vertex, options, why);
+  }
+
+  /** The uses of a cached build are one transaction, behind its answer. */
+  #count(key: string): void {
+    this.#found.push(key);
+    if (this.#found.length === 1) setImmediate(() => this.countUses());
+  }
+
+  /** Rows say from now on how often they were used. */
+  countUses(): void {
+    if (this.#found.length > 0) this.#dependencies.rows.touch(this.#found.splice(0), now());
   }
 
   async #fly(key: Digest, vertex: Vertex, options: SolveOptions, why: string): Promise<Solved> {

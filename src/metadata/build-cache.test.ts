@@ -23,7 +23,7 @@ test("a row holds its layer until it is deleted", () => {
   rows.put(row);
   expect(rows.get("k")).toEqual(row);
   expect(rows.isHeld(LAYER)).toBe(true);
-  rows.touch("k", "2026-01-02T00:00:00Z");
+  rows.touch(["k"], "2026-01-02T00:00:00Z");
   expect(rows.get("k")).toMatchObject({ useCount: 2, lastUsedAt: "2026-01-02T00:00:00Z" });
   rows.delete(["k"]);
   expect(rows.isHeld(LAYER)).toBe(false);

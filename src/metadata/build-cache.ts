@@ -66,8 +66,8 @@ export interface BuildCacheRows {
   get(key: string): BuildCacheRow | undefined;
   all(): readonly BuildCacheRow[];
   put(row: BuildCacheRow): void;
-  /** Counts a use. */
-  touch(key: string, at: string): void;
+  /** Counts a use of each. */
+  touch(keys: readonly string[], at: string): void;
   delete(keys: readonly string[]): void;
   /** True while a row names the layer. */
   isHeld(chainId: Digest): boolean;
@@ -111,13 +111,16 @@ export const createBuildCacheRows = (database: Database): BuildCacheRows => ({
       row.useCount,
     );
   },
-  touch: (key, at) => {
-    database.run(
-      "UPDATE build_cache SET last_used_at = ?, use_count = use_count + 1 WHERE key = ?",
-      at,
-      key,
-    );
-  },
+  touch: (keys, at) =>
+    database.transaction(() => {
+      for (const key of keys) {
+        database.run(
+          "UPDATE build_cache SET last_used_at = ?, use_count = use_count + 1 WHERE key = ?",
+          at,
+          key,
+        );
+      }
+    }),
   delete: (keys) =>
     database.transaction(() => {
       for (const key of keys) database.run("DELETE FROM build_cache WHERE key = ?", key);

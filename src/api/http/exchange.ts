@@ -14,6 +14,11 @@ export interface AnswerStream {
   /** Resolves when the client's side took the bytes. Throws canceled once the client is gone. */
   write(data: string | Uint8Array): Promise<void>;
   /**
+   * As `write`, for lines that come in bursts: they go out together by the end of this turn of the event loop. Resolves
+   * before; a client that is gone is noticed by a later one.
+   */
+  writeSoon(line: string): Promise<void>;
+  /**
    * Of a counted body: lets `send` put bytes into the connection itself, past this stream. `send` is called at once,
    * with the connection or not at all, and gives how many they were. 0 also when the client is gone.
    */

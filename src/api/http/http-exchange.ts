@@ -151,7 +151,8 @@ export class HttpExchange implements Exchange {
       const end = (): void => {
         this.isComplete = true;
       };
-      return { write: () => Promise.resolve(), end };
+      const write = (): Promise<void> => Promise.resolve();
+      return { write, writeSoon: write, end };
     }
     if (sizeBytes !== undefined)
       return this.#countedStream(status, `${fields}${length}`, sizeBytes);
@@ -162,6 +163,7 @@ export class HttpExchange implements Exchange {
     );
     return {
       write: (data) => (isChunked ? outbound.sendChunk(data) : outbound.send(data)),
+      writeSoon: (line) => (isChunked ? outbound.sendChunkSoon(line) : outbound.send(line)),
       end: () => {
         if (this.isComplete) return;
         if (isChunked) outbound.write("0\r\n\r\n");
@@ -175,12 +177,14 @@ export class HttpExchange implements Exchange {
     const { outbound } = this.#connection;
     outbound.write(this.#headText(status, fields));
     let left = sizeBytes;
+    const write = (data: string | Uint8Array): Promise<void> => {
+      left -= typeof data === "string" ? Buffer.byteLength(data) : data.length;
+      invariant(left >= 0, "a counted body is not longer than announced");
+      return outbound.send(data);
+    };
     return {
-      write: (data) => {
-        left -= typeof data === "string" ? Buffer.byteLength(data) : data.length;
-        invariant(left >= 0, "a counted body is not longer than announced");
-        return outbound.send(data);
-      },
+      write,
+      writeSoon: write,
       pass: (send) => {
         const passed = outbound.pass(send);
         left -= passed;

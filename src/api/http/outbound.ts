@@ -3,6 +3,8 @@ import type { Duplex } from "node:stream";
 
 import { NaruError } from "#lib/errors.ts";
 
+/** Lines that wait for the end of the turn; more goes out at once. */
+const SOON_LIMIT_CHARS = 16 * 1024;
 /** Up to here a chunk and its framing are copied into one write; beyond, the copy costs more. */
 const COPY_LIMIT_BYTES = 16 * 1024;
 
@@ -10,6 +12,8 @@ export class Outbound {
   readonly #socket: Duplex;
   #isGone = false;
   #drain: PromiseWithResolvers<void> | undefined;
+  /** Framed already, and not yet with the socket. */
+  #soon = "";
 
   constructor(socket: Duplex) {
     this.#socket = socket;
@@ -19,6 +23,10 @@ export class Outbound {
   /** Returns false when the caller should wait for `drained`. */
   write(data: string | Uint8Array): boolean {
     if (this.#isGone) return true;
+    const soon = this.#soon;
+    this.#soon = "";
+    if (soon !== "" && typeof data === "string") return this.#socket.write(soon + data, "utf8");
+    if (soon !== "") this.#socket.write(soon, "utf8");
     return typeof data === "string" ? this.#socket.write(data, "utf8") : this.#socket.write(data);
   }
 
@@ -30,7 +38,20 @@ export class Outbound {
 
   /** See `AnswerStream.pass`. */
   pass(send: (connection: Duplex) => number): number {
+    if (this.#soon !== "") this.write("");
     return this.#isGone ? 0 : send(this.#socket);
+  }
+
+  /**
+   * A chunk that goes out by the end of the turn, with what else is written in it: a burst of lines costs one system
+   * call, and wakes the client once. Waits only where a lot is gathered. Throws canceled when the client is gone.
+   */
+  async sendChunkSoon(text: string): Promise<void> {
+    if (this.#isGone) throw gone();
+    if (text === "") return;
+    if (this.#soon === "") setImmediate(() => this.#soon !== "" && this.write(""));
+    this.#soon += `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+    if (this.#soon.length >= SOON_LIMIT_CHARS) await this.send("");
   }
 
   /** One chunk of a chunked body (RFC 9112 §7.1). */
@@ -44,7 +65,7 @@ export class Outbound {
     } else if (size <= COPY_LIMIT_BYTES) {
       await this.send(Buffer.concat([Buffer.from(`${size.toString(16)}\r\n`), data, CRLF]));
     } else {
-      this.#socket.write(`${size.toString(16)}\r\n`, "latin1");
+      this.write(`${size.toString(16)}\r\n`);
       this.#socket.write(data);
       await this.send(CRLF);
     }

@@ -52,8 +52,14 @@ class Output {
   }
 }
 
-const run = async (call: Call, request: ClassicRequest, stream: ProgressStream): Promise<void> => {
-  using context = await receive(call, request);
+/** `held` gets the context: it goes when the client has its answer. */
+const run = async (
+  call: Call,
+  request: ClassicRequest,
+  stream: ProgressStream,
+  held: DisposableStack,
+): Promise<void> => {
+  const context = held.use(await receive(call, request));
   const builds = await call.backend.builds();
   const dockerfile = builds.readDockerfile(context, request.dockerfilePath);
   const output = new Output(stream, request.isQuiet);
@@ -97,8 +103,9 @@ const build = async (call: Call): Promise<void> => {
   }
   const request = decodeBuild(call);
   const stream = new ProgressStream(call);
+  using held = new DisposableStack();
   try {
-    await run(call, request, stream);
+    await run(call, request, stream, held);
     stream.end();
   } catch (error) {
     if (call.signal.aborted && hasCode(error, "canceled")) return;

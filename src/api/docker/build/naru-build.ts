@@ -106,7 +106,7 @@ class EventLines {
   }
 
   write(line: string): Promise<void> {
-    const next = this.#tail.then(() => this.#out.write(line));
+    const next = this.#tail.then(() => this.#out.writeSoon(line));
     this.#tail = next.catch(() => undefined);
     return next;
   }
@@ -146,12 +146,13 @@ const cacheWork =
     tell: (text) => lines.write(`${JSON.stringify({ kind: "cache", text })}\n`),
   });
 
-const run = async (call: Call, lines: EventLines): Promise<void> => {
+/** `held` gets the context: it goes when the client has its answer. */
+const run = async (call: Call, lines: EventLines, held: DisposableStack): Promise<void> => {
   const { options } = decodeBuild(call);
   const extras = headerOf<Extras>(call, EXTRAS, {});
   const builds = await call.backend.builds();
   const { secrets, rest } = await readSecrets(call);
-  using sent = await receive(call, builds, rest, lines);
+  const sent = held.use(await receive(call, builds, rest, lines));
   const dockerfile = readTreeFile(builds.kernel, sent.root, "Dockerfile");
   if (dockerfile === undefined || dockerfile.trim() === "") {
     throw new NaruError("invalid_argument", "the Dockerfile is missing or empty");
@@ -205,8 +206,9 @@ const run = async (call: Call, lines: EventLines): Promise<void> => {
 const build = async (call: Call): Promise<void> => {
   const out = call.stream("application/x-ndjson");
   const lines = new EventLines(out);
+  using held = new DisposableStack();
   try {
-    await run(call, lines);
+    await run(call, lines, held);
   } catch (error) {
     if (call.signal.aborted || hasCode(error, "canceled")) return;
     await lines.write(encodeError(error));

@@ -52,7 +52,7 @@ export class ProgressStream {
 
   async write(message: ProgressMessage): Promise<void> {
     this.#out ??= this.#call.stream("application/json");
-    await this.#out.write(progressLine(message));
+    await this.#out.writeSoon(progressLine(message));
   }
 
   end(): void {
