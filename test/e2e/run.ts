@@ -47,6 +47,7 @@ const runFile = async (file: string, env: Record<string, string>): Promise<void>
   counts.skip += skip;
   const seconds = ((performance.now() - begin) / 1000).toFixed(1);
   console.log(`${file.padEnd(26)} ${pass} pass, ${fail} fail, ${skip} skip, ${seconds} s`);
+  for (const [line] of text.matchAll(/^skipped: .*$/gm)) console.log(`  ${line}`);
   if (code !== 0) {
     if (fail === 0) counts.fail += 1;
     failures.push(`── ${file} (exit ${code})\n${text.replaceAll(/^\(pass\).*\n/gm, "")}`);

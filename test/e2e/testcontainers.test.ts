@@ -1,9 +1,9 @@
 /**
  * testcontainers for node: exposed port, log wait, exec, files, networks, compose by both tools. Its
- * reaper runs where the engine has its image: `E2E_RYUK` names an archive of one.
+ * reaper has a file of its own (ryuk.test.ts).
  */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 
 import { BUSYBOX, dockerOk, engine, until } from "../harness/check.ts";
 import { clientBinary } from "../harness/client-binary.ts";
@@ -198,37 +198,6 @@ test.each(COMPOSE_CLIENTS)(
     } finally {
       rmSync(folder, { recursive: true });
     }
-  },
-  90_000,
-);
-
-const ryuk = process.env["E2E_RYUK"] ?? "";
-
-test.skipIf(!existsSync(ryuk))(
-  "the reaper takes what a session forgot",
-  async () => {
-    const loaded = await dockerOk("load", "-qi", ryuk);
-    const script = `
-    const { GenericContainer } = await import("testcontainers");
-    const forgotten = await new GenericContainer("${BUSYBOX}").withCommand(["sleep", "600"]).start();
-    console.log(forgotten.getId());
-    process.exit(0);
-  `;
-    const child = Bun.spawnSync([process.execPath, "-e", script], {
-      cwd: import.meta.dir,
-      env: {
-        ...process.env,
-        TESTCONTAINERS_RYUK_DISABLED: "",
-        RYUK_CONTAINER_IMAGE: loaded.split(": ").at(-1) ?? "",
-        RYUK_RECONNECTION_TIMEOUT: "1s",
-      },
-    });
-    const id = child.stdout.toString().trim();
-    expect(id).toMatch(/^[0-9a-f]{64}$/);
-    await until(
-      "it is gone",
-      async () => (await dockerOk("ps", "-aq", "--no-trunc")).includes(id) === false,
-    );
   },
   90_000,
 );
