@@ -54,7 +54,7 @@ const checks = process.argv.includes("--static")
           process.execPath,
           "test",
           "--timeout",
-          "30000",
+          "120000",
           "--only-failures",
           ...quickTests(),
         ],

@@ -26,7 +26,7 @@ test.if(hasBusybox)("it is made once, the same every time, in little time", asyn
     fake.images.provide("naru/hello"),
     fake.images.provide("naru/hello:latest"),
   ]);
-  expect(performance.now() - start).toBeLessThan(5000);
+  expect(performance.now() - start).toBeLessThan(60_000);
   expect(a).toBe(b!);
   expect(await createHello(fake.dependencies)).toBe(a!);
   const record = fake.images.get("naru/hello");

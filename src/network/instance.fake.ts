@@ -114,12 +114,12 @@ s.serve_forever()`;
 
 export const get = async (url: string): Promise<string> =>
   (
-    await fetch(url, { signal: AbortSignal.timeout(3000), headers: { connection: "close" } })
+    await fetch(url, { signal: AbortSignal.timeout(10_000), headers: { connection: "close" } })
   ).text();
 
 /** The same from inside a sandbox. */
 export const getInside = async (sandbox: Sandbox, url: string): Promise<string> => {
-  const child = Bun.spawn(["nsenter", `--net=${sandbox.netnsPath}`, "curl", "-s", "-m", "1", url], {
+  const child = Bun.spawn(["nsenter", `--net=${sandbox.netnsPath}`, "curl", "-s", "-m", "5", url], {
     stdout: "pipe",
     stderr: "ignore",
   });

@@ -82,4 +82,4 @@ test("both families: neighbours, names, routes, ports, apart from other networks
   await next.unpublish("a");
   expect(fetchIn(c, `http://[${gateway}]:${v6!.HostPort}/`)).toStartWith("failed");
   expect(host.hasLink(six.bridge!.linkName)).toBe(true);
-}, 30_000);
+}, 300_000);

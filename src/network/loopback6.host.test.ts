@@ -17,7 +17,7 @@ afterEach(cleanUp);
 
 /** Until the process beside the daemon has come up, for who does not wait for it. */
 const isLed = async (service: NetworkService, url: string, expected: string): Promise<boolean> => {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const text = await get(url).catch(String);
     if (text.startsWith(expected)) return true;
@@ -52,12 +52,12 @@ test("a port for everyone is reached at [::1] too, in a network of IPv4 and in o
   await next.restore([{ containerId: "four", containerName: "four", sandbox: four, ports }]);
   expect(await isLed(next, "http://[::1]:18091/", "four")).toBe(true);
   await next.unpublish("four");
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + 60_000;
   let gone = "";
   while (!gone.includes("refused") && !gone.includes("connect") && Date.now() < deadline)
     gone = await get("http://[::1]:18091/").catch(String);
   expect(gone).toMatch(/refused|connect/i);
-}, 60_000);
+}, 300_000);
 
 test("[::1] alone: nobody else is led there; a port that somebody has there is refused", async () => {
   const { service } = await makeInstance();
@@ -83,4 +83,4 @@ test("[::1] alone: nobody else is led there; a port that somebody has there is r
   await service.publish(order("web", web, { "80/tcp": ["0.0.0.0:18094"] }));
   expect(await get("http://127.0.0.1:18094/")).toStartWith("web");
   expect(service.isRelayed("web", 18094)).toBe(false);
-}, 60_000);
+}, 300_000);

@@ -56,4 +56,4 @@ test("macvlan: neighbours on the parent's wire, joined and left, kept by the nex
   next.release(c);
   await next.remove("lan");
   expect(next.list().map(({ name }) => name)).not.toContain("lan");
-}, 30_000);
+}, 300_000);

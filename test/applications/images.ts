@@ -26,7 +26,7 @@ const build = async (archive: string): Promise<void> => {
   const naru = (...args: string[]): Promise<string> =>
     must([naruBinary(), ...args], {
       env: { NARU_HOST: `unix://${roots.socketPath}` },
-      timeoutMs: 400_000,
+      timeoutMs: 1_500_000,
     });
   try {
     await naru("image", "bootstrap", "--quiet", BASE);

@@ -88,7 +88,7 @@ const play = async (name: string, tool: Tool): Promise<Played> => {
   const began = performance.now();
   const session = await run([...enter, "sh", "-eu", "session.sh"], {
     ...options,
-    timeoutMs: 120_000,
+    timeoutMs: 400_000,
   });
   const inventory = await inventoryOf(socketPath, project);
   const complaints: string[] = [];
@@ -98,7 +98,7 @@ const play = async (name: string, tool: Tool): Promise<Played> => {
     );
   }
   const args = ["--profile", "*", "down", "-v", "--remove-orphans", "--rmi", "local", "-t", "5"];
-  const down = await run([...enter, "compose", ...args], { ...options, timeoutMs: 60_000 });
+  const down = await run([...enter, "compose", ...args], { ...options, timeoutMs: 200_000 });
   if (down.code !== 0) complaints.push(`${tool}: down ended with ${down.code}: ${down.stderr}`);
   const seconds = (performance.now() - began) / 1000;
   const left = await inventoryOf(socketPath, project);
@@ -178,7 +178,7 @@ try {
   const archive = await imageArchive(folder);
   await must([naruBinary(), "load", "-q", "-i", archive], {
     env: { NARU_HOST: engine.host },
-    timeoutMs: 120_000,
+    timeoutMs: 600_000,
   });
   console.log(`images are there after ${since()}`);
   for (const tool of tools) {

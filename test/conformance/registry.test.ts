@@ -24,12 +24,12 @@ describe.skipIf(go === undefined)("the conformance program passes entirely", () 
   beforeAll(async () => {
     const made = await run([go ?? "go", "install", PROGRAM], {
       env: { GOBIN: directory },
-      timeoutMs: 240_000,
+      timeoutMs: 280_000,
     });
     isThere = made.code === 0;
     // No fault of the registry's: no way to Go's modules from here, or too old a Go.
     if (!isThere) console.error(`the conformance program could not be built: ${made.stderr}`);
-  }, 250_000);
+  }, 300_000);
 
   const conform = async (version: string, config: object): Promise<void> => {
     if (!isThere) return;
@@ -59,6 +59,6 @@ describe.skipIf(go === undefined)("the conformance program passes entirely", () 
     await served.end("SIGTERM");
   };
 
-  test("1.1", () => conform("1.1", {}), 60_000);
-  test("the unreleased level", () => conform("dev", { "allow-sparse-manifests": true }), 60_000);
+  test("1.1", () => conform("1.1", {}), 300_000);
+  test("the unreleased level", () => conform("dev", { "allow-sparse-manifests": true }), 300_000);
 });

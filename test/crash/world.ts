@@ -32,6 +32,8 @@ export interface State {
 export interface CrashWorld {
   readonly roots: NaruRoots;
   readonly world: Isolation;
+  /** Of the daemon that was started last. */
+  pid(): number;
   /** Starts the daemon; with a failpoint it kills itself there. Its start may already be there. */
   start(failpoint?: string, flags?: readonly string[]): Promise<void>;
   /** SIGTERM; containers run on. */
@@ -64,6 +66,7 @@ const makeWorld = (roots: NaruRoots, world: Isolation): CrashWorld => {
   const self: CrashWorld = {
     roots,
     world,
+    pid: () => current().pid,
     start: async (failpoint, flags = []) => {
       daemon = await spawnNaru(roots, {
         enter: world.enter,
@@ -78,7 +81,7 @@ const makeWorld = (roots: NaruRoots, world: Isolation): CrashWorld => {
       current().kill("SIGKILL");
       await current().exited;
     },
-    died: async (timeoutMs = 15_000) => {
+    died: async (timeoutMs = 90_000) => {
       const end = await Promise.race([current().exited, Bun.sleep(timeoutMs)]);
       if (end === undefined) throw new Error("the failpoint was not reached");
     },
@@ -92,7 +95,7 @@ const makeWorld = (roots: NaruRoots, world: Isolation): CrashWorld => {
       }
     },
     cli: (...args) =>
-      run([clientBinary(), "-H", `unix://${socket}`, ...args], { timeoutMs: 30_000 }),
+      run([clientBinary(), "-H", `unix://${socket}`, ...args], { timeoutMs: 200_000 }),
     create: async (name, ...cmd) => {
       const reply = await request("POST", `/containers/create?name=${name}`, {
         body: { Image: IMAGE, Cmd: cmd },

@@ -74,7 +74,7 @@ if (hasBuildx) {
       const without = await build(taker, "--cache-from", missing, context);
       expect(without).toMatch(/importing cache manifest from \S+none:1\n#\d+ ERROR: /);
     },
-    60_000,
+    300_000,
   );
 
   scenario(
@@ -132,7 +132,7 @@ if (hasBuildx) {
       expect(again.match(/Using cache/g)).toHaveLength(4);
       expect(await idOf(classic, "again:1")).toBe(await idOf(giver, `${registry}/team/plain:1`));
     },
-    60_000,
+    300_000,
   );
 }
 
@@ -174,7 +174,7 @@ scenario(
     expect(refused).rejects.toThrow('cache export "gha" is not supported by naru');
     await refused.catch(() => undefined);
   },
-  60_000,
+  300_000,
 );
 
 nothingIsLeft();

@@ -78,7 +78,7 @@ if (hasBuildx) {
       expect(refused).rejects.toThrow("compression=estargz is not supported");
       await refused.catch(() => undefined);
     },
-    60_000,
+    300_000,
   );
 
   scenario(
@@ -106,7 +106,7 @@ if (hasBuildx) {
       expect(digests[1]).toBe(digests[0] ?? "");
       expect(archives[1]).toBe(archives[0] ?? "");
     },
-    60_000,
+    300_000,
   );
 
   scenario(
@@ -165,7 +165,7 @@ if (hasBuildx) {
       expect(refused).rejects.toThrow('the scanner "some/scanner" is not supported');
       await refused.catch(() => undefined);
     },
-    60_000,
+    300_000,
   );
 
   scenario(
@@ -207,7 +207,7 @@ CMD ["/out"]
       expect(failed).rejects.toThrow("RUN for linux/mips64le cannot run on this");
       await failed.catch(() => undefined);
     },
-    60_000,
+    300_000,
   );
 
   scenario("programs of another architecture run by what the kernel was told", async () => {

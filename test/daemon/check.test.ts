@@ -11,6 +11,7 @@ import {
 import { dirname } from "node:path";
 
 import { startRegistry } from "../crash/registry.ts";
+import { until } from "../harness/process.ts";
 import { IMAGE, openWorld, type Daemon } from "./world.ts";
 
 const { world, scenario, nothingIsLeft } = await openWorld();
@@ -23,8 +24,13 @@ const checkOf =
     return { code: out.code, lines: out.stdout.trim().split("\n"), stderr: out.stderr };
   };
 
-const layersOf = (daemon: Daemon): string[] => {
+/** Once they rest: that one is on disk is written into its directory a moment after the answer. */
+const layersOf = async (daemon: Daemon): Promise<string[]> => {
   const folder = `${daemon.roots.dataRoot}/snapshots/layers`;
+  const isAtRest = (name: string): boolean =>
+    !readdirSync(`${folder}/${name}`).some((file) => file.endsWith(".tmp")) &&
+    !readFileSync(`${folder}/${name}/layer.json`, "utf8").includes("unflushedBootId");
+  await until("layers on disk", () => readdirSync(folder).every(isAtRest));
   return readdirSync(folder).map((name) => {
     const files = readdirSync(`${folder}/${name}`);
     return `${folder}/${name}/${files.includes("diff") ? "diff" : "layer.erofs"}`;
@@ -58,7 +64,7 @@ scenario(
     });
     const check = checkOf(daemon);
     await daemon.loadImage();
-    const [layer = ""] = layersOf(daemon);
+    const [layer = ""] = await layersOf(daemon);
     writeFileSync(`${layer}/etc/planted`, "not of the image");
     const found = await check();
     expect(found.code).toBe(1);
@@ -88,7 +94,7 @@ scenario("the index of a layer was changed: found, and made again from the blob"
   const daemon = await world.start(world.roots("index"));
   const check = checkOf(daemon);
   await daemon.loadImage();
-  const [index = ""] = layersOf(daemon).filter((path) => path.endsWith(".erofs"));
+  const [index = ""] = (await layersOf(daemon)).filter((path) => path.endsWith(".erofs"));
   if (index === "") return; // This kernel mounts no tars: layers are directories.
   const bytes = readFileSync(index);
   bytes.writeUInt8(bytes.readUInt8(1500) ^ 1, 1500);
@@ -130,7 +136,7 @@ scenario(
     const roots = world.roots("gone");
     const daemon = await world.start(roots);
     await daemon.loadImage();
-    for (const layer of layersOf(daemon)) rmSync(layer, { recursive: true });
+    for (const layer of await layersOf(daemon)) rmSync(layer, { recursive: true });
     const found = await checkOf(daemon)();
     expect(found.code).toBe(1);
     const repaired = await checkOf(daemon)("--repair");
@@ -148,8 +154,7 @@ scenario(
       const daemon = await world.start(roots);
       const name = `${registry.host}/crash/image:1`;
       await daemon.dockerOk("pull", name);
-      for (const layer of layersOf(daemon))
-        rmSync(dirname(layer), { recursive: true, force: true });
+      for (const layer of await layersOf(daemon)) rmSync(dirname(layer), { recursive: true });
       for (const blob of blobsOf(daemon)) rmSync(blob);
       await daemon.end("SIGTERM");
       const next = await world.start(roots);

@@ -62,7 +62,7 @@ scenario(
     const events = await next.dockerOk(
       "events",
       "--since",
-      "1m",
+      "1h",
       "--until",
       // Whole seconds: the one that runs has to be over.
       String(Math.floor(Date.now() / 1000) + 1),

@@ -84,7 +84,7 @@ scenario(
     const off = await world.cli(["-H", `unix://${roots.socketPath}`, "front-door", "ls"]);
     expect([off.code, off.stderr]).toEqual([1, expect.stringContaining("--front-door")]);
   },
-  60_000,
+  300_000,
 );
 
 scenario(
@@ -121,7 +121,7 @@ scenario(
     await until("the port", async () => (await ls()).code === 0);
     expect((await ask("nobody")).status).toBe(404);
   },
-  60_000,
+  300_000,
 );
 
 nothingIsLeft();

@@ -94,7 +94,7 @@ const tlsClient = (
         : ["--tlscert", `${folder}/${name}.pem`, "--tlskey", `${folder}/${name}.key`]),
       ...args,
     ],
-    { env: { DOCKER_CONFIG: folder, HOME: folder }, timeoutMs: 15_000 },
+    { env: { DOCKER_CONFIG: folder, HOME: folder }, timeoutMs: 90_000 },
   );
 
 /** What a raw TLS client gets for a ping: the answer, or how it was turned away. */

@@ -102,7 +102,7 @@ export interface World {
 
 const dockerOf = (socketPath: string, base: string) => (args: readonly string[]) =>
   run([clientBinary(), "-H", `unix://${socketPath}`, ...args], {
-    timeoutMs: 30_000,
+    timeoutMs: 120_000,
     env: { HOME: base, DOCKER_CONFIG: base, DOCKER_HOST: undefined, DOCKER_CONTEXT: undefined },
   });
 
@@ -181,7 +181,7 @@ const start = async (
   await until(
     "ready",
     () => ready() !== undefined || child.exitCode !== null || child.signalCode !== null,
-    15_000,
+    90_000,
     5,
   );
   const line = ready();
@@ -228,12 +228,12 @@ const worldOf = (isolation: Isolation, base: string, all: Roots[], daemons: Daem
   },
   fails: (roots, options = {}) =>
     run(argvOf(isolation, roots, options), {
-      timeoutMs: 15_000,
+      timeoutMs: 90_000,
       env: environmentOf(base, options),
     }),
   cli: (args, env = {}) =>
     isolation.exec([...naru, ...args], {
-      timeoutMs: 20_000,
+      timeoutMs: 120_000,
       env: { HOME: base, DOCKER_HOST: undefined, NARU_HOST: undefined, ...env },
     }),
   reset: async (roots) => {
@@ -282,7 +282,7 @@ export interface Scenarios {
   readonly nothingIsLeft: () => void;
 }
 
-const SCENARIO_MS = 30_000;
+const SCENARIO_MS = 300_000;
 
 /** One world for the scenarios of a file. */
 export const openWorld = async (): Promise<Scenarios> => {

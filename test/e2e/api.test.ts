@@ -189,20 +189,34 @@ check("wait: not-running answers at once for one that never ran", async (t) => {
   expect(reply.json<{ StatusCode: number }>().StatusCode).toBe(0);
 });
 
+/** The head of the answer says that the engine waits; the body comes with the end. */
+const waitFor = async (
+  name: string,
+  condition: string,
+): Promise<{ code: () => Promise<number> }> => {
+  const path = `/containers/${name}/wait?condition=${condition}`;
+  const response = await open(engine.socketPath, "POST", path);
+  return {
+    code: async () => {
+      let text = "";
+      for await (const chunk of response) text += (chunk as Buffer).toString();
+      return (JSON.parse(text) as { StatusCode: number }).StatusCode;
+    },
+  };
+};
+
 check("wait: next-exit waits for the next end", async (t) => {
   const name = await t.create(BUSYBOX, "sh", "-c", "sleep 0.5; exit 3");
-  const waiting = api("POST", `/containers/${name}/wait?condition=next-exit`);
-  await Bun.sleep(200);
+  const waiting = await waitFor(name, "next-exit");
   await dockerOk("start", name);
-  expect((await waiting).json<{ StatusCode: number }>().StatusCode).toBe(3);
+  expect(await waiting.code()).toBe(3);
 });
 
 check("wait: removed ends when it is gone", async (t) => {
   const name = await t.create("--rm", BUSYBOX, "sh", "-c", "exit 4");
-  const waiting = api("POST", `/containers/${name}/wait?condition=removed`);
-  await Bun.sleep(200);
+  const waiting = await waitFor(name, "removed");
   await dockerOk("start", name);
-  expect((await waiting).json<{ StatusCode: number }>().StatusCode).toBe(4);
+  expect(await waiting.code()).toBe(4);
   expect((await api("GET", `/containers/${name}/json`)).status).toBe(404);
 });
 

@@ -166,11 +166,15 @@ oldCheck("a context comes from standard input", async (t) => {
 oldCheck("a client that leaves takes its build along", async (t) => {
   const mark = `61${Math.trunc(Math.random() * 1e6)}`;
   const folder = write(t.folder(), { Dockerfile: `FROM ${BUSYBOX}\nRUN sleep ${mark}\n` });
-  const building = run([OLD_CLIENT, "build", folder], { env: environment, timeoutMs: 3000 });
+  const building = Bun.spawn([OLD_CLIENT, "build", folder], {
+    env: { ...process.env, ...environment },
+    stdio: ["ignore", "ignore", "ignore"],
+  });
   const isRunning = async (): Promise<boolean> =>
     (await run(["pgrep", "-f", `^sleep ${mark}`])).code === 0;
   await until("the step to run", isRunning);
-  await building;
+  building.kill("SIGKILL");
+  await building.exited;
   await until("the step to be gone", async () => !(await isRunning()));
 });
 

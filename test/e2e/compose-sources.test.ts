@@ -116,7 +116,7 @@ services:
     image: ${BUSYBOX}
     command: sh -c "touch /ok; sleep 600"
     init: true
-    healthcheck: {test: test -e /ok, interval: 200ms, timeout: 1s}
+    healthcheck: {test: test -e /ok, interval: 200ms, timeout: 60s}
   web:
     image: ${BUSYBOX}
     command: sleep 600

@@ -26,7 +26,7 @@ services:
     image: ${BUSYBOX}
     command: sh -c "touch /ok; sleep 600"
     init: true
-    healthcheck: {test: test -e /ok, interval: 1s, timeout: 1s}
+    healthcheck: {test: test -e /ok, interval: 1s, timeout: 60s}
     stop_grace_period: 1s
     post_start: [{command: touch /hooked}]
   job: {image: ${BUSYBOX}, command: "true"}
@@ -170,7 +170,7 @@ services:
     image: ${BUSYBOX}
     command: sleep 600
     init: true
-    healthcheck: {test: "echo broken; exit 1", interval: 100ms, timeout: 1s, retries: 1}
+    healthcheck: {test: "echo broken; exit 1", interval: 100ms, timeout: 60s, retries: 1}
   web: {image: ${BUSYBOX}, command: sleep 600, init: true, depends_on: {bad: {condition: service_healthy}}}
 `,
     });
@@ -188,7 +188,7 @@ services:
     image: ${BUSYBOX}
     command: ${command}
     init: true
-    healthcheck: {test: "${test}", interval: 100ms, timeout: 1s, retries: 2}
+    healthcheck: {test: "${test}", interval: 100ms, timeout: 60s, retries: 2}
     deploy: {update_config: {order: start-first}}
 `;
   const p = composeProject(t, { "compose.yaml": file("sleep 600", "true") });
@@ -267,7 +267,9 @@ check(
     expect(await p.dockerOk("exec", "-T", "web", "echo", "in")).toBe("in");
     expect(await p.dockerOk("exec", "-T", "web", "ping", "-c", "1", "db")).toContain("1 packets");
     expect(await p.dockerOk("run", "--rm", "-T", "db", "echo", "once")).toBe("once");
-    expect(await p.dockerOk("logs", "--no-log-prefix", "web")).toContain("up");
+    await until("its word", async () =>
+      (await p.dockerOk("logs", "--no-log-prefix", "web")).includes("up"),
+    );
     await p.dockerOk("up", "-d", "--scale", "web=3");
     expect((await p.dockerOk("ps", "-q", "web")).split("\n")).toHaveLength(3);
     await p.dockerOk("restart", "-t", "0", "web");

@@ -56,7 +56,8 @@ check("-t: a terminal", async (t) => {
 
 check("-it: window size", async (t) => {
   const name = await t.idle();
-  const pty = dockerPty("exec", "-it", name, "sh", "-c", "sleep 0.6; stty size");
+  const script = 'until stty size | grep "24 80"; do sleep 0.1; done';
+  const pty = dockerPty("exec", "-it", name, "sh", "-c", script);
   await pty.waitFor("24 80");
   await pty.exited;
 });
@@ -166,7 +167,7 @@ check("it runs in the container's cgroup and namespaces", async (t) => {
 
 check("it counts against the pids limit", async (t) => {
   const name = await t.idle("--pids-limit", "20");
-  const script = "i=0; while [ $i -lt 24 ]; do sleep 2 & i=$((i+1)); done; wait";
+  const script = "i=0; while [ $i -lt 24 ]; do sleep 20 & i=$((i+1)); done; wait";
   const out = await docker(["exec", name, "sh", "-c", script]);
   expect(out.stderr).toMatch(/fork|Resource temporarily unavailable/i);
 });
@@ -189,8 +190,8 @@ check("not on a stopped, paused or unknown container", async (t) => {
 
 check("it ends with the container", async (t) => {
   const name = await t.idle();
-  const running = docker(["exec", name, "sleep", "600"]);
-  await Bun.sleep(700);
+  const running = docker(["exec", name, "sleep", "601"]);
+  await until("it runs", async () => (await dockerOk("top", name)).includes("sleep 601"));
   await dockerOk("kill", name);
   expect((await running).code).toBe(137);
 });

@@ -11,7 +11,17 @@ import {
   writeFileSync,
 } from "node:fs";
 
-import { api, BUSYBOX, FULL, check, docker, dockerOk, field, skipOn } from "../harness/check.ts";
+import {
+  api,
+  BUSYBOX,
+  FULL,
+  check,
+  docker,
+  dockerOk,
+  field,
+  skipOn,
+  until,
+} from "../harness/check.ts";
 import { readTar, writeTar } from "../harness/tar.ts";
 
 check("cp a file in, also with another name", async (t) => {
@@ -356,7 +366,8 @@ check(
     const image = `${t.name()}:c`;
     t.defer(() => docker(["rmi", "-f", image]));
     const name = await t.up(BUSYBOX, "sh", "-c", "rm /etc/marker; sleep 600");
-    await Bun.sleep(300);
+    const isThere = ["exec", name, "test", "-e", "/etc/marker"];
+    await until("it is gone", async () => (await docker(isThere)).code === 1);
     await dockerOk("commit", name, image);
     expect(await field(name, "{{.State.Status}}")).toBe("running");
     expect((await docker(["run", "--rm", image, "test", "-e", "/etc/marker"])).code).toBe(1);

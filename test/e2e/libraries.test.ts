@@ -3,7 +3,7 @@ import { expect } from "bun:test";
 import Docker from "dockerode";
 import { PassThrough } from "node:stream";
 
-import { BUSYBOX, check, engine } from "../harness/check.ts";
+import { BUSYBOX, check, engine, until } from "../harness/check.ts";
 import { readTar, writeTar } from "../harness/tar.ts";
 
 const client = new Docker({ socketPath: engine.socketPath });
@@ -48,9 +48,9 @@ check("dockerode: create, start, inspect, logs, stop, remove", async (t) => {
   await container.start();
   const info = await container.inspect();
   expect([info.State.Running, info.Config.Labels["a"]]).toEqual([true, "b"]);
-  await Bun.sleep(300);
-  const logs = await container.logs({ stdout: true });
-  expect(logs.toString()).toContain("up");
+  await until("its word", async () =>
+    (await container.logs({ stdout: true })).toString().includes("up"),
+  );
   await container.stop({ t: 0 });
   expect((await container.inspect()).State.Status).toBe("exited");
 });

@@ -26,9 +26,9 @@ check("link: lines in /etc/hosts and variables on the default bridge", async () 
     "80",
     BUSYBOX,
     "sleep",
-    "99",
+    "600",
   );
-  await dockerOk("run", "-d", "--name", web, "--link", `${db}:my-db`, BUSYBOX, "sleep", "99");
+  await dockerOk("run", "-d", "--name", web, "--link", `${db}:my-db`, BUSYBOX, "sleep", "600");
   const [ip, id] = [await addressOf(db), await field(db, "{{.Id}}")];
   const hosts = await dockerOk("exec", web, "cat", "/etc/hosts");
   expect(hosts).toContain(`${ip}\tmy-db ${id.slice(0, 12)} ${db}\n`);
@@ -51,14 +51,14 @@ check("link: lines in /etc/hosts and variables on the default bridge", async () 
 
 check("link: a target that starts again is followed", async () => {
   const [db, web, other] = [uniqueName("db"), uniqueName("web"), uniqueName("other")];
-  await dockerOk("run", "-d", "--name", db, BUSYBOX, "sleep", "99");
-  await dockerOk("run", "-d", "--name", web, "--link", db, BUSYBOX, "sleep", "99");
+  await dockerOk("run", "-d", "--name", db, BUSYBOX, "sleep", "600");
+  await dockerOk("run", "-d", "--name", web, "--link", db, BUSYBOX, "sleep", "600");
   await dockerOk("stop", "-t", "0", db);
-  await dockerOk("run", "-d", "--name", other, BUSYBOX, "sleep", "99");
+  await dockerOk("run", "-d", "--name", other, BUSYBOX, "sleep", "600");
   await dockerOk("start", db);
   const ip = await addressOf(db);
   expect(await dockerOk("exec", web, "cat", "/etc/hosts")).toContain(`${ip}\t${db} `);
-  await dockerOk("exec", web, "ping", "-c1", "-W2", db);
+  await dockerOk("exec", web, "ping", "-c1", "-W10", db);
   await dockerOk("rm", "-f", web, db, other);
 });
 
@@ -82,7 +82,7 @@ check("link: on a network with names it is a name for one alone", async () => {
     string,
   ];
   await dockerOk("network", "create", net);
-  await dockerOk("run", "-d", "--name", db, "--net", net, BUSYBOX, "sleep", "99");
+  await dockerOk("run", "-d", "--name", db, "--net", net, BUSYBOX, "sleep", "600");
   await dockerOk(
     "run",
     "-d",
@@ -94,27 +94,27 @@ check("link: on a network with names it is a name for one alone", async () => {
     `${db}:store`,
     BUSYBOX,
     "sleep",
-    "99",
+    "600",
   );
-  await dockerOk("run", "-d", "--name", other, "--net", net, BUSYBOX, "sleep", "99");
-  await dockerOk("exec", web, "ping", "-c1", "-W2", "store");
-  const stranger = await docker(["exec", other, "ping", "-c1", "-W2", "store"]);
+  await dockerOk("run", "-d", "--name", other, "--net", net, BUSYBOX, "sleep", "600");
+  await dockerOk("exec", web, "ping", "-c1", "-W10", "store");
+  const stranger = await docker(["exec", other, "ping", "-c1", "-W10", "store"]);
   expect(stranger.code).not.toBe(0);
   expect((await inspect<Linking>(web)).NetworkSettings.Networks[net]).toMatchObject({
     Links: [`${db}:store`],
   });
   const late = uniqueName("late");
-  await dockerOk("run", "-d", "--name", late, BUSYBOX, "sleep", "99");
+  await dockerOk("run", "-d", "--name", late, BUSYBOX, "sleep", "600");
   await dockerOk("network", "connect", "--link", `${db}:again`, net, late);
-  await dockerOk("exec", late, "ping", "-c1", "-W2", "again");
+  await dockerOk("exec", late, "ping", "-c1", "-W10", "again");
   await dockerOk("rm", "-f", web, db, other, late);
   await dockerOk("network", "rm", net);
 });
 
 check("link: removed, and gone with the next start", async () => {
   const [db, web] = [uniqueName("db"), uniqueName("web")];
-  await dockerOk("run", "-d", "--name", db, BUSYBOX, "sleep", "99");
-  await dockerOk("run", "-d", "--name", web, "--link", `${db}:x`, BUSYBOX, "sleep", "99");
+  await dockerOk("run", "-d", "--name", db, BUSYBOX, "sleep", "600");
+  await dockerOk("run", "-d", "--name", web, "--link", `${db}:x`, BUSYBOX, "sleep", "600");
   await dockerOk("rm", "--link", `${web}/x`);
   expect((await inspect<Linking>(web)).HostConfig.Links ?? []).toEqual([]);
   await dockerOk("restart", "-t", "0", web);

@@ -36,11 +36,7 @@ check(
       for await (const bytes of child.stderr) said += Buffer.from(bytes).toString();
     })();
     const waits = (count: number): Promise<unknown> =>
-      until(
-        `${count} builds`,
-        () => Promise.resolve(said.split("watching for changes").length > count),
-        20_000,
-      );
+      until(`${count} builds`, () => said.split("watching for changes").length > count);
     await waits(1);
     expect(said).toContain(" first\n");
     writeFileSync(`${folder}/src/ignored`, "x");

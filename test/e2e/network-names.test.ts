@@ -10,6 +10,7 @@ import {
   field,
   naruOnly,
   skipOn,
+  until,
 } from "../harness/check.ts";
 import { networkInfo, endpoint, pings, lookup } from "../harness/networks.ts";
 
@@ -57,7 +58,7 @@ check("a name follows its container: gone with it, back with it", async (t) => {
   const b = await t.idle("--network", name);
   await dockerOk("kill", b);
   await dockerOk("wait", b);
-  expect(await pings(a, b)).toBe(false);
+  await until("the name is gone", async () => !(await pings(a, b)));
   await dockerOk("start", b);
   expect(await pings(a, b)).toBe(true);
   const renamed = t.name();
@@ -215,6 +216,6 @@ check("a network with IPv6: addresses, names, neighbours", async (t) => {
   const format = `{{(index .NetworkSettings.Networks "${name}").GlobalIPv6Address}}`;
   expect(await field(b, format)).toBe(`fd00:77:${hex}::77`);
   expect(await dockerOk("exec", a, "ip", "-6", "route")).toContain("default via fd00:77:");
-  expect((await docker(["exec", a, "ping", "-6", "-c", "1", "-W", "3", b])).code).toBe(0);
+  expect((await docker(["exec", a, "ping", "-6", "-c", "1", "-W", "10", b])).code).toBe(0);
   expect(await pings(a, `fd00:77:${hex}::77`)).toBe(true);
 });

@@ -19,7 +19,7 @@ import {
 const WEB = ["sh", "-c", 'echo "port ${P:-80}" > /index.html; httpd -f -p ${P:-80} -h /'] as const;
 
 /** Free ports of this process's own range; each is handed out once. */
-let next = 20_000 + ((process.pid * 37) % 20_000);
+let next = 20_000 + ((process.pid * 97) % 12_000);
 const port = (count = 1): number => {
   const first = next;
   next += count;
@@ -33,7 +33,7 @@ const get = (address: string): Promise<string> =>
       onNet("busybox", "wget", "-q", "-O", "-", `http://${address}/index.html`).catch(
         () => undefined,
       ),
-    8_000,
+    undefined,
     100,
   );
 
@@ -63,7 +63,7 @@ check("from another machine's side", async (t) => {
   await t.up("-p", `${p}:80`, BUSYBOX, ...WEB);
   await get(`127.0.0.1:${p}`);
   const reply = await fetch(`http://${engine.hostIp}:${p}/index.html`, {
-    signal: AbortSignal.timeout(5_000),
+    signal: AbortSignal.timeout(60_000),
   });
   expect(await reply.text()).toBe("port 80\n");
 });
@@ -75,7 +75,7 @@ check(
     const name = await t.up("-p", `${p}:80`, BUSYBOX, ...WEB);
     await get(`127.0.0.1:${p}`);
     const gateway = await field(name, "{{.NetworkSettings.Networks.bridge.Gateway}}");
-    const fetchBoth = `timeout 5 wget -q -O - http://${gateway}:${p}/index.html; timeout 5 wget -q -O - http://${engine.hostIp}:${p}/index.html`;
+    const fetchBoth = `timeout 30 wget -q -O - http://${gateway}:${p}/index.html; timeout 30 wget -q -O - http://${engine.hostIp}:${p}/index.html`;
     expect(await shOk([], fetchBoth)).toBe("port 80\nport 80");
   },
   { skip: engine.hostIp === "127.0.0.1" ? "the host's address is not known" : undefined },
@@ -234,7 +234,7 @@ check("a port in use by a program of the host is refused", async (t) => {
     holder.kill("SIGKILL");
     await holder.exited;
   });
-  await Bun.sleep(400);
+  await until("it listens", async () => (await onNet("ss", "-Hltn")).includes(`:${p} `));
   const out = await docker(["run", "--rm", "-p", `${p}:80`, BUSYBOX, "true"]);
   expect(out.code).toBe(125);
   expect(out.stderr).toMatch(/address already in use|already allocated/i);

@@ -25,12 +25,15 @@ const failures: string[] = [];
 
 const runFile = async (file: string, env: Record<string, string>): Promise<void> => {
   const begin = performance.now();
-  const child = Bun.spawn([process.execPath, "test", "--no-orphans", `${here}/${file}`], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: { ...process.env, ...env },
-  });
+  const child = Bun.spawn(
+    [process.execPath, "test", "--no-orphans", "--timeout", "300000", `${here}/${file}`],
+    {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { ...process.env, ...env },
+    },
+  );
   const [out, err, code] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),

@@ -24,7 +24,7 @@ const ready = (name: string): Promise<boolean> =>
 check("stop sends TERM and gives the process's code", async (t) => {
   const name = await t.up(BUSYBOX, "sh", "-c", trap("TERM", 12));
   await ready(name);
-  expect(await dockerOk("stop", name)).toBe(name);
+  expect(await dockerOk("stop", "-t", "60", name)).toBe(name);
   const state = await stateOf(name);
   expect([state.Status, state.ExitCode, state.Running]).toEqual(["exited", 12, false]);
   expect(await dockerOk("logs", name)).toContain("got TERM");
@@ -32,6 +32,8 @@ check("stop sends TERM and gives the process's code", async (t) => {
 
 check("stop -t kills after the time with code 137", async (t) => {
   const name = await t.up(
+    "--stop-timeout",
+    "120",
     BUSYBOX,
     "sh",
     "-c",
@@ -42,12 +44,14 @@ check("stop -t kills after the time with code 137", async (t) => {
   await dockerOk("stop", "-t", "1", name);
   const took = performance.now() - begin;
   expect(took).toBeGreaterThan(900);
-  expect(took).toBeLessThan(6_000);
+  expect(took).toBeLessThan(60_000);
   expect((await stateOf(name)).ExitCode).toBe(137);
 });
 
 check("stop -t 0 kills at once", async (t) => {
   const name = await t.up(
+    "--stop-timeout",
+    "120",
     BUSYBOX,
     "sh",
     "-c",
@@ -56,13 +60,13 @@ check("stop -t 0 kills at once", async (t) => {
   await ready(name);
   const begin = performance.now();
   await dockerOk("stop", "-t", "0", name);
-  expect(performance.now() - begin).toBeLessThan(4_000);
+  expect(performance.now() - begin).toBeLessThan(60_000);
 });
 
 check("--stop-signal", async (t) => {
   const name = await t.up("--stop-signal", "USR2", BUSYBOX, "sh", "-c", trap("USR2", 31));
   await ready(name);
-  await dockerOk("stop", name);
+  await dockerOk("stop", "-t", "60", name);
   expect((await stateOf(name)).ExitCode).toBe(31);
 });
 
@@ -70,7 +74,7 @@ check("the image's STOPSIGNAL is used and shown", async (t) => {
   const name = await t.up(FULL, "sh", "-c", trap("USR1", 32));
   await ready(name);
   expect(await field(name, "{{.Config.StopSignal}}")).toBe("SIGUSR1");
-  await dockerOk("stop", name);
+  await dockerOk("stop", "-t", "60", name);
   expect((await stateOf(name)).ExitCode).toBe(32);
 });
 
@@ -87,7 +91,8 @@ check("--stop-timeout is the default of stop", async (t) => {
   await ready(name);
   const begin = performance.now();
   await dockerOk("stop", name);
-  expect(performance.now() - begin).toBeLessThan(6_000);
+  // Ten seconds are the default.
+  expect(performance.now() - begin).toBeLessThan(9_500);
   expect((await stateOf(name)).ExitCode).toBe(137);
 });
 
@@ -155,12 +160,12 @@ check("kill during the grace period of stop gets through", async (t) => {
     "trap '' TERM; echo ready; while :; do sleep 0.1; done",
   );
   await ready(name);
-  const stopping = docker(["stop", "-t", "30", name]);
+  const stopping = docker(["stop", "-t", "120", name]);
   await sleep(500);
   const begin = performance.now();
   await dockerOk("kill", name);
   await stopping;
-  expect(performance.now() - begin).toBeLessThan(8_000);
+  expect(performance.now() - begin).toBeLessThan(60_000);
 });
 
 check("pause freezes, unpause goes on", async (t) => {
@@ -170,8 +175,17 @@ check("pause freezes, unpause goes on", async (t) => {
   expect(await field(name, "{{.State.Status}} {{.State.Paused}} {{.State.Running}}")).toBe(
     "paused true true",
   );
-  await sleep(200);
-  const before = await dockerOk("logs", name);
+  // What it had written may still be on its way into the log.
+  let before = await dockerOk("logs", name);
+  await until(
+    "a log that rests",
+    async () => {
+      const [last] = [before, (before = await dockerOk("logs", name))];
+      return last === before;
+    },
+    undefined,
+    300,
+  );
   await sleep(500);
   expect(await dockerOk("logs", name)).toBe(before);
   await dockerOk("unpause", name);
@@ -202,7 +216,7 @@ check("a paused container can be killed", async (t) => {
   const name = await t.idle();
   await dockerOk("pause", name);
   await dockerOk("kill", name);
-  await until("ended", async () => !(await stateOf(name)).Running, 10_000);
+  await until("ended", async () => !(await stateOf(name)).Running);
 });
 
 check("ps shows Paused", async (t) => {
@@ -260,12 +274,12 @@ check("many waiters of one container all get the code", async (t) => {
 
 check("started and finished times are true and in order", async (t) => {
   const begin = Date.now();
-  const name = await t.up(BUSYBOX, "sleep", "0.5");
+  const name = await t.up(BUSYBOX, "sleep", "3");
   await dockerOk("wait", name);
   const state = await stateOf(name);
   const [started, finished] = [Date.parse(state.StartedAt), Date.parse(state.FinishedAt)];
   expect(started).toBeGreaterThan(begin - 1_000);
-  expect(finished - started).toBeGreaterThan(450);
+  expect(finished - started).toBeGreaterThan(2_000);
   expect(finished).toBeLessThan(Date.now() + 1_000);
 });
 

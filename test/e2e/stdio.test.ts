@@ -2,8 +2,8 @@
 import { expect } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 
-import { BUSYBOX, check, docker, dockerOk, skipOn } from "../harness/check.ts";
-import { dockerBackground, dockerPty } from "../harness/client.ts";
+import { BUSYBOX, check, docker, dockerOk, skipOn, until } from "../harness/check.ts";
+import { dockerBackground, dockerPty, type Terminal } from "../harness/client.ts";
 
 const sha = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
@@ -142,7 +142,8 @@ check("-it: typing reaches the shell and its code comes back", async () => {
 });
 
 check("-it: the window size is the client's", async () => {
-  const pty = dockerPty("run", "--rm", "-it", BUSYBOX, "sh", "-c", "sleep 0.7; stty size");
+  const script = 'until stty size | grep "24 80"; do sleep 0.1; done';
+  const pty = dockerPty("run", "--rm", "-it", BUSYBOX, "sh", "-c", script);
   expect(await pty.exited).toBe(0);
   expect(pty.text()).toContain("24 80");
 });
@@ -151,9 +152,17 @@ check("-it: resizing the client's window reaches the process", async () => {
   const script = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.1; done";
   const pty = dockerPty("run", "--rm", "-it", BUSYBOX, "sh", "-c", script);
   await pty.waitFor("ready");
-  await Bun.sleep(300);
-  pty.resize(101, 33);
-  await pty.waitFor("33 101");
+  // The client looks for new sizes a moment after the first output.
+  await until(
+    "the new size",
+    () => {
+      pty.resize(100, 33);
+      pty.resize(101, 33);
+      return pty.text().includes("33 101");
+    },
+    undefined,
+    500,
+  );
   pty.write("\x03");
   await pty.exited;
 });
@@ -168,8 +177,8 @@ check("-it: Ctrl-C reaches the process, not the client", async () => {
 });
 
 check("-it: Ctrl-D ends the shell", async () => {
-  const pty = dockerPty("run", "--rm", "-it", BUSYBOX, "sh", "-c", "cat; echo over");
-  await pty.waitFor(/./, 1_500).catch(() => undefined);
+  const pty = dockerPty("run", "--rm", "-it", BUSYBOX, "sh", "-c", "echo ready; cat; echo over");
+  await pty.waitFor("ready");
   pty.write("typed\r");
   await pty.waitFor("typed\r\ntyped");
   pty.write("\x04");
@@ -215,7 +224,6 @@ check("an invalid --detach-keys is refused", async () => {
 check("attach gives the output from now on and the exit code", async (t) => {
   const name = await t.up("-i", BUSYBOX, "sh", "-c", "read x; echo got $x; exit 4");
   const client = dockerBackground("attach", name);
-  await Bun.sleep(400);
   void client.child.stdin.write("word\n");
   await client.child.stdin.flush();
   await client.waitFor("got word");
@@ -233,15 +241,26 @@ check("two clients attached both see the output", async (t) => {
 
 check("attach, detach, attach again to one shell", async (t) => {
   const name = await t.up("-it", BUSYBOX, "sh");
+  /** Attached: the shell answers, not the terminal of the client. */
+  const prompted = (pty: Terminal): Promise<boolean> =>
+    until(
+      "a prompt",
+      () => {
+        pty.write("\r");
+        return pty.text().includes("#");
+      },
+      undefined,
+      500,
+    );
   const first = dockerPty("attach", name);
-  await Bun.sleep(400);
+  await prompted(first);
   first.write("V=kept\r");
   await first.waitFor("V=kept");
   first.write("\x10\x11");
   // Some clients call the escape an error (1), others an end (0).
   expect([0, 1]).toContain(await first.exited);
   const second = dockerPty("attach", name);
-  await Bun.sleep(400);
+  await prompted(second);
   second.write("echo [$V]\r");
   await second.waitFor("[kept]");
   second.write("exit\r");
@@ -304,8 +323,7 @@ check("a client that dies does not take the container along", async (t) => {
   client.child.kill("SIGKILL");
   await client.exited;
   const before = (await dockerOk("logs", name)).length;
-  await Bun.sleep(600);
-  expect((await dockerOk("logs", name)).length).toBeGreaterThan(before);
+  await until("more", async () => (await dockerOk("logs", name)).length > before);
 });
 
 check("start -ai gives the shell its input", async (t) => {

@@ -50,14 +50,14 @@ test("a web server with an exposed port, awaited by its log", async () => {
     .start();
   try {
     const url = `http://${container.getHost()}:${container.getMappedPort(8080)}/index.html`;
-    await Bun.sleep(200);
-    expect(await (await fetch(url)).text()).toBe("hello\n");
+    const reply = await until("the server answers", () => fetch(url).catch(() => undefined));
+    expect(await reply.text()).toBe("hello\n");
     const result = await container.exec(["sh", "-c", "echo $A; exit 3"]);
     expect([result.exitCode, result.output]).toEqual([3, "from testcontainers\n"]);
   } finally {
     await container.stop();
   }
-}, 60_000);
+}, 240_000);
 
 test("waiting for the listening port", async () => {
   const container = await new GenericContainer(BUSYBOX)
@@ -70,7 +70,7 @@ test("waiting for the listening port", async () => {
   } finally {
     await container.stop();
   }
-}, 60_000);
+}, 240_000);
 
 test("files and content copied in before the start, an archive out after it", async () => {
   const dir = mkdtempSync("/tmp/naru-e2e-files-");
@@ -90,12 +90,12 @@ test("files and content copied in before the start, an archive out after it", as
     await container.stop();
     rmSync(dir, { recursive: true });
   }
-}, 60_000);
+}, 240_000);
 
 test("a health check to wait for, restart, logs", async () => {
   const container = await new GenericContainer(BUSYBOX)
     .withCommand(["sh", "-c", "echo started; exec sleep 600"])
-    .withHealthCheck({ test: ["CMD-SHELL", "true"], interval: 300, timeout: 2_000, retries: 5 })
+    .withHealthCheck({ test: ["CMD-SHELL", "true"], interval: 300, timeout: 60_000, retries: 50 })
     .withWaitStrategy(Wait.forHealthCheck())
     .start();
   try {
@@ -108,7 +108,7 @@ test("a health check to wait for, restart, logs", async () => {
   } finally {
     await container.stop();
   }
-}, 60_000);
+}, 240_000);
 
 test("a mount, a user, a working folder and a tmpfs", async () => {
   const container = await new GenericContainer(BUSYBOX)
@@ -124,7 +124,7 @@ test("a mount, a user, a working folder and a tmpfs", async () => {
   } finally {
     await container.stop();
   }
-}, 60_000);
+}, 240_000);
 
 test("two containers on a network of their own, by alias; nobody else knows it", async () => {
   const network = await new Network().start();
@@ -139,7 +139,7 @@ test("two containers on a network of their own, by alias; nobody else knows it",
     .start();
   const other = await new GenericContainer(BUSYBOX).withCommand(["sleep", "600"]).start();
   try {
-    const ask = ["ping", "-c", "1", "-W", "2", "store"];
+    const ask = ["ping", "-c", "1", "-W", "20", "store"];
     expect((await asker.exec(ask)).output).toContain("1 packets received");
     expect((await other.exec(ask)).exitCode).not.toBe(0);
     expect(server.getIpAddress(network.getName())).toMatch(/^\d+\./);
@@ -147,7 +147,7 @@ test("two containers on a network of their own, by alias; nobody else knows it",
     await Promise.all([server.stop(), asker.stop(), other.stop()]);
     await network.stop();
   }
-}, 60_000);
+}, 240_000);
 
 const FILE = `
 services:
@@ -163,7 +163,7 @@ services:
     command: sh -c "touch /ready; sleep 600"
     init: true
     volumes: [data:/data]
-    healthcheck: { test: test -e /ready, interval: 1s, start_interval: 100ms, start_period: 5s }
+    healthcheck: { test: test -e /ready, interval: 1s, start_interval: 100ms, start_period: 300s }
   extra: { image: ${BUSYBOX}, command: sleep 600, init: true, profiles: [more] }
 volumes: { data: {} }
 `;
@@ -199,5 +199,5 @@ test.each(COMPOSE_CLIENTS)(
       rmSync(folder, { recursive: true });
     }
   },
-  90_000,
+  240_000,
 );

@@ -3,13 +3,24 @@ import { expect } from "bun:test";
 import { existsSync, linkSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 
-import { api, BUSYBOX, check, dockerOk, engine, naruOnly, run, shOk } from "../harness/check.ts";
+import {
+  api,
+  BUSYBOX,
+  check,
+  docker,
+  dockerOk,
+  engine,
+  naruOnly,
+  run,
+  shOk,
+  until,
+} from "../harness/check.ts";
 import { naruBinary } from "../harness/naru.ts";
 
 const skip = naruOnly("volumes are copied by its own CLI");
 
 const naru = (...args: string[]) =>
-  run([naruBinary(), "-H", engine.host, ...args], { timeoutMs: 60_000 });
+  run([naruBinary(), "-H", engine.host, ...args], { timeoutMs: 200_000 });
 
 const naruOk = async (...args: string[]): Promise<string> => {
   const out = await naru(...args);
@@ -40,7 +51,9 @@ const startWriter = async (
   const volume = await t.volume("--label", "kind=database");
   await shOk(["-v", `${volume}:/d`], `${FILL} 2>/dev/null`);
   const box = await t.up("-v", `${volume}:/d`, BUSYBOX, "sh", "-c", WRITER);
-  await Bun.sleep(500);
+  await until("its first round", async () =>
+    /^[1-9]/.test((await docker(["exec", box, "cat", "/d/z-table"])).stdout),
+  );
   return { volume, box };
 };
 
@@ -62,8 +75,7 @@ check(
       kind: "database",
     });
     const before = await counter(box);
-    await Bun.sleep(300);
-    expect(await counter(box)).toBeGreaterThan(before);
+    await until("it goes on", async () => (await counter(box)) > before);
     expect(await dockerOk("inspect", "-f", "{{.State.Status}}", box)).toBe("running");
   },
   { skip },
@@ -76,7 +88,7 @@ check(
     const folder = t.folder();
     await naruOk("volume", "backup", "-o", `${folder}/b.tar.zst`, volume);
     const unpack = `cd ${folder} && zstd -dcq b.tar.zst | tar -x ./a-log ./z-table`;
-    const out = await run(["sh", "-c", unpack], { timeoutMs: 30_000 });
+    const out = await run(["sh", "-c", unpack], { timeoutMs: 200_000 });
     expect([out.code, out.stderr]).toEqual([0, ""]);
     expectConsistent(
       readFileSync(`${folder}/a-log`, "utf8"),
@@ -111,7 +123,7 @@ check(
      const step = db.transaction((n: number) => {
        for (let i = 0; i < 50; i++) db.run("INSERT INTO t VALUES (?, ?)", [n, "x".repeat(500)]);
        db.run("UPDATE sums SET n = n + 50"); });
-     for (let n = 0; ; n++) step(n);`,
+     for (let n = 0; ; n++) { step(n); if (n === 3) console.log("under way"); }`,
     );
     const libraries = ["/lib", "/lib64", "/usr"].filter((path) => existsSync(path));
     const box = await t.up(
@@ -124,7 +136,7 @@ check(
       "/w/bun",
       "/w/write.ts",
     );
-    await Bun.sleep(1500);
+    await until("it writes", async () => (await dockerOk("logs", box)).includes("under way"));
     for (let round = 0; round < 3; round++) {
       const copy = t.name();
       t.defer(() => api("DELETE", `/volumes/${copy}?force=1`));
@@ -172,7 +184,7 @@ check(
     const folder = t.folder();
     await naruOk("volume", "export", "-o", `${folder}/v.tar`, volume);
     const list = await run(["tar", "-tvf", `${folder}/v.tar`, "--numeric-owner"], {
-      timeoutMs: 9000,
+      timeoutMs: 60_000,
     });
     expect(list.stdout).toMatch(/7\/8 .* \.\/f/);
     const other = await t.volume();

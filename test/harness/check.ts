@@ -164,7 +164,7 @@ export const check = (
       leave();
     }
   };
-  const timeoutMs = options.timeoutMs ?? 90_000;
+  const timeoutMs = options.timeoutMs ?? 240_000;
   if (options.isAlone === true) test.serial(name, whole, timeoutMs);
   else test.concurrent(name, whole, timeoutMs);
 };
@@ -178,7 +178,7 @@ export const naruOnly = (reason: string): string | undefined =>
   skipOn("docker20 docker28", `naru's own: ${reason}`);
 
 const hostCommand = async (argv: readonly string[]): Promise<string> => {
-  const result = await run(argv, { timeoutMs: 15_000 });
+  const result = await run(argv, { timeoutMs: 60_000 });
   if (result.code !== 0) {
     throw new Error(`${argv.join(" ")}: exit ${result.code}\n${result.stdout}${result.stderr}`);
   }

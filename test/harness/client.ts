@@ -83,7 +83,7 @@ export const dockerPty = (...args: string[]): Terminal => {
   return {
     write: (data) => void terminal.write(data),
     text: () => seen,
-    waitFor: async (part, timeoutMs = 20_000) => {
+    waitFor: async (part, timeoutMs = 60_000) => {
       const end = performance.now() + timeoutMs;
       while (typeof part === "string" ? !seen.includes(part) : !part.test(seen)) {
         if (performance.now() > end)
@@ -137,7 +137,7 @@ export const dockerBackground = (
     child,
     text: () => seen.out,
     exited: streams.then(() => child.exited),
-    waitFor: async (part, timeoutMs = 20_000) => {
+    waitFor: async (part, timeoutMs = 60_000) => {
       const end = performance.now() + timeoutMs;
       while (typeof part === "string" ? !seen.out.includes(part) : !part.test(seen.out)) {
         if (performance.now() > end) {

@@ -50,7 +50,7 @@ export const composeProject = (
     run(argv, {
       cwd: folder,
       env: { ...clientEnv, COMPOSE_PROJECT_NAME: name, ...env },
-      timeoutMs: 60_000,
+      timeoutMs: 240_000,
     });
   const ok = async (argv: readonly string[]): Promise<string> => {
     const out = await exec(argv);

@@ -74,7 +74,7 @@ export const spawnNaru = async (
       env: { PATH: process.env["PATH"], HOME: roots.base, ...options.env },
     },
   );
-  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 30_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 120_000);
   let seen = "";
   const reader = child.stdout.getReader();
   while (!/^ready/m.test(seen)) {
@@ -101,10 +101,10 @@ export const spawnNaru = async (
   };
 };
 
-/** SIGTERM, and SIGKILL after 15 s. */
+/** SIGTERM, and SIGKILL after a minute. */
 export const stopNaru = async (daemon: NaruDaemon): Promise<void> => {
   daemon.kill("SIGTERM");
-  const end = await Promise.race([daemon.exited, Bun.sleep(15_000)]);
+  const end = await Promise.race([daemon.exited, Bun.sleep(60_000)]);
   if (end === undefined) daemon.kill("SIGKILL");
   await daemon.exited;
 };
@@ -135,7 +135,7 @@ export const resetNaru = async (
     ...cgroupsWith(cgroupNames),
   ];
   try {
-    await until("an empty world", async () => (await look()).length === 0, 5_000, 200);
+    await until("an empty world", async () => (await look()).length === 0, 30_000, 200);
   } catch {
     left.push(...(await look()));
   }

@@ -35,7 +35,7 @@ export const endpoint = async (container: string, network: string): Promise<Endp
     .NetworkSettings.Networks[network]!;
 
 export const pings = async (from: string, to: string): Promise<boolean> =>
-  (await docker(["exec", from, "ping", "-c", "1", "-W", "2", to])).code === 0;
+  (await docker(["exec", from, "ping", "-c", "1", "-W", "5", to])).code === 0;
 
 export const lookup = async (from: string, name: string): Promise<string> => {
   const out = await docker(["exec", from, "nslookup", "-type=a", name]);

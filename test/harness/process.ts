@@ -12,7 +12,7 @@ export interface RunOptions {
   readonly stdin?: string | Uint8Array;
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
-  /** The process is killed after this; its code is then 128+9. Default 60 s. */
+  /** The process is killed after this; its code is then 128+9. Default 120 s. */
   readonly timeoutMs?: number;
 }
 
@@ -25,7 +25,7 @@ export const run = async (argv: readonly string[], options: RunOptions = {}): Pr
     env: { ...process.env, ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 60_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 120_000);
   const [out, err, code] = await Promise.all([
     new Response(child.stdout).arrayBuffer(),
     new Response(child.stderr).text(),
@@ -51,7 +51,7 @@ export const sleep = (ms: number): Promise<void> => Bun.sleep(ms);
 export const until = async <T>(
   what: string,
   probe: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
   stepMs = 50,
 ): Promise<T> => {
   const end = performance.now() + timeoutMs;

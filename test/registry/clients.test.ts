@@ -70,7 +70,7 @@ describe.skipIf(!has("skopeo"))("skopeo", () => {
       `docker://${host}/sk/b:v2`,
     ]);
     expect(gone.stderr).toContain("manifest unknown");
-  }, 60_000);
+  }, 300_000);
 
   test("zstd layers and OCI manifests", async () => {
     const { host, url } = await serve();
@@ -87,7 +87,7 @@ describe.skipIf(!has("skopeo"))("skopeo", () => {
     const reply = await fetch(`${url}/v2/sk/zstd/manifests/v1`);
     expect(await reply.text()).toContain("application/vnd.oci.image.layer.v1.tar+zstd");
     await skopeo("copy", ...insecure, `docker://${host}/sk/zstd:v1`, `oci:${directory}/zstd:v1`);
-  }, 60_000);
+  }, 300_000);
 
   test("credentials, and anonymous pulls beside them", async () => {
     const { host } = await serve(["--htpasswd", htpasswd, "--config-file", rules]);
@@ -115,7 +115,7 @@ describe.skipIf(!has("skopeo"))("skopeo", () => {
       `docker://${host}/secret/a:v1`,
     ]);
     expect(denied.stderr).toContain("unauthorized");
-  }, 60_000);
+  }, 300_000);
 });
 
 for (const program of ["buildah", "podman"]) {
@@ -150,6 +150,6 @@ for (const program of ["buildah", "podman"]) {
       ]);
       await call("rmi", "--all", "--force");
       await call("pull", ...flags, several);
-    }, 180_000);
+    }, 300_000);
   });
 }

@@ -22,7 +22,7 @@ describe.skipIf(!hasDocker20() || !existsSync(clientBinary()))("docker 20.10", (
   const docker = async (...args: string[]): Promise<string> => {
     const { code, stdout, stderr } = await run([clientBinary(), "-H", engine.host, ...args], {
       env: { HOME: directory, DOCKER_CONFIG: directory },
-      timeoutMs: 60_000,
+      timeoutMs: 200_000,
     });
     return code === 0 ? stdout.trim() : `exit ${code}: ${stderr.trim()}`;
   };
@@ -64,13 +64,13 @@ describe.skipIf(!hasDocker20() || !existsSync(clientBinary()))("docker 20.10", (
     );
     writeFileSync(`${directory}/image.tar`, archive);
     expect(await docker("load", "-q", "-i", `${directory}/image.tar`)).toContain("busybox");
-  }, 90_000);
+  }, 300_000);
 
   afterAll(async () => {
     registry?.kill();
     await registry?.exited;
     await engine?.stop();
-  }, 60_000);
+  }, 300_000);
 
   test("log in, push, pull by tag and digest, anonymous pulls, refusals", async () => {
     expect(await docker("login", "-u", "alice", "-p", "wrong", host)).toContain("unauthorized");
@@ -95,5 +95,5 @@ describe.skipIf(!hasDocker20() || !existsSync(clientBinary()))("docker 20.10", (
     );
     expect(await docker("push", "-q", `${host}/secret/box:v1`)).toMatch(/^exit 1: /);
     expect(await docker("pull", "-q", `${host}/public/none:v1`)).toMatch(/^exit 1: .*not found/s);
-  }, 120_000);
+  }, 300_000);
 });

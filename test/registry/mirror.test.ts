@@ -80,7 +80,7 @@ test("several upstreams side by side, each by its prefix; what came stays when t
   const again = await mirror(upstreams, served.dataRoot);
   expect(await pull(again.url, "deep/two/team/tool", "v1")).toBe(second);
   expect(await pull(again.url, "one/library/app", "v1")).toBe(moved);
-}, 60_000);
+}, 300_000);
 
 /** An upstream of one image whose layer comes as `send` sends it. */
 const upstreamOf = (layer: Uint8Array, send: (from: number) => ReadableStream | undefined) => {

@@ -64,7 +64,7 @@ test("a renewed certificate counts for new connections, by a signal or by itself
   // A certificate whose key has not come yet is not taken.
   await makeCertificate(folder, "third");
   renameSync(`${folder}/new.crt`, `${folder}/tls.crt`);
-  await until("the refusal in the log", () => served.log().includes("is not the key of"), 8000);
+  await until("the refusal in the log", () => served.log().includes("is not the key of"));
   const between = await connect(port);
   expect(between.name).toBe("second");
   renameSync(`${folder}/new.key`, `${folder}/tls.key`);
@@ -75,13 +75,13 @@ test("a renewed certificate counts for new connections, by a signal or by itself
       connection.end();
       return connection.name === "third";
     },
-    8000,
+    60_000,
   );
   expect(await old.ask("/v2/")).toBe("HTTP/1.1 200 OK");
   expect(await between.ask("/v2/")).toBe("HTTP/1.1 200 OK");
   old.end();
   between.end();
-}, 30_000);
+}, 300_000);
 
 test("rules, users and limits change under way; an upload that was begun goes on; mistakes change nothing", async () => {
   const path = `${temporaryDirectory()}/registry.json`;
@@ -138,4 +138,4 @@ test("rules, users and limits change under way; an upload that was begun goes on
   await reload({}, "read again");
   expect((await fetch(`${url}/v2/team/app/tags/list`)).status).toBe(200);
   await pushImage(url, "team/app", "v1", { layer: "two" });
-}, 30_000);
+}, 300_000);

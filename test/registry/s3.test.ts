@@ -69,7 +69,7 @@ for (const redirect of [false, true]) {
     // A registry that ends waits for what is being deleted.
     await again.end("SIGTERM");
     expect([...bucket.objects.keys()]).toEqual([]);
-  }, 30_000);
+  }, 300_000);
 }
 
 test("a bucket that cannot be used keeps the registry from starting, with the reason", async () => {

@@ -33,7 +33,7 @@ export interface RawClient {
 }
 
 export const until = async (condition: () => boolean): Promise<void> => {
-  for (let waits = 0; waits < 300; waits += 1) {
+  for (let waits = 0; waits < 6000; waits += 1) {
     if (condition()) return;
     await sleep(10);
   }

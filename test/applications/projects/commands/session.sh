@@ -1,7 +1,8 @@
 compose up -d
 compose run --rm -T -e COLOR=red --entrypoint sh app -c 'echo $COLOR >/shared/run; echo run'
 compose run --rm -T --no-deps --user 0 --workdir /etc --entrypoint pwd app
-compose run -d --name "$COMPOSE_PROJECT_NAME-detached" app 200 | wc -c
+compose run -d --name "$COMPOSE_PROJECT_NAME-detached" app 900 | wc -c
+until compose top app | grep -q '[0-9] *sleep 300'; do sleep 0.1; done
 compose exec -T -e COLOR=blue -w /shared app sh -c 'pwd; cat run; echo $COLOR; exit 4' || echo "code $?"
 compose exec -T -u 0 app id -un
 echo "from here" >file
