@@ -1,16 +1,22 @@
 /** What an image archive turned out to hold, and which images that makes: pure, nothing is read here. */
+import { type ArchiveArtifact, artifactOf, artifactsOf } from "#image/archive-artifacts.ts";
 import {
   type ArchiveContents,
+  type ArchiveDocument,
   type ArchiveFile,
+  blobPath,
   checkBlobNames,
+  findBlob,
   findFile,
+  readDocument,
+  referenceOf,
   refuse,
   textOf,
 } from "#image/archive-files.ts";
 import { NaruError } from "#lib/errors.ts";
 import { parseImageConfig, platformOf } from "#spec/image/config.ts";
-import { CONTAINERD_NAME, type Descriptor, REF_NAME } from "#spec/image/descriptor.ts";
-import { type Digest, algorithmOf, digestOf, hexOf } from "#spec/image/digest.ts";
+import type { Descriptor } from "#spec/image/descriptor.ts";
+import { type Digest, digestOf } from "#spec/image/digest.ts";
 import { parseArchiveManifest } from "#spec/image/docker-archive.ts";
 import { type ImageIndex, type ImageManifest, parseManifest } from "#spec/image/manifest.ts";
 import { isConfigType, isIndexType, isManifestType } from "#spec/image/media-type.ts";
@@ -37,12 +43,6 @@ export interface ArchiveImage {
   readonly manifestText?: string;
 }
 
-/** A manifest as it is in the archive, word for word. */
-export interface ArchiveDocument {
-  readonly text: string;
-  readonly mediaType: string;
-}
-
 /** An index with what the archive holds of it. */
 export interface ArchiveIndex {
   /** The index itself, then those below it. */
@@ -56,6 +56,7 @@ export interface ArchiveIndex {
 export interface ArchivePlan {
   readonly images: readonly ArchiveImage[];
   readonly indexes: readonly ArchiveIndex[];
+  readonly artifacts: readonly ArchiveArtifact[];
 }
 
 const withLayers = (
@@ -86,27 +87,6 @@ const fromDockerArchive = (contents: ArchiveContents, text: string): ArchiveImag
       ),
     };
   });
-
-const blobPath = (digest: Digest): string => `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
-
-const findBlob = (contents: ArchiveContents, descriptor: Descriptor): ArchiveFile => {
-  const path = blobPath(descriptor.digest);
-  const file = findFile(contents, path);
-  if (file.sizeBytes !== descriptor.size) {
-    refuse(`"${path}" has ${file.sizeBytes} bytes, its descriptor says ${descriptor.size}`);
-  }
-  return file;
-};
-
-const readDocument = (contents: ArchiveContents, descriptor: Descriptor): string =>
-  textOf(findBlob(contents, descriptor), blobPath(descriptor.digest));
-
-/** A bare tag ("3.20") says nothing about the repository, so it gives no name. */
-const referenceOf = (descriptor: Descriptor): string | undefined => {
-  const name = descriptor.annotations?.[CONTAINERD_NAME] ?? descriptor.annotations?.[REF_NAME];
-  if (name === undefined || !/[/:]/.test(name)) return undefined;
-  return formatReference(withDefaultTag(parseReference(name)));
-};
 
 const INDEX_DEPTH_MAX = 4;
 
@@ -276,7 +256,10 @@ const fromOciLayout = (
   const byName = new Map<string, Candidate[]>();
   const isIndex = ({ digest, mediaType }: Descriptor): boolean =>
     isIndexType(mediaType) && contents.files.has(blobPath(digest));
-  for (const descriptor of index.manifests.filter((one) => !isIndex(one))) {
+  const artifacts = artifactsOf(contents, index.manifests);
+  const isOther = ({ digest }: Descriptor): boolean =>
+    artifacts.some((one) => one.digest === digest);
+  for (const descriptor of index.manifests.filter((one) => !isIndex(one) && !isOther(one))) {
     const key = referenceOf(descriptor) ?? "";
     const below = manifestsBelow(contents, descriptor);
     byName.set(key, [...(byName.get(key) ?? []), ...below]);
@@ -291,7 +274,8 @@ const fromOciLayout = (
     images.set(id, { ...image, references: names });
   }
   const indexes = indexesOf(contents, index.manifests.filter(isIndex), wish);
-  return { images: [...images.values()], indexes };
+  // Whoever wishes for a platform gets that and nothing else.
+  return { images: [...images.values()], indexes, artifacts: wish === undefined ? artifacts : [] };
 };
 
 /** Names that only manifest.json has, where index.json says tags alone. */
@@ -312,13 +296,18 @@ const withDockerNames = (contents: ArchiveContents, plan: ArchivePlan): ArchiveP
     ...image,
     references: image.references.length > 0 ? image.references : namesOf(image.configText),
   }));
-  return { images, indexes };
+  return { ...plan, images, indexes };
 };
 
-/** Whether a top-level entry of the layout is an index: then it says more than manifest.json can. */
-const hasIndexes = (indexText: string): boolean => {
+/** Whether a top-level entry of the layout is an index or no container image: then it says more than manifest.json can. */
+const saysMore = (contents: ArchiveContents, indexText: string): boolean => {
   const index = parseManifest(indexText);
-  return index.kind === "index" && index.manifests.some(({ mediaType }) => isIndexType(mediaType));
+  return (
+    index.kind === "index" &&
+    index.manifests.some(
+      (one) => isIndexType(one.mediaType) || artifactOf(contents, one) !== undefined,
+    )
+  );
 };
 
 /** Throws invalid_argument with the reason; `platform` undefined = `host`, not insisted on, and all of an index. */
@@ -336,7 +325,7 @@ export const readArchive = (
       : undefined;
   // manifest.json names its images fully, index.json often only by tag; a wish for a platform needs the index.
   const isNeeded = docker === undefined || platform !== undefined;
-  if (layout !== undefined && (isNeeded || hasIndexes(layout))) {
+  if (layout !== undefined && (isNeeded || saysMore(contents, layout))) {
     const plan = fromOciLayout(contents, layout, host, platform);
     return nonEmpty(withDockerNames(contents, plan));
   }
@@ -346,8 +335,10 @@ export const readArchive = (
     );
   }
   const images = fromDockerArchive(contents, textOf(docker, "manifest.json"));
-  return nonEmpty({ images, indexes: [] });
+  return nonEmpty({ images, indexes: [], artifacts: [] });
 };
 
 const nonEmpty = (plan: ArchivePlan): ArchivePlan =>
-  plan.images.length + plan.indexes.length === 0 ? refuse("it holds no image") : plan;
+  plan.images.length + plan.indexes.length + plan.artifacts.length === 0
+    ? refuse("it holds no image")
+    : plan;

@@ -1,8 +1,10 @@
 /** The files of an image archive as a worker stored them: found by path, through links. Pure. */
 import type { StageResult } from "#image/layer-stage.ts";
 import { NaruError } from "#lib/errors.ts";
-import type { Digest } from "#spec/image/digest.ts";
+import { CONTAINERD_NAME, type Descriptor, REF_NAME } from "#spec/image/descriptor.ts";
+import { type Digest, algorithmOf, hexOf } from "#spec/image/digest.ts";
 import { checkArchivePath } from "#spec/image/docker-archive.ts";
+import { formatReference, parseReference, withDefaultTag } from "#spec/image/reference.ts";
 
 /** One regular file of the archive, stored or known already. */
 export interface ArchiveFile {
@@ -24,6 +26,12 @@ export interface ArchiveContents {
   readonly files: ReadonlyMap<string, ArchiveFile>;
   /** Links by clean path; targets as clean paths. */
   readonly links: ReadonlyMap<string, string>;
+}
+
+/** A manifest as it is in the archive, word for word. */
+export interface ArchiveDocument {
+  readonly text: string;
+  readonly mediaType: string;
 }
 
 const LINKS_MAX = 8;
@@ -68,4 +76,25 @@ export const linkTarget = (path: string, target: string, isHardLink: boolean): s
     else if (parts.pop() === undefined) return refuse(`link "${path}" leads out of it`);
   }
   return checkArchivePath(parts.join("/"));
+};
+
+export const blobPath = (digest: Digest): string => `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
+
+export const findBlob = (contents: ArchiveContents, descriptor: Descriptor): ArchiveFile => {
+  const path = blobPath(descriptor.digest);
+  const file = findFile(contents, path);
+  if (file.sizeBytes !== descriptor.size) {
+    refuse(`"${path}" has ${file.sizeBytes} bytes, its descriptor says ${descriptor.size}`);
+  }
+  return file;
+};
+
+export const readDocument = (contents: ArchiveContents, descriptor: Descriptor): string =>
+  textOf(findBlob(contents, descriptor), blobPath(descriptor.digest));
+
+/** A bare tag ("3.20") says nothing about the repository, so it gives no name. */
+export const referenceOf = (descriptor: Descriptor): string | undefined => {
+  const name = descriptor.annotations?.[CONTAINERD_NAME] ?? descriptor.annotations?.[REF_NAME];
+  if (name === undefined || !/[/:]/.test(name)) return undefined;
+  return formatReference(withDefaultTag(parseReference(name)));
 };

@@ -46,7 +46,15 @@ test("an artifact is kept as it came: listed, tagged, pushed, served, removed, a
   expect(await failureOf(fake.images.admit(name, fake.images.get(name)))).toBe(
     `"${name}" is no container image, but an artifact of type "application/vnd.example.chart", which cannot be run: it can be listed, copied and pushed`,
   );
-  expect(await failureOf(fake.images.save([name], signal))).toContain("cannot be saved");
+  const saved = await fake.images.save([name], signal);
+  using other = createFakeImages();
+  await other.images.load(saved.stream(signal), { signal });
+  expect(other.images.get(name).id).toBe(digest);
+  const renamed = { signal, reference: "other:3" };
+  await other.images.load(saved.stream(signal), renamed);
+  expect(other.images.get("other:3").id).toBe(digest);
+  expect([...other.content.walk()].length).toBe([...fake.content.walk()].length);
+  saved[Symbol.dispose]();
   fake.images.tag(name, `${target.host}/y:2`);
   await transfer("push", `${target.host}/y:2`);
   expect(target.manifests.get("2")).toEqual(registry.manifests.get("1")!);

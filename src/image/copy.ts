@@ -4,6 +4,7 @@ import type { CopyOptions, TransferEvent } from "#image/transfer.ts";
 import type { PullParts } from "#image/pull.ts";
 import type { FetchEvent, FetchedLayer } from "#image/pull-layers.ts";
 import { explainRefusal } from "#image/pull-manifest.ts";
+import { tellReferrers } from "#image/referrers.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Work } from "#lib/shared-work.ts";
 import type { FetchedManifest, Repository } from "#remote/remote.ts";
@@ -11,7 +12,7 @@ import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, shortId } from "#spec/image/digest.ts";
 import { type ImageIndex, parseManifest } from "#spec/image/manifest.ts";
-import { OCI_INDEX, isUrlLayer } from "#spec/image/media-type.ts";
+import { isUrlLayer } from "#spec/image/media-type.ts";
 import { type Platform, formatPlatform, platformScore } from "#spec/image/platform.ts";
 import {
   type Reference,
@@ -161,20 +162,26 @@ export const copyManifest = async (
   return fetched;
 };
 
-/** A registry without the referrers API has them told under a tag, which is for clients to keep up. */
-const tellReferrers = async (
-  { target, options: { signal } }: Copy,
-  subject: Digest,
-  copied: readonly Descriptor[],
-): Promise<void> => {
-  const told = await target.repository.referrers(subject, signal);
-  const missing = copied.filter((one) => told.every(({ digest }) => digest !== one.digest));
-  if (missing.length === 0) return;
-  const manifests = [...told, ...missing];
-  const text = JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests });
-  const tag = subject.replace(":", "-").slice(0, 128);
-  await target.repository.putManifest(tag, OCI_INDEX, text, signal);
+/** Where cosign and others keep what belongs to a manifest on registries without referrers, and by old habit on all. */
+const ATTACHED = [".sig", ".att", ".sbom"];
+
+const copyAttached = async (copy: Copy, subject: Digest, depth: number): Promise<void> => {
+  const { signal, onEvent } = copy.options;
+  for (const suffix of ATTACHED) {
+    const tag = `${subject.replace(":", "-")}${suffix}`;
+    const found = await copy.source.repository.resolve(tag, signal);
+    if (found === undefined) continue;
+    const fetched = await copy.source.repository.manifest(tag, signal);
+    await copyManifest({ ...copy, options: alone(copy.options) }, fetched, tag, depth + 1);
+    onEvent({ status: "Copied referrer", id: tag.slice(0, 19) + suffix });
+  }
 };
+
+/** What is attached has neither platforms nor attachments of its own. */
+const alone = ({ platform: _, ...options }: CopyOptions): CopyOptions => ({
+  ...options,
+  hasReferrers: false,
+});
 
 const copyReferrers = async (copy: Copy, subject: Digest, depth: number): Promise<void> => {
   const { signal } = copy.options;
@@ -184,7 +191,8 @@ const copyReferrers = async (copy: Copy, subject: Digest, depth: number): Promis
     await copyManifest(copy, fetched, digest, depth + 1);
     copy.options.onEvent({ status: "Copied referrer", id: shortId(digest) });
   }
-  await tellReferrers(copy, subject, referring);
+  await tellReferrers(copy.target.repository, subject, referring, signal);
+  await copyAttached(copy, subject, depth);
 };
 
 /** See `Images.copy`. */

@@ -1,7 +1,7 @@
 /** `docker load`: everything an archive holds, or nothing of it. */
-import type { ArchiveContents } from "#image/archive-files.ts";
+import type { ArchiveArtifact } from "#image/archive-artifacts.ts";
+import type { ArchiveContents, ArchiveDocument, ArchiveFile } from "#image/archive-files.ts";
 import {
-  type ArchiveDocument,
   type ArchiveImage,
   type ArchiveIndex,
   type ArchiveLayer,
@@ -11,6 +11,7 @@ import {
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
 import type { ArchiveSource, LoadEvent, LoadOptions, StoredImage } from "#image/image.ts";
+import { registerArtifact } from "#image/register-artifact.ts";
 import { type Registration, registerImages } from "#image/register.ts";
 import { type IndexRegistration, manifestRow, registerIndex } from "#image/register-index.ts";
 import { type Catalog, parseTagTarget } from "#image/catalog.ts";
@@ -141,18 +142,29 @@ const renamesOf = (
     return [{ kind: "renamed", reference: familiarString(parseReference(text)), oldId }];
   });
 
+const storeBlobs = (
+  { content }: ImageDependencies,
+  ingest: Ingest,
+  files: readonly ArchiveFile[],
+): void => {
+  for (const file of files) {
+    if (content.info(file.digest) !== undefined) continue;
+    if (file.file !== undefined) ingest.commit(file.file, file.digest, file.sizeBytes);
+    else if (file.text !== undefined) content.write(file.text, { digest: file.digest });
+  }
+};
+
 /** Blobs of what is kept are stored when this returns; rows come with `registerIndex`. */
 const storeIndex = (
   dependencies: ImageDependencies,
   ingest: Ingest,
   { documents, images, kept, references }: ArchiveIndex,
 ): IndexRegistration => {
-  const { content } = dependencies;
-  for (const file of kept.flatMap(({ blobs }) => blobs)) {
-    if (content.info(file.digest) !== undefined) continue;
-    if (file.file !== undefined) ingest.commit(file.file, file.digest, file.sizeBytes);
-    else if (file.text !== undefined) content.write(file.text, { digest: file.digest });
-  }
+  storeBlobs(
+    dependencies,
+    ingest,
+    kept.flatMap(({ blobs }) => blobs),
+  );
   const rowOf = ({ text, mediaType }: ArchiveDocument): ManifestRow => manifestRow(text, mediaType);
   return {
     target: rowOf(documents[0]).digest,
@@ -179,8 +191,17 @@ const register = (
   catalog: Catalog,
   images: readonly Registration[],
   indexes: readonly IndexRegistration[],
+  artifacts: readonly ArchiveArtifact[],
 ): readonly Loaded[] =>
   dependencies.rows.transaction(() => {
+    const { manifests } = dependencies.rows;
+    const named = artifacts.flatMap((artifact) => {
+      const { digest, isReferrer, mediaType, references, text } = artifact;
+      if (isReferrer) manifests.put({ digest, mediaType, document: text });
+      if (isReferrer) return [];
+      const id = registerArtifact(dependencies, artifact, references);
+      return [{ id, main: id, references }];
+    });
     const ids = registerImages(dependencies, images, "silent");
     const single = ids.map((id, at) => ({
       id,
@@ -194,14 +215,15 @@ const register = (
       const id = isSingle ? digestOf(only.image.configText) : main;
       return { id, main, references: index.references };
     });
-    return [...single, ...whole];
+    return [...single, ...whole, ...named];
   });
 
 /** The only image under the name that is wanted, in place of its own. */
 const renamed = (plan: ArchivePlan, reference: string | undefined): ArchivePlan => {
   if (reference === undefined) return plan;
   const references = [formatReference(parseTagTarget(reference))];
-  if (plan.images.length + plan.indexes.length !== 1) {
+  const artifacts = plan.artifacts.filter((one) => !one.isReferrer);
+  if (plan.images.length + plan.indexes.length + artifacts.length !== 1) {
     throw new NaruError(
       "invalid_argument",
       `the archive holds several images: they cannot all be "${reference}"`,
@@ -210,6 +232,7 @@ const renamed = (plan: ArchivePlan, reference: string | undefined): ArchivePlan 
   return {
     images: plan.images.map((image) => ({ ...image, references })),
     indexes: plan.indexes.map((index) => ({ ...index, references })),
+    artifacts: plan.artifacts.map((one) => (one.isReferrer ? one : { ...one, references })),
   };
 };
 
@@ -239,10 +262,16 @@ export const loadImages = async (
     references: image.references,
   }));
   const indexes = plan.indexes.map((index) => storeIndex(dependencies, ingest, index));
-  const references = [...images, ...indexes].flatMap((one) => one.references);
+  const { artifacts } = plan;
+  storeBlobs(
+    dependencies,
+    ingest,
+    artifacts.flatMap(({ blobs }) => blobs),
+  );
+  const references = [...images, ...indexes, ...artifacts].flatMap((one) => one.references);
   const points = pointsOf(dependencies, references);
   failpoint("load.before-reference");
-  const loaded = register(dependencies, catalog, images, indexes);
+  const loaded = register(dependencies, catalog, images, indexes, artifacts);
   undo.move();
   for (const { main, references: names } of loaded) {
     for (const event of renamesOf(points, main, names)) options.onEvent?.(event);

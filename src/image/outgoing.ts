@@ -47,7 +47,8 @@ export const rewriteIndex = (
   return manifestRow(JSON.stringify({ ...object, manifests }, undefined, 2), index.mediaType);
 };
 
-const keptRow = (
+/** A manifest that was kept as it came, with its blobs. */
+export const keptRow = (
   dependencies: ImageDependencies,
   catalog: Catalog,
   digest: Digest,

@@ -1,4 +1,5 @@
 /** An archive (an OCI layout or what docker save writes) to a registry. Nothing of it comes into the store. */
+import type { ArchiveArtifact } from "#image/archive-artifacts.ts";
 import type { ArchiveFile } from "#image/archive-files.ts";
 import {
   type ArchiveImage,
@@ -10,6 +11,7 @@ import { readContents } from "#image/load.ts";
 import type { PublishOptions } from "#image/transfer.ts";
 import type { ArchiveSource } from "#image/image.ts";
 import type { PullParts } from "#image/pull.ts";
+import { descriptorOf, tellReferrers } from "#image/referrers.ts";
 import type { Ingest } from "#content/content.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Repository } from "#remote/remote.ts";
@@ -150,6 +152,23 @@ const sendIndex = async (
   for (const { mediaType, text } of documents.slice(1).toReversed()) await put(text, mediaType);
 };
 
+/** After what they speak of. */
+const sendReferrers = async (
+  publication: Publication,
+  referrers: readonly ArchiveArtifact[],
+): Promise<void> => {
+  const { repository, options } = publication;
+  for (const { blobs, digest, manifest, mediaType, text } of referrers) {
+    await all(blobs.map((file) => sendFile(publication, file)));
+    await repository.putManifest(digest, mediaType, text, options.signal);
+    options.onEvent({ status: "Copied referrer", id: shortId(digest) });
+    const { subject } = manifest;
+    if (subject === undefined) continue;
+    const told = descriptorOf({ digest, mediaType, document: text });
+    await tellReferrers(repository, subject.digest, [told], options.signal);
+  }
+};
+
 /** See `Images.publish`. */
 export const publishArchive = async (
   parts: PullParts,
@@ -165,21 +184,29 @@ export const publishArchive = async (
   const { onEvent, signal, credentials, platform } = options;
   await using ingest = parts.dependencies.content.openIngest();
   const contents = await readContents(parts.dependencies, ingest, source, { signal });
-  const { images, indexes } = readArchive(contents, HOST_PLATFORM, platform);
-  const [image, otherImage] = images;
-  const [index, otherIndex] = indexes;
-  if (images.length + indexes.length !== 1 || (otherImage ?? otherIndex) !== undefined) {
-    const names = [...images, ...indexes].flatMap(({ references }) => references);
+  const plan = readArchive(contents, HOST_PLATFORM, platform);
+  const referrers = plan.artifacts.filter(({ isReferrer }) => isReferrer);
+  const [image] = plan.images;
+  const [index] = plan.indexes;
+  const [artifact] = plan.artifacts.filter(({ isReferrer }) => !isReferrer);
+  const tops = [...plan.images, ...plan.indexes, ...plan.artifacts].filter(
+    (one) => !("isReferrer" in one && one.isReferrer),
+  );
+  if (tops.length !== 1) {
+    const names = tops.flatMap(({ references }) => references);
     throw new NaruError(
       "invalid_argument",
-      `the archive holds ${images.length + indexes.length} images (${names.join(", ")}): copy one at a time`,
+      `the archive holds ${tops.length} images (${names.join(", ")}): copy one at a time`,
     );
   }
   const repository = parts.remote.repository(reference, credentials);
   const publication: Publication = { parts, repository, ingest, options, sent: new Map() };
   onEvent({ status: `Copying to ${familiarString(reference)}` });
   let text: string;
-  if (index !== undefined && platform === undefined) {
+  if (artifact !== undefined) {
+    await all(artifact.blobs.map((file) => sendFile(publication, file)));
+    ({ text } = artifact);
+  } else if (index !== undefined && platform === undefined) {
     await sendIndex(publication, index);
     ({ text } = index.documents[0]);
   } else {
@@ -193,5 +220,6 @@ export const publishArchive = async (
   }
   const { mediaType } = parseManifest(text);
   await repository.putManifest(tag, mediaType, text, signal);
+  await sendReferrers(publication, referrers);
   onEvent({ status: `Digest: ${digestOf(text)}` });
 };

@@ -35,6 +35,8 @@ export interface RemoteContent {
   readonly indexes: readonly FetchedManifest[];
   readonly images: readonly RemoteImage[];
   readonly kept: readonly RemoteKept[];
+  /** What refers to any of it; empty unless it was asked for. */
+  readonly referrers: readonly RemoteKept[];
   readonly rateLimit: string | undefined;
 }
 
@@ -176,7 +178,7 @@ export const resolveContent = async (
   await search.add(fetched, undefined);
   const { indexes, images, kept } = search;
   const rateLimit = [...images, ...kept].at(-1)?.fetched.rateLimit ?? fetched.rateLimit;
-  return { digest: fetched.descriptor.digest, indexes, images, kept, rateLimit };
+  return { digest: fetched.descriptor.digest, indexes, images, kept, referrers: [], rateLimit };
 };
 
 const reworded = (error: NaruError, code: ErrorCode, words: string): NaruError =>

@@ -10,6 +10,7 @@ import { pullBlobs } from "#image/pull-blobs.ts";
 import {
   type RemoteContent,
   type RemoteImage,
+  type RemoteKept,
   type Wish,
   chooseManifest,
   explainRefusal,
@@ -18,13 +19,14 @@ import {
 import { registerArtifact } from "#image/register-artifact.ts";
 import { registerImages } from "#image/register.ts";
 import { type IndexImage, manifestRow, registerIndex } from "#image/register-index.ts";
+import type { ManifestRow } from "#metadata/image-manifests.ts";
 import type { ImageRow, ReferenceRow } from "#metadata/images.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import { NaruError } from "#lib/errors.ts";
-import type { Remote, RemoteConfig, Repository } from "#remote/remote.ts";
+import type { FetchedManifest, Remote, RemoteConfig, Repository } from "#remote/remote.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import { platformOf } from "#spec/image/config.ts";
-import { type Digest, digestOf } from "#spec/image/digest.ts";
+import { type Digest, digestOf, shortId } from "#spec/image/digest.ts";
 import { parseManifest } from "#spec/image/manifest.ts";
 import { layerTypeOf } from "#spec/image/media-type.ts";
 import { HOST_PLATFORM, platformScore } from "#spec/image/platform.ts";
@@ -133,6 +135,18 @@ const storeImage = (
   };
 };
 
+const rowOf = ({ text, descriptor }: FetchedManifest): ManifestRow =>
+  manifestRow(text, parseManifest(text, descriptor.mediaType).mediaType, descriptor.digest);
+
+const registerKept = (
+  dependencies: ImageDependencies,
+  { fetched, manifest }: RemoteKept,
+  references: readonly string[],
+): Digest => {
+  const { descriptor, text } = fetched;
+  return registerArtifact(dependencies, { digest: descriptor.digest, text, manifest }, references);
+};
+
 /** From here on everything is synchronous: no removal can come between blobs, rows and names. Returns the main image. */
 const register = (
   { dependencies, catalog }: PullParts,
@@ -141,26 +155,29 @@ const register = (
   arrived: readonly Arrived[],
 ): Digest => {
   const images = arrived.map((one) => storeImage(dependencies, one));
-  for (const { manifest } of remote.kept) {
+  for (const { manifest } of [...remote.kept, ...remote.referrers]) {
     for (const { digest, size } of [manifest.config, ...manifest.layers]) {
       commitPartial(dependencies.content, digest, size);
     }
   }
   failpoint("pull.before-reference");
   const references = namesOf(reference, remote.digest);
+  const { rows } = dependencies;
   const [first] = images;
-  if (remote.indexes.length === 0 && first !== undefined) {
-    const registration = { image: first.image, references };
-    return registerImages(dependencies, [registration], "silent")[0] ?? remote.digest;
-  }
   const [artifact] = remote.kept;
-  if (remote.indexes.length === 0 && artifact !== undefined) {
-    return registerArtifact(dependencies, artifact, references);
+  const referring = remote.referrers.map(({ fetched }) => rowOf(fetched));
+  if (remote.indexes.length === 0) {
+    const single = (): Digest | undefined => {
+      if (first === undefined) return artifact && registerKept(dependencies, artifact, references);
+      return registerImages(dependencies, [{ image: first.image, references }], "silent")[0];
+    };
+    return rows.transaction(() => {
+      for (const row of referring) rows.manifests.put(row);
+      return single() ?? remote.digest;
+    });
   }
-  const documents = [...remote.indexes, ...remote.kept.map(({ fetched }) => fetched)].map(
-    ({ text, descriptor }) =>
-      manifestRow(text, parseManifest(text, descriptor.mediaType).mediaType, descriptor.digest),
-  );
+  const kept = remote.kept.map(({ fetched }) => fetched);
+  const documents = [...[...remote.indexes, ...kept].map(rowOf), ...referring];
   const registration = { target: remote.digest, documents, images, references };
   return registerIndex(dependencies, catalog.indexes, registration, "silent");
 };
@@ -200,7 +217,10 @@ const fetchContent = async (
     layers: pairLayers(image.manifest.layers, image.config.rootfs.diff_ids),
   }));
   for (const { layers } of arrived) await pullLayers(context, layers);
-  const blobs = remote.kept.flatMap(({ manifest }) => [manifest.config, ...manifest.layers]);
+  const blobs = [...remote.kept, ...remote.referrers].flatMap(({ manifest }) => [
+    manifest.config,
+    ...manifest.layers,
+  ]);
   await pullBlobs(context, blobs);
   const id = register(parts, reference, remote, arrived);
   undo.move();
@@ -249,6 +269,20 @@ const admitPull = async (
   return () => keeps.forEach((keep) => keep());
 };
 
+const withReferrers = async (
+  repository: Repository,
+  content: RemoteContent,
+  { hasReferrers = false, onEvent, signal }: PullOptions,
+): Promise<RemoteContent> => {
+  if (!hasReferrers) return content;
+  const { findReferrers } = await import("#image/pull-referrers.ts");
+  const tell = (status: string, digest: Digest): void => onEvent({ status, id: shortId(digest) });
+  const onSkipped = (digest: Digest): void => tell("Skipped referrer: it is an index", digest);
+  const referrers = await findReferrers(repository, content, onSkipped, signal);
+  for (const { fetched } of referrers) tell("Pulling referrer", fetched.descriptor.digest);
+  return { ...content, referrers };
+};
+
 const pullOne = async (
   parts: PullParts,
   reference: Reference,
@@ -270,7 +304,9 @@ const pullOne = async (
     publishPull(parts, reference, id);
   };
   const head = await repository.resolve(wanted, signal);
-  const known = head === undefined ? undefined : findPulled(parts, reference, head.digest, options);
+  // Who asks for referrers wants those that came since, too.
+  const isAsked = head !== undefined && options.hasReferrers !== true;
+  const known = isAsked ? findPulled(parts, reference, head.digest, options) : undefined;
   if (head !== undefined && known !== undefined) {
     onEvent(start);
     const { imageId, target } = known.name;
@@ -293,8 +329,9 @@ const pullOne = async (
     return finish(head.digest, isNew, imageId);
   }
   parts.pool.warm();
-  const remoteContent = await resolveContent(repository, head?.digest ?? wanted, options, signal);
+  const resolved = await resolveContent(repository, head?.digest ?? wanted, options, signal);
   onEvent(start);
+  const remoteContent = await withReferrers(repository, resolved, options);
   const { digest, rateLimit } = remoteContent;
   if (rateLimit !== undefined) {
     onEvent({ status: `Rate limit of ${reference.domain}: ${rateLimit}` });

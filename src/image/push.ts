@@ -6,6 +6,7 @@ import type { PullParts } from "#image/pull.ts";
 import { choosePush } from "#image/push-choice.ts";
 import { type PushedContent, pushImage, pushTarget } from "#image/push-content.ts";
 import type { PushedLayer } from "#image/push-layers.ts";
+import { digestsBelow, pushReferrers } from "#image/referrers.ts";
 import { registerIndex } from "#image/register-index.ts";
 import type { PushOptions } from "#image/transfer.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -142,6 +143,7 @@ const pushOne = async (
   const { digest, document: text, mediaType } = pushed.document;
   const tag = reference.tag ?? "";
   await repository.putManifest(tag, mediaType, text, signal);
+  await pushReferrers(push, digestsBelow(catalog, digest, text));
   remember(parts, reference, pushed, choice.kind === "index");
   const sizeBytes = Buffer.byteLength(text);
   if (choice.kind === "image" && choice.insteadOf !== undefined) {

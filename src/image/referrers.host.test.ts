@@ -68,6 +68,81 @@ test("from registry to registry: only when asked for, and told by tags where the
   expect(target.blobs.has(digestOf("counter"))).toBe(true);
 });
 
+const transfer = { credentials: {}, isAllTags: false, signal, onEvent: () => undefined };
+
+test("into the store when asked for; along with save, load and push; gone with the image", async () => {
+  const { image, signature, counter } = publish();
+  const from = `${registry.host}/a/b:1`;
+  const manifests = (at = fake): readonly Digest[] => at.dependencies.rows.manifests.digests();
+  await fake.images.pull(from, transfer);
+  expect(manifests()).toEqual([]);
+  await fake.images.pull(from, { ...transfer, hasReferrers: true });
+  expect(manifests().toSorted()).toEqual([signature, counter].toSorted());
+  await fake.images.collect();
+  expect(fake.content.info(digestOf("counter"))).toBeDefined();
+  const served = await fake.images.servedIndex(from, signal);
+  expect(served.referrers.toSorted()).toEqual([signature, counter].toSorted());
+
+  using other = createFakeImages();
+  const archive = await fake.images.save([from], signal);
+  await other.images.load(archive.stream(signal), { signal });
+  archive[Symbol.dispose]();
+  expect(manifests(other).toSorted()).toEqual([signature, counter].toSorted());
+
+  const to = `${target.host}/c/d:2`;
+  other.images.tag(from, to);
+  for (let round = 0; round < 2; round += 1) await other.images.push(to, transfer);
+  for (const digest of [image, signature, counter]) {
+    expect(target.manifests.has(digest)).toBe(true);
+  }
+  const told = JSON.parse(target.manifests.get(image.replace(":", "-"))!.text) as {
+    manifests: { digest: string; artifactType: string }[];
+  };
+  expect(told.manifests.map(({ digest }) => digest)).toEqual([signature]);
+  expect(target.blobs.has(digestOf("counter"))).toBe(true);
+
+  await fake.images.remove(from, { isForced: false, isParentKept: false });
+  expect([manifests(), [...fake.content.walk()]]).toEqual([[], []]);
+});
+
+test("of an index: the attestation of the platform that is pulled, and no other", async () => {
+  const image = registry.addImage("a", [LAYER]);
+  const other = registry.addImage("b", [{ tar: layer("y"), blob: layer("y") }]);
+  const attest = (subject: Digest) => ({
+    digest: registry.addArtifact(`of ${subject}`, ["{}", `about ${subject}`]),
+    platform: { os: "unknown", architecture: "unknown" },
+    annotations: {
+      "vnd.docker.reference.type": "attestation-manifest",
+      "vnd.docker.reference.digest": subject,
+    },
+  });
+  const [mine, theirs] = [attest(image), attest(other)];
+  registry.addIndex("1", [
+    { digest: image, platform: { os: "linux", architecture: "amd64" } },
+    { digest: other, platform: { os: "linux", architecture: "s390x" } },
+    mine,
+    theirs,
+  ]);
+  const name = `${registry.host}/a/b:1`;
+  const wish = { platform: { os: "linux", architecture: "amd64" } };
+  await fake.images.pull(name, { ...transfer, ...wish, hasReferrers: true });
+  expect(fake.dependencies.rows.manifests.has(mine.digest)).toBe(true);
+  expect(fake.dependencies.rows.manifests.has(theirs.digest)).toBe(false);
+  expect(fake.content.info(digestOf(`about ${image}`))).toBeDefined();
+});
+
+test("cosign's tags go along with a copy that takes referrers", async () => {
+  const { image } = publish();
+  const tag = `${image.replace(":", "-")}.sig`;
+  registry.addArtifact(tag, ["{}", "signed"]);
+  await fake.images.copy(`${registry.host}/a/b:1`, `${target.host}/c/d:2`, {
+    ...options,
+    hasReferrers: true,
+  });
+  expect(target.manifests.get(tag)).toEqual(registry.manifests.get(tag)!);
+  expect(target.blobs.has(digestOf("signed"))).toBe(true);
+});
+
 test("into an archive, beside the image; nothing of it stays here", async () => {
   const { image, signature, counter } = publish();
   const name = `${registry.host}/a/b:1`;

@@ -4,17 +4,18 @@
  * the same bytes.
  */
 import { ArchivePlan, blobName } from "#image/archive-plan.ts";
-import { refuseArtifact } from "#image/artifact.ts";
 import { type Catalog, familiarRow, toReference } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { publishImageEvent } from "#image/event.ts";
 import type { SavedArchive } from "#image/archive-segment.ts";
 import { ensureLayerBlobs } from "#image/layer-blobs.ts";
-import { type OutgoingIndex, outgoingIndex } from "#image/outgoing.ts";
+import { outgoingIndex } from "#image/outgoing.ts";
+import { type OutgoingRoot, outgoingSingle, withReferrers } from "#image/outgoing-root.ts";
+import { descriptorOf } from "#image/referrers.ts";
 import { streamSegments } from "#image/segments.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { ImageRow, LayerBlobRow } from "#metadata/images.ts";
-import { CONTAINERD_NAME, REF_NAME } from "#spec/image/descriptor.ts";
+import { CONTAINERD_NAME, type Descriptor, REF_NAME } from "#spec/image/descriptor.ts";
 import { type Digest, digestOf, hexOf } from "#spec/image/digest.ts";
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from "#spec/image/media-type.ts";
 import type { Platform } from "#spec/image/platform.ts";
@@ -32,13 +33,13 @@ interface WantedImage {
   readonly row: ImageRow;
   readonly references: Reference[];
 }
-/** Several platforms under one name. */
-interface WantedIndex {
+/** Several platforms under one name, an artifact, or an image with what refers to it: word for word. */
+interface WantedWhole {
   readonly main: ImageRow;
-  readonly outgoing: OutgoingIndex;
+  readonly outgoing: OutgoingRoot;
   readonly references: Reference[];
 }
-type Wanted = WantedImage | WantedIndex;
+type Wanted = WantedImage | WantedWhole;
 
 /** What a name gives, before it is looked up: a bare repository means all its tags. */
 const expandName = (
@@ -95,17 +96,23 @@ const wantedOf = async (
   if (target !== undefined && isSeveral && (first === undefined || more.length > 0)) {
     const wanted = first === undefined ? undefined : membersFor(catalog, name, target, platforms);
     const outgoing = await outgoingIndex(dependencies, catalog, target, signal, wanted);
-    return { main: catalog.row(id), outgoing, references: [] };
+    const whole = { ...outgoing, root: outgoing.index };
+    return {
+      main: catalog.row(id),
+      outgoing: withReferrers(dependencies, catalog, whole),
+      references: [],
+    };
   }
   const rows = platforms.map((platform) => catalog.chosen(name, platform));
   const row = rows[0] ?? catalog.row(id);
-  refuseArtifact(name, row.config, "saved: naru copy writes it to an OCI layout");
+  const whole = await outgoingSingle(dependencies, catalog, row, signal);
+  if (whole !== undefined) return { main: row, outgoing: whole, references: [] };
   await ensureLayerBlobs(dependencies, row, signal);
   return { row, references: [] };
 };
 
 const keyOf = (wanted: Wanted): Digest =>
-  "row" in wanted ? wanted.row.id : wanted.outgoing.index.digest;
+  "row" in wanted ? wanted.row.id : wanted.outgoing.root.digest;
 
 /** What is named twice is saved once, under both names. */
 const wantedImages = async (
@@ -138,13 +145,15 @@ const blobOf = ({ rows, content }: ImageDependencies, diffId: Digest): LayerBlob
 
 /** What index.json and manifest.json say of it. */
 interface Saved {
-  readonly descriptor: {
-    readonly mediaType: string;
-    readonly digest: Digest;
-    readonly size: number;
+  readonly descriptor: Descriptor;
+  /** Descriptors without a name beside it. */
+  readonly referrers: readonly Descriptor[];
+  /** Of a container image, which manifest.json can tell of. */
+  readonly image?: {
+    readonly id: Digest;
+    readonly top: Digest | undefined;
+    readonly layers: readonly Digest[];
   };
-  readonly config: { readonly id: Digest; readonly top: Digest | undefined };
-  readonly layers: readonly Digest[];
 }
 
 const addImage = (
@@ -171,29 +180,39 @@ const addImage = (
   plan.document(blobName(digest), text);
   return {
     descriptor: { mediaType: OCI_MANIFEST, digest, size: Buffer.byteLength(text) },
-    config: { id: row.id, top: row.config.rootfs.diff_ids.at(-1) },
-    layers: layers.map((layer) => layer.digest),
+    referrers: [],
+    image: {
+      id: row.id,
+      top: row.config.rootfs.diff_ids.at(-1),
+      layers: layers.map((layer) => layer.digest),
+    },
   };
 };
 
 /** manifest.json has one platform: the main one, or the first where that is not wanted. */
-const addIndex = (plan: ArchivePlan, { main, outgoing }: WantedIndex): Saved => {
-  const { index, documents, images, blobs } = outgoing;
+const addWhole = (plan: ArchivePlan, { main, outgoing }: WantedWhole): Saved => {
+  const { root, documents, images, blobs, referrers } = outgoing;
   for (const { config, imageId, layers, manifest } of images) {
     for (const layer of layers) plan.file(blobName(layer.digest), layer.path, layer.sizeBytes);
     plan.document(blobName(imageId), config);
     plan.document(blobName(manifest.digest), manifest.content);
   }
   for (const blob of blobs) plan.file(blobName(blob.digest), blob.path, blob.sizeBytes);
-  for (const { digest, document } of [...documents, index]) {
+  for (const { digest, document } of [...documents, ...referrers, root]) {
     plan.document(blobName(digest), document);
   }
   const shown = images.find(({ imageId }) => imageId === main.id) ?? images[0];
-  const { digest, mediaType, document } = index;
+  const { annotations: _, artifactType, ...descriptor } = descriptorOf(root);
+  const referring = referrers.map(descriptorOf);
+  if (shown === undefined) {
+    const kind = artifactType === undefined ? {} : { artifactType };
+    return { descriptor: { ...descriptor, ...kind }, referrers: referring };
+  }
+  const layers = shown.layers.map((layer) => layer.digest);
   return {
-    descriptor: { mediaType, digest, size: Buffer.byteLength(document) },
-    config: { id: shown?.imageId ?? main.id, top: main.config.rootfs.diff_ids.at(-1) },
-    layers: (shown?.layers ?? []).map((layer) => layer.digest),
+    descriptor,
+    referrers: referring,
+    image: { id: shown.imageId, top: main.config.rootfs.diff_ids.at(-1), layers },
   };
 };
 
@@ -213,8 +232,9 @@ type Repositories = Record<string, Record<string, string>>;
 const addRepositories = (
   repositories: Repositories,
   references: readonly Reference[],
-  { config: { top } }: Saved,
+  { image }: Saved,
 ): void => {
+  const top = image?.top;
   for (const reference of references) {
     if (top === undefined || reference.tag === undefined) continue;
     const name = familiarName(reference);
@@ -231,20 +251,21 @@ const planArchive = (dependencies: ImageDependencies, wanted: readonly Wanted[])
   const repositories: Repositories = {};
   for (const item of wanted) {
     const { references } = item;
-    const saved = "row" in item ? addImage(dependencies, plan, item) : addIndex(plan, item);
-    index.push(...indexEntries(references, saved));
+    const saved = "row" in item ? addImage(dependencies, plan, item) : addWhole(plan, item);
+    index.push(...indexEntries(references, saved), ...saved.referrers);
     addRepositories(repositories, references, saved);
+    if (saved.image === undefined) continue;
     manifests.push({
-      Config: blobName(saved.config.id),
+      Config: blobName(saved.image.id),
       RepoTags: references.length === 0 ? null : references.map(familiarString),
-      Layers: saved.layers.map(blobName),
+      Layers: saved.image.layers.map(blobName),
     });
   }
   plan.document(
     "index.json",
     JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: index }),
   );
-  plan.document("manifest.json", JSON.stringify(manifests));
+  if (manifests.length > 0) plan.document("manifest.json", JSON.stringify(manifests));
   plan.document("oci-layout", '{"imageLayoutVersion":"1.0.0"}');
   if (Object.keys(repositories).length > 0) {
     plan.document("repositories", JSON.stringify(repositories));

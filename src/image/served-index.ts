@@ -5,9 +5,10 @@ import type { ImageDependencies } from "#image/dependencies.ts";
 import type { ServedIndex, StoredManifest } from "#image/index-document.ts";
 import { blobsOfKept } from "#image/manifests.ts";
 import { type OutgoingIndex, outgoingIndex } from "#image/outgoing.ts";
+import { referrersOf } from "#image/referrers.ts";
 import type { ManifestRow } from "#metadata/image-manifests.ts";
 import { asArray, asObject, decodeJson } from "#spec/image/decode.ts";
-import { type Digest, digestOf } from "#spec/image/digest.ts";
+import { digestOf } from "#spec/image/digest.ts";
 
 const stored = ({ digest, mediaType, document }: ManifestRow): StoredManifest => ({
   digest,
@@ -29,20 +30,6 @@ const answerOf = ({ index, images, documents }: OutgoingIndex): StoredManifest =
   const text = JSON.stringify({ ...object, manifests }, undefined, 2);
   const sizeBytes = Buffer.byteLength(text);
   return { digest: digestOf(text), mediaType: index.mediaType, text, sizeBytes };
-};
-
-/** What refers to the digests, and what refers to that. */
-const referrersOf = (catalog: Catalog, subjects: readonly Digest[]): readonly Digest[] => {
-  const found = new Set<Digest>();
-  const queue = [...subjects];
-  for (let subject = queue.pop(); subject !== undefined; subject = queue.pop()) {
-    for (const digest of catalog.indexes.referrers(subject)) {
-      if (found.has(digest)) continue;
-      found.add(digest);
-      queue.push(digest);
-    }
-  }
-  return [...found];
 };
 
 const isDefined = <T>(value: T | undefined): value is T => value !== undefined;

@@ -29,6 +29,8 @@ export interface PullOptions extends TransferOptions {
   readonly platform?: Platform;
   /** All that an index lists, attestations and other operating systems too (these are kept as they come). */
   readonly isAllPlatforms?: boolean;
+  /** Also what refers to it (signatures, SBOMs), and the attestations of its platforms: kept as they come. */
+  readonly hasReferrers?: boolean;
   /** Every tag of the repository. */
   readonly isAllTags: boolean;
 }

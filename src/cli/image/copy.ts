@@ -39,11 +39,8 @@ const check = ({ source, target, platform, hasReferrers }: Copy): void => {
   if (source.kind === "oci" && isDocker(target)) {
     refuse("a docker-archive is not made of a layout: copy that to store: first");
   }
-  if (hasReferrers && source.kind !== "registry") {
-    refuse("--referrers asks a registry what refers to the image: the source is none");
-  }
-  if (hasReferrers && (target.kind === "store" || isDocker(target))) {
-    refuse("--referrers needs a registry, oci: or oci-archive: as its target");
+  if (hasReferrers && (isDocker(source) || isDocker(target))) {
+    refuse("--referrers: a docker-archive cannot hold what refers to an image; use oci-archive:");
   }
   if (platform !== undefined && isLocal && target.kind !== "store" && target.kind !== "registry") {
     refuse("--platform chooses at a registry or in the store: neither takes part in this copy");
@@ -56,7 +53,7 @@ const openSource = async (copy: Copy): Promise<Archive> => {
   if (source.kind === "oci") {
     const { readLayout } = await import("#cli/image/copy/layout.ts");
     const as = target.kind === "store" ? target.name : undefined;
-    return readLayout(source.path, source.name, as);
+    return readLayout(source.path, source.name, as, hasReferrers);
   }
   if (source.kind === "oci-archive" || source.kind === "docker-archive") {
     return await uploadFrom(source.path);

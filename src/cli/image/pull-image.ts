@@ -10,6 +10,7 @@ export interface PullOptions {
   readonly stream: OutputStream;
   readonly isAllTags?: boolean;
   readonly isAllPlatforms?: boolean;
+  readonly hasReferrers?: boolean;
 }
 
 const splitTag = (image: string): { name: string; tag: string } => {
@@ -34,6 +35,7 @@ export const pullImage = async (
       ...(options.isAllTags === true ? {} : { tag }),
       platform: options.platform,
       ...(options.isAllPlatforms === true ? { allPlatforms: true } : {}),
+      ...(options.hasReferrers === true ? { referrers: true } : {}),
     },
     headers: await registryAuthHeader(context, image),
   });

@@ -21,6 +21,7 @@ export const command = defineCommand({
     "all-tags": bool("Download all tagged images in the repository", "a"),
     platform: text("Set platform if server is multi-platform capable"),
     quiet: bool("Suppress verbose output", "q"),
+    referrers: bool("Also download what refers to the image: signatures, SBOMs, attestations"),
   },
   args: ONE,
   run: async ({ context, flags, args }) => {
@@ -40,6 +41,7 @@ export const command = defineCommand({
       platform: flags.platform ?? preferred,
       isAllPlatforms: flags["all-platforms"],
       isQuiet: flags.quiet,
+      hasReferrers: flags.referrers,
       stream: "stdout",
       isAllTags: flags["all-tags"],
     });

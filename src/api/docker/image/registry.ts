@@ -74,6 +74,7 @@ export const pull = async (call: Call, image: string): Promise<void> => {
       onEvent,
       isAllTags,
       isAllPlatforms,
+      hasReferrers: query.flag("referrers"),
       signal: stop,
       ...(platform === undefined ? {} : { platform }),
     }),

@@ -77,6 +77,24 @@ describe("layouts", () => {
     expect(existsSync(join(to, "oci-layout"))).toBe(true);
   });
 
+  test("what refers to the image goes along when it is asked for, and is no image of the layout", async () => {
+    const [from, to] = [join(root, "from"), join(root, "to")];
+    const signed = JSON.stringify({
+      schemaVersion: 2,
+      config: describeBlob("application/vnd.oci.empty.v1+json", "{}"),
+      layers: [describeBlob("text/plain", "signature")],
+      subject: describeBlob(OCI_MANIFEST, one[0]),
+    });
+    const referrer = describeBlob(OCI_MANIFEST, signed);
+    write(from, [...one, signed, "{}", "signature"], [named(one[0], "1"), referrer]);
+    expect(await writeLayout(to, "a", readLayout(from, undefined, undefined))).toBe(3);
+    expect(await writeLayout(to, "a", readLayout(from, undefined, undefined, true))).toBe(3);
+    const index = JSON.parse(await Bun.file(join(to, "index.json")).text()) as {
+      manifests: unknown[];
+    };
+    expect(index.manifests).toEqual([named(one[0], "a"), referrer]);
+  });
+
   const readAll = async (path: string, name?: string): Promise<number> => {
     let bytes = 0;
     for await (const chunk of readLayout(path, name, "x:1")) bytes += chunk.length;

@@ -48,6 +48,44 @@ const reachable = async (directory: string, digest: string, found: Set<string>):
   }
 };
 
+interface Referrer {
+  readonly entry: Entry;
+  readonly subject: string;
+}
+
+/** Entries without a name that speak of another manifest: signatures, attestations. */
+const referrersOf = async (
+  directory: string,
+  entries: readonly Entry[],
+): Promise<readonly Referrer[]> => {
+  const found: Referrer[] = [];
+  for (const entry of entries) {
+    const file = Bun.file(join(directory, blobPath(String(entry["digest"]))));
+    if (nameOf(entry) !== undefined || !(await file.exists())) continue;
+    const { subject } = parseManifest(await file.text());
+    if (subject !== undefined) found.push({ entry, subject: subject.digest });
+  }
+  return found;
+};
+
+/** Those of the referrers that speak of what goes along, and of each other; their blobs are added to it. */
+const takeReferrers = async (
+  directory: string,
+  referrers: readonly Referrer[],
+  digests: Set<string>,
+): Promise<readonly Entry[]> => {
+  const taken = new Set<Entry>();
+  for (let before = -1; before < taken.size;) {
+    before = taken.size;
+    for (const { entry, subject } of referrers) {
+      if (taken.has(entry) || !digests.has(subject)) continue;
+      taken.add(entry);
+      await reachable(directory, String(entry["digest"]), digests);
+    }
+  }
+  return [...taken];
+};
+
 const pick = (entries: readonly Entry[], path: string, name: string | undefined): Entry => {
   const wanted = name === undefined ? entries : entries.filter((entry) => nameOf(entry) === name);
   const [entry, another] = wanted;
@@ -62,18 +100,24 @@ const pick = (entries: readonly Entry[], path: string, name: string | undefined)
   throw new NaruError("invalid_argument", `"${path}" has several images: name one of ${names}`);
 };
 
-/** One image of a layout as an archive. `as`: the name that it gets there. Throws not_found with what there is. */
+/** One image of a layout as an archive, with what refers to it if `hasReferrers`. `as`: the name that it gets there. Throws not_found with what there is. */
 export async function* readLayout(
   path: string,
   name: string | undefined,
   as: string | undefined,
+  hasReferrers = false,
 ): AsyncGenerator<Uint8Array, void> {
   const index = await readFile(join(path, "index.json"), "utf8").catch((cause: unknown) => {
     throw new NaruError("not_found", `"${path}" is no OCI layout: it has no index.json`, { cause });
   });
-  const entry = pick(entriesOf(index), path, name);
+  const entries = entriesOf(index);
+  const referrers = await referrersOf(path, entries);
+  const isReferrer = (one: Entry): boolean => referrers.some(({ entry: other }) => other === one);
+  const images = entries.filter((one) => !isReferrer(one));
+  const entry = pick(images.length === 0 ? entries : images, path, name);
   const digests = new Set<string>();
   await reachable(path, String(entry["digest"]), digests);
+  const taken = hasReferrers ? await takeReferrers(path, referrers, digests) : [];
   const document = function* (file: string, text: string): Generator<Uint8Array, void> {
     const bytes = Buffer.from(text);
     yield headerOf(file, bytes.length);
@@ -91,7 +135,7 @@ export async function* readLayout(
   }
   const { annotations: _, ...descriptor } = entry;
   const annotations = as === undefined ? {} : { annotations: { [CONTAINERD_NAME]: as } };
-  const manifests = [{ ...descriptor, ...annotations }];
+  const manifests = [{ ...descriptor, ...annotations }, ...taken];
   yield* document(
     "index.json",
     JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }),
