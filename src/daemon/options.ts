@@ -103,6 +103,12 @@ export const OPTIONS: readonly OptionSpec[] = [
     "insecure-registry",
   ),
   option(
+    "allow-nondistributable-artifacts",
+    "list",
+    "Registry or network that foreign layers, which others may not pass on, are pushed to as well",
+    "allow-nondistributable-artifacts",
+  ),
+  option(
     "registries",
     "object",
     'Rules by prefix: {"ghcr.io/team": {"mirrors": ["m.local/ghcr"], "location": "x.io/team", "blocked": true, "insecure": true}} (config file only)',

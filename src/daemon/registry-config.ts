@@ -17,14 +17,16 @@ const checkMirror = (url: string): string => {
     : invalid(`invalid mirror: "${url}" may have a host and a path only`);
 };
 
-const checkInsecure = (entry: string): string => {
-  if (/^https?:\/\//.test(entry)) {
-    return invalid(`insecure registry ${entry} should not contain '://'`);
-  }
-  return /^[^\s/]+(\/\d{1,3})?$/.test(entry)
-    ? entry
-    : invalid(`insecure registry "${entry}" is not valid: use host[:port] or a network`);
-};
+const checkHost =
+  (what: string) =>
+  (entry: string): string => {
+    if (/^https?:\/\//.test(entry)) {
+      return invalid(`${what} ${entry} should not contain '://'`);
+    }
+    return /^[^\s/]+(\/\d{1,3})?$/.test(entry)
+      ? entry
+      : invalid(`${what} "${entry}" is not valid: use host[:port] or a network`);
+  };
 
 const isText = (value: unknown): value is string => typeof value === "string" && value !== "";
 
@@ -89,7 +91,10 @@ export const registryOptionsOf = (
     maxUploads: count("max-concurrent-uploads", 5),
     remote: {
       mirrors: list("registry-mirrors").map(checkMirror),
-      insecure: list("insecure-registries").map(checkInsecure),
+      insecure: list("insecure-registries").map(checkHost("insecure registry")),
+      nondistributable: list("allow-nondistributable-artifacts").map(
+        checkHost("allow-nondistributable-artifacts: registry"),
+      ),
       rules: Object.fromEntries(
         Object.entries(rules).map(([prefix, rule]) => [prefix, ruleOf(prefix, rule)]),
       ),

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { layer } from "#image/archive.fake.ts";
 import { type FakeImages, createFakeImages, failureOf } from "#image/images.fake.ts";
-import { type FakeRegistry, startRegistry } from "#remote/registry.fake.ts";
+import { type FakeRegistry, TEST_CONFIG, startRegistry } from "#remote/registry.fake.ts";
 import { digestOf } from "#spec/image/digest.ts";
 import { OCI_MANIFEST } from "#spec/image/media-type.ts";
 
@@ -117,6 +117,32 @@ test("a foreign layer comes from its URL, without credentials, and is not pushed
   expect(await transfer("push", `${target.host}/c:1`)).toContain("Skipped foreign layer");
   expect(target.manifests.get("1")!.text).toBe(text);
   expect(target.blobs.has(digestOf(blob))).toBe(false);
+});
+
+test("a foreign layer is pushed and copied to a registry that may have it", async () => {
+  const made: { blob?: Uint8Array<ArrayBuffer> } = {};
+  using elsewhere = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: () => new Response(made.blob ?? ""),
+  });
+  const { blob, text } = addForeign([`http://localhost:${elsewhere.port}/layer`]);
+  made.blob = new Uint8Array(blob);
+  using target = startRegistry();
+  using named = createFakeImages(undefined, undefined, {
+    ...TEST_CONFIG,
+    nondistributable: [target.host],
+  });
+  const name = `${registry.host}/a/b:1`;
+  const options = { credentials: {}, isAllTags: false, signal, onEvent: () => undefined };
+  await named.images.copy(name, `${target.host}/copied:1`, { ...options, targetCredentials: {} });
+  expect(target.blobs.has(digestOf(blob))).toBe(true);
+  target.blobs.clear();
+  await named.images.pull(name, options);
+  named.images.tag(name, `${target.host}/c:1`);
+  await named.images.push(`${target.host}/c:1`, options);
+  expect(target.blobs.has(digestOf(blob))).toBe(true);
+  expect(target.manifests.get("1")!.text).toBe(text);
 });
 
 test("a foreign layer's URL has to be https, without a password", async () => {

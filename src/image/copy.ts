@@ -150,8 +150,9 @@ export const copyManifest = async (
       await copyManifest(copy, child, digest, depth + 1);
     }
   } else {
-    // What is to be had elsewhere stays there.
-    const own = manifest.layers.filter((layer) => !isUrlLayer(layer));
+    // What is to be had elsewhere stays there, unless the target is one that may have it.
+    const { takesForeign } = target.repository;
+    const own = manifest.layers.filter((layer) => takesForeign || !isUrlLayer(layer));
     const blobs = new Map([manifest.config, ...own].map((blob) => [blob.digest, blob]));
     const copying = [...blobs.values()].map((blob) => copyBlob(copy, blob));
     await Promise.allSettled(copying);
@@ -172,16 +173,15 @@ const copyAttached = async (copy: Copy, subject: Digest, depth: number): Promise
     const found = await copy.source.repository.resolve(tag, signal);
     if (found === undefined) continue;
     const fetched = await copy.source.repository.manifest(tag, signal);
-    await copyManifest({ ...copy, options: alone(copy.options) }, fetched, tag, depth + 1);
+    await copyManifest(
+      { ...copy, options: { ...copy.options, hasReferrers: false } },
+      fetched,
+      tag,
+      depth + 1,
+    );
     onEvent({ status: "Copied referrer", id: tag.slice(0, 19) + suffix });
   }
 };
-
-/** What is attached has neither platforms nor attachments of its own. */
-const alone = ({ platform: _, ...options }: CopyOptions): CopyOptions => ({
-  ...options,
-  hasReferrers: false,
-});
 
 const copyReferrers = async (copy: Copy, subject: Digest, depth: number): Promise<void> => {
   const { signal } = copy.options;

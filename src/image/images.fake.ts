@@ -11,6 +11,7 @@ import { createImages } from "#image/images.ts";
 import { NaruError } from "#lib/errors.ts";
 import { silentLogger } from "#lib/log.ts";
 import { TEST_CONFIG } from "#remote/registry.fake.ts";
+import type { RemoteConfig } from "#remote/remote.ts";
 import { IMAGE_MIGRATIONS, createImageRows } from "#metadata/images.ts";
 import { LEASE_MIGRATIONS, createLeases } from "#metadata/leases.ts";
 import { TRASH_MIGRATIONS, createTrashRows } from "#metadata/trash.ts";
@@ -90,20 +91,18 @@ export interface AddOptions {
   readonly created?: string;
 }
 
+const MIGRATIONS = [...IMAGE_MIGRATIONS, ...LEASE_MIGRATIONS, ...TRASH_MIGRATIONS];
 const WORKER = new URL("worker.fake.ts", import.meta.url).pathname;
 
 /** `layers`: a store under the root, undefined = the fake one. */
 export const createFakeImages = (
   makeLayers?: (root: string) => LayerStore,
   workerCommand: readonly string[] = [process.execPath, WORKER],
+  remote: RemoteConfig = TEST_CONFIG,
 ): FakeImages => {
   const root = mkdtempSync(join(tmpdir(), "naru-image-"));
   mkdirSync(join(root, "snapshots"));
-  const database = openDatabase(":memory:", [
-    ...IMAGE_MIGRATIONS,
-    ...LEASE_MIGRATIONS,
-    ...TRASH_MIGRATIONS,
-  ]);
+  const database = openDatabase(":memory:", MIGRATIONS);
   const content = openContent(join(root, "content"));
   const events: ImageEvent[] = [];
   const containers = new Map<Digest, { id: string; isRunning: boolean }[]>();
@@ -117,7 +116,7 @@ export const createFakeImages = (
     publish: (event) => events.push(event),
     log: silentLogger,
     workerCommand,
-    registries: { maxDownloads: 3, maxUploads: 3, remote: TEST_CONFIG },
+    registries: { maxDownloads: 3, maxUploads: 3, remote },
     trust: openTrust(join(root, "trust.json"), false, join(root, "trust")),
   };
   const images = createImages(dependencies);

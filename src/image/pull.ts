@@ -26,9 +26,10 @@ import { NaruError } from "#lib/errors.ts";
 import type { FetchedManifest, Remote, RemoteConfig, Repository } from "#remote/remote.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import { platformOf } from "#spec/image/config.ts";
+import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, digestOf, shortId } from "#spec/image/digest.ts";
 import { parseManifest } from "#spec/image/manifest.ts";
-import { layerTypeOf } from "#spec/image/media-type.ts";
+import { isUrlLayer, layerTypeOf } from "#spec/image/media-type.ts";
 import { HOST_PLATFORM, platformScore } from "#spec/image/platform.ts";
 import {
   type Reference,
@@ -193,6 +194,22 @@ const commitPartial = (
   content.commitPartial(digest, sizeBytes);
 };
 
+/**
+ * Layers that were here in another form: what refers to an image speaks of its manifest, which goes out again (to an
+ * archive, to other machines) only with the blobs that it names.
+ */
+const lackingLayers = (
+  { content }: ImageDependencies,
+  { images, referrers }: RemoteContent,
+): readonly Descriptor[] => {
+  if (referrers.length === 0) return [];
+  const isHere = ({ digest, size }: Descriptor): boolean =>
+    content.info(digest) !== undefined || Bun.file(content.partialPath(digest)).size === size;
+  return images
+    .flatMap(({ manifest }) => manifest.layers)
+    .filter((layer) => !isUrlLayer(layer) && !isHere(layer));
+};
+
 const fetchContent = async (
   parts: PullParts,
   repository: Repository,
@@ -221,7 +238,7 @@ const fetchContent = async (
     manifest.config,
     ...manifest.layers,
   ]);
-  await pullBlobs(context, blobs);
+  await pullBlobs(context, [...blobs, ...lackingLayers(dependencies, remote)]);
   const id = register(parts, reference, remote, arrived);
   undo.move();
   return id;

@@ -60,13 +60,14 @@ export const pushImage = async (
   return { document, images: [{ row, layers }], made: isMade ? [document] : [] };
 };
 
-/** Layers that are to be had elsewhere stay there. */
+/** Layers that are to be had elsewhere stay there, unless the registry is one that may have them. */
 const pushKept = async (push: ContentPush, document: ManifestRow): Promise<PushedContent> => {
   const manifest = push.catalog.indexes.document(document.digest);
   if (manifest?.kind !== "manifest") {
     throw new NaruError("data_loss", `manifest "${document.digest}" is not stored here any more`);
   }
-  const own = manifest.layers.filter((layer) => !isUrlLayer(layer));
+  const { takesForeign } = push.repository;
+  const own = manifest.layers.filter((layer) => takesForeign || !isUrlLayer(layer));
   const blobs = new Map([manifest.config, ...own].map((blob) => [blob.digest, blob]));
   using _lease = push.dependencies.leases.acquire(
     [...blobs.keys()].map((digest) => ({ kind: "blob" as const, resource: digest })),

@@ -116,7 +116,7 @@ const pushLayer = async (
   preferred: Descriptor | undefined,
 ): Promise<Descriptor> => {
   const { content, rows } = push.dependencies;
-  if (preferred !== undefined && isUrlLayer(preferred)) {
+  if (preferred !== undefined && isUrlLayer(preferred) && !push.repository.takesForeign) {
     push.onEvent({ status: "Skipped foreign layer", id: shortId(diffId) });
     return preferred;
   }

@@ -1,6 +1,6 @@
 /** What refers to an image goes along with a copy that is asked to take it. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { layer } from "#image/archive.fake.ts";
+import { dockerItems, layer, source, tar as writeTar } from "#image/archive.fake.ts";
 import { type FakeImages, createFakeImages } from "#image/images.fake.ts";
 import { type FakeRegistry, startRegistry } from "#remote/registry.fake.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
@@ -103,6 +103,15 @@ test("into the store when asked for; along with save, load and push; gone with t
 
   await fake.images.remove(from, { isForced: false, isParentKept: false });
   expect([manifests(), [...fake.content.walk()]]).toEqual([[], []]);
+});
+
+test("of an image whose layer was here as a plain tar: its manifest can go out again all the same", async () => {
+  const { signature } = publish();
+  await fake.images.load(source(writeTar(...dockerItems([tar]))), { signal });
+  const name = `${registry.host}/a/b:1`;
+  await fake.images.pull(name, { ...transfer, hasReferrers: true });
+  using archive = await fake.images.save([name], signal);
+  expect(await new Response(archive.stream(signal)).text()).toContain(signature.slice(7));
 });
 
 test("of an index: the attestation of the platform that is pulled, and no other", async () => {

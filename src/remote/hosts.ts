@@ -50,10 +50,13 @@ export const isLoopback = (host: string): boolean => {
   return name === "localhost" || name === "::1" || isInNetwork(name, "127.0.0.0/8");
 };
 
-/** `insecure`: "host[:port]" or networks. Loopback always is, as dockerd has it. */
+/** `list`: "host[:port]" or networks. */
+export const isListedHost = (host: string, list: readonly string[]): boolean =>
+  list.some((entry) => entry === host || isInNetwork(withoutPort(host), entry));
+
+/** Loopback always is, as dockerd has it. */
 export const isInsecureHost = (host: string, insecure: readonly string[]): boolean =>
-  isLoopback(host) ||
-  insecure.some((entry) => entry === host || isInNetwork(withoutPort(host), entry));
+  isLoopback(host) || isListedHost(host, insecure);
 
 const matchesNoProxy = (host: string, port: string, entry: string): boolean => {
   if (entry === "") return false;

@@ -56,6 +56,7 @@ export interface FakeEntry {
 export const TEST_CONFIG: RemoteConfig = {
   mirrors: [],
   insecure: [],
+  nondistributable: [],
   rules: {},
   certificateDirectories: [],
   proxy: { http: "", https: "", none: "" },

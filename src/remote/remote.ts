@@ -52,6 +52,8 @@ export interface RemoteConfig {
   readonly mirrors: readonly string[];
   /** "host[:port]" or networks such as 10.0.0.0/8. Loopback needs no entry. */
   readonly insecure: readonly string[];
+  /** Like `insecure`, loopback included only if it is named: registries that foreign layers may be pushed to. */
+  readonly nondistributable: readonly string[];
   readonly rules: Readonly<Record<string, RegistryRule>>;
   /** Each may have `<host>/*.crt` (authorities) and `<host>/*.cert` with `*.key` (client certificates). */
   readonly certificateDirectories: readonly string[];
@@ -97,6 +99,8 @@ export interface Upload {
 
 export interface Repository {
   readonly reference: Reference;
+  /** Layers that their makers let nobody pass on (`isUrlLayer`) may be pushed here: somebody said so. */
+  readonly takesForeign: boolean;
   /** The digest behind a tag (or the digest itself) by HEAD; undefined where the registry does not tell. */
   resolve(tagOrDigest: string, signal: AbortSignal): Promise<Descriptor | undefined>;
   manifest(tagOrDigest: string, signal: AbortSignal): Promise<FetchedManifest>;

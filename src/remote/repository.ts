@@ -3,6 +3,7 @@ import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
 import { scopeOf } from "#remote/auth.ts";
 import type { Endpoint } from "#remote/endpoints.ts";
 import { type ForeignParts, openForeign } from "#remote/foreign.ts";
+import { isListedHost } from "#remote/hosts.ts";
 import type { HostClient, RegistryRequest } from "#remote/host.ts";
 import { readBounded } from "#remote/read-bounded.ts";
 import { readReferrers } from "#remote/referrers.ts";
@@ -53,6 +54,7 @@ type Ask = Pick<RegistryRequest, "method" | "path" | "accepts" | "what" | "signa
 
 export class RegistryRepository implements Repository {
   readonly reference: Reference;
+  readonly takesForeign: boolean;
   readonly #places: readonly Place[];
   readonly #credentials: AuthConfig;
   readonly #attempts: number;
@@ -66,6 +68,7 @@ export class RegistryRepository implements Repository {
     foreign: ForeignParts,
   ) {
     this.reference = reference;
+    this.takesForeign = isListedHost(reference.domain, foreign.config.nondistributable);
     this.#places = places;
     this.#credentials = credentials;
     this.#attempts = foreign.config.maxAttempts;
