@@ -23,7 +23,7 @@ import type { CacheBundle, CacheExportOptions } from "#build/cache-export.ts";
 import type { BuildContext } from "#build/context.ts";
 import type { BuildHistory } from "#build/history.ts";
 import type { ContextTree } from "#build/kept-context.ts";
-import type { LlbRequest } from "#build/llb/llb.ts";
+import type { FrontendRun, LlbRequest } from "#build/llb/llb.ts";
 import type { ResultFiles } from "#build/result-files.ts";
 import type { StepNetwork } from "#build/op/exec.ts";
 import type { LayerFormat } from "#image/bundle.ts";
@@ -227,6 +227,8 @@ export interface Builds {
   build(request: BuildRequest): Promise<BuildResult>;
   /** A graph of operations in place of a Dockerfile: see llb/llb.ts. `held` keeps the layers until it is disposed of. */
   solveLlb(request: LlbRequest, held: DisposableStack): Promise<Digest | undefined>;
+  /** Runs the program of an image that makes definitions, to its end. Throws failed_precondition with its last words. */
+  runFrontend(run: FrontendRun): Promise<void>;
   /** Layers as an image without a name; `configText` is JSON of an image's config, "" for none. */
   imageOf(chainId: Digest | undefined, configText: string): BuildResult;
   /** An image from elsewhere without a name, its layers lowest first; those that are here are not read. */

@@ -116,6 +116,12 @@ class Builder implements Builds {
     return chainId;
   };
 
+  runFrontend: Builds["runFrontend"] = async (run) => {
+    const { runFrontend } = await import("#build/llb/frontend.ts");
+    using _held = this.#solver.hold(run.chainId);
+    await runFrontend(this.#dependencies, this.#cacheMounts, run);
+  };
+
   importLayers: Builds["importLayers"] = (configText, layers, signal) =>
     importLayers(this.#dependencies, configText, layers, signal);
 

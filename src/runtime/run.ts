@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import type { ProcessKernel } from "#kernel/kernel.ts";
-import type { RunRequest } from "#runtime/runtime.ts";
+import type { RunRequest, RunStdio } from "#runtime/runtime.ts";
 
 const SIGKILL = 9;
 const COMPLAINT_MAX_BYTES = 4096;
@@ -39,6 +39,32 @@ const pump = async (
   take: (bytes: Uint8Array) => void | Promise<void>,
 ): Promise<void> => {
   for await (const bytes of source) await take(bytes);
+};
+
+/** Standard input and output as a connection. Writes go out one after the other, at the process's pace. */
+const stdioOf = (input: Bun.FileSink, output: ReadableStream<Uint8Array>): RunStdio => {
+  let tail: Promise<void> = Promise.resolve();
+  let isEnded = false;
+  const send = async (before: Promise<void>, bytes: Uint8Array): Promise<void> => {
+    await before;
+    await input.write(bytes);
+    await input.flush();
+  };
+  return {
+    output,
+    write: (bytes) => {
+      tail = send(tail, bytes);
+      tail.catch(() => undefined); // Told to its own sender.
+      return tail;
+    },
+    end: () => {
+      if (isEnded) return;
+      isEnded = true;
+      const close = async (): Promise<void> => void (await input.end());
+      // The process may be gone: there is nobody left to tell of an end.
+      tail.then(close, close).catch(() => undefined);
+    },
+  };
 };
 
 /** What the runtime itself said; undefined when it had nothing to complain of. */
@@ -85,17 +111,19 @@ export const runToEnd = async (
       `--pid-file=${pidFile}`,
       id,
     ],
-    stdin: "ignore",
+    stdin: request.onConnected === undefined ? "ignore" : "pipe",
     stdout: "pipe",
     stderr: "pipe",
   });
+  const stdio = child.stdin === undefined ? undefined : stdioOf(child.stdin, child.stdout);
   const kill = (): void => killRun(kernel, pidFile, child.pid);
   signal.addEventListener("abort", kill, { once: true });
   let isDeleted = true;
   try {
+    if (stdio !== undefined) request.onConnected?.(stdio);
     const [code] = await Promise.all([
       child.exited,
-      pump(child.stdout, (bytes) => request.onOutput(1, bytes)),
+      stdio === undefined ? pump(child.stdout, (bytes) => request.onOutput(1, bytes)) : undefined,
       pump(child.stderr, (bytes) => request.onOutput(2, bytes)),
     ]);
     isDeleted = !signal.aborted;

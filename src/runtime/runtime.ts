@@ -88,8 +88,23 @@ export interface RunRequest {
   readonly config: string;
   /** The process waits while a promise that this gave is pending. */
   readonly onOutput: (stream: 1 | 2, bytes: Uint8Array) => void | Promise<void>;
+  /**
+   * Called once, before anything is read: the process's standard input and output as a connection. `onOutput` has its
+   * standard error alone then.
+   */
+  readonly onConnected?: (stdio: RunStdio) => void;
   /** Kills it. */
   readonly signal: AbortSignal;
+}
+
+/** Both ends of a process that speaks a protocol. */
+export interface RunStdio {
+  /** Ends when the process closes its output. To be read to its end. */
+  readonly output: AsyncIterable<Uint8Array>;
+  /** Resolves when the process's end took it; throws once it is gone. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** End of its input. Safe to call twice. */
+  end(): void;
 }
 
 export interface Runtime {

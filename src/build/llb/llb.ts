@@ -7,12 +7,17 @@
  * solver as a Dockerfile's, so their results are in the same cache, and equal ones run once. What is read from
  * outside (a client's directory, a URL, a repository) becomes a layer first, by its content.
  *
- * Refused by name: the ops build and passthrough, `security insecure`, required devices, differences between trees
+ * The op build solves a definition that lies in one of its inputs, in the same way. A definition may also come from a
+ * frontend: the program of an image (frontend.ts), which asks for all that it does over the gateway.
+ *
+ * Refused by name: `security insecure`, required devices, differences between trees
  * that do not stand on each other, sources that are not listed in sources.ts.
  */
 import type { BuildContext } from "#build/context.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import type { LlbGraph } from "#spec/buildkit/llb.ts";
+import type { RunStdio } from "#runtime/runtime.ts";
+import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import type { TransferEvent } from "#image/transfer.ts";
 
@@ -57,6 +62,23 @@ export interface LlbRequest {
   readonly isHostNetworkAllowed: boolean;
   readonly signal: AbortSignal;
   readonly onEvent: (event: LlbEvent) => void | Promise<void>;
+}
+
+/** A frontend's program at work: see frontend.ts. */
+export interface FrontendRun {
+  /** For people: the image. */
+  readonly name: string;
+  readonly chainId: Digest | undefined;
+  readonly config: Partial<Pick<ContainerConfig, "Env" | "Entrypoint" | "WorkingDir" | "User">>;
+  /** Beside the image's own. */
+  readonly env: readonly string[];
+  /** What the frontend itself was made of: LLB. */
+  readonly definition: Uint8Array;
+  readonly hasNetwork: boolean;
+  /** Called once, when the program can be spoken to. */
+  readonly onConnected: (stdio: RunStdio) => void;
+  /** Ends it. */
+  readonly signal: AbortSignal;
 }
 
 /** Names layers of this daemon as a source: what a result is given back as. */

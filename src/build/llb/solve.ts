@@ -1,6 +1,7 @@
 /** A graph from its result down: each operation that the result needs runs once, independent ones at the same time. */
 import { mkdirSync, rmSync } from "node:fs";
 import type { BuildDependencies } from "#build/dependencies.ts";
+import { solveBuild } from "#build/llb/nested.ts";
 import { solveExec } from "#build/llb/exec.ts";
 import { solveFile } from "#build/llb/file.ts";
 import { refuseUnknown, solveDiff, solveMerge } from "#build/llb/layers.ts";
@@ -12,13 +13,17 @@ import type { Solver } from "#build/solver.ts";
 import { LayerTrees } from "#build/trees.ts";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
-import type { LlbVertex } from "#spec/buildkit/llb.ts";
+import type { PassthroughOp } from "#spec/buildkit/llb.gen.ts";
+import type { LlbGraph, LlbVertex } from "#spec/buildkit/llb.ts";
 
 interface Rooms {
   readonly dependencies: BuildDependencies;
   readonly solver: Solver;
   readonly cacheMounts: CacheMounts;
 }
+
+/** Definitions that were read out of the results of others. */
+const DEPTH_MAX = 16;
 
 class GraphRun implements LlbRun {
   readonly dependencies: BuildDependencies;
@@ -32,11 +37,15 @@ class GraphRun implements LlbRun {
   readonly #outputs = new Map<string, Promise<LlbTree>>();
   readonly #processes = new Map<string, Promise<ReadonlyMap<number, LlbTree>>>();
 
+  readonly #depth: number;
+
   constructor(
     { dependencies, solver, cacheMounts }: Rooms,
     request: LlbRequest,
     held: DisposableStack,
+    depth: number,
   ) {
+    this.#depth = depth;
     this.dependencies = dependencies;
     this.solver = solver;
     this.cacheMounts = cacheMounts;
@@ -95,6 +104,23 @@ class GraphRun implements LlbRun {
     }
   }
 
+  /** A graph within this one: what they hold is let go of together. */
+  async #nested(graph: LlbGraph): Promise<LlbTree> {
+    if (this.#depth >= DEPTH_MAX) {
+      throw new NaruError("invalid_argument", `more than ${DEPTH_MAX} definitions in each other`);
+    }
+    const request = { ...this.request, graph, signal: this.signal };
+    return await solveGraph(this, request, this.held, this.#depth + 1);
+  }
+
+  async #passThrough(vertex: LlbVertex, op: PassthroughOp, index: number): Promise<LlbOutput> {
+    const input = op.outputs[index];
+    if (input === undefined) {
+      throw new NaruError("invalid_argument", `"${vertex.name}" has no output ${index}`);
+    }
+    return { tree: await this.inputOf(vertex, Number(input)), isCached: false };
+  }
+
   #perform(vertex: LlbVertex, index: number): Promise<LlbOutput> | LlbOutput {
     const { op } = vertex;
     switch (op.case) {
@@ -109,7 +135,9 @@ class GraphRun implements LlbRun {
       case "diff":
         return solveDiff(this, vertex, op.value);
       case "build":
+        return solveBuild(this, vertex, op.value, (nested) => this.#nested(nested));
       case "passthrough":
+        return this.#passThrough(vertex, op.value, index);
       case undefined:
         throw refuseUnknown(vertex);
     }
@@ -121,11 +149,12 @@ export const solveGraph = async (
   rooms: Rooms,
   request: LlbRequest,
   held: DisposableStack,
+  depth = 0,
 ): Promise<LlbTree> => {
   request.signal.throwIfAborted();
   const { result } = request.graph;
   if (result === undefined) return undefined;
-  const run = new GraphRun(rooms, request, held);
+  const run = new GraphRun(rooms, request, held, depth);
   try {
     return await run.outputOf(result.digest, result.index);
   } catch (error) {

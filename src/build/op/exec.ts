@@ -19,6 +19,7 @@ import {
   renderResolvConf,
 } from "#network/files.ts";
 import type { EndpointOrder, Sandbox } from "#network/network.ts";
+import type { RunStdio } from "#runtime/runtime.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
 import { type Platform, formatPlatform } from "#spec/image/platform.ts";
 import type { RunNetwork } from "#spec/dockerfile/dockerfile.ts";
@@ -52,6 +53,8 @@ export interface ExecRequest {
   readonly hostname?: string | undefined;
   /** Codes that are no failure; none = 0 alone. */
   readonly validExitCodes?: readonly number[];
+  /** See `RunRequest.onConnected`. */
+  readonly onConnected?: (stdio: RunStdio) => void;
 }
 
 /** The process ended, but not with 0. */
@@ -179,6 +182,7 @@ export const runStepProcess = async (
       failpoint("build.mid-step");
       return context.output(stream, bytes);
     },
+    ...(request.onConnected === undefined ? {} : { onConnected: request.onConnected }),
     signal,
   });
   const valid = request.validExitCodes ?? [];

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gateway.proto.
  */
 export const file_gateway: GenFile = /*@__PURE__*/
-  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIikKCkNhcGFiaWxpdHkSCgoCaWQYASABKAkSDwoHZW5hYmxlZBgCIAEoCCKVAQoMUG9uZ1Jlc3BvbnNlEkQKFWZyb250ZW5kX2NhcGFiaWxpdGllcxgBIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FwYWJpbGl0eRI/ChBsbGJfY2FwYWJpbGl0aWVzGAIgAygLMiUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYXBhYmlsaXR5IqkDChNHYXRld2F5U29sdmVSZXF1ZXN0EhIKCmRlZmluaXRpb24YASABKAwSEAoIZnJvbnRlbmQYAiABKAkSVQoMZnJvbnRlbmRfb3B0GAMgAygLMj8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5U29sdmVSZXF1ZXN0LkZyb250ZW5kT3B0RW50cnkSGwoTYWxsb3dfcmVzdWx0X3JldHVybhgFIAEoCBIeChZhbGxvd19yZXN1bHRfYXJyYXlfcmVmGAYgASgIElsKD2Zyb250ZW5kX2lucHV0cxgNIAMoCzJCLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuR2F0ZXdheVNvbHZlUmVxdWVzdC5Gcm9udGVuZElucHV0c0VudHJ5EhAKCGV2YWx1YXRlGA4gASgIGjIKEEZyb250ZW5kT3B0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo1ChNGcm9udGVuZElucHV0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEiVgoUR2F0ZXdheVNvbHZlUmVzcG9uc2USCwoDcmVmGAEgASgJEjEKBnJlc3VsdBgDIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0Ih4KA1JlZhIKCgJpZBgBIAEoCRILCgNkZWYYAiABKAwikAEKBlJlZk1hcBI5CgRyZWZzGAEgAygLMisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXAuUmVmc0VudHJ5GksKCVJlZnNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZjoCOAEiggIKBlJlc3VsdBIYCg5yZWZfZGVwcmVjYXRlZBgBIAEoCUgAEi0KA3JlZhgDIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmSAASMQoEcmVmcxgEIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwSAASQQoIbWV0YWRhdGEYCiADKAsyLy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdC5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4AUIICgZyZXN1bHQiLQoMUmV0dXJuU3RhdHVzEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCSJ6Cg1SZXR1cm5SZXF1ZXN0EjEKBnJlc3VsdBgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0EjYKBWVycm9yGAIgASgLMicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5TdGF0dXMiKAoZUmVzb2x2ZUltYWdlQ29uZmlnUmVxdWVzdBILCgNyZWYYASABKAkiSQoaUmVzb2x2ZUltYWdlQ29uZmlnUmVzcG9uc2USDgoGZGlnZXN0GAEgASgJEg4KBmNvbmZpZxgCIAEoDBILCgNyZWYYAyABKAkiZgoPUmVhZEZpbGVSZXF1ZXN0EgsKA3JlZhgBIAEoCRIRCglmaWxlX3BhdGgYAiABKAkSMwoFcmFuZ2UYAyABKAsyJC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkZpbGVSYW5nZSIrCglGaWxlUmFuZ2USDgoGb2Zmc2V0GAEgASgDEg4KBmxlbmd0aBgCIAEoAyIgChBSZWFkRmlsZVJlc3BvbnNlEgwKBGRhdGEYASABKAwiSAoOUmVhZERpclJlcXVlc3QSCwoDcmVmGAEgASgJEhAKCGRpcl9wYXRoGAIgASgJEhcKD2luY2x1ZGVfcGF0dGVybhgDIAEoCSJHCg9SZWFkRGlyUmVzcG9uc2USNAoHZW50cmllcxgBIAMoCzIjLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRmlsZVN0YXQiLAoPU3RhdEZpbGVSZXF1ZXN0EgsKA3JlZhgBIAEoCRIMCgRwYXRoGAIgASgJIkUKEFN0YXRGaWxlUmVzcG9uc2USMQoEc3RhdBgBIAEoCzIjLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRmlsZVN0YXQicgoIRmlsZVN0YXQSDAoEcGF0aBgBIAEoCRIMCgRtb2RlGAIgASgNEgsKA3VpZBgDIAEoDRILCgNnaWQYBCABKA0SDAoEc2l6ZRgFIAEoAxIQCghtb2RfdGltZRgGIAEoAxIQCghsaW5rbmFtZRgHIAEoCSI8ChhSZXNvbHZlU291cmNlTWV0YVJlcXVlc3QSDgoGc291cmNlGAEgASgMEhAKCHBsYXRmb3JtGAIgASgMImQKGVJlc29sdmVTb3VyY2VNZXRhUmVzcG9uc2USDgoGc291cmNlGAEgASgMEjcKBWltYWdlGAIgASgLMigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlZEltYWdlIi8KDVJlc29sdmVkSW1hZ2USDgoGZGlnZXN0GAEgASgJEg4KBmNvbmZpZxgCIAEoDGIGcHJvdG8z");
+  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIikKCkNhcGFiaWxpdHkSCgoCaWQYASABKAkSDwoHZW5hYmxlZBgCIAEoCCKVAQoMUG9uZ1Jlc3BvbnNlEkQKFWZyb250ZW5kX2NhcGFiaWxpdGllcxgBIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FwYWJpbGl0eRI/ChBsbGJfY2FwYWJpbGl0aWVzGAIgAygLMiUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYXBhYmlsaXR5IqkDChNHYXRld2F5U29sdmVSZXF1ZXN0EhIKCmRlZmluaXRpb24YASABKAwSEAoIZnJvbnRlbmQYAiABKAkSVQoMZnJvbnRlbmRfb3B0GAMgAygLMj8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5U29sdmVSZXF1ZXN0LkZyb250ZW5kT3B0RW50cnkSGwoTYWxsb3dfcmVzdWx0X3JldHVybhgFIAEoCBIeChZhbGxvd19yZXN1bHRfYXJyYXlfcmVmGAYgASgIElsKD2Zyb250ZW5kX2lucHV0cxgNIAMoCzJCLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuR2F0ZXdheVNvbHZlUmVxdWVzdC5Gcm9udGVuZElucHV0c0VudHJ5EhAKCGV2YWx1YXRlGA4gASgIGjIKEEZyb250ZW5kT3B0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo1ChNGcm9udGVuZElucHV0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEiVgoUR2F0ZXdheVNvbHZlUmVzcG9uc2USCwoDcmVmGAEgASgJEjEKBnJlc3VsdBgDIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0Ih4KA1JlZhIKCgJpZBgBIAEoCRILCgNkZWYYAiABKAwikAEKBlJlZk1hcBI5CgRyZWZzGAEgAygLMisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXAuUmVmc0VudHJ5GksKCVJlZnNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZjoCOAEiggMKBlJlc3VsdBIYCg5yZWZfZGVwcmVjYXRlZBgBIAEoCUgAEi0KA3JlZhgDIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmSAASMQoEcmVmcxgEIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwSAASQQoIbWV0YWRhdGEYCiADKAsyLy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdC5NZXRhZGF0YUVudHJ5EkkKDGF0dGVzdGF0aW9ucxgMIAMoCzIzLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0LkF0dGVzdGF0aW9uc0VudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ARozChFBdHRlc3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBQggKBnJlc3VsdCKVAQoOSW5wdXRzUmVzcG9uc2USTwoLZGVmaW5pdGlvbnMYASADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlLkRlZmluaXRpb25zRW50cnkaMgoQRGVmaW5pdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIi0KDFJldHVyblN0YXR1cxIMCgRjb2RlGAEgASgFEg8KB21lc3NhZ2UYAiABKAkiegoNUmV0dXJuUmVxdWVzdBIxCgZyZXN1bHQYASABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdBI2CgVlcnJvchgCIAEoCzInLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmV0dXJuU3RhdHVzInkKGVJlc29sdmVJbWFnZUNvbmZpZ1JlcXVlc3QSCwoDcmVmGAEgASgJEhAKCHBsYXRmb3JtGAIgASgMEhQKDHJlc29sdmVfbW9kZRgDIAEoCRIVCg1yZXNvbHZlcl90eXBlGAUgASgFEhAKCHN0b3JlX2lkGAcgASgJIkkKGlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEg4KBmRpZ2VzdBgBIAEoCRIOCgZjb25maWcYAiABKAwSCwoDcmVmGAMgASgJImYKD1JlYWRGaWxlUmVxdWVzdBILCgNyZWYYASABKAkSEQoJZmlsZV9wYXRoGAIgASgJEjMKBXJhbmdlGAMgASgLMiQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5GaWxlUmFuZ2UiKwoJRmlsZVJhbmdlEg4KBm9mZnNldBgBIAEoAxIOCgZsZW5ndGgYAiABKAMiIAoQUmVhZEZpbGVSZXNwb25zZRIMCgRkYXRhGAEgASgMIkgKDlJlYWREaXJSZXF1ZXN0EgsKA3JlZhgBIAEoCRIQCghkaXJfcGF0aBgCIAEoCRIXCg9pbmNsdWRlX3BhdHRlcm4YAyABKAkiRwoPUmVhZERpclJlc3BvbnNlEjQKB2VudHJpZXMYASADKAsyIy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkZpbGVTdGF0IiwKD1N0YXRGaWxlUmVxdWVzdBILCgNyZWYYASABKAkSDAoEcGF0aBgCIAEoCSJFChBTdGF0RmlsZVJlc3BvbnNlEjEKBHN0YXQYASABKAsyIy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkZpbGVTdGF0InIKCEZpbGVTdGF0EgwKBHBhdGgYASABKAkSDAoEbW9kZRgCIAEoDRILCgN1aWQYAyABKA0SCwoDZ2lkGAQgASgNEgwKBHNpemUYBSABKAMSEAoIbW9kX3RpbWUYBiABKAMSEAoIbGlua25hbWUYByABKAkiUgoYUmVzb2x2ZVNvdXJjZU1ldGFSZXF1ZXN0Eg4KBnNvdXJjZRgBIAEoDBIQCghwbGF0Zm9ybRgCIAEoDBIUCgxyZXNvbHZlX21vZGUYBCABKAkiZAoZUmVzb2x2ZVNvdXJjZU1ldGFSZXNwb25zZRIOCgZzb3VyY2UYASABKAwSNwoFaW1hZ2UYAiABKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVkSW1hZ2UiLwoNUmVzb2x2ZWRJbWFnZRIOCgZkaWdlc3QYASABKAkSDgoGY29uZmlnGAIgASgMYgZwcm90bzM");
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Capability
@@ -199,6 +199,11 @@ export type Result = Message<"moby.buildkit.v1.frontend.Result"> & {
    * @generated from field: map<string, bytes> metadata = 10;
    */
   metadata: { [key: string]: Uint8Array };
+
+  /**
+   * @generated from field: map<string, bytes> attestations = 12;
+   */
+  attestations: { [key: string]: Uint8Array };
 };
 
 /**
@@ -207,6 +212,23 @@ export type Result = Message<"moby.buildkit.v1.frontend.Result"> & {
  */
 export const ResultSchema: GenMessage<Result> = /*@__PURE__*/
   messageDesc(file_gateway, 6);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.InputsResponse
+ */
+export type InputsResponse = Message<"moby.buildkit.v1.frontend.InputsResponse"> & {
+  /**
+   * @generated from field: map<string, bytes> definitions = 1;
+   */
+  definitions: { [key: string]: Uint8Array };
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.InputsResponse.
+ * Use `create(InputsResponseSchema)` to create a new message.
+ */
+export const InputsResponseSchema: GenMessage<InputsResponse> = /*@__PURE__*/
+  messageDesc(file_gateway, 7);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReturnStatus
@@ -228,7 +250,7 @@ export type ReturnStatus = Message<"moby.buildkit.v1.frontend.ReturnStatus"> & {
  * Use `create(ReturnStatusSchema)` to create a new message.
  */
 export const ReturnStatusSchema: GenMessage<ReturnStatus> = /*@__PURE__*/
-  messageDesc(file_gateway, 7);
+  messageDesc(file_gateway, 8);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReturnRequest
@@ -250,9 +272,11 @@ export type ReturnRequest = Message<"moby.buildkit.v1.frontend.ReturnRequest"> &
  * Use `create(ReturnRequestSchema)` to create a new message.
  */
 export const ReturnRequestSchema: GenMessage<ReturnRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 8);
+  messageDesc(file_gateway, 9);
 
 /**
+ * Sources and platforms are those of llb.proto.
+ *
  * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigRequest
  */
 export type ResolveImageConfigRequest = Message<"moby.buildkit.v1.frontend.ResolveImageConfigRequest"> & {
@@ -260,6 +284,26 @@ export type ResolveImageConfigRequest = Message<"moby.buildkit.v1.frontend.Resol
    * @generated from field: string ref = 1;
    */
   ref: string;
+
+  /**
+   * @generated from field: bytes platform = 2;
+   */
+  platform: Uint8Array;
+
+  /**
+   * @generated from field: string resolve_mode = 3;
+   */
+  resolveMode: string;
+
+  /**
+   * @generated from field: int32 resolver_type = 5;
+   */
+  resolverType: number;
+
+  /**
+   * @generated from field: string store_id = 7;
+   */
+  storeId: string;
 };
 
 /**
@@ -267,7 +311,7 @@ export type ResolveImageConfigRequest = Message<"moby.buildkit.v1.frontend.Resol
  * Use `create(ResolveImageConfigRequestSchema)` to create a new message.
  */
 export const ResolveImageConfigRequestSchema: GenMessage<ResolveImageConfigRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 9);
+  messageDesc(file_gateway, 10);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigResponse
@@ -294,7 +338,7 @@ export type ResolveImageConfigResponse = Message<"moby.buildkit.v1.frontend.Reso
  * Use `create(ResolveImageConfigResponseSchema)` to create a new message.
  */
 export const ResolveImageConfigResponseSchema: GenMessage<ResolveImageConfigResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 10);
+  messageDesc(file_gateway, 11);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadFileRequest
@@ -321,7 +365,7 @@ export type ReadFileRequest = Message<"moby.buildkit.v1.frontend.ReadFileRequest
  * Use `create(ReadFileRequestSchema)` to create a new message.
  */
 export const ReadFileRequestSchema: GenMessage<ReadFileRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 11);
+  messageDesc(file_gateway, 12);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.FileRange
@@ -343,7 +387,7 @@ export type FileRange = Message<"moby.buildkit.v1.frontend.FileRange"> & {
  * Use `create(FileRangeSchema)` to create a new message.
  */
 export const FileRangeSchema: GenMessage<FileRange> = /*@__PURE__*/
-  messageDesc(file_gateway, 12);
+  messageDesc(file_gateway, 13);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadFileResponse
@@ -360,7 +404,7 @@ export type ReadFileResponse = Message<"moby.buildkit.v1.frontend.ReadFileRespon
  * Use `create(ReadFileResponseSchema)` to create a new message.
  */
 export const ReadFileResponseSchema: GenMessage<ReadFileResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 13);
+  messageDesc(file_gateway, 14);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadDirRequest
@@ -387,7 +431,7 @@ export type ReadDirRequest = Message<"moby.buildkit.v1.frontend.ReadDirRequest">
  * Use `create(ReadDirRequestSchema)` to create a new message.
  */
 export const ReadDirRequestSchema: GenMessage<ReadDirRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 14);
+  messageDesc(file_gateway, 15);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadDirResponse
@@ -404,7 +448,7 @@ export type ReadDirResponse = Message<"moby.buildkit.v1.frontend.ReadDirResponse
  * Use `create(ReadDirResponseSchema)` to create a new message.
  */
 export const ReadDirResponseSchema: GenMessage<ReadDirResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 15);
+  messageDesc(file_gateway, 16);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StatFileRequest
@@ -426,7 +470,7 @@ export type StatFileRequest = Message<"moby.buildkit.v1.frontend.StatFileRequest
  * Use `create(StatFileRequestSchema)` to create a new message.
  */
 export const StatFileRequestSchema: GenMessage<StatFileRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 16);
+  messageDesc(file_gateway, 17);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StatFileResponse
@@ -443,7 +487,7 @@ export type StatFileResponse = Message<"moby.buildkit.v1.frontend.StatFileRespon
  * Use `create(StatFileResponseSchema)` to create a new message.
  */
 export const StatFileResponseSchema: GenMessage<StatFileResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 17);
+  messageDesc(file_gateway, 18);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.FileStat
@@ -490,11 +534,9 @@ export type FileStat = Message<"moby.buildkit.v1.frontend.FileStat"> & {
  * Use `create(FileStatSchema)` to create a new message.
  */
 export const FileStatSchema: GenMessage<FileStat> = /*@__PURE__*/
-  messageDesc(file_gateway, 18);
+  messageDesc(file_gateway, 19);
 
 /**
- * Sources and platforms are those of llb.proto.
- *
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceMetaRequest
  */
 export type ResolveSourceMetaRequest = Message<"moby.buildkit.v1.frontend.ResolveSourceMetaRequest"> & {
@@ -507,6 +549,11 @@ export type ResolveSourceMetaRequest = Message<"moby.buildkit.v1.frontend.Resolv
    * @generated from field: bytes platform = 2;
    */
   platform: Uint8Array;
+
+  /**
+   * @generated from field: string resolve_mode = 4;
+   */
+  resolveMode: string;
 };
 
 /**
@@ -514,7 +561,7 @@ export type ResolveSourceMetaRequest = Message<"moby.buildkit.v1.frontend.Resolv
  * Use `create(ResolveSourceMetaRequestSchema)` to create a new message.
  */
 export const ResolveSourceMetaRequestSchema: GenMessage<ResolveSourceMetaRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 19);
+  messageDesc(file_gateway, 20);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceMetaResponse
@@ -536,7 +583,7 @@ export type ResolveSourceMetaResponse = Message<"moby.buildkit.v1.frontend.Resol
  * Use `create(ResolveSourceMetaResponseSchema)` to create a new message.
  */
 export const ResolveSourceMetaResponseSchema: GenMessage<ResolveSourceMetaResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 20);
+  messageDesc(file_gateway, 21);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolvedImage
@@ -558,5 +605,5 @@ export type ResolvedImage = Message<"moby.buildkit.v1.frontend.ResolvedImage"> &
  * Use `create(ResolvedImageSchema)` to create a new message.
  */
 export const ResolvedImageSchema: GenMessage<ResolvedImage> = /*@__PURE__*/
-  messageDesc(file_gateway, 21);
+  messageDesc(file_gateway, 22);
 

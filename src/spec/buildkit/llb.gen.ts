@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file llb.proto.
  */
 export const file_llb: GenFile = /*@__PURE__*/
-  fileDesc("CglsbGIucHJvdG8SAnBiIqkCCgJPcBIbCgZpbnB1dHMYASADKAsyCy5wYi5PcElucHV0EhoKBGV4ZWMYAiABKAsyCi5wYi5FeGVjT3BIABIeCgZzb3VyY2UYAyABKAsyDC5wYi5Tb3VyY2VPcEgAEhoKBGZpbGUYBCABKAsyCi5wYi5GaWxlT3BIABIiCgVidWlsZBgFIAEoCzIRLnBiLlVuc3VwcG9ydGVkT3BIABIcCgVtZXJnZRgGIAEoCzILLnBiLk1lcmdlT3BIABIaCgRkaWZmGAcgASgLMgoucGIuRGlmZk9wSAASKAoLcGFzc3Rocm91Z2gYCCABKAsyES5wYi5VbnN1cHBvcnRlZE9wSAASIAoIcGxhdGZvcm0YCiABKAsyDi5wYi5PcFBsYXRmb3JtQgQKAm9wIg8KDVVuc3VwcG9ydGVkT3AiUwoKT3BQbGF0Zm9ybRIUCgxhcmNoaXRlY3R1cmUYASABKAkSCgoCb3MYAiABKAkSDwoHdmFyaWFudBgDIAEoCRISCgpvc192ZXJzaW9uGAQgASgJIigKB09wSW5wdXQSDgoGZGlnZXN0GAEgASgJEg0KBWluZGV4GAIgASgDIqoBCgZFeGVjT3ASGgoEbWV0YRgBIAEoCzIMLnBiLkV4ZWNNZXRhEh0KBm1vdW50cxgCIAMoCzINLnBiLkV4ZWNNb3VudBIPCgduZXR3b3JrGAMgASgFEhAKCHNlY3VyaXR5GAQgASgFEiEKCnNlY3JldF9lbnYYBSADKAsyDS5wYi5TZWNyZXRFbnYSHwoHZGV2aWNlcxgGIAMoCzIOLnBiLkV4ZWNEZXZpY2UikgIKCEV4ZWNNZXRhEgwKBGFyZ3MYASADKAkSCwoDZW52GAIgAygJEgsKA2N3ZBgDIAEoCRIMCgR1c2VyGAQgASgJEh8KCXByb3h5X2VudhgFIAEoCzIMLnBiLlByb3h5RW52EiQKC2V4dHJhX2hvc3RzGAYgAygLMg8ucGIuSG9zdEFkZHJlc3MSEAoIaG9zdG5hbWUYByABKAkSIAoGdWxpbWl0GAkgAygLMhAucGIuUHJvY2Vzc0xpbWl0EhUKDWNncm91cF9wYXJlbnQYCiABKAkSJAoccmVtb3ZlX21vdW50X3N0dWJzX3JlY3Vyc2l2ZRgLIAEoCBIYChB2YWxpZF9leGl0X2NvZGVzGAwgAygFIicKC0hvc3RBZGRyZXNzEgwKBGhvc3QYASABKAkSCgoCaXAYAiABKAkiOAoMUHJvY2Vzc0xpbWl0EgwKBG5hbWUYASABKAkSDAoEc29mdBgCIAEoAxIMCgRoYXJkGAMgASgDImsKCFByb3h5RW52EhIKCmh0dHBfcHJveHkYASABKAkSEwoLaHR0cHNfcHJveHkYAiABKAkSEQoJZnRwX3Byb3h5GAMgASgJEhAKCG5vX3Byb3h5GAQgASgJEhEKCWFsbF9wcm94eRgFIAEoCSI3CglTZWNyZXRFbnYSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIQCghvcHRpb25hbBgDIAEoCCIsCgpFeGVjRGV2aWNlEgwKBG5hbWUYASABKAkSEAoIb3B0aW9uYWwYAiABKAgihQIKCUV4ZWNNb3VudBINCgVpbnB1dBgBIAEoAxIQCghzZWxlY3RvchgCIAEoCRIMCgRkZXN0GAMgASgJEg4KBm91dHB1dBgEIAEoAxIQCghyZWFkb25seRgFIAEoCBISCgptb3VudF90eXBlGAYgASgFEh8KBXRtcGZzGBMgASgLMhAucGIuVG1wZnNPcHRpb25zEh8KBWNhY2hlGBQgASgLMhAucGIuQ2FjaGVPcHRpb25zEiEKBnNlY3JldBgVIAEoCzIRLnBiLlNlY3JldE9wdGlvbnMSGwoDc3NoGBYgASgLMg4ucGIuU3NoT3B0aW9ucxIRCglyZXN1bHRfaWQYFyABKAkiHAoMVG1wZnNPcHRpb25zEgwKBHNpemUYASABKAMiKwoMQ2FjaGVPcHRpb25zEgoKAmlkGAEgASgJEg8KB3NoYXJpbmcYAiABKAUiVQoNU2VjcmV0T3B0aW9ucxIKCgJpZBgBIAEoCRILCgN1aWQYAiABKA0SCwoDZ2lkGAMgASgNEgwKBG1vZGUYBCABKA0SEAoIb3B0aW9uYWwYBSABKAgiUgoKU3NoT3B0aW9ucxIKCgJpZBgBIAEoCRILCgN1aWQYAiABKA0SCwoDZ2lkGAMgASgNEgwKBG1vZGUYBCABKA0SEAoIb3B0aW9uYWwYBSABKAgidAoIU291cmNlT3ASEgoKaWRlbnRpZmllchgBIAEoCRImCgVhdHRycxgCIAMoCzIXLnBiLlNvdXJjZU9wLkF0dHJzRW50cnkaLAoKQXR0cnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIikKBkZpbGVPcBIfCgdhY3Rpb25zGAIgAygLMg4ucGIuRmlsZUFjdGlvbiL6AQoKRmlsZUFjdGlvbhINCgVpbnB1dBgBIAEoAxIXCg9zZWNvbmRhcnlfaW5wdXQYAiABKAMSDgoGb3V0cHV0GAMgASgDEhwKBGNvcHkYBCABKAsyDC5wYi5GaWxlQ29weUgAEiIKBm1rZmlsZRgFIAEoCzIQLnBiLkZpbGVNYWtlRmlsZUgAEiYKBW1rZGlyGAYgASgLMhUucGIuRmlsZU1ha2VEaXJlY3RvcnlIABIcCgJybRgHIAEoCzIOLnBiLkZpbGVSZW1vdmVIABIiCgdzeW1saW5rGAggASgLMg8ucGIuRmlsZVN5bWxpbmtIAEIICgZhY3Rpb24i9QIKCEZpbGVDb3B5EgsKA3NyYxgBIAEoCRIMCgRkZXN0GAIgASgJEhwKBW93bmVyGAMgASgLMg0ucGIuRmlsZU93bmVyEgwKBG1vZGUYBCABKAUSFgoOZm9sbG93X3N5bWxpbmsYBSABKAgSGQoRZGlyX2NvcHlfY29udGVudHMYBiABKAgSFgoOYXR0ZW1wdF91bnBhY2sYByABKAgSGAoQY3JlYXRlX2Rlc3RfcGF0aBgIIAEoCBIWCg5hbGxvd193aWxkY2FyZBgJIAEoCBIcChRhbGxvd19lbXB0eV93aWxkY2FyZBgKIAEoCBIRCgl0aW1lc3RhbXAYCyABKAMSGAoQaW5jbHVkZV9wYXR0ZXJucxgMIAMoCRIYChBleGNsdWRlX3BhdHRlcm5zGA0gAygJEhYKDmFsd2F5c19yZXBsYWNlGA4gASgIEhAKCG1vZGVfc3RyGA8gASgJEhYKDnJlcXVpcmVkX3BhdGhzGBAgAygJImkKDEZpbGVNYWtlRmlsZRIMCgRwYXRoGAEgASgJEgwKBG1vZGUYAiABKAUSDAoEZGF0YRgDIAEoDBIcCgVvd25lchgEIAEoCzINLnBiLkZpbGVPd25lchIRCgl0aW1lc3RhbXAYBSABKAMidgoRRmlsZU1ha2VEaXJlY3RvcnkSDAoEcGF0aBgBIAEoCRIMCgRtb2RlGAIgASgFEhQKDG1ha2VfcGFyZW50cxgDIAEoCBIcCgVvd25lchgEIAEoCzINLnBiLkZpbGVPd25lchIRCgl0aW1lc3RhbXAYBSABKAMiSwoKRmlsZVJlbW92ZRIMCgRwYXRoGAEgASgJEhcKD2FsbG93X25vdF9mb3VuZBgCIAEoCBIWCg5hbGxvd193aWxkY2FyZBgDIAEoCCJgCgtGaWxlU3ltbGluaxIPCgdvbGRwYXRoGAEgASgJEg8KB25ld3BhdGgYAiABKAkSHAoFb3duZXIYAyABKAsyDS5wYi5GaWxlT3duZXISEQoJdGltZXN0YW1wGAQgASgDIkYKCUZpbGVPd25lchIbCgR1c2VyGAEgASgLMg0ucGIuT3duZXJOYW1lEhwKBWdyb3VwGAIgASgLMg0ucGIuT3duZXJOYW1lIkcKCU93bmVyTmFtZRIhCgdieV9uYW1lGAEgASgLMg4ucGIuTmFtZWRPd25lckgAEg8KBWJ5X2lkGAIgASgNSABCBgoEbmFtZSIpCgpOYW1lZE93bmVyEgwKBG5hbWUYASABKAkSDQoFaW5wdXQYAiABKAMiJgoHTWVyZ2VPcBIbCgZpbnB1dHMYASADKAsyCy5wYi5PcEluZGV4IhgKB09wSW5kZXgSDQoFaW5wdXQYASABKAMiQAoGRGlmZk9wEhoKBWxvd2VyGAEgASgLMgsucGIuT3BJbmRleBIaCgV1cHBlchgCIAEoCzILLnBiLk9wSW5kZXgiuQEKCk9wTWV0YWRhdGESFAoMaWdub3JlX2NhY2hlGAEgASgIEjQKC2Rlc2NyaXB0aW9uGAIgAygLMh8ucGIuT3BNZXRhZGF0YS5EZXNjcmlwdGlvbkVudHJ5EisKD2xpbnV4X3Jlc291cmNlcxgHIAEoCzISLnBiLkxpbnV4UmVzb3VyY2VzGjIKEERlc2NyaXB0aW9uRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKaAQoOTGludXhSZXNvdXJjZXMSDgoGbWVtb3J5GAEgASgDEhMKC21lbW9yeV9zd2FwGAIgASgDEhIKCmNwdV9zaGFyZXMYAyABKAQSEgoKY3B1X3BlcmlvZBgEIAEoBBIRCgljcHVfcXVvdGEYBSABKAMSEwoLY3B1c2V0X2NwdXMYBiABKAkSEwoLY3B1c2V0X21lbXMYByABKAkiigEKCkRlZmluaXRpb24SCwoDZGVmGAEgAygMEi4KCG1ldGFkYXRhGAIgAygLMhwucGIuRGVmaW5pdGlvbi5NZXRhZGF0YUVudHJ5Gj8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEh0KBXZhbHVlGAIgASgLMg4ucGIuT3BNZXRhZGF0YToCOAFiBnByb3RvMw");
+  fileDesc("CglsbGIucHJvdG8SAnBiIqMCCgJPcBIbCgZpbnB1dHMYASADKAsyCy5wYi5PcElucHV0EhoKBGV4ZWMYAiABKAsyCi5wYi5FeGVjT3BIABIeCgZzb3VyY2UYAyABKAsyDC5wYi5Tb3VyY2VPcEgAEhoKBGZpbGUYBCABKAsyCi5wYi5GaWxlT3BIABIcCgVidWlsZBgFIAEoCzILLnBiLkJ1aWxkT3BIABIcCgVtZXJnZRgGIAEoCzILLnBiLk1lcmdlT3BIABIaCgRkaWZmGAcgASgLMgoucGIuRGlmZk9wSAASKAoLcGFzc3Rocm91Z2gYCCABKAsyES5wYi5QYXNzdGhyb3VnaE9wSAASIAoIcGxhdGZvcm0YCiABKAsyDi5wYi5PcFBsYXRmb3JtQgQKAm9wIuEBCgdCdWlsZE9wEg8KB2J1aWxkZXIYASABKAMSJwoGaW5wdXRzGAIgAygLMhcucGIuQnVpbGRPcC5JbnB1dHNFbnRyeRILCgNkZWYYAyABKAwSJQoFYXR0cnMYBCADKAsyFi5wYi5CdWlsZE9wLkF0dHJzRW50cnkaOgoLSW5wdXRzRW50cnkSCwoDa2V5GAEgASgJEhoKBXZhbHVlGAIgASgLMgsucGIuT3BJbmRleDoCOAEaLAoKQXR0cnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIiwKDVBhc3N0aHJvdWdoT3ASCgoCaWQYASABKAkSDwoHb3V0cHV0cxgCIAMoAyJTCgpPcFBsYXRmb3JtEhQKDGFyY2hpdGVjdHVyZRgBIAEoCRIKCgJvcxgCIAEoCRIPCgd2YXJpYW50GAMgASgJEhIKCm9zX3ZlcnNpb24YBCABKAkiKAoHT3BJbnB1dBIOCgZkaWdlc3QYASABKAkSDQoFaW5kZXgYAiABKAMiqgEKBkV4ZWNPcBIaCgRtZXRhGAEgASgLMgwucGIuRXhlY01ldGESHQoGbW91bnRzGAIgAygLMg0ucGIuRXhlY01vdW50Eg8KB25ldHdvcmsYAyABKAUSEAoIc2VjdXJpdHkYBCABKAUSIQoKc2VjcmV0X2VudhgFIAMoCzINLnBiLlNlY3JldEVudhIfCgdkZXZpY2VzGAYgAygLMg4ucGIuRXhlY0RldmljZSKSAgoIRXhlY01ldGESDAoEYXJncxgBIAMoCRILCgNlbnYYAiADKAkSCwoDY3dkGAMgASgJEgwKBHVzZXIYBCABKAkSHwoJcHJveHlfZW52GAUgASgLMgwucGIuUHJveHlFbnYSJAoLZXh0cmFfaG9zdHMYBiADKAsyDy5wYi5Ib3N0QWRkcmVzcxIQCghob3N0bmFtZRgHIAEoCRIgCgZ1bGltaXQYCSADKAsyEC5wYi5Qcm9jZXNzTGltaXQSFQoNY2dyb3VwX3BhcmVudBgKIAEoCRIkChxyZW1vdmVfbW91bnRfc3R1YnNfcmVjdXJzaXZlGAsgASgIEhgKEHZhbGlkX2V4aXRfY29kZXMYDCADKAUiJwoLSG9zdEFkZHJlc3MSDAoEaG9zdBgBIAEoCRIKCgJpcBgCIAEoCSI4CgxQcm9jZXNzTGltaXQSDAoEbmFtZRgBIAEoCRIMCgRzb2Z0GAIgASgDEgwKBGhhcmQYAyABKAMiawoIUHJveHlFbnYSEgoKaHR0cF9wcm94eRgBIAEoCRITCgtodHRwc19wcm94eRgCIAEoCRIRCglmdHBfcHJveHkYAyABKAkSEAoIbm9fcHJveHkYBCABKAkSEQoJYWxsX3Byb3h5GAUgASgJIjcKCVNlY3JldEVudhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhAKCG9wdGlvbmFsGAMgASgIIiwKCkV4ZWNEZXZpY2USDAoEbmFtZRgBIAEoCRIQCghvcHRpb25hbBgCIAEoCCKFAgoJRXhlY01vdW50Eg0KBWlucHV0GAEgASgDEhAKCHNlbGVjdG9yGAIgASgJEgwKBGRlc3QYAyABKAkSDgoGb3V0cHV0GAQgASgDEhAKCHJlYWRvbmx5GAUgASgIEhIKCm1vdW50X3R5cGUYBiABKAUSHwoFdG1wZnMYEyABKAsyEC5wYi5UbXBmc09wdGlvbnMSHwoFY2FjaGUYFCABKAsyEC5wYi5DYWNoZU9wdGlvbnMSIQoGc2VjcmV0GBUgASgLMhEucGIuU2VjcmV0T3B0aW9ucxIbCgNzc2gYFiABKAsyDi5wYi5Tc2hPcHRpb25zEhEKCXJlc3VsdF9pZBgXIAEoCSIcCgxUbXBmc09wdGlvbnMSDAoEc2l6ZRgBIAEoAyIrCgxDYWNoZU9wdGlvbnMSCgoCaWQYASABKAkSDwoHc2hhcmluZxgCIAEoBSJVCg1TZWNyZXRPcHRpb25zEgoKAmlkGAEgASgJEgsKA3VpZBgCIAEoDRILCgNnaWQYAyABKA0SDAoEbW9kZRgEIAEoDRIQCghvcHRpb25hbBgFIAEoCCJSCgpTc2hPcHRpb25zEgoKAmlkGAEgASgJEgsKA3VpZBgCIAEoDRILCgNnaWQYAyABKA0SDAoEbW9kZRgEIAEoDRIQCghvcHRpb25hbBgFIAEoCCJ0CghTb3VyY2VPcBISCgppZGVudGlmaWVyGAEgASgJEiYKBWF0dHJzGAIgAygLMhcucGIuU291cmNlT3AuQXR0cnNFbnRyeRosCgpBdHRyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiKQoGRmlsZU9wEh8KB2FjdGlvbnMYAiADKAsyDi5wYi5GaWxlQWN0aW9uIvoBCgpGaWxlQWN0aW9uEg0KBWlucHV0GAEgASgDEhcKD3NlY29uZGFyeV9pbnB1dBgCIAEoAxIOCgZvdXRwdXQYAyABKAMSHAoEY29weRgEIAEoCzIMLnBiLkZpbGVDb3B5SAASIgoGbWtmaWxlGAUgASgLMhAucGIuRmlsZU1ha2VGaWxlSAASJgoFbWtkaXIYBiABKAsyFS5wYi5GaWxlTWFrZURpcmVjdG9yeUgAEhwKAnJtGAcgASgLMg4ucGIuRmlsZVJlbW92ZUgAEiIKB3N5bWxpbmsYCCABKAsyDy5wYi5GaWxlU3ltbGlua0gAQggKBmFjdGlvbiL1AgoIRmlsZUNvcHkSCwoDc3JjGAEgASgJEgwKBGRlc3QYAiABKAkSHAoFb3duZXIYAyABKAsyDS5wYi5GaWxlT3duZXISDAoEbW9kZRgEIAEoBRIWCg5mb2xsb3dfc3ltbGluaxgFIAEoCBIZChFkaXJfY29weV9jb250ZW50cxgGIAEoCBIWCg5hdHRlbXB0X3VucGFjaxgHIAEoCBIYChBjcmVhdGVfZGVzdF9wYXRoGAggASgIEhYKDmFsbG93X3dpbGRjYXJkGAkgASgIEhwKFGFsbG93X2VtcHR5X3dpbGRjYXJkGAogASgIEhEKCXRpbWVzdGFtcBgLIAEoAxIYChBpbmNsdWRlX3BhdHRlcm5zGAwgAygJEhgKEGV4Y2x1ZGVfcGF0dGVybnMYDSADKAkSFgoOYWx3YXlzX3JlcGxhY2UYDiABKAgSEAoIbW9kZV9zdHIYDyABKAkSFgoOcmVxdWlyZWRfcGF0aHMYECADKAkiaQoMRmlsZU1ha2VGaWxlEgwKBHBhdGgYASABKAkSDAoEbW9kZRgCIAEoBRIMCgRkYXRhGAMgASgMEhwKBW93bmVyGAQgASgLMg0ucGIuRmlsZU93bmVyEhEKCXRpbWVzdGFtcBgFIAEoAyJ2ChFGaWxlTWFrZURpcmVjdG9yeRIMCgRwYXRoGAEgASgJEgwKBG1vZGUYAiABKAUSFAoMbWFrZV9wYXJlbnRzGAMgASgIEhwKBW93bmVyGAQgASgLMg0ucGIuRmlsZU93bmVyEhEKCXRpbWVzdGFtcBgFIAEoAyJLCgpGaWxlUmVtb3ZlEgwKBHBhdGgYASABKAkSFwoPYWxsb3dfbm90X2ZvdW5kGAIgASgIEhYKDmFsbG93X3dpbGRjYXJkGAMgASgIImAKC0ZpbGVTeW1saW5rEg8KB29sZHBhdGgYASABKAkSDwoHbmV3cGF0aBgCIAEoCRIcCgVvd25lchgDIAEoCzINLnBiLkZpbGVPd25lchIRCgl0aW1lc3RhbXAYBCABKAMiRgoJRmlsZU93bmVyEhsKBHVzZXIYASABKAsyDS5wYi5Pd25lck5hbWUSHAoFZ3JvdXAYAiABKAsyDS5wYi5Pd25lck5hbWUiRwoJT3duZXJOYW1lEiEKB2J5X25hbWUYASABKAsyDi5wYi5OYW1lZE93bmVySAASDwoFYnlfaWQYAiABKA1IAEIGCgRuYW1lIikKCk5hbWVkT3duZXISDAoEbmFtZRgBIAEoCRINCgVpbnB1dBgCIAEoAyImCgdNZXJnZU9wEhsKBmlucHV0cxgBIAMoCzILLnBiLk9wSW5kZXgiGAoHT3BJbmRleBINCgVpbnB1dBgBIAEoAyJACgZEaWZmT3ASGgoFbG93ZXIYASABKAsyCy5wYi5PcEluZGV4EhoKBXVwcGVyGAIgASgLMgsucGIuT3BJbmRleCK5AQoKT3BNZXRhZGF0YRIUCgxpZ25vcmVfY2FjaGUYASABKAgSNAoLZGVzY3JpcHRpb24YAiADKAsyHy5wYi5PcE1ldGFkYXRhLkRlc2NyaXB0aW9uRW50cnkSKwoPbGludXhfcmVzb3VyY2VzGAcgASgLMhIucGIuTGludXhSZXNvdXJjZXMaMgoQRGVzY3JpcHRpb25FbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpoBCg5MaW51eFJlc291cmNlcxIOCgZtZW1vcnkYASABKAMSEwoLbWVtb3J5X3N3YXAYAiABKAMSEgoKY3B1X3NoYXJlcxgDIAEoBBISCgpjcHVfcGVyaW9kGAQgASgEEhEKCWNwdV9xdW90YRgFIAEoAxITCgtjcHVzZXRfY3B1cxgGIAEoCRITCgtjcHVzZXRfbWVtcxgHIAEoCSKKAQoKRGVmaW5pdGlvbhILCgNkZWYYASADKAwSLgoIbWV0YWRhdGEYAiADKAsyHC5wYi5EZWZpbml0aW9uLk1ldGFkYXRhRW50cnkaPwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSHQoFdmFsdWUYAiABKAsyDi5wYi5PcE1ldGFkYXRhOgI4AWIGcHJvdG8z");
 
 /**
  * @generated from message pb.Op
@@ -47,9 +47,9 @@ export type Op = Message<"pb.Op"> & {
     case: "file";
   } | {
     /**
-     * @generated from field: pb.UnsupportedOp build = 5;
+     * @generated from field: pb.BuildOp build = 5;
      */
-    value: UnsupportedOp;
+    value: BuildOp;
     case: "build";
   } | {
     /**
@@ -65,9 +65,9 @@ export type Op = Message<"pb.Op"> & {
     case: "diff";
   } | {
     /**
-     * @generated from field: pb.UnsupportedOp passthrough = 8;
+     * @generated from field: pb.PassthroughOp passthrough = 8;
      */
-    value: UnsupportedOp;
+    value: PassthroughOp;
     case: "passthrough";
   } | { case: undefined; value?: undefined };
 
@@ -85,17 +85,58 @@ export const OpSchema: GenMessage<Op> = /*@__PURE__*/
   messageDesc(file_llb, 0);
 
 /**
- * @generated from message pb.UnsupportedOp
+ * @generated from message pb.BuildOp
  */
-export type UnsupportedOp = Message<"pb.UnsupportedOp"> & {
+export type BuildOp = Message<"pb.BuildOp"> & {
+  /**
+   * @generated from field: int64 builder = 1;
+   */
+  builder: bigint;
+
+  /**
+   * @generated from field: map<string, pb.OpIndex> inputs = 2;
+   */
+  inputs: { [key: string]: OpIndex };
+
+  /**
+   * @generated from field: bytes def = 3;
+   */
+  def: Uint8Array;
+
+  /**
+   * @generated from field: map<string, string> attrs = 4;
+   */
+  attrs: { [key: string]: string };
 };
 
 /**
- * Describes the message pb.UnsupportedOp.
- * Use `create(UnsupportedOpSchema)` to create a new message.
+ * Describes the message pb.BuildOp.
+ * Use `create(BuildOpSchema)` to create a new message.
  */
-export const UnsupportedOpSchema: GenMessage<UnsupportedOp> = /*@__PURE__*/
+export const BuildOpSchema: GenMessage<BuildOp> = /*@__PURE__*/
   messageDesc(file_llb, 1);
+
+/**
+ * @generated from message pb.PassthroughOp
+ */
+export type PassthroughOp = Message<"pb.PassthroughOp"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: repeated int64 outputs = 2;
+   */
+  outputs: bigint[];
+};
+
+/**
+ * Describes the message pb.PassthroughOp.
+ * Use `create(PassthroughOpSchema)` to create a new message.
+ */
+export const PassthroughOpSchema: GenMessage<PassthroughOp> = /*@__PURE__*/
+  messageDesc(file_llb, 2);
 
 /**
  * @generated from message pb.OpPlatform
@@ -127,7 +168,7 @@ export type OpPlatform = Message<"pb.OpPlatform"> & {
  * Use `create(OpPlatformSchema)` to create a new message.
  */
 export const OpPlatformSchema: GenMessage<OpPlatform> = /*@__PURE__*/
-  messageDesc(file_llb, 2);
+  messageDesc(file_llb, 3);
 
 /**
  * @generated from message pb.OpInput
@@ -149,7 +190,7 @@ export type OpInput = Message<"pb.OpInput"> & {
  * Use `create(OpInputSchema)` to create a new message.
  */
 export const OpInputSchema: GenMessage<OpInput> = /*@__PURE__*/
-  messageDesc(file_llb, 3);
+  messageDesc(file_llb, 4);
 
 /**
  * @generated from message pb.ExecOp
@@ -191,7 +232,7 @@ export type ExecOp = Message<"pb.ExecOp"> & {
  * Use `create(ExecOpSchema)` to create a new message.
  */
 export const ExecOpSchema: GenMessage<ExecOp> = /*@__PURE__*/
-  messageDesc(file_llb, 4);
+  messageDesc(file_llb, 5);
 
 /**
  * @generated from message pb.ExecMeta
@@ -258,7 +299,7 @@ export type ExecMeta = Message<"pb.ExecMeta"> & {
  * Use `create(ExecMetaSchema)` to create a new message.
  */
 export const ExecMetaSchema: GenMessage<ExecMeta> = /*@__PURE__*/
-  messageDesc(file_llb, 5);
+  messageDesc(file_llb, 6);
 
 /**
  * @generated from message pb.HostAddress
@@ -280,7 +321,7 @@ export type HostAddress = Message<"pb.HostAddress"> & {
  * Use `create(HostAddressSchema)` to create a new message.
  */
 export const HostAddressSchema: GenMessage<HostAddress> = /*@__PURE__*/
-  messageDesc(file_llb, 6);
+  messageDesc(file_llb, 7);
 
 /**
  * @generated from message pb.ProcessLimit
@@ -307,7 +348,7 @@ export type ProcessLimit = Message<"pb.ProcessLimit"> & {
  * Use `create(ProcessLimitSchema)` to create a new message.
  */
 export const ProcessLimitSchema: GenMessage<ProcessLimit> = /*@__PURE__*/
-  messageDesc(file_llb, 7);
+  messageDesc(file_llb, 8);
 
 /**
  * @generated from message pb.ProxyEnv
@@ -344,7 +385,7 @@ export type ProxyEnv = Message<"pb.ProxyEnv"> & {
  * Use `create(ProxyEnvSchema)` to create a new message.
  */
 export const ProxyEnvSchema: GenMessage<ProxyEnv> = /*@__PURE__*/
-  messageDesc(file_llb, 8);
+  messageDesc(file_llb, 9);
 
 /**
  * @generated from message pb.SecretEnv
@@ -371,7 +412,7 @@ export type SecretEnv = Message<"pb.SecretEnv"> & {
  * Use `create(SecretEnvSchema)` to create a new message.
  */
 export const SecretEnvSchema: GenMessage<SecretEnv> = /*@__PURE__*/
-  messageDesc(file_llb, 9);
+  messageDesc(file_llb, 10);
 
 /**
  * @generated from message pb.ExecDevice
@@ -393,7 +434,7 @@ export type ExecDevice = Message<"pb.ExecDevice"> & {
  * Use `create(ExecDeviceSchema)` to create a new message.
  */
 export const ExecDeviceSchema: GenMessage<ExecDevice> = /*@__PURE__*/
-  messageDesc(file_llb, 10);
+  messageDesc(file_llb, 11);
 
 /**
  * @generated from message pb.ExecMount
@@ -460,7 +501,7 @@ export type ExecMount = Message<"pb.ExecMount"> & {
  * Use `create(ExecMountSchema)` to create a new message.
  */
 export const ExecMountSchema: GenMessage<ExecMount> = /*@__PURE__*/
-  messageDesc(file_llb, 11);
+  messageDesc(file_llb, 12);
 
 /**
  * @generated from message pb.TmpfsOptions
@@ -477,7 +518,7 @@ export type TmpfsOptions = Message<"pb.TmpfsOptions"> & {
  * Use `create(TmpfsOptionsSchema)` to create a new message.
  */
 export const TmpfsOptionsSchema: GenMessage<TmpfsOptions> = /*@__PURE__*/
-  messageDesc(file_llb, 12);
+  messageDesc(file_llb, 13);
 
 /**
  * @generated from message pb.CacheOptions
@@ -499,7 +540,7 @@ export type CacheOptions = Message<"pb.CacheOptions"> & {
  * Use `create(CacheOptionsSchema)` to create a new message.
  */
 export const CacheOptionsSchema: GenMessage<CacheOptions> = /*@__PURE__*/
-  messageDesc(file_llb, 13);
+  messageDesc(file_llb, 14);
 
 /**
  * @generated from message pb.SecretOptions
@@ -536,7 +577,7 @@ export type SecretOptions = Message<"pb.SecretOptions"> & {
  * Use `create(SecretOptionsSchema)` to create a new message.
  */
 export const SecretOptionsSchema: GenMessage<SecretOptions> = /*@__PURE__*/
-  messageDesc(file_llb, 14);
+  messageDesc(file_llb, 15);
 
 /**
  * @generated from message pb.SshOptions
@@ -573,7 +614,7 @@ export type SshOptions = Message<"pb.SshOptions"> & {
  * Use `create(SshOptionsSchema)` to create a new message.
  */
 export const SshOptionsSchema: GenMessage<SshOptions> = /*@__PURE__*/
-  messageDesc(file_llb, 15);
+  messageDesc(file_llb, 16);
 
 /**
  * @generated from message pb.SourceOp
@@ -595,7 +636,7 @@ export type SourceOp = Message<"pb.SourceOp"> & {
  * Use `create(SourceOpSchema)` to create a new message.
  */
 export const SourceOpSchema: GenMessage<SourceOp> = /*@__PURE__*/
-  messageDesc(file_llb, 16);
+  messageDesc(file_llb, 17);
 
 /**
  * @generated from message pb.FileOp
@@ -612,7 +653,7 @@ export type FileOp = Message<"pb.FileOp"> & {
  * Use `create(FileOpSchema)` to create a new message.
  */
 export const FileOpSchema: GenMessage<FileOp> = /*@__PURE__*/
-  messageDesc(file_llb, 17);
+  messageDesc(file_llb, 18);
 
 /**
  * @generated from message pb.FileAction
@@ -674,7 +715,7 @@ export type FileAction = Message<"pb.FileAction"> & {
  * Use `create(FileActionSchema)` to create a new message.
  */
 export const FileActionSchema: GenMessage<FileAction> = /*@__PURE__*/
-  messageDesc(file_llb, 18);
+  messageDesc(file_llb, 19);
 
 /**
  * @generated from message pb.FileCopy
@@ -766,7 +807,7 @@ export type FileCopy = Message<"pb.FileCopy"> & {
  * Use `create(FileCopySchema)` to create a new message.
  */
 export const FileCopySchema: GenMessage<FileCopy> = /*@__PURE__*/
-  messageDesc(file_llb, 19);
+  messageDesc(file_llb, 20);
 
 /**
  * @generated from message pb.FileMakeFile
@@ -803,7 +844,7 @@ export type FileMakeFile = Message<"pb.FileMakeFile"> & {
  * Use `create(FileMakeFileSchema)` to create a new message.
  */
 export const FileMakeFileSchema: GenMessage<FileMakeFile> = /*@__PURE__*/
-  messageDesc(file_llb, 20);
+  messageDesc(file_llb, 21);
 
 /**
  * @generated from message pb.FileMakeDirectory
@@ -840,7 +881,7 @@ export type FileMakeDirectory = Message<"pb.FileMakeDirectory"> & {
  * Use `create(FileMakeDirectorySchema)` to create a new message.
  */
 export const FileMakeDirectorySchema: GenMessage<FileMakeDirectory> = /*@__PURE__*/
-  messageDesc(file_llb, 21);
+  messageDesc(file_llb, 22);
 
 /**
  * @generated from message pb.FileRemove
@@ -867,7 +908,7 @@ export type FileRemove = Message<"pb.FileRemove"> & {
  * Use `create(FileRemoveSchema)` to create a new message.
  */
 export const FileRemoveSchema: GenMessage<FileRemove> = /*@__PURE__*/
-  messageDesc(file_llb, 22);
+  messageDesc(file_llb, 23);
 
 /**
  * @generated from message pb.FileSymlink
@@ -899,7 +940,7 @@ export type FileSymlink = Message<"pb.FileSymlink"> & {
  * Use `create(FileSymlinkSchema)` to create a new message.
  */
 export const FileSymlinkSchema: GenMessage<FileSymlink> = /*@__PURE__*/
-  messageDesc(file_llb, 23);
+  messageDesc(file_llb, 24);
 
 /**
  * @generated from message pb.FileOwner
@@ -921,7 +962,7 @@ export type FileOwner = Message<"pb.FileOwner"> & {
  * Use `create(FileOwnerSchema)` to create a new message.
  */
 export const FileOwnerSchema: GenMessage<FileOwner> = /*@__PURE__*/
-  messageDesc(file_llb, 24);
+  messageDesc(file_llb, 25);
 
 /**
  * @generated from message pb.OwnerName
@@ -950,7 +991,7 @@ export type OwnerName = Message<"pb.OwnerName"> & {
  * Use `create(OwnerNameSchema)` to create a new message.
  */
 export const OwnerNameSchema: GenMessage<OwnerName> = /*@__PURE__*/
-  messageDesc(file_llb, 25);
+  messageDesc(file_llb, 26);
 
 /**
  * @generated from message pb.NamedOwner
@@ -972,7 +1013,7 @@ export type NamedOwner = Message<"pb.NamedOwner"> & {
  * Use `create(NamedOwnerSchema)` to create a new message.
  */
 export const NamedOwnerSchema: GenMessage<NamedOwner> = /*@__PURE__*/
-  messageDesc(file_llb, 26);
+  messageDesc(file_llb, 27);
 
 /**
  * @generated from message pb.MergeOp
@@ -989,7 +1030,7 @@ export type MergeOp = Message<"pb.MergeOp"> & {
  * Use `create(MergeOpSchema)` to create a new message.
  */
 export const MergeOpSchema: GenMessage<MergeOp> = /*@__PURE__*/
-  messageDesc(file_llb, 27);
+  messageDesc(file_llb, 28);
 
 /**
  * @generated from message pb.OpIndex
@@ -1006,7 +1047,7 @@ export type OpIndex = Message<"pb.OpIndex"> & {
  * Use `create(OpIndexSchema)` to create a new message.
  */
 export const OpIndexSchema: GenMessage<OpIndex> = /*@__PURE__*/
-  messageDesc(file_llb, 28);
+  messageDesc(file_llb, 29);
 
 /**
  * @generated from message pb.DiffOp
@@ -1028,7 +1069,7 @@ export type DiffOp = Message<"pb.DiffOp"> & {
  * Use `create(DiffOpSchema)` to create a new message.
  */
 export const DiffOpSchema: GenMessage<DiffOp> = /*@__PURE__*/
-  messageDesc(file_llb, 29);
+  messageDesc(file_llb, 30);
 
 /**
  * @generated from message pb.OpMetadata
@@ -1055,7 +1096,7 @@ export type OpMetadata = Message<"pb.OpMetadata"> & {
  * Use `create(OpMetadataSchema)` to create a new message.
  */
 export const OpMetadataSchema: GenMessage<OpMetadata> = /*@__PURE__*/
-  messageDesc(file_llb, 30);
+  messageDesc(file_llb, 31);
 
 /**
  * @generated from message pb.LinuxResources
@@ -1102,7 +1143,7 @@ export type LinuxResources = Message<"pb.LinuxResources"> & {
  * Use `create(LinuxResourcesSchema)` to create a new message.
  */
 export const LinuxResourcesSchema: GenMessage<LinuxResources> = /*@__PURE__*/
-  messageDesc(file_llb, 31);
+  messageDesc(file_llb, 32);
 
 /**
  * @generated from message pb.Definition
@@ -1124,5 +1165,5 @@ export type Definition = Message<"pb.Definition"> & {
  * Use `create(DefinitionSchema)` to create a new message.
  */
 export const DefinitionSchema: GenMessage<Definition> = /*@__PURE__*/
-  messageDesc(file_llb, 32);
+  messageDesc(file_llb, 33);
 

@@ -13,6 +13,7 @@ import {
   OpSchema,
 } from "#spec/buildkit/llb.gen.ts";
 import { digestOf } from "#spec/image/digest.ts";
+import type { Platform } from "#spec/image/platform.ts";
 
 export interface LlbEdge {
   readonly digest: string;
@@ -112,8 +113,23 @@ export const decodeDefinition = (bytes: Uint8Array): LlbGraph => {
 };
 
 /** The definition of one source, for what is known by an identifier alone. */
-export const sourceDefinition = (identifier: string): Uint8Array => {
-  const op = create(OpSchema, { op: { case: "source", value: { identifier, attrs: {} } } });
+export const sourceDefinition = (
+  identifier: string,
+  attrs: Readonly<Record<string, string>> = {},
+  platform?: Platform,
+): Uint8Array => {
+  const op = create(OpSchema, {
+    op: { case: "source", value: { identifier, attrs: { ...attrs } } },
+    ...(platform === undefined
+      ? {}
+      : {
+          platform: {
+            architecture: platform.architecture,
+            os: platform.os,
+            variant: platform.variant ?? "",
+          },
+        }),
+  });
   const source = toBinary(OpSchema, op);
   const inputs = [{ digest: digestOf(source), index: 0n }];
   const head = toBinary(OpSchema, create(OpSchema, { inputs }));

@@ -2,6 +2,7 @@
 import { contentHandlers } from "#api/docker/buildkit/content.ts";
 import { controlHandlers } from "#api/docker/buildkit/control.ts";
 import { gatewayHandlers } from "#api/docker/buildkit/gateway.ts";
+import { scopeOfClient } from "#api/docker/buildkit/gateway-scope.ts";
 import { stateOf } from "#api/docker/buildkit/state.ts";
 import type { Call } from "#api/docker/call.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
@@ -26,7 +27,7 @@ const serverOf = (backend: DockerBackend): GrpcServer => {
   let server = servers.get(backend);
   if (server === undefined) {
     const control = controlHandlers(backend);
-    const gateway = gatewayHandlers(backend);
+    const gateway = gatewayHandlers(backend, scopeOfClient(backend));
     const content = contentHandlers(backend);
     const handlerOf = (path: string): GrpcHandler | undefined =>
       control.get(path) ??

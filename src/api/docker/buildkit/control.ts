@@ -8,12 +8,12 @@ import { historyHandlers } from "#api/docker/buildkit/history.ts";
 import type { ExporterOptions } from "#api/docker/buildkit/jobs.ts";
 import { runJob } from "#api/docker/buildkit/run-job.ts";
 import { stateOf } from "#api/docker/buildkit/state.ts";
+import { BUILDER_VERSION, WORKER } from "#api/docker/buildkit/worker-record.ts";
 import { duplexOf } from "#api/grpc/duplex.ts";
 import { type GrpcHandler, readOne } from "#api/grpc/server.ts";
 import type { BuildCacheItem, PruneOptions } from "#build/build.ts";
 import { formatInstant, nowNs } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
-import { VERSION as NARU_VERSION } from "#lib/version.ts";
 import {
   type SolveRequest,
   BytesMessageSchema,
@@ -26,9 +26,6 @@ import {
   SolveResponseSchema,
   UsageRecordSchema,
 } from "#spec/buildkit/control.gen.ts";
-import { HOST_PLATFORM } from "#spec/image/platform.ts";
-
-const VERSION = { package: "naru", version: NARU_VERSION, revision: "" };
 
 const refuse = (what: string, remedy: string): NaruError =>
   new NaruError("not_implemented", `${what} is not supported by naru: ${remedy}`);
@@ -87,22 +84,7 @@ const solveBuild =
 
 const listWorkers: GrpcHandler = async (call) => {
   await readOne(call);
-  const { architecture, os, variant = "", osVersion = "" } = HOST_PLATFORM;
-  const labels = {
-    "org.mobyproject.buildkit.worker.executor": "oci",
-    // Says to clients that archives, pushes and several exporters work.
-    "org.mobyproject.buildkit.worker.snapshotter": "overlayfs",
-  };
-  await answer(call, ListWorkersResponseSchema, {
-    record: [
-      {
-        id: "naru",
-        labels,
-        platforms: [{ architecture, os, variant, osVersion }],
-        buildkitVersion: VERSION,
-      },
-    ],
-  });
+  await answer(call, ListWorkersResponseSchema, { record: [WORKER] });
 };
 
 const msOf = (instant: string): number => Date.parse(instant);
@@ -222,7 +204,7 @@ const session =
 
 const info: GrpcHandler = async (call) => {
   await readOne(call);
-  await answer(call, InfoResponseSchema, { buildkitVersion: VERSION });
+  await answer(call, InfoResponseSchema, { buildkitVersion: BUILDER_VERSION });
 };
 
 const PREFIX = "/moby.buildkit.v1.Control/";

@@ -18,10 +18,11 @@ export interface ExporterOptions {
   readonly attributes: Attributes;
 }
 
-/** What the client's own build function gave back. */
+/** What a build function gave back. */
 export interface Returned {
   /** undefined: it only asked something. */
   readonly result: BuildResult | undefined;
+  readonly metadata: Readonly<Record<string, Uint8Array>>;
 }
 
 /** One build, from the first that was heard of it: clients ask for its status before they start it. */

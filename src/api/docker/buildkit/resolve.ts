@@ -2,47 +2,94 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { answer } from "#api/docker/buildkit/answer.ts";
-import { jobOf } from "#api/docker/buildkit/job-of.ts";
+import type { GatewayScope, ScopeOf } from "#api/docker/buildkit/gateway-scope.ts";
 import { solveDefinition } from "#api/docker/buildkit/llb.ts";
-import { contextOf } from "#api/docker/buildkit/run-job.ts";
-import { stateOf } from "#api/docker/buildkit/state.ts";
+import type { SolveContext } from "#api/docker/buildkit/solve.ts";
 import { type GrpcCall, type GrpcHandler, readOne } from "#api/grpc/server.ts";
-import { NaruError } from "#lib/errors.ts";
+import type { ImageRecord } from "#image/image.ts";
+import { NaruError, hasCode } from "#lib/errors.ts";
 import {
   ResolveImageConfigRequestSchema,
   ResolveImageConfigResponseSchema,
   ResolveSourceMetaRequestSchema,
   ResolveSourceMetaResponseSchema,
 } from "#spec/buildkit/gateway.gen.ts";
-import { SourceOpSchema } from "#spec/buildkit/llb.gen.ts";
+import { OpPlatformSchema, SourceOpSchema } from "#spec/buildkit/llb.gen.ts";
 import { sourceDefinition } from "#spec/buildkit/llb.ts";
-import { digestOf } from "#spec/image/digest.ts";
+import { type Platform, parsePlatform } from "#spec/image/platform.ts";
 
-/** Fetched where it is not here, as a build from it would. */
-const configOf = async (backend: DockerBackend, call: GrpcCall, name: string) => {
-  if (backend.images.find(name) === undefined) {
-    const job = jobOf(backend, call);
-    const { session, signal } = await job.begun.promise;
-    const both = AbortSignal.any([signal, call.signal]);
-    const context = await contextOf(backend, stateOf(backend), job, session, both);
-    await solveDefinition(context, sourceDefinition(`docker-image://${name}`), job.held);
+/** `bytes`: a platform of LLB; the host's where they name none. */
+const platformOf = (bytes: Uint8Array): Platform | undefined => {
+  const { os, architecture, variant } = fromBinary(OpPlatformSchema, bytes);
+  if (os === "") return undefined;
+  return parsePlatform([os, architecture, variant].filter((part) => part !== "").join("/"));
+};
+
+const isHere = (
+  { images }: DockerBackend,
+  name: string,
+  platform: Platform | undefined,
+): boolean => {
+  try {
+    images.get(name, platform);
+    return true;
+  } catch (error) {
+    if (hasCode(error, "not_found")) return false;
+    throw error;
   }
-  const config = Buffer.from(backend.images.get(name).configText);
-  return { digest: digestOf(config), config };
+};
+
+/** As a build from it would have it: fetched where it is not here, or where its registry is to be asked. */
+export const fetchImage = async (
+  context: SolveContext,
+  name: string,
+  platform: Platform | undefined,
+  isPulled = false,
+): Promise<ImageRecord> => {
+  const { backend, job } = context;
+  if (isPulled || !isHere(backend, name, platform)) {
+    const attrs: Record<string, string> = isPulled ? { "image.resolvemode": "pull" } : {};
+    const definition = sourceDefinition(`docker-image://${name}`, attrs, platform);
+    await solveDefinition(context, definition, job.held);
+  }
+  return backend.images.get(name, platform);
+};
+
+/** The digest under which its registry knows it; "" for an image that was made here. */
+const registryDigest = ({ repoDigests, manifestDigest }: ImageRecord): string =>
+  manifestDigest !== undefined && repoDigests.some((name) => name.endsWith(`@${manifestDigest}`))
+    ? manifestDigest
+    : "";
+
+const configOf = async (
+  call: GrpcCall,
+  scope: GatewayScope,
+  name: string,
+  request: { readonly platform: Uint8Array; readonly resolveMode: string },
+) => {
+  const context = await scope.context(call.signal);
+  const isPulled = request.resolveMode === "pull";
+  const image = await fetchImage(context, name, platformOf(request.platform), isPulled);
+  return { digest: registryDigest(image), config: Buffer.from(image.configText) };
 };
 
 const imageConfig =
-  (backend: DockerBackend): GrpcHandler =>
+  (scopeOf: ScopeOf): GrpcHandler =>
   async (call) => {
-    const { ref } = fromBinary(ResolveImageConfigRequestSchema, await readOne(call));
+    const request = fromBinary(ResolveImageConfigRequestSchema, await readOne(call));
+    const { ref } = request;
+    if (request.resolverType !== 0) {
+      const reason = `the config of "${ref}" in the client's own store is not supported by naru`;
+      throw new NaruError("not_implemented", `${reason}: use it as a source`);
+    }
     await answer(call, ResolveImageConfigResponseSchema, {
-      ...(await configOf(backend, call, ref)),
+      ...(await configOf(call, scopeOf(call), ref, request)),
       ref,
     });
   };
 
 const sourceMeta =
-  (backend: DockerBackend): GrpcHandler =>
+  (scopeOf: ScopeOf): GrpcHandler =>
   async (call) => {
     const request = fromBinary(ResolveSourceMetaRequestSchema, await readOne(call));
     const source = fromBinary(SourceOpSchema, request.source);
@@ -56,14 +103,14 @@ const sourceMeta =
     }
     await answer(call, ResolveSourceMetaResponseSchema, {
       source: toBinary(SourceOpSchema, create(SourceOpSchema, source)),
-      image: await configOf(backend, call, name),
+      image: await configOf(call, scopeOf(call), name, request),
     });
   };
 
 export const resolveHandlers = (
-  backend: DockerBackend,
+  scopeOf: ScopeOf,
   prefix: string,
 ): readonly [string, GrpcHandler][] => [
-  [`${prefix}ResolveImageConfig`, imageConfig(backend)],
-  [`${prefix}ResolveSourceMeta`, sourceMeta(backend)],
+  [`${prefix}ResolveImageConfig`, imageConfig(scopeOf)],
+  [`${prefix}ResolveSourceMeta`, sourceMeta(scopeOf)],
 ];

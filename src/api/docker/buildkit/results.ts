@@ -2,8 +2,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { answer } from "#api/docker/buildkit/answer.ts";
-import { jobOf } from "#api/docker/buildkit/job-of.ts";
-import { type GrpcCall, type GrpcHandler, readOne } from "#api/grpc/server.ts";
+import type { GatewayScope, ScopeOf } from "#api/docker/buildkit/gateway-scope.ts";
+import { type GrpcHandler, readOne } from "#api/grpc/server.ts";
 import { MESSAGE_MAX_BYTES } from "#api/grpc/frame.ts";
 import type { ResultFiles, ResultNode } from "#build/result-files.ts";
 import { globExpression } from "#build/op/glob.ts";
@@ -21,10 +21,9 @@ const READ_MAX_BYTES = MESSAGE_MAX_BYTES - 1024;
 
 const filesOf = async (
   backend: DockerBackend,
-  call: GrpcCall,
+  { job }: GatewayScope,
   ref: string,
 ): Promise<ResultFiles> => {
-  const job = jobOf(backend, call);
   const isTree = job.trees.has(ref);
   const result = job.results.get(ref);
   if (!isTree && result === undefined) {
@@ -45,10 +44,10 @@ const statOf = ({ path, goMode, uid, gid, sizeBytes, modifiedNs, link }: ResultN
 });
 
 const readFile =
-  (backend: DockerBackend): GrpcHandler =>
+  (backend: DockerBackend, scopeOf: ScopeOf): GrpcHandler =>
   async (call) => {
     const { ref, filePath, range } = fromBinary(ReadFileRequestSchema, await readOne(call));
-    using files = await filesOf(backend, call, ref);
+    using files = await filesOf(backend, scopeOf(call), ref);
     const start = Number(range?.offset ?? 0n);
     const length = Number(range?.length ?? 0n);
     const end = length > 0 ? start + length : Number.POSITIVE_INFINITY;
@@ -70,10 +69,10 @@ const readFile =
   };
 
 const readDirectory =
-  (backend: DockerBackend): GrpcHandler =>
+  (backend: DockerBackend, scopeOf: ScopeOf): GrpcHandler =>
   async (call) => {
     const request = fromBinary(ReadDirRequestSchema, await readOne(call));
-    using files = await filesOf(backend, call, request.ref);
+    using files = await filesOf(backend, scopeOf(call), request.ref);
     const { includePattern } = request;
     const expression = includePattern === "" ? undefined : globExpression(includePattern);
     const entries = files
@@ -84,18 +83,19 @@ const readDirectory =
   };
 
 const statFile =
-  (backend: DockerBackend): GrpcHandler =>
+  (backend: DockerBackend, scopeOf: ScopeOf): GrpcHandler =>
   async (call) => {
     const { ref, path } = fromBinary(StatFileRequestSchema, await readOne(call));
-    using files = await filesOf(backend, call, ref);
+    using files = await filesOf(backend, scopeOf(call), ref);
     await answer(call, StatFileResponseSchema, { stat: statOf(files.stat(path)) });
   };
 
 export const resultHandlers = (
   backend: DockerBackend,
+  scopeOf: ScopeOf,
   prefix: string,
 ): readonly [string, GrpcHandler][] => [
-  [`${prefix}ReadFile`, readFile(backend)],
-  [`${prefix}ReadDir`, readDirectory(backend)],
-  [`${prefix}StatFile`, statFile(backend)],
+  [`${prefix}ReadFile`, readFile(backend, scopeOf)],
+  [`${prefix}ReadDir`, readDirectory(backend, scopeOf)],
+  [`${prefix}StatFile`, statFile(backend, scopeOf)],
 ];

@@ -7,12 +7,11 @@ import { checkExporter } from "#api/docker/buildkit/export-options.ts";
 import { dropNameless, exportResult } from "#api/docker/buildkit/export.ts";
 import type { ExporterOptions, Job } from "#api/docker/buildkit/jobs.ts";
 import { resultsOf } from "#api/docker/buildkit/pack.ts";
-import { type SolveContext, solve } from "#api/docker/buildkit/solve.ts";
+import type { SolveContext } from "#api/docker/buildkit/solve.ts";
 import { solveDefinition } from "#api/docker/buildkit/llb.ts";
 import type { BuildKitState } from "#api/docker/buildkit/state.ts";
 import type { BuildResult } from "#build/build.ts";
 import { DEFAULT_FORMAT } from "#image/bundle.ts";
-import { NaruError } from "#lib/errors.ts";
 
 export interface JobRequest {
   /** "" asks the client's own build function, which comes by the gateway. */
@@ -51,7 +50,9 @@ const resultOf = async (
 ): Promise<BuildResult | undefined> => {
   const { job, signal } = context;
   if (request.frontend !== "") {
-    const solved = await solve({ ...context, inputs: request.inputs ?? {} }, request.attributes);
+    const { frontend, attributes, inputs = {} } = request;
+    const { solveFrontend } = await import("#api/docker/buildkit/frontend.ts");
+    const solved = await solveFrontend(context, { frontend, attributes, inputs });
     return solved.kind === "image" ? solved.result : undefined;
   }
   if (request.definition !== undefined && request.definition.length > 0) {
@@ -94,11 +95,6 @@ export const runJob = async (
   let failure: unknown;
   let response: Record<string, string> = {};
   try {
-    if (request.frontend !== "" && request.frontend !== "dockerfile.v0") {
-      const remedy = "use dockerfile.v0";
-      const what = `frontend "${request.frontend}" is not supported by naru: ${remedy}`;
-      throw new NaruError("not_implemented", what);
-    }
     job.frontend = request.frontend;
     job.attributes = request.attributes;
     job.exporters = request.exporters;

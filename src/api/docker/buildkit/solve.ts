@@ -22,6 +22,7 @@ import { type BuildRequest, type BuildResult, BuildStepError, type Builds } from
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { DockerfileError } from "#spec/dockerfile/error.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
+import { syntaxOf } from "#spec/dockerfile/syntax.ts";
 import { type Platform, formatPlatform } from "#spec/image/platform.ts";
 
 export interface SolveContext {
@@ -34,6 +35,8 @@ export interface SolveContext {
   /** LLB by name, for contexts that are "input:NAME". */
   readonly inputs?: Readonly<Record<string, Uint8Array>>;
   readonly signal: AbortSignal;
+  /** How many frontends asked each other for this. */
+  readonly depth?: number;
 }
 
 /** A failed command in BuildKit's words; a place in the Dockerfile goes below the message. */
@@ -74,15 +77,16 @@ const imagesToFetch = (
 
 const BUILT_IN = /^(docker\.io\/)?docker\/dockerfile(-upstream)?(:|@|$)/;
 
-/** A `# syntax=` that names another language than the built-in one would be misread. */
-const checkSyntax = (read: ReadDockerfile): void => {
-  const named = /^#\s*syntax\s*=\s*(\S+)/im.exec(read.text.split("\n", 1)[0] ?? "")?.[1];
-  if (named === undefined || BUILT_IN.test(named)) return;
-  const remedy = "use docker/dockerfile, which is built in, or leave the line out";
-  throw new NaruError(
-    "not_implemented",
-    `the frontend "${named}" is not supported by naru: ${remedy}`,
-  );
+/** True for all versions of Docker's own language: this engine speaks it. */
+export const isBuiltIn = (source: string): boolean => BUILT_IN.test(source);
+
+/** A `# syntax=` that names another language than the built-in one; one that a frontend was asked for already is done. */
+const forwardOf = (read: ReadDockerfile, attributes: Attributes): Forward | undefined => {
+  if (attributes["cmdline"] !== undefined) return undefined;
+  const asked = attributes["build-arg:BUILDKIT_SYNTAX"] ?? syntaxOf(read.text);
+  const [source = ""] = asked.trim().split(/\s/, 1);
+  if (source === "" || isBuiltIn(source)) return undefined;
+  return { kind: "forward", source, commandLine: asked.trim() };
 };
 
 /** What the subrequests of the frontend answer with, by key. */
@@ -91,6 +95,13 @@ export type Answer = ReadonlyMap<string, Uint8Array>;
 export type Solved =
   | { readonly kind: "image"; readonly result: BuildResult }
   | { readonly kind: "answer"; readonly metadata: Answer };
+
+/** Another frontend is to be asked: the image that it is in, and what the Dockerfile says beside it. */
+export interface Forward {
+  readonly kind: "forward";
+  readonly source: string;
+  readonly commandLine: string;
+}
 
 /** All platforms at once; what they have in common is run once. The first that fails ends the others. */
 const buildAll = async (
@@ -119,8 +130,11 @@ const buildAll = async (
   return [first, ...others];
 };
 
-/** The image is registered under no name: exporters name it. */
-export const solve = async (context: SolveContext, attributes: Attributes): Promise<Solved> => {
+/** The built-in frontend. The image is registered under no name: exporters name it. */
+export const solve = async (
+  context: SolveContext,
+  attributes: Attributes,
+): Promise<Solved | Forward> => {
   const { backend, sessions, job, session, signal } = context;
   const options = decodeAttributes(attributes);
   const builds = await backend.builds();
@@ -139,7 +153,8 @@ export const solve = async (context: SolveContext, attributes: Attributes): Prom
     held,
   };
   const read = await readDockerfile(sources);
-  checkSyntax(read);
+  const forward = forwardOf(read, attributes);
+  if (forward !== undefined) return forward;
   if (options.question !== undefined) {
     return { kind: "answer", metadata: answerQuestion(read, options) };
   }

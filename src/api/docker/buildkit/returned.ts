@@ -1,0 +1,80 @@
+/** What a build function gave back, as results of this engine: layers and configs by platform, or an answer alone. */
+import type { DockerBackend } from "#api/docker/backend.ts";
+import type { Job, Returned } from "#api/docker/buildkit/jobs.ts";
+import type { BuildResult } from "#build/build.ts";
+import { NaruError } from "#lib/errors.ts";
+import type { Result } from "#spec/buildkit/gateway.gen.ts";
+
+export const IMAGE_CONFIG = "containerimage.config";
+/** JSON: the platforms in order, each with the name of its result. */
+const PLATFORMS = "refs.platforms";
+
+type Metadata = Readonly<Record<string, Uint8Array>>;
+
+const configOf = (metadata: Metadata, id: string | undefined): string => {
+  const own = id === undefined ? undefined : metadata[`${IMAGE_CONFIG}/${id}`];
+  return Buffer.from(own ?? metadata[IMAGE_CONFIG] ?? []).toString();
+};
+
+/** Names of the results by platform; as they come where nobody says in which order. */
+const orderOf = (metadata: Metadata, ids: readonly string[]): readonly string[] => {
+  const text = Buffer.from(metadata[PLATFORMS] ?? []).toString();
+  if (text === "") return ids;
+  const { Platforms = [] } = JSON.parse(text) as { Platforms?: readonly { ID?: string }[] };
+  const named = Platforms.flatMap(({ ID }) => (ID !== undefined && ids.includes(ID) ? [ID] : []));
+  return [...named, ...ids.filter((id) => !named.includes(id))];
+};
+
+/** The platform under which a lone result is named; undefined where it has no name. */
+const onlyName = (metadata: Metadata): string | undefined => {
+  const names = Object.keys(metadata).filter((key) => key.startsWith(`${IMAGE_CONFIG}/`));
+  return names.length === 1 ? names[0]?.slice(IMAGE_CONFIG.length + 1) : undefined;
+};
+
+/** `ref`: "" for no files at all. Throws not_found for one that the job does not have. */
+const resultOf = async (
+  backend: DockerBackend,
+  job: Job,
+  ref: string,
+  configText: string,
+): Promise<BuildResult> => {
+  const builds = await backend.builds();
+  if (ref === "") return builds.imageOf(undefined, configText);
+  if (job.trees.has(ref)) return builds.imageOf(job.trees.get(ref), configText);
+  const result = job.results.get(ref);
+  if (result === undefined) {
+    throw new NaruError("not_found", `there is no result "${ref}" in build "${job.ref}"`);
+  }
+  if (configText === "" || (result.others ?? []).length > 0) return result;
+  if (backend.images.get(result.imageId).configText === configText) return result;
+  // Built here, and given another config by whoever asked for it.
+  return { ...result, imageId: builds.imageOf(result.chainId, configText).imageId };
+};
+
+/** Throws not_found, and not_implemented for what a frontend attests by itself. */
+export const returnedOf = async (
+  backend: DockerBackend,
+  job: Job,
+  given: Result | undefined,
+): Promise<Returned> => {
+  if (given === undefined) return { result: undefined, metadata: {} };
+  const { metadata, result: one } = given;
+  if (Object.keys(given.attestations).length > 0) {
+    const reason = "attestations that a frontend makes are not supported by naru";
+    throw new NaruError("not_implemented", `${reason}: ask for them with --sbom or --provenance`);
+  }
+  if (one.case === "refs") {
+    const { refs } = one.value;
+    const results: BuildResult[] = [];
+    for (const id of orderOf(metadata, Object.keys(refs))) {
+      results.push(await resultOf(backend, job, refs[id]?.id ?? "", configOf(metadata, id)));
+    }
+    const [first, ...others] = results;
+    return { result: first === undefined ? undefined : { ...first, others }, metadata };
+  }
+  const ref = one.case === "ref" ? one.value.id : (one.value ?? "");
+  const configText = configOf(metadata, onlyName(metadata));
+  // Neither files nor a config: it was only asked something.
+  if (ref === "" && configText === "") return { result: undefined, metadata };
+  return { result: await resultOf(backend, job, ref, configText), metadata };
+};

@@ -1,0 +1,19 @@
+import { expect, test } from "bun:test";
+
+import { syntaxOf } from "#spec/dockerfile/syntax.ts";
+
+test.each([
+  ["# syntax=docker/dockerfile:1\nFROM scratch", "docker/dockerfile:1"],
+  ["#syntax = example/front:2 with words \nFROM scratch", "example/front:2 with words"],
+  ["# escape=`\n# Syntax=a/b\n", "a/b"],
+  ["#!/usr/bin/env docker\n# syntax=a/b\n", "a/b"],
+  ["\uFEFF# syntax=a/b\r\nFROM scratch\r\n", "a/b"],
+  ["// syntax=a/b\nanything", "a/b"],
+  ['{"syntax": "a/b", "more": 1}', "a/b"],
+  ["FROM scratch\n# syntax=a/b\n", ""],
+  ["# a comment\n# syntax=a/b\n", ""],
+  ["{not json", ""],
+  ["", ""],
+])("%j names %j", (text, named) => {
+  expect(syntaxOf(text)).toBe(named);
+});
