@@ -146,6 +146,44 @@ check(
 );
 
 check(
+  "a definition that lies in a file is built in its turn, and an input is handed on",
+  async (t) => {
+    const name = imageName(t);
+    const inner = new Definition();
+    const nested = inner.encode(scratchFile(inner, "/inner", "from within"));
+    const definition = new Definition();
+    const carrier = file(definition, [], {
+      input: -1n,
+      secondaryInput: -1n,
+      output: 0n,
+      action: {
+        case: "mkfile",
+        value: { path: "/its.llb", mode: 0o600, data: nested, timestamp: -1n },
+      },
+    });
+    const value = {
+      builder: -1n,
+      inputs: { "buildkit.llb.definition": { input: 0n } },
+      attrs: { "llbbuild.filename": "its.llb" },
+    };
+    const built = definition.add({ case: "build", value: value as never }, [carrier]);
+    const second = scratchFile(definition, "/unused", "no");
+    const passed = definition.add(
+      { case: "passthrough", value: { id: "p", outputs: [1n, 0n] } as never },
+      [built, second],
+    );
+    const root = base(definition);
+    const inputs = [{ input: 0n }, { input: 1n }];
+    const own = { ...passed, index: 1n };
+    const merged = definition.add({ case: "merge", value: { inputs } as never }, [root, own]);
+    await solveAs(name, definition.encode(merged));
+    const script = "cat /inner; ls /unused 2>/dev/null || echo ' alone'";
+    expect(await dockerOk("run", "--rm", name, "sh", "-c", script)).toBe("from within alone");
+  },
+  options,
+);
+
+check(
   "what is not supported is refused by name",
   async (t) => {
     const refusal = async (make: (definition: Definition) => InputOf): Promise<string> => {
@@ -161,7 +199,7 @@ check(
     const host = await refusal((d) => exec(d, base(d), "true", { network: 1 }));
     expect(host).toContain("--allow network.host grants it");
     const build = await refusal((d) => d.add({ case: "build", value: {} as never }, [base(d)]));
-    expect(build).toContain('the op "build"');
+    expect(build).toContain('the builder 0 of the op "build"');
     const source = await refusal((d) =>
       d.add({ case: "source", value: { identifier: "ftp://x/y" } as never }),
     );

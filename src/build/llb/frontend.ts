@@ -10,7 +10,7 @@ import type { CacheMounts } from "#build/op/cache-mounts.ts";
 import type { StepMount } from "#build/op/run-mounts.ts";
 import { contextTree } from "#build/trees.ts";
 import { randomHex } from "#lib/clock.ts";
-import { NaruError } from "#lib/errors.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
 
 /** Where a frontend finds the definition that it was itself made of. */
 const METADATA_PATH = "/run/config/buildkit/metadata";
@@ -82,7 +82,11 @@ export const runFrontend = async (
       { id, signal: run.signal, output: (_stream, bytes) => hear(bytes) },
     );
   } catch (error) {
-    if (!(error instanceof ExitError)) throw error;
+    if (run.signal.aborted) throw error;
+    if (!(error instanceof ExitError)) {
+      const reason = `the frontend "${run.name}" did not start: ${toNaruError(error).message}`;
+      throw new NaruError("failed_precondition", reason, { cause: error });
+    }
     const said = words.toString("utf8").trim();
     const reason = said === "" ? "it said nothing" : said;
     const message = `the frontend "${run.name}" ended with code ${error.exitCode}: ${reason}`;

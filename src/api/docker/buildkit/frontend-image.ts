@@ -66,11 +66,11 @@ const environmentOf = (attributes: Attributes, session: string): string[] => [
 
 /** A program that is not listened to any more still gets rid of what it says, so that it can end. */
 const drain = async (output: AsyncIterator<Uint8Array>): Promise<void> => {
-  for (let next = await output.next(); next.done !== true; ) next = await output.next();
+  for (let next = await output.next(); next.done !== true;) next = await output.next();
 };
 
-const connectionOf = ({ output, write, end }: RunStdio, signal: AbortSignal): Duplex => {
-  const input = output[Symbol.asyncIterator]();
+const connectionOf = (stdio: RunStdio, signal: AbortSignal): Duplex => {
+  const input = stdio.output[Symbol.asyncIterator]();
   return duplexOf({
     input: (async function* (): AsyncGenerator<Buffer, void> {
       for (let next = await input.next(); next.done !== true; next = await input.next()) {
@@ -78,10 +78,10 @@ const connectionOf = ({ output, write, end }: RunStdio, signal: AbortSignal): Du
       }
     })(),
     signal,
-    write: (data) => write(Buffer.from(data)),
-    endOutput: end,
+    write: (data) => stdio.write(Buffer.from(data)),
+    endOutput: () => stdio.end(),
     dropInput: () => {
-      end();
+      stdio.end();
       drain(input).catch(() => undefined); // It is gone, with all that it would have said.
     },
   });
