@@ -184,6 +184,23 @@ check(
 );
 
 check(
+  "limits of a process come with its metadata",
+  async (t) => {
+    const name = imageName(t);
+    const definition = new Definition();
+    const files = "memory/memory.limit_in_bytes cpu/cpu.shares memory.max cpu.weight";
+    const script = `cd /sys/fs/cgroup; cat ${files} 2>/dev/null > /limits; true`;
+    const root = base(definition);
+    const limited = exec(definition, root, script);
+    definition.describe(limited, { linuxResources: { memory: 67_108_864n, cpuShares: 300n } });
+    await solveAs(name, definition.encode(limited));
+    const said = await dockerOk("run", "--rm", name, "cat", "/limits");
+    expect(said).toMatch(/^67108864\n(300|[0-9]{2})$/);
+  },
+  options,
+);
+
+check(
   "what is not supported is refused by name",
   async (t) => {
     const refusal = async (make: (definition: Definition) => InputOf): Promise<string> => {

@@ -13,6 +13,7 @@ import {
   stateOf,
   until,
 } from "../harness/check.ts";
+import { cgroupParent } from "../harness/cgroups.ts";
 
 const isV2 = existsSync("/sys/fs/cgroup/cgroup.controllers");
 
@@ -271,20 +272,7 @@ check("update with a nonsense limit is refused and changes nothing", async (t) =
 });
 
 check("--cgroup-parent", async (t) => {
-  const parent = `/e2e-${t.name()}`;
-  t.defer(async () => {
-    await docker([
-      "run",
-      "--rm",
-      "--privileged",
-      "-v",
-      "/sys/fs/cgroup:/cg",
-      BUSYBOX,
-      "sh",
-      "-c",
-      `rmdir /cg/*${parent} /cg${parent} 2>/dev/null; true`,
-    ]);
-  });
+  const parent = cgroupParent(t);
   const out = await shOk(
     ["--cgroupns", "host", "--cgroup-parent", parent],
     "cat /proc/self/cgroup",

@@ -13,6 +13,7 @@ import { commitSnapshot } from "#build/op/on-snapshot.ts";
 import type { StepMount } from "#build/op/run-mounts.ts";
 import type { RunContext } from "#build/solver.ts";
 import { NaruError } from "#lib/errors.ts";
+import type { HostConfig } from "#spec/docker/host-config.ts";
 import type { ExecMount, ExecOp } from "#spec/buildkit/llb.gen.ts";
 import type { LlbVertex } from "#spec/buildkit/llb.ts";
 import type { CacheSharing } from "#spec/dockerfile/dockerfile.ts";
@@ -148,6 +149,26 @@ const secretVariables = (op: ExecOp): StepMount[] =>
     tree: undefined,
   }));
 
+/** As a container has them; 0 and "" say nothing. They are no part of the key. */
+const limitsOf = ({ metadata }: LlbVertex): Partial<HostConfig> => {
+  const limits = metadata?.linuxResources;
+  if (limits === undefined) return {};
+  const numbers = {
+    Memory: limits.memory,
+    MemorySwap: limits.memorySwap,
+    CpuShares: limits.cpuShares,
+    CpuPeriod: limits.cpuPeriod,
+    CpuQuota: limits.cpuQuota,
+  };
+  const texts = { CpusetCpus: limits.cpusetCpus, CpusetMems: limits.cpusetMems };
+  return Object.fromEntries([
+    ...Object.entries(numbers)
+      .filter(([, value]) => value !== 0n)
+      .map(([name, value]) => [name, Number(value)]),
+    ...Object.entries(texts).filter(([, value]) => value !== ""),
+  ]) as Partial<HostConfig>;
+};
+
 const requestOf = async (
   run: LlbRun,
   vertex: LlbVertex,
@@ -168,6 +189,7 @@ const requestOf = async (
     hostname: meta?.hostname || undefined,
     validExitCodes: meta?.validExitCodes ?? [],
     hostConfig: {
+      ...limitsOf(vertex),
       ...(root?.readonly === true ? { ReadonlyRootfs: true } : {}),
       ...(meta === undefined || meta.ulimit.length === 0
         ? {}

@@ -1,6 +1,7 @@
 /** RUN as a vertex: a process on a writable snapshot, held as a container would be. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { posix } from "node:path";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { checkCanRun } from "#build/emulation.ts";
 import { onSnapshot } from "#build/op/on-snapshot.ts";
@@ -134,6 +135,15 @@ const orderOf = (network: StepNetwork, id: string): EndpointOrder =>
     ? { network: "bridge" }
     : { network: network.name, names: [id.slice(0, SHORT_ID_LENGTH)] };
 
+/** The build's own, as a container's, or that of all that this daemon runs. */
+const cgroupParentOf = (
+  { cgroupParent }: BuildDependencies,
+  { hostConfig }: ExecRequest,
+): string => {
+  const own = hostConfig.CgroupParent ?? "";
+  return own === "" ? cgroupParent : posix.resolve("/", own);
+};
+
 /** Runs the process in a mounted root. The paths that were made there to mount upon. */
 export const runStepProcess = async (
   dependencies: BuildDependencies,
@@ -172,7 +182,7 @@ export const runStepProcess = async (
     files: [...writeFiles(dependencies, bundle, request, sandbox), ...scriptFile(bundle, request)],
     mounts: prepared.mounts,
     hostConfig: { ...request.hostConfig, ExtraHosts: [...request.extraHosts] },
-    cgroupsPath: `${dependencies.cgroupParent}/${id}`,
+    cgroupsPath: `${cgroupParentOf(dependencies, request)}/${id}`,
   });
   const exitCode = await runtime.run({
     id,

@@ -48,6 +48,7 @@ export const LLB_CAPABILITIES = [
   "source.ocilayout",
   "exec.meta.base",
   "exec.meta.cgroup.parent",
+  "exec.meta.linux.resources",
   "exec.meta.network",
   "exec.meta.proxyenv",
   "exec.meta.security",
