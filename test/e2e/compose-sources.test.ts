@@ -2,6 +2,7 @@
 import { expect } from "bun:test";
 
 import { BUSYBOX, check, docker, dockerOk, field, naruOnly, until } from "../harness/check.ts";
+import { gitServer } from "../harness/git-server.ts";
 import { composeProject, containerIds as ids, dockerCompose } from "../harness/compose.ts";
 
 check(
@@ -222,13 +223,43 @@ check("kill leaves orphans alone; with --remove-orphans they go", async (t) => {
   expect(await ids(p.name)).toHaveLength(1);
 });
 
+check("a git repository gives files to -f, include and extends", async (t) => {
+  const server = await gitServer({
+    "compose.yaml": `services: {a: {image: ${BUSYBOX}, command: sleep 600, init: true, env_file: a.env}}\n`,
+    "a.env": "FROM=elsewhere\n",
+    "sub/other.yaml": `services: {b: {image: ${BUSYBOX}, volumes: ["./b:/b"]}}\n`,
+  });
+  t.defer(() => server.stop());
+  const cache = t.folder();
+  const files = {
+    "compose.yaml": `
+include: ["${server.url}#main:sub/other.yaml"]
+services: {c: {extends: {file: "${server.url}", service: a}}}
+`,
+  };
+  const p = composeProject(t, files, { XDG_CACHE_HOME: cache });
+  const { services } = JSON.parse(await p.naruOk("config", "--format", "json"));
+  expect(services.c.environment).toEqual({ FROM: "elsewhere" });
+  expect(services.b.volumes[0].source).toMatch(new RegExp(`^${cache}/naru/compose/.*/sub/b$`));
+  // One commit, fetched once.
+  expect(server.fetches()).toBe(1);
+  await p.naruOk("-f", server.url, "up", "-d");
+  expect(await p.naruOk("-f", server.url, "exec", "-T", "a", "sh", "-c", "echo $FROM")).toBe(
+    "elsewhere",
+  );
+  expect(server.fetches()).toBe(1);
+  const nowhere = await p.naru("-f", `${server.url}#nowhere`, "config");
+  expect(nowhere.code).not.toBe(0);
+  expect(nowhere.stderr).toContain("there is no such branch or tag");
+});
+
 check("what lies on another machine is refused by name", async (t) => {
   const p = composeProject(t, {
-    "compose.yaml": `include: ["https://example.com/app.git"]\nservices: {a: {image: ${BUSYBOX}}}\n`,
+    "compose.yaml": `include: ["https://example.com/app.yaml"]\nservices: {a: {image: ${BUSYBOX}}}\n`,
   });
   const out = await p.naru("config");
   expect(out.code).not.toBe(0);
-  expect(out.stderr).toContain("https://example.com/app.git");
+  expect(out.stderr).toContain("https://example.com/app.yaml");
   const other = await p.naru("-f", "oci://registry.example/app", "config");
   expect(other.code).not.toBe(0);
   expect(other.stderr).toContain("oci://registry.example/app");

@@ -1,6 +1,7 @@
 /** The project the command line means, read from its files. */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import type { CliContext } from "#cli/context.ts";
+import { fetchGitFile } from "#cli/compose/git-files.ts";
 import { composeFlagsOf } from "#cli/compose/state.ts";
 import type { LoadOptions, Project } from "#spec/compose/project.ts";
 import { resolveInputs, STDIN } from "#spec/compose/inputs.ts";
@@ -21,7 +22,10 @@ export const loadOptions = (context: CliContext): LoadOptions => {
   const folder = process.cwd();
   const directory = flags["project-directory"];
   return resolveInputs({
-    source: { read: readText },
+    source: {
+      read: readText,
+      fetch: (address) => fetchGitFile(address, context.env),
+    },
     folder,
     environment: { PWD: folder, ...context.env },
     files: flags.file,

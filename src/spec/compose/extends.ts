@@ -1,5 +1,4 @@
 /** `extends`: a service that begins as another one, of this file or of another. */
-import { cleanPath } from "#spec/compose/forms.ts";
 import type { MapNode, Node } from "#spec/compose/node.ts";
 import { map, placedError, toPlain } from "#spec/compose/node.ts";
 import { serviceShape } from "#spec/compose/schema/project.ts";
@@ -13,7 +12,7 @@ export interface ServicesOfFile {
   readonly services: MapNode;
 }
 
-/** Reads the services of another file; throws when it is not there. */
+/** Reads the services of another file, named as it is seen from `folder`; throws when it is not there. */
 export type OpenServices = (file: string, folder: string, from: Node) => ServicesOfFile;
 
 const without = (node: MapNode, name: string): MapNode =>
@@ -38,10 +37,7 @@ const resolveService = (
     const names = [...chain, link].map((step) => step.split(" ").at(-1));
     throw placedError(given.place, `services.${name}: extends itself: ${names.join(" → ")}`);
   }
-  const there =
-    file === undefined
-      ? here
-      : open(file.startsWith("/") ? file : cleanPath(`${here.folder}/${file}`), here.folder, given);
+  const there = file === undefined ? here : open(file, here.folder, given);
   if (!there.services.entries.has(service)) {
     const near = nearestWord(service, [...there.services.entries.keys()]);
     const hint = near === undefined ? "" : `; did you mean "${near}"?`;

@@ -20,7 +20,8 @@ export interface Inputs {
   readonly projectDirectory?: string | undefined;
 }
 
-const NAMES = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+/** What a compose file is called when nobody names it, the first one goes before the others. */
+export const NAMES = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 const OVERRIDES = [
   "compose.override.yml",
   "compose.override.yaml",
@@ -116,21 +117,28 @@ export const resolveInputs = (inputs: Inputs): LoadOptions => {
     inputs.files !== undefined && inputs.files.length > 0
       ? inputs.files
       : splitList(values["COMPOSE_FILE"], separator);
+  const fetchedFiles: string[] = [];
+  const locate = (path: string): string => {
+    const fetched = inputs.source.fetch?.(path);
+    if (fetched !== undefined) fetchedFiles.push(fetched);
+    return fetched ?? absolute(path, inputs.folder);
+  };
   const files =
-    listed.length > 0
-      ? listed.map((path) => absolute(path, inputs.folder))
-      : findDefault(inputs, given ?? inputs.folder);
+    listed.length > 0 ? listed.map(locate) : findDefault(inputs, given ?? inputs.folder);
   const [main = "/"] = files;
   const workingDirectory = given ?? (main.endsWith(`/${STDIN}`) ? inputs.folder : parentOf(main));
-  addDotenv(workingDirectory);
+  const isFetched = fetchedFiles.includes(main);
+  // The variables of a project that lies elsewhere are this machine's.
+  if (!isFetched) addDotenv(workingDirectory);
   const name = inputs.name ?? values["COMPOSE_PROJECT_NAME"];
   const profiles = [...(inputs.profiles ?? []), ...splitList(values["COMPOSE_PROFILES"], ",")];
   return {
     source: inputs.source,
     files,
+    fetchedFiles,
     workingDirectory,
     name: name === "" ? undefined : name,
-    fallbackName: baseName(workingDirectory),
+    fallbackName: baseName(isFetched && given === undefined ? inputs.folder : workingDirectory),
     environment: values,
     environmentFiles: envFiles,
     profiles,

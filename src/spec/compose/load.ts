@@ -50,9 +50,18 @@ class Loader {
   readonly warnings = new Set<string>();
   readonly #options: LoadOptions;
   readonly #trees = new Map<string, readonly Node[]>();
+  readonly #fetched: Set<string>;
 
   constructor(options: LoadOptions) {
     this.#options = options;
+    this.#fetched = new Set(options.fetchedFiles);
+  }
+
+  /** The absolute path of a file that another one names, fetched if it is elsewhere. */
+  #locate(path: string, folder: string): string {
+    const fetched = this.#options.source.fetch?.(path);
+    if (fetched !== undefined) this.#fetched.add(fetched);
+    return fetched ?? absolute(path, folder);
   }
 
   read(file: string, from?: Node): string {
@@ -63,8 +72,8 @@ class Loader {
     if (remote !== undefined) {
       throw new NaruError(
         "not_implemented",
-        `${where}"${remote}" is on another machine, and files are read from this one alone: ` +
-          "fetch it (git clone, curl) and name the copy",
+        `${where}"${remote}" is on another machine, and of those only git repositories are read ` +
+          '("https://host/project.git#branch:folder"): fetch it (curl, oras) and name the copy',
       );
     }
     throw new NaruError("not_found", `${where}there is no file "${file}"`);
@@ -97,11 +106,9 @@ class Loader {
   ): Node {
     let whole: Node = map(NO_PLACE, []);
     for (const file of files) {
-      for (const document of this.#documents(file, folder, environment)) {
-        const tree = this.#withOtherFiles(document, file, folder, environment, [
-          ...including,
-          file,
-        ]);
+      const own = this.#fetched.has(file) ? folderOf(file) : folder;
+      for (const document of this.#documents(file, own, environment)) {
+        const tree = this.#withOtherFiles(document, file, own, environment, [...including, file]);
         whole = mergeNodes(projectShape, whole, tree);
       }
     }
@@ -131,8 +138,8 @@ class Loader {
     }
     const services = entries.get("services");
     if (services?.kind === "map" && services.tag === undefined) {
-      const open = (other: string, _folder: string, from: Node): ServicesOfFile =>
-        this.#servicesOf(other, environment, from);
+      const open = (other: string, here: string, from: Node): ServicesOfFile =>
+        this.#servicesOf(this.#locate(other, here), environment, from);
       entries.set("services", applyExtends({ file, folder, services }, open));
     }
     const include = entries.get("include");
@@ -163,7 +170,7 @@ class Loader {
       project_directory?: string;
       env_file?: string[];
     };
-    const files = given.path.map((path) => absolute(path, folder));
+    const files = given.path.map((path) => this.#locate(path, folder));
     const [main = folder] = files;
     if (including.includes(main)) {
       const chain = [...including, main].join("\n includes ");

@@ -21,12 +21,19 @@ export interface Project {
 export interface ProjectSource {
   /** The text of a file by absolute path; undefined when there is none. */
   read(path: string): string | undefined;
+  /**
+   * Brings what a git address names ("https://host/x.git#ref:dir") onto this machine: the absolute path
+   * of the compose file there. Undefined when the name is no git address.
+   */
+  fetch?(address: string): string | undefined;
 }
 
 export interface LoadOptions {
   readonly source: ProjectSource;
   /** Absolute paths; later ones override earlier ones. */
   readonly files: readonly string[];
+  /** Those of them that were fetched: their relative paths stand for the folders they lie in. */
+  readonly fetchedFiles?: readonly string[];
   /** Absolute; what relative paths stand for. */
   readonly workingDirectory: string;
   /** Goes before the file's own `name`. */
