@@ -1,41 +1,8 @@
 /** What kind of application a folder holds, and what it needs to run in a container. Pure. */
-
-export interface Folder {
-  /** The text of a file in the folder; undefined when there is none. */
-  read(name: string): string | undefined;
-  /** Names in the folder. */
-  readonly names: readonly string[];
-}
-
-export interface Recipe {
-  /** "Node", "Python" … */
-  readonly kind: string;
-  /** What led to it, for the user. */
-  readonly reason: string;
-  readonly dockerfile: string;
-  readonly ignored: readonly string[];
-  /** Where it listens. */
-  readonly port: number;
-  /** Copied into the running container by `compose watch`: [path, target]. */
-  readonly synced?: readonly [string, string];
-  /** A program reads its sources once: it starts anew after a copy. */
-  readonly restarts?: boolean;
-  /** Services beside it, found in what it depends on. */
-  readonly beside: readonly Beside[];
-}
-
-export type Beside = "postgres" | "mysql" | "redis" | "rabbitmq" | "mongodb";
-
-const HINTS: readonly (readonly [Beside, RegExp])[] = [
-  ["postgres", /\b(pg|postgres|postgresql|psycopg2?|asyncpg|pgx|lib\/pq)\b/],
-  ["mysql", /\b(mysql2?|mariadb|pymysql|mysqlclient|go-sql-driver)\b/],
-  ["redis", /\b(redis|ioredis|predis|jedis|lettuce)\b/],
-  ["rabbitmq", /\b(amqplib|amqp|pika|rabbitmq)\b/],
-  ["mongodb", /\b(mongodb|mongoose|pymongo|mongo-driver)\b/],
-];
-
-const besideOf = (text: string): Beside[] =>
-  HINTS.filter(([, pattern]) => pattern.test(text.toLowerCase())).map(([name]) => name);
+import { java } from "#cli/init/java.ts";
+import { php } from "#cli/init/php.ts";
+import type { Folder, Recipe } from "#cli/init/recipe.ts";
+import { besideOf } from "#cli/init/recipe.ts";
 
 interface PackageJson {
   readonly engines?: { readonly node?: string };
@@ -162,77 +129,6 @@ FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/ /
 EXPOSE 8080
 ENTRYPOINT ["/app"]
-`,
-  };
-};
-
-const java = (folder: Folder): Recipe | undefined => {
-  const maven = folder.read("pom.xml");
-  const gradle = folder.read("build.gradle") ?? folder.read("build.gradle.kts");
-  const text = maven ?? gradle;
-  if (text === undefined) return undefined;
-  const version =
-    /<(?:java\.version|maven\.compiler\.release)>(\d+)</.exec(text)?.[1] ??
-    /JavaVersion\.VERSION_(\d+)|languageVersion[^\d]*(\d+)/.exec(text)?.slice(1).find(Boolean) ??
-    "21";
-  const isMaven = maven !== undefined;
-  return {
-    kind: "Java",
-    reason: isMaven ? "pom.xml" : "build.gradle",
-    port: 8080,
-    ignored: ["target", "build", ".gradle", "*.class"],
-    beside: besideOf(text),
-    dockerfile: isMaven
-      ? `FROM maven:3-eclipse-temurin-${version} AS build
-WORKDIR /src
-COPY pom.xml ./
-RUN --mount=type=cache,target=/root/.m2 mvn -q dependency:go-offline
-COPY src ./src
-RUN --mount=type=cache,target=/root/.m2 mvn -q package -DskipTests && cp target/*.jar /app.jar
-
-FROM eclipse-temurin:${version}-jre
-COPY --from=build /app.jar /app.jar
-USER nobody
-EXPOSE 8080
-CMD ["java", "-jar", "/app.jar"]
-`
-      : `FROM gradle:jdk${version} AS build
-WORKDIR /src
-COPY . .
-RUN --mount=type=cache,target=/home/gradle/.gradle gradle --no-daemon build -x test && cp build/libs/*.jar /app.jar
-
-FROM eclipse-temurin:${version}-jre
-COPY --from=build /app.jar /app.jar
-USER nobody
-EXPOSE 8080
-CMD ["java", "-jar", "/app.jar"]
-`,
-  };
-};
-
-const php = (folder: Folder): Recipe | undefined => {
-  const composer = folder.read("composer.json");
-  const index = folder.names.includes("index.php") || folder.names.includes("public");
-  if (composer === undefined && !folder.names.includes("index.php")) return undefined;
-  const root = folder.names.includes("public") ? "/var/www/html/public" : "/var/www/html";
-  const install =
-    composer === undefined
-      ? ""
-      : "COPY --from=composer:2 /usr/bin/composer /usr/bin/composer\nCOPY composer.* ./\nRUN composer install --no-dev --no-scripts --no-autoloader\n";
-  const finish = composer === undefined ? "" : "RUN composer dump-autoload --optimize\n";
-  return {
-    kind: "PHP",
-    reason: composer === undefined ? "index.php" : "composer.json",
-    port: 80,
-    ignored: ["vendor", ".env", "node_modules"],
-    ...(index ? { synced: ["./", "/var/www/html"] as const } : {}),
-    beside: besideOf(composer ?? ""),
-    dockerfile: `FROM php:8.4-apache
-ENV APACHE_DOCUMENT_ROOT=${root}
-RUN sed -ri "s!/var/www/html!$APACHE_DOCUMENT_ROOT!g" /etc/apache2/sites-available/*.conf
-WORKDIR /var/www/html
-${install}COPY . .
-${finish}EXPOSE 80
 `,
   };
 };

@@ -1,6 +1,6 @@
 /** The files `naru init` writes for a recipe. Pure. */
 import { stringify } from "yaml";
-import type { Beside, Recipe } from "#cli/init/detect.ts";
+import type { Beside, Recipe } from "#cli/init/recipe.ts";
 
 const IGNORED = [".git", ".gitignore", "Dockerfile", ".dockerignore", "compose*.yaml", "*.md"];
 

@@ -46,6 +46,29 @@ for (const [kind, files, part] of CASES) {
   });
 }
 
+test("Java: a jar of its own, or its libraries beside it when a class is named and no plugin packs them", () => {
+  const of = (name: string, text: string) => detect(folder({ [name]: text }))!.dockerfile;
+  const main = "<properties><exec.mainClass>a.B</exec.mainClass></properties>";
+  expect(of("pom.xml", main)).toContain('CMD ["java","-cp","/app/lib/*","a.B"]');
+  expect(of("pom.xml", main)).toContain("dependency:copy-dependencies");
+  expect(of("pom.xml", `${main}<artifactId>spring-boot-maven-plugin</artifactId>`)).toContain(
+    'CMD ["java","-jar","/app.jar"]',
+  );
+  expect(of("build.gradle.kts", 'application { mainClass.set("a.BKt") }')).toContain("installDist");
+  expect(of("pom.xml", "<modules><module>a</module></modules>")).not.toContain("go-offline");
+});
+
+test("PHP: composer's stage where there is a composer.json, extensions by what it asks for", () => {
+  const plain = detect(folder({ "index.php": "" }))!.dockerfile;
+  expect(plain).not.toContain("composer");
+  const composer = '{"require":{"ext-pdo_pgsql":"*","predis/predis":"2"}}';
+  const recipe = detect(folder({ "composer.json": composer, "public/index.php": "" }))!;
+  expect(recipe.dockerfile).toContain("FROM composer:2 AS vendor");
+  expect(recipe.dockerfile).toContain("libpq-dev");
+  expect(recipe.dockerfile).toContain("docker-php-ext-install pdo_pgsql");
+  expect(recipe.beside).toEqual(["postgres", "redis"]);
+});
+
 test("what it depends on comes beside it, healthy first", () => {
   const recipe = detect(folder({ "package.json": '{"dependencies":{"pg":"8","ioredis":"5"}}' }))!;
   const file = parse(composeFile(recipe)) as { services: Record<string, { depends_on?: object }> };
