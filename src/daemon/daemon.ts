@@ -2,11 +2,15 @@
 import { mkdirSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { NaruError, toNaruError } from "#lib/errors.ts";
+import { sleep } from "#lib/clock.ts";
 import { FAILPOINTS, armFailpoint } from "#lib/failpoint.ts";
+import { FairTurn } from "#lib/fair-turn.ts";
 import { type Logger, createLogger } from "#lib/log.ts";
-import type { ProcessKernel } from "#kernel/kernel.ts";
+import type { Kernel, ProcessKernel } from "#kernel/kernel.ts";
 import { createKernel } from "#kernel/real.ts";
-import { createDockerServer } from "#api/docker/api.ts";
+import { widenSendBuffer } from "#kernel/send-buffer.ts";
+import { createDockerServer, loadEndpoints } from "#api/docker/api.ts";
+import type { DockerBackend } from "#api/docker/backend.ts";
 import type { HttpServer } from "#api/http/server.ts";
 import { dockerBackend } from "#daemon/backend.ts";
 import {
@@ -29,12 +33,16 @@ import { planReload } from "#daemon/reload.ts";
 import { type Rooms, buildRooms } from "#daemon/rooms.ts";
 import { claimExecRoot, lockRoot } from "#daemon/root-lock.ts";
 import { watchSignals } from "#daemon/signals.ts";
-import { findTools } from "#daemon/tools.ts";
+import { findTools, type Tools } from "#daemon/tools.ts";
 import { writeTraces } from "#daemon/traces.ts";
 
 const STDOUT = 1;
 /** Until then what runs is mostly what runs once. */
 const STARTED_MS = 500;
+/** Whoever waits for a first answer gets it before this thread is busy with the rooms. */
+const FIRST_ANSWER_MS = 2;
+/** What a first container needs, made after the first answers. */
+const WARM_UP_MS = 25;
 
 const assertRoot = (): void => {
   if (process.geteuid?.() !== 0) {
@@ -54,13 +62,19 @@ const raiseDescriptorLimit = (kernel: ProcessKernel, log: Logger): void => {
   }
 };
 
+/** The rooms compare what they know with the host; requests wait for that, all but pings. */
 const startRooms = async (rooms: Rooms): Promise<void> => {
+  const turn = new FairTurn();
+  await sleep(FIRST_ANSWER_MS);
   await rooms.images.restore();
+  await turn.yield();
   await rooms.network.start();
+  await turn.yield();
   await rooms.volumes.start();
   await rooms.sweepBuilds();
   await rooms.containers.restore();
   rooms.volumes.settle();
+  await turn.yield();
 };
 
 /** Half of the descriptors stay for containers; who comes beyond the other half is hung up on. */
@@ -121,6 +135,51 @@ const serveImagesAt = async (
   return listener.address;
 };
 
+/**
+ * Returns where it listens. Before the rooms are up only pings are answered, everything else waits; see
+ * `createDockerServer`.
+ */
+const listen = async (
+  running: Running,
+  kernel: Kernel,
+  passedSocketCount: number,
+  server: HttpServer,
+  entrance: AsyncDisposableStack,
+): Promise<string[]> => {
+  const { config, log } = running;
+  const onConnection = acceptUpTo(Number(kernel.hardLimit("nofile")) / 2, server, log);
+  const listeners = await listenOn(config, { kernel, passedSocketCount, onConnection, log });
+  entrance.defer(() => server.close(running.config.shutdownTimeoutSeconds * 1000));
+  entrance.defer(() => listeners.forEach((listener) => listener.close()));
+  return listeners.map((listener) => listener.address);
+};
+
+/** Brings the rooms up. What it returns is what requests need. */
+const bringUp = async (
+  running: Running,
+  rooms: Rooms,
+  tools: Tools,
+  instance: string,
+  cleanup: AsyncDisposableStack,
+): Promise<DockerBackend> => {
+  const { config, log } = running;
+  await startRooms(rooms);
+  cleanup.defer(() => rooms.network.stop());
+  cleanup.defer(() => rooms.containers.close());
+  cleanup.defer(rooms.startSweeps());
+  cleanup.defer(startDiskBudget(config, rooms, log.with({ room: "gc" })));
+  const door = await startFrontDoor(config, rooms, log.with({ room: "door" }));
+  cleanup.defer(() => door.stop());
+  cleanup.defer(startHostNames(config, rooms, log.with({ room: "network" })));
+  return dockerBackend(rooms, {
+    config: () => running.config,
+    tools,
+    instance,
+    frontDoor: () => door.report(),
+    log,
+  });
+};
+
 const serve = async (running: Running): Promise<void> => {
   const { config, log } = running;
   await using cleanup = new AsyncDisposableStack();
@@ -146,37 +205,29 @@ const serve = async (running: Running): Promise<void> => {
     },
     shutdownTimeoutSeconds: () => running.config.shutdownTimeoutSeconds,
   });
-  await startRooms(rooms);
-  cleanup.defer(() => rooms.network.stop());
-  cleanup.defer(() => rooms.containers.close());
-  cleanup.defer(rooms.startSweeps());
-  cleanup.defer(startDiskBudget(config, rooms, log.with({ room: "gc" })));
-  const door = await startFrontDoor(config, rooms, log.with({ room: "door" }));
-  cleanup.defer(() => door.stop());
-  cleanup.defer(startHostNames(config, rooms, log.with({ room: "network" })));
-  const backend = dockerBackend(rooms, {
-    config: () => running.config,
-    tools,
-    instance,
-    frontDoor: () => door.report(),
-    log,
+  // Ends first: the requests under way need the rooms.
+  await using entrance = new AsyncDisposableStack();
+  let opened: Promise<DockerBackend> | undefined;
+  const open = (): Promise<DockerBackend> =>
+    (opened ??= bringUp(running, rooms, tools, instance, cleanup));
+  const server = createDockerServer({
+    backend: open,
+    logger: log.with({ room: "api" }),
+    widen: widenSendBuffer,
   });
-  const server = createDockerServer(backend);
-  const onConnection = acceptUpTo(Number(kernel.hardLimit("nofile")) / 2, server, log);
-  const listeners = await listenOn(config, { kernel, passedSocketCount, onConnection, log });
-  cleanup.defer(() => server.close(running.config.shutdownTimeoutSeconds * 1000));
-  cleanup.defer(() => listeners.forEach((listener) => listener.close()));
-  const addresses = listeners.map((listener) => listener.address);
+  const addresses = await listen(running, kernel, passedSocketCount, server, entrance);
+  await open();
   if (config.serveImages !== undefined) {
-    addresses.push(await serveImagesAt(config.serveImages, running, rooms, cleanup));
+    addresses.push(await serveImagesAt(config.serveImages, running, rooms, entrance));
   }
-  if (config.pidFile !== undefined) cleanup.use(writePidFile(config.pidFile));
+  if (config.pidFile !== undefined) entrance.use(writePidFile(config.pidFile));
   writeSync(STDOUT, `ready ${addresses.join(" ")}\n`);
   notifier.ready();
   // The start ran interpreted; what runs from here on runs often (scripts/build.ts).
   Bun.unsafe.setJITPolicy(1);
-  setTimeout(() => rooms.warmUp(), 0);
+  setTimeout(() => rooms.warmUp(), WARM_UP_MS).unref();
   setTimeout(() => kernel.releaseCode(), STARTED_MS).unref();
+  await loadEndpoints();
   await stopped;
   notifier.stopping();
 };

@@ -208,13 +208,20 @@ const prepareCgroups = (cgroups: CgroupKernel, tools: Tools, log: Logger): void 
   }
 };
 
-const warmFilter = (
+/** What the first container needs, and a full disk. */
+const warm = (
+  { tools, log }: RoomInputs,
+  database: Database,
   seccomp: ReturnType<typeof createSeccomp>,
-  tools: Tools,
   available: readonly Capability[],
 ): void => {
   const given = { add: [], drop: [], privileged: false, available };
   seccomp.forContainer(tools.defaultRuntime, undefined, resolveCapabilities(given));
+  try {
+    database.keepReserve();
+  } catch (error) {
+    log.warn("no room could be kept for a full disk", { error: String(error) });
+  }
 };
 
 const buildImages = (
@@ -356,7 +363,7 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     facts,
     cgroupParent,
   });
-  const warmUp = (): void => warmFilter(seccomp, tools, capabilities);
+  const warmUp = (): void => warm(inputs, database, seccomp, capabilities);
   const builds = lazyBuilds.connect(
     inputs,
     { images, snapshots, network, kernel, cgroupParent },

@@ -23,7 +23,7 @@ export const writeTraces = (config: DaemonConfig): void => {
   const text = `${JSON.stringify({ execRoot, sockets, cgroupParent })}\n`;
   const path = pathOf(config.dataRoot);
   if (existsSync(path) && readFileSync(path, "utf8") === text) return;
-  writeFileAtomic(path, text);
+  writeFileAtomic(path, text, { isDurable: false });
 };
 
 /** undefined where no daemon ever started, or its file is torn. */

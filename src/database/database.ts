@@ -28,6 +28,8 @@ export interface Database {
    * outer one. `work` may run twice: it must do nothing but read and write rows.
    */
   transaction<T>(work: () => T): T;
+  /** Makes the room that is kept for a full disk, if it is not there: some milliseconds, once for each file. */
+  keepReserve(): void;
   close(): void;
 }
 
@@ -43,13 +45,15 @@ const migrate = (sqlite: SqliteDatabase, migrations: readonly Migration[], path:
       `database "${path}" has schema steps ${unknown.join(", ")} that this naru does not know: it was written by a newer naru, use that one`,
     );
   }
-  for (const migration of migrations) {
-    if (applied.has(migration.id)) continue;
-    sqlite.transaction(() => {
-      sqlite.run(migration.sql);
-      sqlite.query("INSERT INTO migrations (id) VALUES (?)").run(migration.id);
-    })();
-  }
+  const missing = migrations.filter((step) => !applied.has(step.id));
+  if (missing.length === 0) return;
+  // All or none: a new file has two dozen steps, and each commit takes as long as all of them.
+  sqlite.transaction(() => {
+    for (const step of missing) {
+      sqlite.run(step.sql);
+      sqlite.query("INSERT INTO migrations (id) VALUES (?)").run(step.id);
+    }
+  })();
 };
 
 const isFull = (error: unknown): boolean =>
@@ -70,8 +74,8 @@ const withReserve = <T>(reserve: Reserve | undefined, work: () => T): T => {
 };
 
 const configure = (sqlite: SqliteDatabase, isPowerSafe: boolean): void => {
-  sqlite.run("PRAGMA journal_mode = WAL");
   sqlite.run(`PRAGMA synchronous = ${isPowerSafe ? "FULL" : "NORMAL"}`);
+  sqlite.run("PRAGMA journal_mode = WAL");
   sqlite.run("PRAGMA foreign_keys = ON");
   sqlite.run("PRAGMA busy_timeout = 5000");
 };
@@ -117,6 +121,7 @@ export const openDatabase = (
       return depth > 0 ? change() : withReserve(reserve, change);
     },
     transaction: (work) => (depth > 0 ? work() : withReserve(reserve, () => outermost(work))),
+    keepReserve: () => reserve?.refill(true),
     close: () => sqlite.close(),
   };
 };

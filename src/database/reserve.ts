@@ -20,14 +20,17 @@ const RESERVE_BYTES = 4 * 1024 * 1024;
 /** The disk must hold this many reserves for one to be made: it is no reason to fill it. */
 const SPARE_FACTOR = 2;
 const RETRY_MS = 30_000;
+const FIRST_TRY_MS = 1000;
 
 export class Reserve {
   readonly #path: string;
-  #nextTryMs = 0;
+  #nextTryMs: number;
   #isHeld: boolean;
 
   constructor(path: string) {
     this.#path = path;
+    // Its writing is not on a daemon's way to its first answer.
+    this.#nextTryMs = monotonicMs() + FIRST_TRY_MS;
     this.#isHeld = (statSync(path, { throwIfNoEntry: false })?.size ?? 0) >= RESERVE_BYTES;
   }
 
@@ -40,9 +43,12 @@ export class Reserve {
     return true;
   }
 
-  /** Makes it again when it was used up and the disk has space. Cheap when there is nothing to do. */
-  refill(): void {
-    if (this.#isHeld || monotonicMs() < this.#nextTryMs) return;
+  /**
+   * Makes it again when it was used up and the disk has space. Cheap when there is nothing to do. `isNow`: does not
+   * wait for the time of the next try.
+   */
+  refill(isNow = false): void {
+    if (this.#isHeld || (!isNow && monotonicMs() < this.#nextTryMs)) return;
     this.#nextTryMs = monotonicMs() + RETRY_MS;
     const { bavail, bsize } = statfsSync(dirname(this.#path));
     if (bavail * bsize < RESERVE_BYTES * (SPARE_FACTOR + 1)) return;

@@ -142,6 +142,23 @@ export const resetNaru = async (
   return left;
 };
 
+/** When a socket that is not there yet first answers a ping; undefined when `isOver` comes before that. */
+const firstAnswer = async (
+  socketPath: string,
+  isOver: () => boolean,
+): Promise<number | undefined> => {
+  while (!isOver()) {
+    try {
+      const { ok } = await fetch("http://naru/_ping", { unix: socketPath });
+      if (ok) return performance.now();
+    } catch {
+      // Nobody listens yet.
+    }
+    await Bun.sleep(1);
+  }
+  return undefined;
+};
+
 /** The e2e engine: daemon in its own namespaces under /tmp. */
 export const startNaru = async (): Promise<StartedEngine> => {
   const roots = newRoots();
@@ -151,7 +168,14 @@ export const startNaru = async (): Promise<StartedEngine> => {
     await world.stop();
     throw error;
   };
-  const daemon = await spawnNaru(roots, { enter: world.enter }).catch(fail);
+  let isOver = false;
+  const began = performance.now();
+  const answered = firstAnswer(roots.socketPath, () => isOver);
+  const daemon = await spawnNaru(roots, { enter: world.enter }).catch((error: unknown) => {
+    isOver = true;
+    return fail(error);
+  });
+  const readyMs = ((await answered) ?? Number.NaN) - began;
   const cgroupNames = new Set<string>();
   return {
     kind: "naru",
@@ -160,7 +184,7 @@ export const startNaru = async (): Promise<StartedEngine> => {
     enter: world.enter,
     dataRoot: roots.dataRoot,
     pid: daemon.pid,
-    readyMs: daemon.readyMs,
+    readyMs,
     stop: async () => {
       await stopNaru(daemon);
       const left = await resetNaru(roots, world, before, [...cgroupNames]);

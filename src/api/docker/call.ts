@@ -3,13 +3,13 @@
  * that must arrive in time; answers end in a newline as Docker's do and are never HTML-escaped.
  */
 import type { DockerBackend } from "#api/docker/backend.ts";
+import { JSON_FIELDS } from "#api/docker/errors.ts";
 import { Query } from "#api/docker/query.ts";
 import type { AnswerStream, Exchange } from "#api/http/exchange.ts";
 import { NaruError } from "#lib/errors.ts";
 
 const BODY_LIMIT_BYTES = 4 * 1024 * 1024;
 const BODY_TIMEOUT_MS = 60_000;
-export const JSON_FIELDS = "Content-Type: application/json\r\n";
 
 export class Call {
   readonly backend: DockerBackend;

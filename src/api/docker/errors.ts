@@ -27,6 +27,8 @@ export const statusOf = (error: NaruError): number => {
   return typeof own === "number" ? own : STATUS[error.code];
 };
 
+export const JSON_FIELDS = "Content-Type: application/json\r\n";
+
 /** "{"message":"…"}" as every error is told. */
 export const errorBody = (message: string): string => `${JSON.stringify({ message })}\n`;
 

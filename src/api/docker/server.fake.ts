@@ -51,7 +51,10 @@ const parse = (text: string): unknown => {
 export const serve = async (): Promise<TestServer> => {
   const path = `/tmp/naru-api-${randomHex(6)}.sock`;
   const backend = createFakeBackend();
-  const http = createDockerServer(backend);
+  const http = createDockerServer({
+    backend: () => Promise.resolve(backend),
+    logger: backend.logger,
+  });
   const server = net.createServer({ allowHalfOpen: true }, (socket) => http.onConnection(socket));
   await new Promise<void>((resolve) => {
     server.listen(path, resolve);

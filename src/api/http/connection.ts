@@ -10,7 +10,7 @@ import { HTTP2_HEAD, HTTP2_PREFACE } from "#api/http/http2-preface.ts";
 import { HEAD_LIMIT_BYTES, parseHead, type RequestHead } from "#api/http/head.ts";
 import { closing, HttpExchange } from "#api/http/http-exchange.ts";
 import type { Inbound } from "#api/http/inbound.ts";
-import { Outbound } from "#api/http/outbound.ts";
+import { Outbound, type Widen } from "#api/http/outbound.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 
@@ -40,6 +40,7 @@ export interface ConnectionOptions {
   /** The error of a request that is not even HTTP, in the API's own form. */
   readonly refusal: (message: string) => { readonly fields: string; readonly body: string };
   readonly isClosing: () => boolean;
+  readonly widen?: Widen;
   readonly onClosed: (connection: Connection) => void;
 }
 
@@ -77,7 +78,7 @@ export class Connection {
   constructor(socket: Duplex, options: ConnectionOptions) {
     this.socket = socket;
     this.options = options;
-    this.outbound = new Outbound(socket);
+    this.outbound = new Outbound(socket, options.widen);
     socket.on("data", (bytes: Buffer) => this.#onData(bytes));
     socket.on("end", () => this.#onEnd());
     // A reset is the client's way of leaving; "close" follows and does the rest.

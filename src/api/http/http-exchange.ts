@@ -120,7 +120,11 @@ export class HttpExchange implements Exchange {
     const { outbound } = this.#connection;
     if (this.head.method === "HEAD" || isBodiless(status) || size === 0) {
       outbound.write(head);
-    } else if (typeof body === "string") {
+      this.isComplete = true;
+      return;
+    }
+    outbound.expect(size);
+    if (typeof body === "string") {
       outbound.write(head + body);
     } else {
       outbound.write(head);

@@ -8,15 +8,26 @@ const SOON_LIMIT_CHARS = 16 * 1024;
 /** Up to here a chunk and its framing are copied into one write; beyond, the copy costs more. */
 const COPY_LIMIT_BYTES = 16 * 1024;
 
+/** What fits into a socket as it comes (net.core.wmem_default, less the kernel's own use). */
+const NARROW_BYTES = 128 * 1024;
+/** More is not laid up in the kernel for a client that does not read. */
+const WIDEST_BYTES = 4 * 1024 * 1024;
+
+/** Makes room in a connection for bytes that its client has not read yet. */
+export type Widen = (socket: Duplex, sizeBytes: number) => void;
+
 export class Outbound {
   readonly #socket: Duplex;
+  readonly #widen: Widen | undefined;
+  #roomBytes = NARROW_BYTES;
   #isGone = false;
   #drain: PromiseWithResolvers<void> | undefined;
   /** Framed already, and not yet with the socket. */
   #soon = "";
 
-  constructor(socket: Duplex) {
+  constructor(socket: Duplex, widen?: Widen) {
     this.#socket = socket;
+    this.#widen = widen;
     socket.on("drain", () => this.#release());
   }
 
@@ -28,6 +39,14 @@ export class Outbound {
     if (soon !== "" && typeof data === "string") return this.#socket.write(soon + data, "utf8");
     if (soon !== "") this.#socket.write(soon, "utf8");
     return typeof data === "string" ? this.#socket.write(data, "utf8") : this.#socket.write(data);
+  }
+
+  /** What is written next has this size: it should go out in one piece, and its reader wake once. */
+  expect(sizeBytes: number): void {
+    const roomBytes = Math.min(sizeBytes, WIDEST_BYTES);
+    if (roomBytes <= this.#roomBytes || this.#isGone) return;
+    this.#roomBytes = roomBytes;
+    this.#widen?.(this.#socket, roomBytes);
   }
 
   /** Writes and waits until the kernel took it. Throws canceled when the client is gone. */

@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 
 import { Connection, type ConnectionOptions, type ConnectionPhase } from "#api/http/connection.ts";
 import type { ExchangeHandler } from "#api/http/exchange.ts";
+import type { Widen } from "#api/http/outbound.ts";
 import { reasonOf } from "#api/http/status-text.ts";
 import type { Logger } from "#lib/log.ts";
 
@@ -31,6 +32,8 @@ export interface HttpServerOptions {
   readonly logger: Logger;
   /** How long a connection may wait between requests. Default: ten minutes. */
   readonly idleSeconds?: number;
+  /** Used for answers that are larger than a socket's room. */
+  readonly widen?: Widen;
   /** Form of errors that happen before a handler sees the request. Default: plain text. */
   readonly refusal?: ConnectionOptions["refusal"];
 }
@@ -90,6 +93,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
     fields: options.fields,
     logger: options.logger,
     refusal: options.refusal ?? plainRefusal,
+    ...(options.widen === undefined ? {} : { widen: options.widen }),
     isClosing: () => isClosing,
     onClosed: (connection) => {
       connections.delete(connection);

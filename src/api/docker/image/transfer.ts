@@ -1,8 +1,7 @@
 /** Images in and out: load, save, import, what stands in for pull, and naru's own bootstrap. */
 import type { Call } from "#api/docker/call.ts";
-import { JSON_FIELDS } from "#api/docker/call.ts";
 import { referenceOf } from "#api/docker/container/files.ts";
-import { errorLine } from "#api/docker/errors.ts";
+import { errorLine, JSON_FIELDS } from "#api/docker/errors.ts";
 import { platformOf, platformsOf } from "#api/docker/image/platform.ts";
 import { progressLine, pumpProgress } from "#api/docker/image/progress.ts";
 import { pull } from "#api/docker/image/registry.ts";
