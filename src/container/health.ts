@@ -5,7 +5,7 @@ import type { Engine } from "#container/engine.ts";
 import { launchExec } from "#container/exec.ts";
 import type { HealthConfig } from "#spec/docker/container-config.ts";
 import type { Health, HealthLogEntry } from "#spec/docker/container.ts";
-import { goDuration } from "#spec/dockerfile/go-text.ts";
+import { formatDuration } from "#lib/duration.ts";
 
 const NS_PER_MS = 1e6;
 const OUTPUT_MAX_BYTES = 4096;
@@ -110,7 +110,7 @@ const probe = async (
     const code = await Promise.race([process.exited, expiry]);
     if (typeof code === "symbol") {
       if (process.pid() > 0) engine.deps.kernel.kill(process.pid(), 9);
-      const timeout = `Health check exceeded timeout (${goDuration(timeoutMs * 1e6)})`;
+      const timeout = `Health check exceeded timeout (${formatDuration(timeoutMs * 1e6)})`;
       // What it said before; a child of the probe may hold the pipe open.
       const said = await Promise.race([output, sleep(OUTPUT_GRACE_MS).then(() => "")]);
       return ended(-1, said === "" ? timeout : `${timeout}: ${said}`);

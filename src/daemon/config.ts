@@ -16,7 +16,7 @@ import { validateLogOptions } from "#log/options.ts";
 import type { LayerForm } from "#snapshot/layer-form.ts";
 import { parseIpv4 } from "#network/ipv4.ts";
 import { type SubnetPool, parsePool } from "#network/subnet.ts";
-import { parseDurationNs } from "#spec/docker/timestamp.ts";
+import { parseDurationNs } from "#lib/duration.ts";
 import { parseBytes } from "#spec/docker/bytes.ts";
 
 export interface TlsConfig {

@@ -3,29 +3,11 @@
  * shortened forms, or a Go duration counted back from now ("10m", "1h30m").
  */
 import { nowNs, parseInstant } from "#lib/clock.ts";
+import { parseDurationNs } from "#lib/duration.ts";
 import { NaruError } from "#lib/errors.ts";
 
 const SECOND_NS = 1_000_000_000n;
-const UNIT_NS: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-};
-const DURATION = /^[+-]?(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+$/;
 const DATE = /^(\d{4}-\d\d-\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(\.\d+)?)?)?)?(Z|z|[+-]\d\d:\d\d)?$/;
-
-const durationNs = (text: string): bigint => {
-  let total = 0;
-  for (const [, count = "0", unit = "s"] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)) {
-    total += Number(count) * (UNIT_NS[unit] ?? 0);
-  }
-  const magnitude = BigInt(Math.round(total));
-  return text.startsWith("-") ? -magnitude : magnitude;
-};
 
 const parse = (text: string): bigint | undefined => {
   const unix = /^(-?\d{1,12})(?:\.(\d+))?$/.exec(text);
@@ -33,7 +15,8 @@ const parse = (text: string): bigint | undefined => {
     const fraction = (unix[2] ?? "").padEnd(9, "0").slice(0, 9);
     return BigInt(unix[1] ?? "0") * SECOND_NS + BigInt(fraction);
   }
-  if (DURATION.test(text)) return nowNs() - durationNs(text);
+  const duration = parseDurationNs(text);
+  if (duration !== undefined) return nowNs() - duration;
   const date = DATE.exec(text);
   if (date === null) return undefined;
   const [, day = "", hour = "00", minute = "00", second = "00", fraction = "", zone = "Z"] = date;

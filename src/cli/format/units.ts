@@ -1,4 +1,5 @@
 /** Sizes and durations as docker shows and reads them. */
+import { parseDurationNs } from "#lib/duration.ts";
 
 const DECIMAL = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
 const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -59,30 +60,11 @@ export const humanDuration = (seconds: number): string => {
   return `${String(Math.floor(seconds / DAY / 365))} years`;
 };
 
-const DURATION_NS: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-};
-
 /** Go's duration text ("1m30s", "-1.5h") in nanoseconds. Throws with Go's words. */
 export const parseDuration = (text: string): number => {
-  const invalid = (): Error => new Error(`time: invalid duration ${JSON.stringify(text)}`);
-  const sign = text.startsWith("-") ? -1 : 1;
-  const body = text.replace(/^[+-]/, "");
-  if (body === "0") return 0;
-  if (!/^(\d+(\.\d*)?|\.\d+)/.test(body)) throw invalid();
-  if (/^[\d.]+$/.test(body)) {
-    throw new Error(`time: missing unit in duration ${JSON.stringify(text)}`);
-  }
-  if (!/^((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+$/.test(body)) throw invalid();
-  let total = 0;
-  for (const [, amount, unit] of body.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)/g)) {
-    total += Number(amount) * (DURATION_NS[unit ?? ""] ?? 0);
-  }
-  return sign * Math.round(total);
+  const ns = parseDurationNs(text);
+  if (ns !== undefined) return Number(ns);
+  const isBare = /^[+-]?(\d+(\.\d*)?|\.\d+)$/.test(text);
+  const reason = isBare ? "missing unit in" : "invalid";
+  throw new Error(`time: ${reason} duration ${JSON.stringify(text)}`);
 };

@@ -3,7 +3,8 @@ import type { Node } from "#spec/compose/node.ts";
 import { list, map, scalar, toPlain } from "#spec/compose/node.ts";
 import type { ListRules, Reading, Shape } from "#spec/compose/shape.ts";
 import { define, dict, listOf, value } from "#spec/compose/shape.ts";
-import { formatDuration, parseBytes, parseDuration } from "#spec/compose/units.ts";
+import { parseBytes, parseDuration } from "#spec/compose/units.ts";
+import { formatDuration } from "#lib/duration.ts";
 import { splitWords } from "#spec/compose/words.ts";
 
 export const text = value("text; put it in quotes", (given) =>

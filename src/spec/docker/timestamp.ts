@@ -1,27 +1,7 @@
 /** Times as Docker's clients write them: unix seconds, durations back from now, RFC 3339 and parts of it. */
 import { parseInstant } from "#lib/clock.ts";
+import { parseDurationNs } from "#lib/duration.ts";
 import { NaruError } from "#lib/errors.ts";
-
-const UNIT_NS: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-};
-
-/** Go's time.ParseDuration: "1h30m", "1.5s". undefined when it is none. */
-export const parseDurationNs = (text: string): bigint | undefined => {
-  if (!/^[+-]?(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
-  let total = 0;
-  for (const [, number = "", , unit = ""] of text.matchAll(/(\d+(\.\d*)?)(ns|us|µs|ms|s|m|h)/g)) {
-    total += Number(number) * (UNIT_NS[unit] ?? 0);
-  }
-  const ns = BigInt(Math.round(total));
-  return text.startsWith("-") ? -ns : ns;
-};
 
 /** "2026-11-22", "2026-11-22T10", "…T10:05" and "…T10:05:07[.fff]", with or without zone. */
 const completeInstant = (text: string): string | undefined => {

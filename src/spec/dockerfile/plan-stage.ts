@@ -9,7 +9,7 @@ import type {
 } from "#spec/dockerfile/dockerfile.ts";
 import { Complaint, placed } from "#spec/dockerfile/error.ts";
 import { expandWord } from "#spec/dockerfile/expand.ts";
-import { goDuration, goList, goQuotedList } from "#spec/dockerfile/go-text.ts";
+import { goList, goQuotedList } from "#spec/dockerfile/go-text.ts";
 import type {
   Plan,
   PlannedInstruction,
@@ -29,6 +29,7 @@ import { planCopy } from "#spec/dockerfile/step-copy.ts";
 import { planRun } from "#spec/dockerfile/step-run.ts";
 import { NaruError } from "#lib/errors.ts";
 import { signalNumber } from "#spec/docker/signals.ts";
+import { formatDuration } from "#lib/duration.ts";
 
 type ConfigInstruction = Exclude<
   StageInstruction,
@@ -75,10 +76,10 @@ const applyHealth = (draft: StageDraft, { health }: HealthcheckInstruction): str
   draft.set({ Healthcheck: health });
   const fields = [
     `Test:${goList(health.Test ?? [])}`,
-    `Interval:${goDuration(health.Interval ?? 0)}`,
-    `Timeout:${goDuration(health.Timeout ?? 0)}`,
-    `StartPeriod:${goDuration(health.StartPeriod ?? 0)}`,
-    `StartInterval:${goDuration(health.StartInterval ?? 0)}`,
+    `Interval:${formatDuration(health.Interval ?? 0)}`,
+    `Timeout:${formatDuration(health.Timeout ?? 0)}`,
+    `StartPeriod:${formatDuration(health.StartPeriod ?? 0)}`,
+    `StartInterval:${formatDuration(health.StartInterval ?? 0)}`,
     `Retries:${health.Retries ?? 0}`,
   ];
   return `HEALTHCHECK {${fields.join(" ")}}`;

@@ -1,5 +1,6 @@
 /** The `--change` instructions of commit and import: a subset of the Dockerfile language, applied to a config. */
 import { posix } from "node:path";
+import { parseDurationNs } from "#lib/duration.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { ContainerConfig, HealthConfig } from "#spec/docker/container-config.ts";
 import { changePairs, changeWords, jsonWords } from "#spec/image/change-words.ts";
@@ -44,26 +45,12 @@ const exposedPorts = (word: string): string[] => {
   return Array.from({ length: last - first + 1 }, (_, index) => `${first + index}/${protocol}`);
 };
 
-const UNITS_NS: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-};
-
-/** Go's duration ("1m30s") in nanoseconds. */
 const durationNs = (text: string): number => {
-  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) {
+  const ns = parseDurationNs(text);
+  if (ns === undefined || ns < 0n) {
     throw new NaruError("invalid_argument", `time: invalid duration "${text}"`);
   }
-  let sum = 0;
-  for (const [, amount, unit = ""] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)) {
-    sum += Number(amount) * (UNITS_NS[unit] ?? 0);
-  }
-  return Math.round(sum);
+  return Number(ns);
 };
 
 const HEALTH_FLAGS = {

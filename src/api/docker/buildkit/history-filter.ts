@@ -3,6 +3,7 @@
  * enough. "status==error", "ref~=ab", "repository!=x"; "startedAt>48h", "completedAt<2026-01-02T…", "duration>=5s".
  */
 import type { BuildRecord } from "#build/history.ts";
+import { parseDurationNs } from "#lib/duration.ts";
 import { NaruError } from "#lib/errors.ts";
 import { csvFields } from "#spec/dockerfile/csv.ts";
 
@@ -13,23 +14,10 @@ export type FilteredBuild = Pick<BuildRecord, "ref" | "attributes" | "error" | "
 
 type Test = (build: FilteredBuild, nowMs: number) => boolean;
 
-const UNITS_MS: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-};
-
 /** "1h30m" in milliseconds; undefined for what is no duration. */
 const durationMs = (text: string): number | undefined => {
-  if (!/^(\d+(\.\d+)?(ns|us|ms|s|m|h))+$/.test(text)) return undefined;
-  let sum = 0;
-  for (const [, count, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)/g)) {
-    sum += Number(count) * (UNITS_MS[unit ?? ""] ?? 0);
-  }
-  return sum;
+  const ns = parseDurationNs(text);
+  return ns === undefined || ns < 0n ? undefined : Number(ns) / 1e6;
 };
 
 const refuse = (filter: string): NaruError =>

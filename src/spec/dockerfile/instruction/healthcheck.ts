@@ -1,6 +1,6 @@
 /** HEALTHCHECK. */
 import type { HealthConfig } from "#spec/docker/container-config.ts";
-import { parseDurationNs } from "#spec/docker/timestamp.ts";
+import { parseDurationNs } from "#lib/duration.ts";
 import type { HealthcheckInstruction, Word } from "#spec/dockerfile/dockerfile.ts";
 import { Complaint } from "#spec/dockerfile/error.ts";
 import { type FlagKinds, FlagSet } from "#spec/dockerfile/flags.ts";
@@ -20,7 +20,7 @@ const RETRIES_MAX = 2 ** 31 - 1;
 
 const intervalNs = (word: Word | undefined, name: string): number => {
   if (word === undefined) return 0;
-  const ns = word.text === "0" ? 0 : Number(parseDurationNs(word.text) ?? NaN);
+  const ns = Number(parseDurationNs(word.text) ?? NaN);
   if (Number.isNaN(ns)) {
     throw new Complaint(`invalid duration ${JSON.stringify(word.text)}`, word.range);
   }
