@@ -230,7 +230,7 @@ export interface Builds {
   /** Runs the program of an image that makes definitions, to its end. Throws failed_precondition with its last words. */
   runFrontend(run: FrontendRun): Promise<void>;
   /** Layers as an image without a name; `configText` is JSON of an image's config, "" for none. */
-  imageOf(chainId: Digest | undefined, configText: string): BuildResult;
+  imageOf(chainId: Digest | undefined, configText: string, createdAt?: string): BuildResult;
   /** An image from elsewhere without a name, its layers lowest first; those that are here are not read. */
   importLayers(
     configText: string,

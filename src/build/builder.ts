@@ -125,8 +125,8 @@ class Builder implements Builds {
   importLayers: Builds["importLayers"] = (configText, layers, signal) =>
     importLayers(this.#dependencies, configText, layers, signal);
 
-  imageOf: Builds["imageOf"] = (chainId, configText) =>
-    registerTree(this.#dependencies, chainId, configText);
+  imageOf: Builds["imageOf"] = (chainId, configText, createdAt) =>
+    registerTree(this.#dependencies, chainId, configText, createdAt);
 
   fetchContext: Builds["fetchContext"] = (remote, signal) =>
     fetchContext(this.#dependencies, remote, signal);

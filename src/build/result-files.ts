@@ -3,9 +3,9 @@ import { closeSync, constants, readSync } from "node:fs";
 import { posix } from "node:path";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { goFileMode } from "#snapshot/archive.ts";
-import { exportTree } from "#snapshot/export.ts";
 import { splitPath } from "#snapshot/directory-cache.ts";
 import type { View } from "#snapshot/snapshot.ts";
+import { TreePacker } from "#snapshot/tree-pack.ts";
 import { DIRECTORY_FLAGS, walkTree } from "#snapshot/tree-walk.ts";
 import { S_IFLNK, S_IFMT, S_IFREG } from "#snapshot/whiteout.ts";
 
@@ -44,9 +44,18 @@ export class ResultFiles implements Disposable {
     this.#view = view;
   }
 
-  /** One tar of everything. */
-  async *tar(): AsyncGenerator<Uint8Array, void> {
-    yield* exportTree(this.#kernel, this.#view.path);
+  /** Tar entries of everything below `prefix` ("" or "name/"), without an archive's end. */
+  *entries(prefix: string, isLeftOut: (path: string) => boolean): Generator<Uint8Array, void> {
+    const rootFd = this.#kernel.openInRoot(this.#view.path, ".", DIRECTORY_FLAGS);
+    try {
+      const packer = new TreePacker(this.#kernel);
+      for (const { path, directoryFd, name, stat } of walkTree(this.#kernel, rootFd)) {
+        if (!isLeftOut(path)) yield* packer.node(`${prefix}${path}`, directoryFd, name, stat);
+      }
+      yield* packer.flush();
+    } finally {
+      this.#kernel.close(rootFd);
+    }
   }
 
   /** Directories before their content, names in order. */

@@ -76,9 +76,12 @@ export const pushBundle = async (
   options: TransferOptions,
 ): Promise<void> => {
   const reference = withDefaultTag(parseReference(name));
-  const { tag } = reference;
-  if (reference.digest !== undefined || tag === undefined) {
-    throw new NaruError("invalid_argument", `"${name}" has a digest: push under a tag`);
+  const { digest, size } = bundle.root;
+  // By its digest a manifest needs no tag; another one's digest would be a lie.
+  const tag = reference.digest === digest ? digest : reference.tag;
+  if (tag === undefined || (reference.digest ?? digest) !== digest) {
+    const reason = `"${name}" has another digest than ${digest}: push under a tag`;
+    throw new NaruError("invalid_argument", reason);
   }
   const repository = parts.remote.repository(reference, options.credentials);
   const stop = new AbortController();
@@ -94,7 +97,6 @@ export const pushBundle = async (
   await Promise.allSettled(pushing);
   options.signal.throwIfAborted();
   if (stop.signal.aborted) throw stop.signal.reason;
-  const { digest, size } = bundle.root;
   for (const document of bundle.documents) {
     const isRoot = document.descriptor.digest === digest;
     await pushDocument(repository, document, isRoot ? tag : document.descriptor.digest, signal);

@@ -85,7 +85,7 @@ export interface Bundles {
   ): Promise<BundledLayers>;
   /** The image of a config, whose layers are unpacked here. */
   image(configText: string, format: ImageFormat, signal: AbortSignal): Promise<BundledImage>;
-  /** Under the tag of `name`, once the registry has all the rest. */
+  /** Under the tag of `name`, or by its own digest, once the registry has all the rest. */
   push(name: string, bundle: Bundle, options: TransferOptions): Promise<void>;
   /**
    * Makes the images of a bundle (their layers are here) images of this machine, with its index and what it lists. The

@@ -236,8 +236,11 @@ export interface Images extends ImageTransfers {
   list(options: ListOptions): ImageSummary[];
   inspect(name: string, options?: InspectOptions): ImageInspect;
   history(name: string, platform?: Platform): HistoryItem[];
-  /** `target` "repo[:tag]". Returns its familiar form. */
-  tag(name: string, target: string): string;
+  /**
+   * `target` "repo[:tag]". Returns its familiar form. An image that an index lists brings it along, unless it `isAlone`:
+   * a build's result, which is this image and nothing that was made around it before.
+   */
+  tag(name: string, target: string, options?: { readonly isAlone: boolean }): string;
   remove(name: string, options: RemoveOptions): Promise<DeleteItem[]>;
   /** Filters dangling (default true), until, label, label!. */
   prune(filters: Filters, signal?: AbortSignal): Promise<PruneResult>;

@@ -64,10 +64,11 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     list: (options) => listImages(dependencies, catalog, options),
     inspect: (name, options) => inspectImage(dependencies, catalog, name, options),
     history: (name, platform) => imageHistory(dependencies, catalog, name, platform),
-    tag: (name, target) => {
+    tag: (name, target, options) => {
       const reference = parseTagTarget(target);
       const source = catalog.named(name);
-      setReference(dependencies, reference, source.id, source.target);
+      const index = options?.isAlone === true ? undefined : source.target;
+      setReference(dependencies, reference, source.id, index);
       return familiarString(reference);
     },
     remove: (name, options) =>

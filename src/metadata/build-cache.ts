@@ -71,6 +71,8 @@ export interface BuildCacheRows {
   delete(keys: readonly string[]): void;
   /** True while a row names the layer. */
   isHeld(chainId: Digest): boolean;
+  /** When the layer was first made by a step (RFC 3339). */
+  madeAt(chainId: Digest): string | undefined;
   /** `step` says which instruction of which Dockerfile; `parts` is JSON. */
   keyParts(step: string): string | undefined;
   putKeyParts(step: string, parts: string, at: string): void;
@@ -128,6 +130,11 @@ export const createBuildCacheRows = (database: Database): BuildCacheRows => ({
   isHeld: (chainId) =>
     database.get("SELECT 1 AS held FROM build_cache WHERE chain_id = ? LIMIT 1", chainId) !==
     undefined,
+  madeAt: (chainId) =>
+    database.get<{ at: string | null }>(
+      "SELECT min(created) AS at FROM build_cache WHERE chain_id = ?",
+      chainId,
+    )?.at ?? undefined,
   keyParts: (step) =>
     database.get<{ parts: string }>("SELECT parts FROM build_key_parts WHERE step = ?", step)
       ?.parts,

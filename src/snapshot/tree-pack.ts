@@ -105,10 +105,15 @@ export class TreePacker {
     yield* this.entry({ ...EMPTY_FILE, name: tarName });
   }
 
+  /** What was put so far: the archive may go on. */
+  *flush(): Generator<Uint8Array, void> {
+    if (this.#fill > 0) yield this.#take();
+  }
+
   /** The end of the archive. */
   *end(): Generator<Uint8Array, void> {
     yield* this.#put(TAR_END);
-    if (this.#fill > 0) yield this.#take();
+    yield* this.flush();
   }
 
   *#file(

@@ -28,6 +28,8 @@ interface Document {
 const raw = async (daemon: Daemon, name: string): Promise<Document> =>
   JSON.parse(await buildx(daemon, "imagetools", "inspect", "--raw", name)) as Document;
 
+const socketOf = ({ roots }: Daemon): string => `unix://${roots.socketPath}`;
+
 const DOCKERFILE = `ARG SOURCE_DATE_EPOCH
 FROM ${IMAGE}
 ARG A=1
@@ -46,7 +48,8 @@ if (hasBuildx) {
       const context = folder("formats-context", { Dockerfile: DOCKERFILE, a: "a" });
       const push = async (tag: string, options: string, ...more: string[]): Promise<Document> => {
         const name = `${registry}/team/app:${tag}`;
-        await build(one, "-o", `type=image,name=${name},push=true${options}`, ...more, context);
+        const output = `type=image,name=${name},push=true${options}`;
+        await build(one, "--provenance=false", "-o", output, ...more, context);
         return await raw(one, name);
       };
       const types = ({ layers }: Document): string[] => [
@@ -91,7 +94,8 @@ if (hasBuildx) {
       for (const name of ["epoch-one", "epoch-two"]) {
         const machine = await engine(name);
         const tag = `${registry}/team/${name}:1`;
-        const epoch = ["--build-arg", "SOURCE_DATE_EPOCH=1700000000"];
+        // A provenance says when it was built: it is another one each time.
+        const epoch = ["--build-arg", "SOURCE_DATE_EPOCH=1700000000", "--provenance=false"];
         const output = `type=image,name=${tag},push=true,oci-mediatypes=true,rewrite-timestamp=true`;
         const facts = `${world.base}/${name}.json`;
         await build(machine, "-o", output, "--metadata-file", facts, ...epoch, context);
@@ -169,6 +173,77 @@ if (hasBuildx) {
   );
 
   scenario(
+    "what is pushed has a provenance by default, what stays here has none; files have what was asked for",
+    async () => {
+      await using _registry = await withRegistry();
+      const one = await engine("defaults");
+      const context = folder("defaults-context", {
+        Dockerfile: "FROM scratch\nCOPY a /dir/a\nCOPY a /z\n",
+        a: "a",
+      });
+      const name = `${registry}/team/plain:1`;
+      await build(one, "-t", name, "--push", context);
+      const index = await raw(one, name);
+      expect(index.manifests.map(({ platform }) => platform?.os)).toEqual(["linux", "unknown"]);
+      await build(one, "-t", name, "--push", "--provenance=false", context);
+      expect((await raw(one, name)).manifests).toBeUndefined();
+
+      const out = `${world.base}/defaults-out`;
+      await build(one, "-o", out, context);
+      expect(readdirSync(out).toSorted()).toEqual(["dir", "z"]);
+      const both = ["--provenance=mode=min", "--sbom=true"];
+      await build(one, ...both, "-o", `type=local,dest=${out},attestation-prefix=x-`, context);
+      const found = readdirSync(out).toSorted();
+      expect(found).toEqual(["dir", "x-provenance.json", "x-sbom.spdx.json", "z"]);
+      const statement = JSON.parse(readFileSync(`${out}/x-provenance.json`, "utf8")) as {
+        subject: readonly { name: string; digest: { sha256: string } }[];
+      };
+      // The digest of "a", as sha256sum has it.
+      const sum = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+      const subjects = ["dir/a", "z"].map((path) => ({ name: path, digest: { sha256: sum } }));
+      expect(statement.subject).toEqual(subjects);
+
+      const platforms = ["--platform", "linux/amd64,linux/s390x"];
+      const tar = `${world.base}/defaults.tar`;
+      await build(one, ...platforms, "--sbom=true", "-o", `type=tar,dest=${tar}`, context);
+      const names = [...readTar(readFileSync(tar)).keys()].map((path) => path.replace(/\/$/, ""));
+      const inside = ["", "/dir", "/dir/a", "/sbom.spdx.json", "/z"];
+      const expected = ["linux_amd64", "linux_s390x"].flatMap((directory) =>
+        inside.map((path) => `${directory}${path}`),
+      );
+      expect(names.toSorted()).toEqual(expected);
+      const split = `${world.base}/defaults-split`;
+      await build(one, ...platforms, "-o", split, context);
+      expect(readdirSync(split).toSorted()).toEqual(["linux_amd64", "linux_s390x"]);
+    },
+    60_000,
+  );
+
+  scenario("a push by digest has no tag, and imagetools makes an index of it", async () => {
+    await using _registry = await withRegistry();
+    const one = await engine("digests");
+    const context = folder("digests-context", { Dockerfile: "FROM scratch\nCOPY a /\n", a: "a" });
+    await buildx(one, "create", "--name", "byname", "--driver", "remote", socketOf(one));
+    const name = `${registry}/team/digests`;
+    const told = `${world.base}/digests.json`;
+    const output = `type=image,name=${name},push-by-digest=true,name-canonical=true,push=true`;
+    const byName = ["--builder", "byname", "build", "--provenance=false"];
+    try {
+      await buildx(one, ...byName, "--metadata-file", told, "-o", output, context);
+    } finally {
+      await buildx(one, "rm", "byname");
+    }
+    const metadata = JSON.parse(readFileSync(told, "utf8")) as Record<string, string>;
+    const digest = metadata["containerimage.digest"] ?? "";
+    await expect(raw(one, `${name}:latest`)).rejects.toThrow("not found");
+    const joined = `${name}:joined`;
+    await buildx(one, "imagetools", "create", "-t", joined, `${name}@${digest}`);
+    const shown = await buildx(one, "imagetools", "inspect", joined);
+    expect(shown).toContain(joined);
+    expect(await one.dockerOk("pull", joined)).toContain(joined);
+  });
+
+  scenario(
     "several platforms: an index, cross builds without emulation, a clear word where it is missing",
     async () => {
       await using _registry = await withRegistry();
@@ -186,10 +261,8 @@ CMD ["/out"]
       const said = await build(one, ...both, "-t", name, "--push", context);
       expect(said).toMatch(/\[linux\/s390x make 2\/2\] RUN/);
       const index = await raw(one, name);
-      expect(index.manifests.map(({ platform }) => platform?.architecture)).toEqual([
-        "amd64",
-        "s390x",
-      ]);
+      const architectures = index.manifests.map(({ platform }) => platform?.architecture);
+      expect(architectures.filter((one) => one !== "unknown")).toEqual(["amd64", "s390x"]);
       const two = await engine("platforms-taker");
       for (const architecture of ["amd64", "s390x"]) {
         await two.dockerOk("pull", "--platform", `linux/${architecture}`, name);

@@ -2,6 +2,7 @@
 import type { BuildResult, LayerToImport } from "#build/build.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { registerLayers } from "#build/export.ts";
+import { now } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import {
   type HistoryEntry,
@@ -35,22 +36,28 @@ const parse = (text: string): Partial<ImageConfig> => {
 /** Results of no Dockerfile. */
 const PLAIN = { tags: [], solved: [], materials: [], dockerfile: "" };
 
-/** Registered without a name. `configText`: JSON of an image's config, whose layers are replaced; "" for none. */
+/**
+ * Registered without a name, made at `createdAt` (RFC 3339), or when the config or the cache say. `configText`: JSON of an image's config, whose layers are replaced; "" for none.
+ */
 export const registerTree = (
   dependencies: BuildDependencies,
   chainId: Digest | undefined,
   configText: string,
+  createdAt?: string,
 ): BuildResult => {
-  const { snapshots } = dependencies;
+  const { snapshots, rows } = dependencies;
   const layers = chainId === undefined ? [] : snapshots.chain(chainId).toReversed();
   const given = configText === "" ? {} : parse(configText);
+  const made = chainId === undefined ? undefined : rows.madeAt(chainId);
+  const created = createdAt ?? given.created ?? made ?? now();
   const config: ImageConfig = {
     ...given,
+    created,
     architecture: given.architecture ?? HOST_PLATFORM.architecture,
     os: given.os ?? HOST_PLATFORM.os,
     config: given.config ?? {},
     rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
-    history: historyOf(given.history ?? [], layers.length),
+    history: historyOf(given.history ?? [], layers.length).map((entry) => ({ created, ...entry })),
   };
   const text = JSON.stringify(config);
   const imageId = digestOf(text);

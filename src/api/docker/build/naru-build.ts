@@ -188,7 +188,9 @@ const run = async (call: Call, lines: EventLines, held: DisposableStack): Promis
   if (exports.length > 0) {
     const { images } = call.backend;
     const work = await caches();
-    const result = await withInline(work, exports, built, (id, name) => images.tag(id, name));
+    const result = await withInline(work, exports, built, (id, name) =>
+      images.tag(id, name, { isAlone: true }),
+    );
     imageId = result.imageId;
     const plain = imageId === built.imageId ? undefined : images.find(built.imageId);
     if (plain !== undefined && plain.repoTags.length + plain.repoDigests.length === 0) {

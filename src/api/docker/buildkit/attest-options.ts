@@ -5,6 +5,8 @@ import { csvFields } from "#spec/dockerfile/csv.ts";
 
 export interface AttestOptions {
   readonly provenance: ProvenanceOptions | undefined;
+  /** Clients ask for it by themselves where nobody said anything: it goes where images are written for others alone. */
+  readonly isProvenanceInline: boolean;
   readonly hasSbom: boolean;
 }
 
@@ -49,11 +51,9 @@ const PROVENANCE_KEYS = [
   "type",
 ];
 
-const provenanceOf = (value: string): ProvenanceOptions | undefined => {
-  const fields = fieldsOf(value);
+const provenanceOf = (fields: ReadonlyMap<string, string>): ProvenanceOptions | undefined => {
   checkKeys("attest:provenance", fields, PROVENANCE_KEYS);
-  // Clients ask for "inline-only" by themselves where nobody said anything: that is no wish.
-  if (isTrue(fields.get("disabled")) || isTrue(fields.get("inline-only"))) return undefined;
+  if (isTrue(fields.get("disabled"))) return undefined;
   return {
     mode: oneOf("mode", fields.get("mode") ?? "min", ["min", "max"]),
     version: oneOf("version", fields.get("version") ?? "v0.2", ["v0.2", "v1"]),
@@ -78,10 +78,12 @@ export const attestOptionsOf = (attributes: Readonly<Record<string, string>>): A
   for (const name of Object.keys(attributes)) {
     if (name.startsWith("attest:") && !known.includes(name)) throw refuse(`"${name}"`);
   }
-  const provenance = attributes["attest:provenance"];
+  const text = attributes["attest:provenance"];
+  const fields = text === undefined ? undefined : fieldsOf(text);
   const sbom = attributes["attest:sbom"];
   return {
-    provenance: provenance === undefined ? undefined : provenanceOf(provenance),
+    provenance: fields === undefined ? undefined : provenanceOf(fields),
+    isProvenanceInline: isTrue(fields?.get("inline-only")),
     hasSbom: sbom !== undefined && hasSbomIn(sbom),
   };
 };

@@ -53,19 +53,27 @@ const sbomOf = async (context: SolveContext, result: BuildResult): Promise<Attes
   });
 };
 
+/** What is to be attested where `isInline` says that default attestations have a place, too. */
+const wantedOf = ({ job }: SolveContext, isInline: boolean): AttestOptions => {
+  const options = attestOptionsOf(job.attributes);
+  const isLeftOut = options.isProvenanceInline && !isInline;
+  return isLeftOut ? { ...options, provenance: undefined } : options;
+};
+
 /** The software first, then the provenance, as BuildKit has them. Empty where nobody asked. */
 export const attestationsOf = async (
   context: SolveContext,
   result: BuildResult,
+  isInline: boolean,
 ): Promise<readonly Attestation[]> => {
-  const { provenance: wanted, hasSbom } = attestOptionsOf(context.job.attributes);
+  const { provenance: wanted, hasSbom } = wantedOf(context, isInline);
   return [
     ...(hasSbom ? [await sbomOf(context, result)] : []),
     ...(wanted === undefined ? [] : [provenanceOf(context, result, wanted)]),
   ];
 };
 
-export const isAttested = ({ job }: SolveContext): boolean => {
-  const { provenance: wanted, hasSbom } = attestOptionsOf(job.attributes);
+export const isAttested = (context: SolveContext, isInline: boolean): boolean => {
+  const { provenance: wanted, hasSbom } = wantedOf(context, isInline);
   return hasSbom || wanted !== undefined;
 };

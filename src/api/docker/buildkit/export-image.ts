@@ -51,7 +51,7 @@ const exportPlainly = async (
   await vertex.status("exporting layers", 0, 0, true);
   await vertex.status(`writing image ${imageId}`, 0, 0, true);
   for (const name of names) {
-    images.tag(imageId, name);
+    images.tag(imageId, name, { isAlone: true });
     await vertex.status(`naming to ${name}`, 0, 0, true);
   }
   if (isPushed) {
@@ -82,14 +82,14 @@ const exportBundle = async (
     0,
     true,
   );
-  if (isPushed) for (const name of names) await pushBundle(context, vertex, name, bundle);
+  const canonical = names.map((name) => `${familiarName(parseReference(name))}@${root.digest}`);
+  const pushed = output.isByDigest ? canonical : names;
+  if (isPushed) for (const name of pushed) await pushBundle(context, vertex, name, bundle);
   if (isStored) {
-    const pushed = isPushed
-      ? names.map((name) => `${familiarName(parseReference(name))}@${root.digest}`)
-      : [];
     const bundles = await context.backend.images.bundles();
-    bundles.store(bundle, [...names, ...pushed]);
-    for (const name of names) await vertex.status(`naming to ${name}`, 0, 0, true);
+    const stored = output.isByDigest ? [] : names;
+    bundles.store(bundle, [...stored, ...(isPushed || output.isCanonical ? canonical : [])]);
+    for (const name of stored) await vertex.status(`naming to ${name}`, 0, 0, true);
   }
   return {
     ...descriptorFields(root),
@@ -107,7 +107,7 @@ export const exportImage = async (
   const { names } = output;
   const vertex = new ShownVertex(job.log, job.ref, "exporting to image");
   const response = await vertex.around(() =>
-    output.isPlain && output.isStored && !needsIndex(context, result)
+    output.isPlain && output.isStored && !needsIndex(context, result, output)
       ? exportPlainly(context, vertex, output, result)
       : exportBundle(context, vertex, output, result),
   );

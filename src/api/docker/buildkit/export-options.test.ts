@@ -40,12 +40,24 @@ test("formats have the defaults of their exporters", () => {
 test("what an exporter has not is refused by name", () => {
   const check = (type: string, attributes: Record<string, string>) => () =>
     checkExporter({ type, attributes });
-  expect(check("image", { "push-by-digest": "true" })).toThrow('option "push-by-digest=true"');
+  expect(check("image", { "dangling-name-prefix": "x" })).toThrow(
+    'option "dangling-name-prefix=x"',
+  );
   expect(check("docker", { tar: "false" })).toThrow("use type=oci");
   expect(check("image", { compression: "estargz" })).toThrow("compression=estargz");
   expect(check("image", { push: "perhaps" })).toThrow('"push=perhaps"');
   expect(check("azure", {})).toThrow('exporter "azure" is not supported');
   expect(check("moby", { name: "x", "annotation.a": "b" })).not.toThrow();
+});
+
+test("what clients attest by default has a place where an image is pushed", () => {
+  const inline = (type: string, attributes: Record<string, string>) =>
+    imageOutputOf({ type, attributes }).hasInline;
+  expect(inline("image", {})).toBe(false);
+  expect(inline("image", { push: "true" })).toBe(true);
+  expect(inline("image", { push: "true", "attestation-inline": "false" })).toBe(false);
+  expect(inline("oci", {})).toBe(false);
+  expect(inline("oci", { "attestation-inline": "true" })).toBe(true);
 });
 
 test("attestations: asked for, by default, off, unknown", () => {
@@ -57,7 +69,8 @@ test("attestations: asked for, by default, off, unknown", () => {
     isReproducible: false,
   });
   // Clients ask by themselves where nobody said anything.
-  expect(asked("mode=min,inline-only=true").provenance).toBeUndefined();
+  expect(asked("mode=min,inline-only=true")).toMatchObject({ isProvenanceInline: true });
+  expect(asked("mode=min")).toMatchObject({ isProvenanceInline: false });
   expect(asked("disabled=true").provenance).toBeUndefined();
   expect(attestOptionsOf({ "attest:sbom": "" }).hasSbom).toBe(true);
   expect(() => asked("mode=most")).toThrow('"mode=most"');

@@ -30,19 +30,28 @@ export interface ImageOutput {
   /** Nothing was said of how it is to be written. */
   readonly isPlain: boolean;
   readonly annotations: readonly Annotation[];
+  /** What clients want attested by default has a place here. */
+  readonly hasInline: boolean;
+  /** Pushed without a tag. */
+  readonly isByDigest: boolean;
+  /** Known by its digest, too. */
+  readonly isCanonical: boolean;
 }
 
 // "load" is docker compose's word for what happens anyway: the image is the engine's own; its layers are always
 // unpacked, and files of its own making are never later than SOURCE_DATE_EPOCH.
-const IMAGE_KEYS = ["name", "push", "store", "load", "unpack", "rewrite-timestamp", ...FORMAT_KEYS];
-const ARCHIVE_KEYS = ["name", "tar", "dest", "rewrite-timestamp", ...FORMAT_KEYS];
+const SHARED_KEYS = ["name", "rewrite-timestamp", "attestation-inline", ...FORMAT_KEYS];
+const PUSH_KEYS = ["push", "push-by-digest", "name-canonical"];
+const IMAGE_KEYS = [...PUSH_KEYS, "store", "load", "unpack", ...SHARED_KEYS];
+const ARCHIVE_KEYS = ["tar", "dest", ...SHARED_KEYS];
+const FILE_KEYS = ["dest", "platform-split", "attestation-prefix"];
 
 const KNOWN: Readonly<Record<ExporterKind, readonly string[]>> = {
   image: IMAGE_KEYS,
   docker: ARCHIVE_KEYS,
   oci: ARCHIVE_KEYS,
-  tar: ["dest", "platform-split"],
-  local: ["dest", "platform-split"],
+  tar: FILE_KEYS,
+  local: FILE_KEYS,
 };
 
 /** Throws not_implemented. */
@@ -111,14 +120,24 @@ export const imageOutputOf = ({ type, attributes }: ExporterOptions): ImageOutpu
   );
   // Annotations have no place in Docker's own types.
   const isOci = exporterKind(type) !== "docker" || annotations.length > 0;
+  const isPushed = flagOf(attributes, "push", false);
+  const isByDigest = flagOf(attributes, "push-by-digest", false);
+  const isCanonical = flagOf(attributes, "name-canonical", false);
+  const isImage = exporterKind(type) === "image";
   return {
     names: namesOf(attributes),
-    isPushed: flagOf(attributes, "push", false),
+    isPushed,
+    isByDigest,
+    isCanonical,
+    hasInline: flagOf(attributes, "attestation-inline", isImage && isPushed),
     isStored: flagOf(attributes, "store", true) || flagOf(attributes, "load", false),
     isTar: flagOf(attributes, "tar", true),
     format: formatOf(attributes, isOci),
     isPlain:
-      annotations.length === 0 && FORMAT_KEYS.every((name) => (attributes[name] ?? "") === ""),
+      annotations.length === 0 &&
+      !isByDigest &&
+      !isCanonical &&
+      FORMAT_KEYS.every((name) => (attributes[name] ?? "") === ""),
     annotations,
   };
 };

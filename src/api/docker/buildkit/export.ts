@@ -2,42 +2,11 @@
 import { exportArchive } from "#api/docker/buildkit/export-archive.ts";
 import { exportImage } from "#api/docker/buildkit/export-image.ts";
 import { exporterKind } from "#api/docker/buildkit/export-options.ts";
-import { FILE_SEND, sendFiles, sendStream } from "#api/docker/buildkit/file-send.ts";
-import type { ExporterOptions, Job } from "#api/docker/buildkit/jobs.ts";
-import { needsIndex, resultsOf } from "#api/docker/buildkit/pack.ts";
+import { exportFiles } from "#api/docker/buildkit/export-files.ts";
+import type { Job } from "#api/docker/buildkit/jobs.ts";
+import { resultsOf } from "#api/docker/buildkit/pack.ts";
 import type { SolveContext } from "#api/docker/buildkit/solve.ts";
-import { ShownVertex } from "#api/docker/buildkit/vertices.ts";
 import type { BuildResult } from "#build/build.ts";
-import { NaruError } from "#lib/errors.ts";
-
-const exportFiles = async (
-  context: SolveContext,
-  { type }: ExporterOptions,
-  result: BuildResult,
-  position: number,
-): Promise<Record<string, string>> => {
-  const { backend, job, session, signal } = context;
-  const { chainId } = result;
-  if (needsIndex(context, result)) {
-    const reason = "several platforms, or attestations, as plain files are not supported by naru";
-    throw new NaruError("not_implemented", `${reason}: use type=oci, or build without them`);
-  }
-  const builds = await backend.builds();
-  const vertex = new ShownVertex(
-    job.log,
-    job.ref,
-    `exporting to client ${type === "tar" ? "tarball" : "directory"}`,
-  );
-  await vertex.around(async () => {
-    using files = builds.resultFiles(chainId);
-    if (type === "tar") return await sendStream(context, position, files.tar());
-    if (session === undefined) throw new NaruError("invalid_argument", "files need a session");
-    const metadata = { "buildkit-attachable-exporter-id": String(position) };
-    const bytes = await sendFiles(session.client.stream(FILE_SEND, metadata, signal), files);
-    await vertex.status("copying files", bytes, bytes, true);
-  });
-  return {};
-};
 
 /** All exporters one after the other; what they tell the client, merged. */
 export const exportResult = async (

@@ -8,7 +8,7 @@ import {
   PACKET_STAT,
 } from "#api/docker/buildkit/file-sync.ts";
 import type { GrpcStream } from "#api/grpc/client.ts";
-import type { ResultFiles } from "#build/result-files.ts";
+import type { OutputFiles } from "#build/output-files.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { SolveContext } from "#api/docker/buildkit/solve.ts";
 import { ChunkSchema, PacketSchema } from "#spec/buildkit/session.gen.ts";
@@ -22,7 +22,7 @@ const encode = (packet: NonNullable<PacketInit>): Uint8Array =>
   toBinary(PacketSchema, create(PacketSchema, packet));
 
 /** Describes every file, in the order of a walk. Gives the paths by id. */
-const describe = async (stream: GrpcStream, files: ResultFiles): Promise<string[]> => {
+const describe = async (stream: GrpcStream, files: OutputFiles): Promise<string[]> => {
   const paths: string[] = [];
   for (const { path, goMode, uid, gid, sizeBytes, modifiedNs, link } of files.nodes()) {
     paths.push(path);
@@ -42,7 +42,7 @@ const describe = async (stream: GrpcStream, files: ResultFiles): Promise<string[
 };
 
 /** Bytes of content that went out. */
-export const sendFiles = async (stream: GrpcStream, files: ResultFiles): Promise<number> => {
+export const sendFiles = async (stream: GrpcStream, files: OutputFiles): Promise<number> => {
   const wanted: number[] = [];
   let bytes = 0;
   let isFinished = false;

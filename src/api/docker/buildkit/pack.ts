@@ -16,11 +16,16 @@ export const resultsOf = (result: BuildResult): readonly BuildResult[] => [
   ...(result.others ?? []),
 ];
 
+/** Several platforms, or one that is to look like one of several. */
+export const hasPlatforms = ({ job }: SolveContext, { others = [] }: BuildResult): boolean =>
+  others.length > 0 || job.attributes["multi-platform"] === "true";
+
 /** An index has to stand above the image. */
-export const needsIndex = (context: SolveContext, result: BuildResult): boolean =>
-  (result.others ?? []).length > 0 ||
-  context.job.attributes["multi-platform"] === "true" ||
-  isAttested(context);
+export const needsIndex = (
+  context: SolveContext,
+  result: BuildResult,
+  { hasInline }: Pick<ImageOutput, "hasInline">,
+): boolean => hasPlatforms(context, result) || isAttested(context, hasInline);
 
 export const pack = async (
   context: SolveContext,
@@ -30,7 +35,7 @@ export const pack = async (
   const { backend, signal } = context;
   const bundles = await backend.images.bundles();
   using undo = new DisposableStack();
-  const isIndex = needsIndex(context, result);
+  const isIndex = needsIndex(context, result, output);
   const parts: IndexPart[] = [];
   for (const one of resultsOf(result)) {
     const { configText } = backend.images.get(one.imageId);
@@ -44,7 +49,7 @@ export const pack = async (
     parts.push({
       bundle: image.bundle,
       platform: one.platform,
-      attestations: isIndex ? await attestationsOf(context, one) : [],
+      attestations: isIndex ? await attestationsOf(context, one, output.hasInline) : [],
       annotations: annotationsFor(output, "manifest-descriptor", one.platform),
     });
   }

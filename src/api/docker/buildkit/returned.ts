@@ -2,6 +2,7 @@
 import type { DockerBackend } from "#api/docker/backend.ts";
 import type { Job, Returned } from "#api/docker/buildkit/jobs.ts";
 import type { BuildResult } from "#build/build.ts";
+import { formatInstant } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Result } from "#spec/buildkit/gateway.gen.ts";
 
@@ -31,6 +32,12 @@ const onlyName = (metadata: Metadata): string | undefined => {
   return names.length === 1 ? names[0]?.slice(IMAGE_CONFIG.length + 1) : undefined;
 };
 
+/** What SOURCE_DATE_EPOCH says, as RFC 3339. */
+const epochOf = ({ attributes }: Job): string | undefined => {
+  const text = attributes["build-arg:SOURCE_DATE_EPOCH"] ?? "";
+  return /^\d{1,12}$/.test(text) ? formatInstant(BigInt(text) * 1_000_000_000n) : undefined;
+};
+
 /** `ref`: "" for no files at all. Throws not_found for one that the job does not have. */
 const resultOf = async (
   backend: DockerBackend,
@@ -39,8 +46,9 @@ const resultOf = async (
   configText: string,
 ): Promise<BuildResult> => {
   const builds = await backend.builds();
-  if (ref === "") return builds.imageOf(undefined, configText);
-  if (job.trees.has(ref)) return builds.imageOf(job.trees.get(ref), configText);
+  const made = epochOf(job);
+  if (ref === "") return builds.imageOf(undefined, configText, made);
+  if (job.trees.has(ref)) return builds.imageOf(job.trees.get(ref), configText, made);
   const result = job.results.get(ref);
   if (result === undefined) {
     throw new NaruError("not_found", `there is no result "${ref}" in build "${job.ref}"`);
