@@ -27,6 +27,8 @@ import type { PortMap, Resources, RestartPolicy } from "#spec/docker/host-config
 export interface OutputChunk {
   readonly stream: 1 | 2;
   readonly bytes: Uint8Array;
+  /** See the runtime's. */
+  readonly roomBytes?: number;
 }
 
 /** A client's connection to the stdio of a container or exec process. */

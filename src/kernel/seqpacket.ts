@@ -3,7 +3,8 @@
  * write is one packet, one packet is one message.
  *
  * The runtime's socket does one recv(2) for each data event and one send(2) for each write, and the
- * kernel never splits or joins packets: so boundaries hold. Two of its habits are worked around:
+ * kernel never splits or joins packets: so boundaries hold. Three of its habits are worked around:
+ *  - One packet is one turn of the event loop. What else waits by then is taken beside it (recvmmsg).
  *  - When the other side closes with bytes of ours unread, recv(2) answers ECONNRESET once, before
  *    what is still queued for us; the runtime then closes and the rest would be lost. A duplicate of
  *    the descriptor stays here to read it.
@@ -13,6 +14,7 @@ import type { Socket } from "bun";
 import { NaruError } from "#lib/errors.ts";
 import { connectDescriptor } from "#kernel/descriptor-socket.ts";
 import { ERRNO } from "#kernel/errno.ts";
+import { takePackets } from "#kernel/packet-batch.ts";
 import { duplicate, lastErrno, libc } from "#kernel/libc.ts";
 
 export interface SeqpacketStream {
@@ -26,15 +28,14 @@ export interface SeqpacketStream {
   /** Closes the descriptor and ends `messages`, what is queued included. Twice is fine. */
   close(): void;
   /**
-   * One packet each, in order; ends when the other side has closed or shut down. For one consumer.
-   * When nobody reads, about a mebibyte is held and then the sender has to wait.
+   * All packets that have come by then, in order, at least one; ends when the other side has closed or shut down. For
+   * one consumer. When nobody reads, about a mebibyte is held and then the sender has to wait.
    */
-  readonly messages: AsyncIterableIterator<Uint8Array>;
+  readonly batches: AsyncIterableIterator<readonly Uint8Array[]>;
 }
 
 const MAX_MESSAGE_BYTES = 65_536;
 const HIGH_WATER_BYTES = 1 << 20;
-const LOW_WATER_BYTES = HIGH_WATER_BYTES / 4;
 /** Even small packets cost memory: each counts for this much at least. */
 const MIN_COST_BYTES = 512;
 const MSG_DONTWAIT = 0x40;
@@ -60,13 +61,13 @@ const closed = (): NaruError =>
   });
 
 class Seqpacket implements SeqpacketStream {
-  readonly messages: AsyncIterableIterator<Uint8Array>;
+  readonly batches: AsyncIterableIterator<readonly Uint8Array[]>;
   #socket: Socket | undefined;
   readonly #spareFd: number;
   #state: "open" | "ended" | "closed" = "open";
   #isSpareOpen = true;
   #isPaused = false;
-  readonly #queue: Uint8Array[] = [];
+  #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   #wakeReader: (() => void) | undefined;
   #drained: PromiseWithResolvers<void> | undefined;
@@ -74,13 +75,13 @@ class Seqpacket implements SeqpacketStream {
 
   constructor(fd: number) {
     this.#spareFd = duplicate(fd);
-    this.messages = this.#read();
+    this.batches = this.#read();
     const connecting = connectDescriptor({
       fd,
       allowHalfOpen: true,
       socket: {
         open: (socket) => void (this.#socket = socket),
-        data: (_, message) => this.#push(message),
+        data: (_, message) => this.#onData(message),
         end: () => this.#end(),
         drain: () => this.#drained?.resolve(),
         close: () => this.#onClose(),
@@ -108,7 +109,7 @@ class Seqpacket implements SeqpacketStream {
   }
 
   close(): void {
-    this.#queue.length = 0;
+    this.#queue = [];
     this.#closeSpare();
     this.#socket?.terminate();
     this.#onClose();
@@ -126,14 +127,22 @@ class Seqpacket implements SeqpacketStream {
     }
   }
 
+  #onData(message: Uint8Array): void {
+    this.#push(message);
+    while (!this.#isPaused && this.#isSpareOpen) {
+      const more = takePackets(this.#spareFd);
+      for (const packet of more.packets) this.#push(packet);
+      if (!more.isFull) break;
+    }
+    this.#wakeReader?.();
+  }
+
   #push(message: Uint8Array): void {
     this.#queue.push(message);
     this.#queuedBytes += cost(message);
-    if (!this.#isPaused && this.#queuedBytes > HIGH_WATER_BYTES) {
-      this.#isPaused = true;
-      this.#socket?.pause();
-    }
-    this.#wakeReader?.();
+    if (this.#isPaused || this.#queuedBytes <= HIGH_WATER_BYTES) return;
+    this.#isPaused = true;
+    this.#socket?.pause();
   }
 
   #end(): void {
@@ -158,16 +167,17 @@ class Seqpacket implements SeqpacketStream {
     libc().close(this.#spareFd);
   }
 
-  async *#read(): AsyncGenerator<Uint8Array, void> {
+  async *#read(): AsyncGenerator<readonly Uint8Array[], void> {
     for (;;) {
-      const message = this.#queue.shift();
-      if (message !== undefined) {
-        this.#queuedBytes -= cost(message);
-        if (this.#isPaused && this.#queuedBytes < LOW_WATER_BYTES) {
+      const batch = this.#queue;
+      if (batch.length > 0) {
+        this.#queue = [];
+        this.#queuedBytes = 0;
+        if (this.#isPaused) {
           this.#isPaused = false;
           this.#socket?.resume();
         }
-        yield message;
+        yield batch;
         continue;
       }
       if (this.#state !== "open") return;

@@ -4,11 +4,20 @@ const HEADER_BYTES = 8;
 /** 1 = stdout, 2 = stderr, 3 = an error of the engine itself. */
 export type StreamNumber = 1 | 2 | 3;
 
-export const multiplexFrame = (stream: StreamNumber, payload: Uint8Array): Buffer => {
-  const frame = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
+/** `roomBytes`: see OutputChunk; where there is enough of it, the frame is made in place. */
+export const multiplexFrame = (
+  stream: StreamNumber,
+  payload: Uint8Array,
+  roomBytes = 0,
+): Buffer => {
+  const isInPlace = roomBytes >= HEADER_BYTES;
+  const size = HEADER_BYTES + payload.length;
+  const frame = isInPlace
+    ? Buffer.from(payload.buffer, payload.byteOffset - HEADER_BYTES, size)
+    : Buffer.allocUnsafe(size);
   frame.writeUInt32BE(stream * 0x1000000, 0);
   frame.writeUInt32BE(payload.length, 4);
-  frame.set(payload, HEADER_BYTES);
+  if (!isInPlace) frame.set(payload, HEADER_BYTES);
   return frame;
 };
 

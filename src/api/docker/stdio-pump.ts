@@ -46,8 +46,8 @@ const pumpOutput = async (
   options: PumpOptions,
 ): Promise<void> => {
   const out = new Coalescer((bytes) => client.write(bytes));
-  for await (const { stream, bytes } of session.output) {
-    await out.push(options.isMultiplexed ? multiplexFrame(stream, bytes) : bytes);
+  for await (const { stream, bytes, roomBytes } of session.output) {
+    await out.push(options.isMultiplexed ? multiplexFrame(stream, bytes, roomBytes) : bytes);
   }
   await out.flush();
   await client.end();

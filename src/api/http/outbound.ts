@@ -13,6 +13,10 @@ const NARROW_BYTES = 128 * 1024;
 /** More is not laid up in the kernel for a client that does not read. */
 const WIDEST_BYTES = 4 * 1024 * 1024;
 
+/** Of a stream. */
+const MUCH_BYTES = 64 * 1024;
+const AHEAD_FACTOR = 4;
+
 /** Makes room in a connection for bytes that its client has not read yet. */
 export type Widen = (socket: Duplex, sizeBytes: number) => void;
 
@@ -51,6 +55,8 @@ export class Outbound {
 
   /** Writes and waits until the kernel took it. Throws canceled when the client is gone. */
   async send(data: string | Uint8Array): Promise<void> {
+    // Who sends much at a time goes on with it: writer and reader need not take turns.
+    if (data.length >= MUCH_BYTES) this.expect(data.length * AHEAD_FACTOR);
     if (!this.write(data)) await this.#drained();
     if (this.#isGone) throw gone();
   }
