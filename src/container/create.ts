@@ -1,7 +1,7 @@
 /** POST /containers/create: from a request to a record, its writable layer and its volumes. */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { now, randomHex } from "#lib/clock.ts";
+import { now } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import type { ContainerRecord } from "#container/container.ts";
@@ -14,6 +14,8 @@ import { initialEndpoints, parseNetworkMode, validateNetworking } from "#contain
 import { checkEndpoint } from "#container/start-network.ts";
 import { normalizeConfig } from "#container/normalize-config.ts";
 import { normalizeHostConfig } from "#container/normalize-host.ts";
+import { logPathOf } from "#container/paths.ts";
+import { giveUpReady, newContainerId } from "#container/ready.ts";
 import { processRlimits } from "#container/runtime-config/process.ts";
 import { checkApparmor, parseSecurityOptions } from "#container/security.ts";
 import type { ImageRecord } from "#image/image.ts";
@@ -94,7 +96,7 @@ const buildRecord = (
     endpoints: initialEndpoints(request, hostConfig, (network) => networkName(engine, network)),
     ports: {},
     ...(links.length === 0 ? {} : { links }),
-    logPath: hostConfig.LogConfig.Type === "none" ? "" : `${engine.directoryOf(id)}/container.log`,
+    logPath: hostConfig.LogConfig.Type === "none" ? "" : logPathOf(engine.deps.paths, id),
     restartCount: 0,
     isStoppedByUser: false,
     state: { status: "created", ...NEVER_STARTED },
@@ -148,7 +150,22 @@ export const createContainer = async (
       "config cannot be empty in order to create a container",
     );
   }
-  const id = randomHex(32);
+  const id = newContainerId(engine, request);
+  try {
+    return await createAs(engine, id, askedName, request, platform);
+  } catch (error) {
+    giveUpReady(engine, id);
+    throw error;
+  }
+};
+
+const createAs = async (
+  engine: Engine,
+  id: string,
+  askedName: string | undefined,
+  request: CreateRequest,
+  platform: string | undefined,
+): Promise<CreateResponse> => {
   const name =
     askedName === undefined || askedName === ""
       ? generateName((candidate) => engine.states.byName(candidate) === undefined)

@@ -4,6 +4,7 @@ import { KeyedQueue } from "#lib/keyed-queue.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import type { ContainerDependencies } from "#container/dependencies.ts";
+import { bundleOf, directoryOf } from "#container/paths.ts";
 import { ContainerStates } from "#container/state.ts";
 import { MountedRoots } from "#container/archive.ts";
 import { Execs } from "#container/exec.ts";
@@ -114,12 +115,11 @@ export class Engine {
   }
 
   bundleOf(id: string): string {
-    return `${this.deps.paths.bundles}/${id}`;
+    return bundleOf(this.deps.paths, id);
   }
 
-  /** Files of the container that survive its stop: hosts, resolv.conf, hostname, logs. */
   directoryOf(id: string): string {
-    return `${this.deps.paths.containers}/${id}`;
+    return directoryOf(this.deps.paths, id);
   }
 
   cgroupOf(record: ContainerRecord): string {

@@ -5,6 +5,7 @@ import { failpoint } from "#lib/failpoint.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { moveToTrash } from "#container/removed.ts";
+import { dropReady } from "#container/ready.ts";
 import { forceEnd } from "#container/stop.ts";
 import { newBatch } from "#metadata/trash.ts";
 
@@ -23,6 +24,7 @@ export const removeRecord = async (
   if (batch === undefined) engine.states.delete(record.id);
   else moveToTrash(engine, record, batch);
   failpoint("remove.after-row");
+  dropReady(engine, record.id);
   engine.stdio.abandon(record.id);
   engine.health.stop(record.id);
   engine.oom.finish(record.id);

@@ -36,17 +36,29 @@ export const mountAround = <T>(
     return { root: { rootfs, path: rootfs, close: () => undefined }, spawned: spawn() };
   }
   return kernel.inNewMountNamespace(() => {
-    const rootfs = snapshots.mountInNamespace(record.id);
-    const fd = openSync(rootfs, O_PATH | constants.O_DIRECTORY);
+    const root = mountHere(engine, record);
     try {
-      const root = { rootfs, path: kernel.fdPath(fd), close: () => closeSync(fd) };
       return { root, spawned: spawn() };
     } catch (error) {
-      closeSync(fd);
+      root.close();
       throw error;
     }
   });
 };
+
+/** Mounts for the namespace that this thread is in. */
+const mountHere = ({ deps: { kernel, snapshots } }: Engine, { id }: ContainerRecord): StartRoot => {
+  const rootfs = snapshots.mountInNamespace(id);
+  const fd = openSync(rootfs, O_PATH | constants.O_DIRECTORY);
+  return { rootfs, path: kernel.fdPath(fd), close: () => closeSync(fd) };
+};
+
+/** Mounts the root where a monitor that was loaded before sees it. */
+export const mountWithin = (
+  engine: Engine,
+  record: ContainerRecord,
+  conmonPid: number,
+): StartRoot => engine.deps.kernel.inMountNamespaceOf(conmonPid, () => mountHere(engine, record));
 
 /** A live container's root as its image and it left it: without what is mounted inside. */
 export const liveRootOf = (engine: Engine, { id, state }: LiveRecord): string =>

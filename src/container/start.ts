@@ -12,7 +12,8 @@ import type { Engine } from "#container/engine.ts";
 import { removeRecord } from "#container/remove.ts";
 import { emitVolumes } from "#container/volume-events.ts";
 import { connectNetwork, emitConnected, releaseNetwork } from "#container/start-network.ts";
-import { type StartRoot, mountAround } from "#container/root.ts";
+import { dropReady, needsNoHostMounts } from "#container/ready.ts";
+import { type StartRoot, mountAround, mountWithin } from "#container/root.ts";
 import { type StartMounts, runtimeConfigOf, sharedShm } from "#container/start-config.ts";
 import { explainStartFailure } from "#container/start-failure.ts";
 import type { CreatedProcess } from "#runtime/runtime.ts";
@@ -58,6 +59,8 @@ const prepareProcess = async (
   const { kernel, snapshots, volumes } = engine.deps;
   const { id } = record;
   const bundle = engine.bundleOf(id);
+  const canBeReady = needsNoHostMounts(record);
+  if (!canBeReady) dropReady(engine, id);
   mkdirSync(bundle, { recursive: true, mode: 0o700 });
   undo.defer(() => rmSync(bundle, { recursive: true, force: true }));
   // The host's mounts first: the namespace that the root is mounted in is a copy of the host's.
@@ -78,6 +81,9 @@ const prepareProcess = async (
         root = mounted.root;
         return mounted.spawned;
       },
+      ...(canBeReady
+        ? { within: (conmonPid) => void (root = mountWithin(engine, record, conmonPid)) }
+        : {}),
       config: () => {
         failpoint("start.after-mount");
         invariant(root !== undefined, "the root is mounted before the process is started");

@@ -41,6 +41,7 @@ import type { NetworkService } from "#network/network.ts";
 import type { NetworkServiceOptions } from "#network/service-options.ts";
 import { createNetworkService } from "#network/service.ts";
 import type { SubnetPool } from "#network/subnet.ts";
+import { bundleOf, logPathOf } from "#container/paths.ts";
 import { createRuntime } from "#runtime/oci-runtime.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
@@ -118,7 +119,7 @@ export const buildNetwork = (inputs: NetworkInputs): NetworkService => {
 };
 
 const buildRuntimes = (
-  { config, kernel, tools }: RoomInputs,
+  { config, kernel, tools, log }: RoomInputs,
   cgroups: CgroupKernel,
 ): Map<string, Runtime> =>
   new Map(
@@ -132,6 +133,16 @@ const buildRuntimes = (
           runtimePath: path,
           runtimeName: name,
           removeCgroup: (cgroupPath) => cgroups.remove(cgroupPath),
+          places: {
+            bundleOf: (id) => bundleOf(pathsOf(config), id),
+            logOf: (id) => logPathOf(pathsOf(config), id),
+          },
+          onUnready: (reason) =>
+            log.warn("no monitors are loaded before they are needed", {
+              room: "runtime",
+              runtime: name,
+              reason: String(reason),
+            }),
         },
       ),
     ]),
@@ -187,11 +198,13 @@ const hostFacts = (
   hasInit: config.hasInit,
 });
 
+const pathsOf = (config: DaemonConfig): ContainerPaths => ({
+  containers: `${config.dataRoot}/containers`,
+  bundles: `${config.execRoot}/bundles`,
+});
+
 const makePaths = (config: DaemonConfig): ContainerPaths => {
-  const paths = {
-    containers: `${config.dataRoot}/containers`,
-    bundles: `${config.execRoot}/bundles`,
-  };
+  const paths = pathsOf(config);
   for (const path of Object.values(paths)) mkdirSync(path, { recursive: true, mode: 0o710 });
   return paths;
 };

@@ -205,6 +205,8 @@ export interface NamespaceKernel {
    * lives as long as a process that `work` started, or a descriptor into it that `work` opened.
    */
   inNewMountNamespace<T>(work: () => T): T;
+  /** Runs `work` (synchronous!) with this thread in the mount namespace of the process `pid`. */
+  inMountNamespaceOf<T>(pid: number, work: () => T): T;
 }
 
 export interface Kernel

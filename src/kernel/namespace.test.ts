@@ -86,6 +86,14 @@ test("what is mounted in a new mount namespace is seen there alone", () => {
     expect(existsSync(`${point}/inside`)).toBe(false);
     expect(kernel.mountsUnder(point)).toEqual([]);
     expect(existsSync(`/proc/${child.pid}/root${point}/inside`)).toBe(true);
+    expect(kernel.inMountNamespaceOf(child.pid, () => existsSync(`${point}/inside`))).toBe(true);
+    expect(() =>
+      kernel.inMountNamespaceOf(child.pid, () => {
+        throw new Error("in there");
+      }),
+    ).toThrow("in there");
+    expect(readlinkSync("/proc/thread-self/ns/mnt")).toBe(before);
+    expect(process.cwd()).toBe(directory);
   } finally {
     child.kill("SIGKILL");
   }
@@ -94,6 +102,7 @@ test("what is mounted in a new mount namespace is seen there alone", () => {
   };
   expect(() => kernel.inNewMountNamespace(fail)).toThrow("inside");
   expect(() => kernel.inNewMountNamespace(() => Promise.resolve())).toThrow("must not wait");
+  expect(() => kernel.inMountNamespaceOf(0, () => 1)).toThrow("ENOENT");
   expect(readlinkSync("/proc/thread-self/ns/mnt")).toBe(before);
 });
 

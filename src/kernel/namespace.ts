@@ -1,7 +1,7 @@
 /** unshare(2), setns(2) and links to namespaces in /proc (namespaces(7), mount_namespaces(7)). */
 import { closeSync, openSync, renameSync, rmSync, symlinkSync, writeSync } from "node:fs";
 import { invariant } from "#lib/errors.ts";
-import { ERRNO, withErrno } from "#kernel/errno.ts";
+import { ERRNO, throwErrno, withErrno } from "#kernel/errno.ts";
 import type { NamespaceKernel } from "#kernel/kernel.ts";
 import { checked, lastErrno, libc } from "#kernel/libc.ts";
 import { mountKernel } from "#kernel/mount.ts";
@@ -101,33 +101,39 @@ const inNetns = <T>(path: string, work: () => T): T => {
 };
 
 /** Each is another thread that the runtime made in the very moment: hardly ever more than one. */
-const RETURN_TRIES = 1000;
+const ENTER_TRIES = 1000;
 
 /**
  * setns(2) wants working directory and root for this thread alone. The runtime makes threads as it
  * pleases (to compile, to collect garbage), and each shares them with the thread that made it: also
- * one that is made between the two calls.
+ * one that is made between the two calls. Answers the number of the error, 0 when it is done.
  */
-const returnTo = (home: number): void => {
+const setMountNamespace = (fd: number): number => {
   const { unshare, setns } = libc();
   let errno = 0;
-  for (let attempt = 0; attempt < RETURN_TRIES; attempt += 1) {
-    if (unshare(CLONE_FS) === 0 && setns(home, CLONE_NEWNS) === 0) return;
+  for (let attempt = 0; attempt < ENTER_TRIES; attempt += 1) {
+    if (unshare(CLONE_FS) === 0 && setns(fd, CLONE_NEWNS) === 0) return 0;
     errno = lastErrno();
     if (errno !== ERRNO["EINVAL"]) break;
   }
+  return errno;
+};
+
+const returnTo = (home: number): void => {
+  const errno = setMountNamespace(home);
+  if (errno === 0) return;
   // In a strange mount namespace every path means something else: nothing may be done there.
   writeSync(2, `naru: the way back from a container's mount namespace failed (errno ${errno})\n`);
   process.kill(process.pid, "SIGKILL");
 };
 
-const inNewMountNamespace = <T>(work: () => T): T => {
+/** Runs `work` after `enter`, and puts this thread back into the namespace and directory it was in. */
+const inOtherMounts = <T>(enter: () => void, work: () => T): T => {
   const home = withErrno("open", OWN_MNTNS, () => openSync(OWN_MNTNS, "r"));
   const directory = withErrno("open", ".", () => openSync(".", "r"));
   try {
-    checked(libc().unshare(CLONE_NEWNS), "unshare", "a new mount namespace");
+    enter();
     try {
-      mountKernel.mount("", "/", "", ["rec", "slave"]);
       const result = work();
       invariant(!(result instanceof Promise), "work inside a mount namespace must not wait");
       return result;
@@ -142,10 +148,33 @@ const inNewMountNamespace = <T>(work: () => T): T => {
   }
 };
 
+const inNewMountNamespace = <T>(work: () => T): T =>
+  inOtherMounts(
+    () => void checked(libc().unshare(CLONE_NEWNS), "unshare", "a new mount namespace"),
+    () => {
+      mountKernel.mount("", "/", "", ["rec", "slave"]);
+      return work();
+    },
+  );
+
+const inMountNamespaceOf = <T>(pid: number, work: () => T): T => {
+  const path = `/proc/${pid}/ns/mnt`;
+  const fd = withErrno("open", path, () => openSync(path, "r"));
+  try {
+    return inOtherMounts(() => {
+      const errno = setMountNamespace(fd);
+      if (errno !== 0) throwErrno("setns", errno, path);
+    }, work);
+  } finally {
+    closeSync(fd);
+  }
+};
+
 export const namespaceKernel: NamespaceKernel = {
   createNetns,
   handNetnsOver,
   removeNetns,
   inNetns,
   inNewMountNamespace,
+  inMountNamespaceOf,
 };

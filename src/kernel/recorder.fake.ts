@@ -166,6 +166,7 @@ const answersOf = (memory: Memory): Kernel => {
       return work();
     },
     inNewMountNamespace: (work) => work(),
+    inMountNamespaceOf: (_pid, work) => work(),
   };
 };
 

@@ -107,21 +107,33 @@ export interface ConmonHandle {
 
 interface Pipes {
   readonly sync: PipeEnds;
-  readonly start: PipeEnds | undefined;
-  readonly attach: PipeEnds | undefined;
+  readonly start?: PipeEnds | undefined;
+  readonly attach?: PipeEnds | undefined;
 }
 
 const failureOf = async (
   answer: SyncMessage,
   number: number,
-  stderr: ReadableStream,
+  stderr: ReadableStream | undefined,
 ): Promise<NaruError> => {
-  const message =
-    answer.message ?? ((await new Response(stderr).text()) || "conmon ended without a word");
+  const said = stderr === undefined ? "" : await new Response(stderr).text();
+  const message = answer.message ?? (said || "conmon ended without a word");
   return new NaruError("failed_precondition", message.trim(), { details: { number } });
 };
 
-const spawnConmon = (paths: ConmonPaths, request: ConmonRequest, pipes: Pipes) => {
+/**
+ * conmon's first word on its sync pipe: a pid. A negative number means that the runtime failed: its
+ * message is thrown as failed_precondition with `details.number` (the runtime's exit status, negated).
+ */
+export const readNumber = async (fd: number, stderr?: ReadableStream): Promise<number> => {
+  const answer = parseSync(await readMessage(fd));
+  const number = answer.data ?? answer.pid ?? -1;
+  if (number < 0) throw await failureOf(answer, number, stderr);
+  return number;
+};
+
+/** The first process of conmon: it forks the monitor, writes the monitor's pid file and ends. */
+export const spawnConmon = (paths: ConmonPaths, request: ConmonRequest, pipes: Pipes) => {
   const cmd = argumentsOf(paths, request);
   const env: Record<string, string> = { _OCI_SYNCPIPE: "3", PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
   const extra: number[] = [pipes.sync.writeFd];
@@ -159,9 +171,8 @@ export interface ConmonHooks {
 }
 
 /**
- * Runs conmon until it has told the pid. A negative number means that the runtime failed: its
- * message is thrown as failed_precondition with `details.number` (the runtime's exit status, negated).
- * What `prepare` throws passes through; conmon is gone then.
+ * Runs conmon until it has told the pid; fails as `readNumber`. What `prepare` throws passes through;
+ * conmon is gone then.
  */
 export const runConmon = async (
   kernel: SocketKernel,
@@ -207,9 +218,7 @@ export const runConmon = async (
       writeSync(pipes.start.writeFd, "1");
     }
   }
-  const answer = parseSync(await readMessage(pipes.sync.readFd));
-  const number = answer.data ?? answer.pid ?? -1;
-  if (number < 0) throw await failureOf(answer, number, child.stderr);
+  const number = await readNumber(pipes.sync.readFd, child.stderr);
   if (request.execProcess === undefined) {
     // The process we started writes its child's pid file and ends, most often long before this.
     await child.exited;

@@ -12,13 +12,20 @@ import {
 } from "node:fs";
 import { sleep } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
-import type { MountKernel, ProcessKernel, SocketKernel } from "#kernel/kernel.ts";
+import type {
+  FileKernel,
+  MountKernel,
+  NamespaceKernel,
+  ProcessKernel,
+  SocketKernel,
+} from "#kernel/kernel.ts";
 import type { WatchKernel } from "#kernel/directory-watch.ts";
 import { attachStdio } from "#runtime/attach.ts";
 import { type ConmonPaths, runConmon } from "#runtime/conmon.ts";
 import { deleteEnded } from "#runtime/crun-state.ts";
 import { writeControl } from "#runtime/control.ts";
 import { type ProtectedBinary, protectBinary } from "#runtime/protected-binary.ts";
+import { ReadyMonitors } from "#runtime/ready-monitors.ts";
 import { startExec } from "#runtime/exec.ts";
 import { ExitFiles } from "#runtime/exits.ts";
 import { type RunPaths, runToEnd, sweepRuns } from "#runtime/run.ts";
@@ -27,7 +34,12 @@ import type { CreateOptions, CreatedProcess, Runtime, RuntimeOptions } from "#ru
 const START_ATTEMPT_MS = 0.5;
 const START_TIMEOUT_MS = 10_000;
 
-type RuntimeKernel = MountKernel & ProcessKernel & SocketKernel & WatchKernel;
+type RuntimeKernel = MountKernel &
+  FileKernel &
+  NamespaceKernel &
+  ProcessKernel &
+  SocketKernel &
+  WatchKernel;
 
 const socketNameOf = (id: string): string => id.slice(0, 32);
 
@@ -107,19 +119,55 @@ const preparePaths = (
   return { own, paths, runs };
 };
 
-export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): Runtime => {
-  const { own, paths, runs } = preparePaths(kernel, options);
-  const exits = new ExitFiles(paths.exits, kernel);
+/** Only crun is known to read its config from a pipe. */
+const readyMonitors = (
+  kernel: RuntimeKernel,
+  paths: ConmonPaths,
+  { runtimeName, places, onUnready }: RuntimeOptions,
+): ReadyMonitors | undefined =>
+  runtimeName === "crun"
+    ? new ReadyMonitors({ kernel, paths, places, socketNameOf, onError: onUnready })
+    : undefined;
 
-  const create = async (request: CreateOptions): Promise<CreatedProcess> => {
-    exits.forget(request.id);
+/** Creates by a ready monitor where there is one for the id, else by a fresh one. */
+const creatorOf = (
+  kernel: RuntimeKernel,
+  paths: ConmonPaths,
+  options: RuntimeOptions,
+  ready: ReadyMonitors | undefined,
+) => {
+  /** Of the kind that monitors are loaded for before. */
+  const isReadyKind = ({ id, within, isTty, hasStdin, logPath }: CreateOptions): boolean =>
+    within !== undefined && !isTty && !hasStdin && logPath === options.places.logOf(id);
+
+  const createReady = async (request: CreateOptions): Promise<CreatedProcess | undefined> => {
+    const { id, within, config } = request;
+    if (within !== undefined && isReadyKind(request))
+      return await ready?.create(id, within, config);
+    ready?.drop(id);
+    return undefined;
+  };
+
+  return async (request: CreateOptions): Promise<CreatedProcess> => {
+    const made = await createReady(request);
+    if (made !== undefined) return made;
+    mkdirSync(request.bundle, { recursive: true, mode: 0o700 }); // a monitor that was not used took it along
     const path = `${request.bundle}/config.json`;
     const prepare = async (): Promise<void> =>
       writeFileSync(path, await request.config(), { mode: 0o600 });
     const conmon = { ...request, socketName: socketNameOf(request.id) };
     const handle = await runConmon(kernel, paths, conmon, { prepare, around: request.around });
+    if (isReadyKind(request)) ready?.fill();
     return { pid: handle.number, conmonPid: conmonPidOf(request.bundle) };
   };
+};
+
+export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): Runtime => {
+  const { own, paths, runs } = preparePaths(kernel, options);
+  const exits = new ExitFiles(paths.exits, kernel);
+
+  const ready = readyMonitors(kernel, paths, options);
+  const create = creatorOf(kernel, paths, options, ready);
 
   const start = async (id: string, process: CreatedProcess): Promise<void> => {
     if (options.runtimeName === "crun") {
@@ -154,8 +202,13 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
 
   return {
     name: options.runtimeName,
-    create,
+    create: (request) => {
+      exits.forget(request.id);
+      return create(request);
+    },
     start,
+    takeReady: () => ready?.take(),
+    dropReady: (id) => ready?.drop(id),
     delete: remove,
     attach: (id) => attachStdio(kernel, `${paths.sockets}/${socketNameOf(id)}/attach`),
     resize: (bundle, size) => writeControl(bundle, `1 ${size.height} ${size.width}\n`),
@@ -167,6 +220,7 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
     onExit: (listener) => exits.onExit(listener),
     close: () => {
       exits.close();
+      ready?.close();
       own?.[Symbol.dispose]();
     },
   };

@@ -19,6 +19,15 @@ export interface RuntimeOptions {
   readonly runtimeName: string;
   /** Removes a cgroup from all hierarchies; throws while processes are in it. */
   readonly removeCgroup: (path: string) => Promise<void>;
+  /** Where the containers to come keep their files, for monitors loaded before; see `takeReady`. */
+  readonly places: ContainerPlaces;
+  /** Monitors cannot be loaded before, for a while or for good; containers start without them. */
+  readonly onUnready: (reason: unknown) => void;
+}
+
+export interface ContainerPlaces {
+  bundleOf(id: string): string;
+  logOf(id: string): string;
 }
 
 export interface CreateOptions {
@@ -29,6 +38,11 @@ export interface CreateOptions {
   readonly config: () => Promise<string>;
   /** Calls `spawn` once, before `config`: the process is started as the caller's thread stands then. */
   readonly around?: <T>(spawn: () => T) => T;
+  /**
+   * Called in place of `around`, before `config`, where the monitor was loaded before (`takeReady`): the
+   * process will be made in its mount namespace. Without it such a monitor is not used.
+   */
+  readonly within?: (conmonPid: number) => void;
   /** undefined = no log. */
   readonly logPath: string | undefined;
   readonly isTty: boolean;
@@ -112,6 +126,15 @@ export interface Runtime {
   /** Throws failed_precondition with the runtime's message; nothing is left behind. */
   create(options: CreateOptions): Promise<CreatedProcess>;
   start(id: string, process: CreatedProcess): Promise<void>;
+  /**
+   * An id for a new container whose monitor and runtime are loaded already, in a mount namespace that is a
+   * copy of the host's as it was then; undefined when there is none. For a process without terminal and
+   * stdin whose log is where `ContainerPlaces` says. `create` is quicker for it. After some seconds, or
+   * when more is asked for, it is created as ever: the id stays good.
+   */
+  takeReady(): string | undefined;
+  /** The container `id` is not started soon. Not a ready one is no error. */
+  dropReady(id: string): void;
   /** Removes the runtime's state, attach socket and exit file. Kills what is still there. */
   delete(id: string): Promise<void>;
   attach(id: string): Stdio;
