@@ -16,10 +16,8 @@ const KEY = "S3RVER";
 const BUCKET = "bucket";
 /** argv of a server on a port; `data` is an empty directory. */
 const SERVERS: Readonly<Record<string, (port: number, data: string) => readonly string[]>> = {
-  versitygw: (port, data) => [
-    ...["--port", `127.0.0.1:${port}`, "--access", KEY, "--secret", KEY],
-    ...["posix", data],
-  ],
+  versitygw: (port, data) =>
+    `--port 127.0.0.1:${port} --access ${KEY} --secret ${KEY} posix ${data}`.split(" "),
   moto_server: (port) => ["-H", "127.0.0.1", "-p", String(port)],
   s3rver: (port, data) => [
     "-d",
