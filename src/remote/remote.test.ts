@@ -129,6 +129,17 @@ test("a cut upload goes on from where the registry says", async () => {
   expect(Buffer.from(registry.blobs.get(digestOf(CONTENT))!).equals(CONTENT)).toBe(true);
 });
 
+test("a list of tags with something else in it is refused: names are made of them", async () => {
+  using server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: () => Response.json({ name: "a/b", tags: ["1", "../../c"] }),
+  });
+  const reference = parseReference(`127.0.0.1:${server.port}/a/b`);
+  const tags = createRemote(TEST_CONFIG).repository(reference, {}).tags(signal);
+  expect((await failureOf(tags))[1]).toContain('"../../c" is no tag');
+});
+
 test("a manifest that is not its digest is refused", async () => {
   const digest = registry.addImage("1", []);
   const repository = repositoryOf();

@@ -11,6 +11,7 @@ import type { BlobBody, FetchedManifest, Repository, Upload } from "#remote/remo
 import { beginUpload } from "#remote/upload.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import { parseNextLink, rateLimitText } from "#spec/distribution/answers.ts";
+import { isTag } from "#spec/distribution/name.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, algorithmOf, isDigest, parseDigest } from "#spec/image/digest.ts";
 import {
@@ -51,6 +52,12 @@ const typeOf = (response: Response): string =>
 
 type Ask = Pick<RegistryRequest, "method" | "path" | "accepts" | "what" | "signal"> &
   Partial<Pick<RegistryRequest, "headers" | "body" | "attempts">>;
+
+/** A tag goes into paths and names: a list of anything else is not believed. */
+const checkTag = (tag: unknown, what: string): string => {
+  if (typeof tag === "string" && isTag(tag)) return tag;
+  throw new NaruError("invalid_argument", `${what}: ${JSON.stringify(tag)} is no tag`);
+};
 
 export class RegistryRepository implements Repository {
   readonly reference: Reference;
@@ -219,7 +226,7 @@ export class RegistryRepository implements Repository {
         });
         const bytes = await readBounded(response, TAGS_MAX_BYTES, what);
         const list = (JSON.parse(Buffer.from(bytes).toString("utf8")) as { tags?: unknown }).tags;
-        if (Array.isArray(list)) tags.push(...list.filter((tag) => typeof tag === "string"));
+        if (Array.isArray(list)) tags.push(...list.map((tag) => checkTag(tag, what)));
         const next = parseNextLink(response.headers.get("link"));
         if (next === undefined) return tags;
         path = this.#onward(response, next);

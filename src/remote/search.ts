@@ -3,6 +3,7 @@ import { NaruError } from "#lib/errors.ts";
 import { faultOf } from "#remote/fault.ts";
 import { isInsecureHost } from "#remote/hosts.ts";
 import { type Network, networkCode } from "#remote/network.ts";
+import { plainText } from "#spec/distribution/answers.ts";
 import type { SearchItem } from "#spec/docker/image.ts";
 import { readBounded } from "#remote/read-bounded.ts";
 import type { RemoteConfig } from "#remote/remote.ts";
@@ -34,8 +35,8 @@ const decodeResult = (value: unknown): SearchItem[] => {
   if (typeof item["name"] !== "string") return [];
   return [
     {
-      name: item["name"],
-      description: typeof item["description"] === "string" ? item["description"] : "",
+      name: plainText(item["name"]),
+      description: plainText(item["description"]),
       star_count: typeof item["star_count"] === "number" ? item["star_count"] : 0,
       is_official: item["is_official"] === true,
       is_automated: item["is_automated"] === true,

@@ -10,8 +10,11 @@ export interface RegistryFault {
 
 const MESSAGE_MAX = 500;
 
-const textOf = (value: unknown): string =>
-  typeof value === "string" ? value.slice(0, MESSAGE_MAX) : "";
+/** A server's words as they may be shown: what would move a terminal's cursor, or colour it, becomes a blank. */
+export const plainText = (value: unknown): string =>
+  typeof value === "string" ? value.replaceAll(/\p{Cc}+/gu, " ").trim() : "";
+
+const textOf = (value: unknown): string => plainText(value).slice(0, MESSAGE_MAX);
 
 const objectOf = (value: unknown): Record<string, unknown> =>
   typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};

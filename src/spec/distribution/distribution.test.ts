@@ -47,6 +47,7 @@ test("errors: the spec's document, a token server's, none", () => {
     message: "no",
   });
   expect(parseFault('{"message":"slow down"}')).toEqual({ code: "", message: "slow down" });
+  expect(parseFault('{"message":"a\\u001b[31m red\\nword"}')?.message).toBe("a [31m red word");
   expect(parseFault("<html>")).toBeUndefined();
   expect(parseFault('{"errors":[]}')).toEqual({ code: "", message: "" });
 });
