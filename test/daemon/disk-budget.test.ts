@@ -104,8 +104,8 @@ scenario("logs of containers count, though none of them goes", async () => {
   );
   await daemon.dockerOk("wait", "box");
   await daemon.end("SIGTERM");
-  // Two images of 5 to 10 MB are under it, with 30 MB of log they are over.
-  const next = await world.start(roots, { flags: ["--disk-budget", "35MB"] });
+  // Two images of 5 to 10 MB are under it; with the log, 22 MB of chance at the least however it is kept, they are over.
+  const next = await world.start(roots, { flags: ["--disk-budget", "27MB"] });
   await until("idle is gone", async () => !(await namesOf(next)).includes("idle"));
   expect((await next.dockerOk("logs", "box")).length).toBeGreaterThan(19_000_000);
 });

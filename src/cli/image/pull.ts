@@ -4,13 +4,14 @@ import { pullImage } from "#cli/image/pull-image.ts";
 import { NaruError } from "#lib/errors.ts";
 import { registryOf, splitReference } from "#cli/image/names.ts";
 
-/** The full name of what was pulled, for scripts. */
-const fullName = (image: string): string => {
+/** The full name of what was pulled, for scripts; of all tags that of their repository. */
+const fullName = (image: string, isAllTags: boolean): string => {
   const registry = registryOf(image);
   const path = image.startsWith(`${registry}/`) ? image.slice(registry.length + 1) : image;
   const isOfficial = registry === "docker.io" && !path.includes("/");
   const { tag } = splitReference(path);
-  const suffix = tag === undefined && !path.includes("@") ? ":latest" : "";
+  const isTagless = tag === undefined && !path.includes("@");
+  const suffix = isTagless && !isAllTags ? ":latest" : "";
   return `${registry}/${isOfficial ? "library/" : ""}${path}${suffix}`;
 };
 
@@ -45,7 +46,7 @@ export const command = defineCommand({
       stream: "stdout",
       isAllTags: flags["all-tags"],
     });
-    context.output.line(fullName(image));
+    context.output.line(fullName(image, flags["all-tags"]));
     return 0;
   },
 });
