@@ -3,7 +3,8 @@ import { expect } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 
 import { BUSYBOX, check, docker, dockerOk, skipOn, until } from "../harness/check.ts";
-import { dockerBackground, dockerPty, type Terminal } from "../harness/client.ts";
+import { clientEnv, dockerBackground, dockerPty, type Terminal } from "../harness/client.ts";
+import { naruBinary } from "../harness/naru.ts";
 
 const sha = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
@@ -354,3 +355,21 @@ check(
   },
   { skip: skipOn("given", "drives a pipeline of its own") },
 );
+
+check("a process that ignores Ctrl-C lets its user of naru run go at the third", async (t) => {
+  const name = t.name();
+  t.defer(() => docker(["rm", "-f", name]));
+  const script = "trap '' INT TERM; echo ready; sleep 600";
+  const client = Bun.spawn([naruBinary(), "run", "--name", name, BUSYBOX, "sh", "-c", script], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...clientEnv },
+  });
+  await client.stdout.getReader().read();
+  while (client.exitCode === null) {
+    client.kill("SIGINT");
+    await Bun.sleep(500);
+  }
+  expect(client.exitCode).toBe(1);
+  expect(await new Response(client.stderr).text()).toContain("got 3 SIGTERM/SIGINTs");
+  expect(await dockerOk("inspect", "--format", "{{.State.Running}}", name)).toBe("true");
+});

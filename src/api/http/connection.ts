@@ -338,7 +338,9 @@ export class Connection {
       return;
     }
     if (!exchange.isComplete) {
-      const error = new Error("the handler left without a complete answer");
+      const error = exchange.signal.aborted
+        ? new NaruError("canceled", "the client left before its answer was complete")
+        : new Error("the handler left without a complete answer");
       this.#fail(exchange, error);
       return;
     }

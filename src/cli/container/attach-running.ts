@@ -37,7 +37,7 @@ export const joinContainer = async (options: JoinOptions): Promise<number> => {
       proxySignals((signal) => {
         // The process may have ended meanwhile; its exit code tells.
         client.call("containerKill", { id, query: { signal } }).catch(() => undefined);
-      }),
+      }, context.output),
     );
   }
   const isRemoved = container.HostConfig.AutoRemove;

@@ -55,7 +55,7 @@ export const runAttached = async (options: RunOptions): Promise<number> => {
       proxySignals((signal) => {
         // The process may have ended meanwhile; its exit code tells.
         client.call("containerKill", { id, query: { signal } }).catch(() => undefined);
-      }),
+      }, context.output),
     );
   }
   const [stream, exit] = await Promise.all([
