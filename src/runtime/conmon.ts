@@ -65,22 +65,36 @@ const argumentsOf = (paths: ConmonPaths, request: ConmonRequest): string[] => {
   return list;
 };
 
-const readMessage = (fd: number): Promise<string> =>
-  new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let total = 0;
-    const next = (): void => {
-      read(fd, Buffer.allocUnsafe(4096), 0, 4096, null, (error, count, buffer) => {
-        if (error !== null) return reject(error);
-        chunks.push(buffer.subarray(0, count));
-        total += count;
-        const last = chunks.at(-1);
-        const isWhole = count === 0 || total > READ_LIMIT || last?.at(-1) === 0x0a;
-        return isWhole ? resolve(Buffer.concat(chunks).toString("utf8")) : next();
-      });
-    };
-    next();
-  });
+/**
+ * Reads lines, one a call; at the end what is left. Several may come in one read: an exec that is over
+ * soon has told its pid and its exit code before anybody looked.
+ */
+export const lineReader = (fd: number): (() => Promise<string>) => {
+  const decoder = new TextDecoder();
+  let rest = "";
+  return () =>
+    new Promise((resolve, reject) => {
+      const next = (): void => {
+        const end = rest.indexOf("\n") + 1;
+        if (end > 0 || rest.length > READ_LIMIT) {
+          const line = end > 0 ? rest.slice(0, end) : rest;
+          rest = rest.slice(line.length);
+          return resolve(line);
+        }
+        read(fd, Buffer.allocUnsafe(4096), 0, 4096, null, (error, count, buffer) => {
+          if (error !== null) return reject(error);
+          if (count > 0) {
+            rest += decoder.decode(buffer.subarray(0, count), { stream: true });
+            return next();
+          }
+          const last = rest;
+          rest = "";
+          return resolve(last);
+        });
+      };
+      next();
+    });
+};
 
 interface SyncMessage {
   readonly data?: number;
@@ -125,8 +139,11 @@ const failureOf = async (
  * conmon's first word on its sync pipe: a pid. A negative number means that the runtime failed: its
  * message is thrown as failed_precondition with `details.number` (the runtime's exit status, negated).
  */
-export const readNumber = async (fd: number, stderr?: ReadableStream): Promise<number> => {
-  const answer = parseSync(await readMessage(fd));
+export const readNumber = async (
+  nextLine: () => Promise<string>,
+  stderr?: ReadableStream,
+): Promise<number> => {
+  const answer = parseSync(await nextLine());
   const number = answer.data ?? answer.pid ?? -1;
   if (number < 0) throw await failureOf(answer, number, stderr);
   return number;
@@ -213,19 +230,20 @@ export const runConmon = async (
     writeSync(pipes.start.writeFd, "1");
     if (pipes.attach !== undefined) {
       closeOnce(pipes.attach.writeFd);
-      await readMessage(pipes.attach.readFd);
+      await lineReader(pipes.attach.readFd)();
       hooks.onAttachable?.();
       writeSync(pipes.start.writeFd, "1");
     }
   }
-  const number = await readNumber(pipes.sync.readFd, child.stderr);
+  const nextLine = lineReader(pipes.sync.readFd);
+  const number = await readNumber(nextLine, child.stderr);
   if (request.execProcess === undefined) {
     // The process we started writes its child's pid file and ends, most often long before this.
     await child.exited;
     return { number, exited: Promise.resolve(0) };
   }
   const kept = resources.move();
-  const exited = readMessage(pipes.sync.readFd)
+  const exited = nextLine()
     .then((text) => parseSync(text).data ?? -1)
     .finally(() => void kept.disposeAsync());
   return { number, exited };

@@ -22,7 +22,7 @@ import { dirname } from "node:path";
 import { sleep } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { NamespaceKernel, ProcessKernel, SocketKernel } from "#kernel/kernel.ts";
-import { type ConmonPaths, readNumber, spawnConmon } from "#runtime/conmon.ts";
+import { type ConmonPaths, lineReader, readNumber, spawnConmon } from "#runtime/conmon.ts";
 import type { ContainerPlaces } from "#runtime/runtime.ts";
 
 export type ReadyKernel = Pick<NamespaceKernel, "inNewMountNamespace"> &
@@ -136,7 +136,7 @@ export class ReadyMonitor {
     writeFileSync(`${path}.next`, file, { mode: 0o600 });
     renameSync(`${path}.next`, path);
     let isAnswered = false;
-    const answer = readNumber(this.#ends.sync).finally(() => (isAnswered = true));
+    const answer = readNumber(lineReader(this.#ends.sync)).finally(() => (isAnswered = true));
     const written = writeAll(this.#ends.write, Buffer.from(config), () => isAnswered).finally(() =>
       this.#close(this.#ends.write),
     );
