@@ -126,12 +126,6 @@ const refuseUnsupported = (host: HostConfig): void => {
   }
   if (host.UsernsMode !== "" && host.UsernsMode !== "host")
     invalid(`invalid user namespace mode: "${host.UsernsMode}"`);
-  if (host.VolumeDriver !== "" && host.VolumeDriver !== "local") {
-    throw new NaruError(
-      "not_found",
-      `error looking up volume plugin ${host.VolumeDriver}: plugin "${host.VolumeDriver}" not found`,
-    );
-  }
   if (host.CpuRealtimePeriod > 0 || host.CpuRealtimeRuntime > 0) {
     refuse("HostConfig.CpuRealtimePeriod/Runtime", "use --cpu-shares or --cpus");
   }
