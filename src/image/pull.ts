@@ -25,6 +25,7 @@ import { failpoint } from "#lib/failpoint.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { FetchedManifest, Remote, RemoteConfig, Repository } from "#remote/remote.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
+import { isAttachedTag } from "#spec/distribution/name.ts";
 import { platformOf } from "#spec/image/config.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, digestOf, shortId } from "#spec/image/digest.ts";
@@ -49,6 +50,7 @@ export interface PullParts {
   readonly flights: LayerFlights;
 }
 
+const ATTACHED = "Skipped: what refers to another image is no image";
 /** Partials that nobody came back for. */
 const PARTIAL_AGE_MS = 7 * 24 * 3600 * 1000;
 
@@ -382,7 +384,10 @@ export const pullImages = async (
       throw new NaruError("invalid_argument", "tag can't be used with --all-tags/-a");
     }
     const tags = await parts.remote.repository(reference, options.credentials).tags(options.signal);
-    for (const tag of tags) await pullOne(parts, { ...reference, tag }, options);
+    for (const tag of tags) {
+      if (isAttachedTag(tag)) options.onEvent({ status: ATTACHED, id: tag });
+      else await pullOne(parts, { ...reference, tag }, options);
+    }
   } catch (error) {
     throw explainRefusal(error, reference);
   }

@@ -140,6 +140,24 @@ test("of an index: the attestation of the platform that is pulled, and no other"
   expect(fake.content.info(digestOf(`about ${image}`))).toBeDefined();
 });
 
+test("pull -a leaves tags alone that belong to other images", async () => {
+  const { image } = publish();
+  for (const name of ["signature", "counter"]) registry.manifests.delete(name);
+  const hidden = [image.replace(":", "-"), `${image.replace(":", "-")}.sig`];
+  for (const tag of hidden) registry.addArtifact(tag, ["{}", tag]);
+  registry.addImage("2", [{ tar: layer("y"), blob: layer("y") }]);
+  const told: string[] = [];
+  await fake.images.pull(`${registry.host}/a/b`, {
+    ...transfer,
+    isAllTags: true,
+    onEvent: ({ status, id }) => void (status.startsWith("Skipped") && told.push(id ?? "")),
+  });
+  expect(told).toEqual(hidden);
+  const { repoTags } = fake.images.get(`${registry.host}/a/b:2`);
+  expect(repoTags).toEqual([`${registry.host}/a/b:2`]);
+  expect([...fake.dependencies.rows.list()].length).toBe(2);
+});
+
 test("cosign's tags go along with a copy that takes referrers", async () => {
   const { image } = publish();
   const tag = `${image.replace(":", "-")}.sig`;

@@ -226,6 +226,10 @@ class Fake {
       return new Response(this.referrers.get(subject) ?? nothing, { headers });
     }
     if (subject !== undefined) return fault(404, "UNSUPPORTED");
+    if (url.pathname.endsWith("/tags/list")) {
+      const tags = [...this.manifests.keys()].filter((name) => !name.includes(":"));
+      return Response.json({ name: "", tags });
+    }
     const [, kind, rest = ""] =
       /\/(blobs\/uploads|blobs|manifests)\/(.*)$/.exec(url.pathname) ?? [];
     if (kind === undefined) return Response.json({});

@@ -25,6 +25,13 @@ export const parseRepositoryName = (text: string): string => {
 
 export const isTag = (text: string): boolean => TAG.test(text);
 
+/**
+ * Whether what is under the tag belongs to the manifest that the tag names: the referrers tag schema
+ * (distribution-spec 1.1.1), and cosign's tags for signatures, attestations and SBOMs.
+ */
+export const isAttachedTag = (tag: string): boolean =>
+  /^sha(256-[0-9a-f]{64}|512-[0-9a-f]{121,128})(\.(sig|att|sbom))?$/.test(tag);
+
 /** A manifest is asked for by tag or by digest. */
 export type ManifestReference =
   | { readonly kind: "tag"; readonly tag: string }
