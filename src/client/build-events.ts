@@ -7,6 +7,12 @@ export interface BuildStep {
   readonly line: number;
 }
 
+/** What an engine's naru/build understands; older engines have no such answer. */
+export interface BuildFeaturesBody {
+  readonly version: string;
+  readonly features: readonly string[];
+}
+
 export type BuildMessage =
   /** First of all where the client told facts: numbers of those whose content is wanted. */
   | { readonly kind: "wanted"; readonly wanted: readonly number[] }
@@ -43,7 +49,17 @@ export type BuildMessage =
   | { readonly kind: "cache"; readonly text: string }
   /** A piece of the tar that goes into the directory of a `--cache-to`, in base64; "" ends it. */
   | { readonly kind: "cache-data"; readonly position: number; readonly data: string }
-  | { readonly kind: "result"; readonly imageId: string; readonly tags: readonly string[] }
+  /** What follows is built for it: a plan of its own. */
+  | { readonly kind: "platform"; readonly platform: string }
+  /** A piece of an output's bytes, in base64; "" ends it. */
+  | { readonly kind: "output-data"; readonly position: number; readonly data: string }
+  | {
+      readonly kind: "result";
+      readonly imageId: string;
+      readonly tags: readonly string[];
+      /** What exporters tell. */
+      readonly metadata?: Readonly<Record<string, string>>;
+    }
   | {
       readonly kind: "error";
       readonly code: string;

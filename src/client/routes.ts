@@ -2,6 +2,7 @@
  * The Engine API as one table: method, path with its placeholders, kind of answer, types of body
  * and result. `client.ts` turns a row into a call.
  */
+import type { BuildFeaturesBody } from "#client/build-events.ts";
 import type { Method } from "#client/http.ts";
 import type {
   InfoResponse,
@@ -146,6 +147,7 @@ export const routes = {
   imageSave: stream()("GET", "/images/get"),
   imageTree: stream()("GET", "/naru/images/{id}/tree"),
   naruBuild: stream<Upload>()("POST", "/naru/build"),
+  naruBuildFeatures: json<BuildFeaturesBody>()("GET", "/naru/build"),
   imageLoad: stream<Upload>()("POST", "/images/load"),
   imagePrune: json<PruneResponse>()("POST", "/images/prune"),
   manifestGet: json<RemoteManifestBody>()("GET", "/naru/manifests/{name}"),

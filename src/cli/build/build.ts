@@ -8,7 +8,6 @@ import {
   buildArguments,
   labels,
   namedContexts,
-  parseOutput,
   secrets,
   sshSockets,
 } from "#cli/build/inputs.ts";
@@ -20,49 +19,18 @@ import {
   PlainProgress,
   QuietProgress,
 } from "#cli/build/progress.ts";
+import { flags } from "#cli/build/flags.ts";
 import { defineCommand, ONE } from "#cli/framework/command.ts";
+import type { OutputWriters } from "#cli/build/output-writers.ts";
+import { metadataText } from "#cli/build/metadata.ts";
+import type { Wide } from "#cli/build/wide.ts";
 import { exitError } from "#cli/framework/errors.ts";
-import { bool, integer, list, text } from "#cli/framework/flags.ts";
 import { parseRam } from "#cli/format/units.ts";
 import type { BuildMessage } from "#client/build-events.ts";
 import { jsonLines } from "#client/progress.ts";
 import { type ErrorCode, NaruError } from "#lib/errors.ts";
 
 const PROGRESS = ["auto", "plain", "tty", "json", "quiet"] as const;
-
-const flags = {
-  "add-host": list("Add a custom host-to-IP mapping (host:ip)"),
-  "build-arg": list("Set build-time variables"),
-  "build-context": list("Additional build contexts (e.g., name=path)"),
-  "cache-from": list(
-    "Caches of elsewhere to look into: NAME, type=registry,ref=NAME, type=local,src=PATH",
-  ),
-  "cache-to": list(
-    "Where to write the cache: type=registry,ref=NAME, type=local,dest=PATH, type=inline",
-  ),
-  "cgroup-parent": text("Set the parent cgroup of RUN instructions"),
-  check: bool("Check the build configuration, and build nothing"),
-  explain: bool("Say why each step is not taken from the cache"),
-  file: text('Name of the Dockerfile (default: "PATH/Dockerfile")', "f", { completes: "files" }),
-  iidfile: text("Write the image ID to a file", undefined, { completes: "files" }),
-  label: list("Set metadata for an image"),
-  memory: text("Memory limit of RUN instructions", "m"),
-  network: text("Network of RUN instructions: default, none, host, or one by its name"),
-  "no-cache": bool("Do not use cache when building the image"),
-  "no-cache-filter": list("Do not cache specified stages"),
-  output: list('Output destination (format: "type=local,dest=path")', "o"),
-  platform: text("Set target platform for build"),
-  progress: text("Type of progress output: auto, plain, tty, json, quiet"),
-  pull: bool("Always attempt to pull all referenced images"),
-  quiet: bool("Suppress the build output and print image ID on success", "q"),
-  secret: list('Secret to expose to the build (format: "id=mysecret,src=/local/secret")'),
-  "shm-size": text("Size of /dev/shm in RUN instructions"),
-  ssh: list('SSH agent socket to expose to the build (format: "default|<id>[=<socket>]")'),
-  tag: list('Name and optionally a tag (format: "name:tag")', "t"),
-  target: text("Set the target build stage to build"),
-  watch: bool("Build again whenever a file changes that the build reads"),
-  "cpu-shares": integer("CPU shares (relative weight) of RUN instructions", "c"),
-};
 
 type Given = Parameters<Parameters<typeof defineCommand<typeof flags>>[0]["run"]>[0];
 
@@ -105,7 +73,8 @@ const queryOf = (
     nocache: given["no-cache"],
     pull: given.pull,
     ...optional("target", given.target),
-    ...optional("platform", given.platform),
+    ...optional("platform", given.platform?.includes(",") === true ? undefined : given.platform),
+    ...(given.ulimit.length === 0 ? {} : { ulimits: JSON.stringify(given.ulimit.map(ulimitOf)) }),
     ...optional("networkmode", given.network),
     ...optional("cgroupparent", given["cgroup-parent"]),
     ...optional("cpushares", given["cpu-shares"]),
@@ -128,8 +97,18 @@ const epochOf = ({ context, flags: given }: Given): number | undefined => {
   );
 };
 
+const ulimitOf = (text: string): { Name: string; Soft: number; Hard: number } => {
+  const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(text);
+  if (match === null) {
+    throw new NaruError("invalid_argument", `ulimit "${text}" must be name=soft[:hard]`);
+  }
+  const [, Name = "", soft = "", hard = soft] = match;
+  return { Name, Soft: Number(soft), Hard: Number(hard) };
+};
+
 const headersOf = async (
   given: Given,
+  wide: Wide | undefined,
   named: ReturnType<typeof namedContexts>,
   secretsBytes: number,
 ): Promise<Record<string, string>> => {
@@ -144,6 +123,7 @@ const headersOf = async (
       cacheFrom: values["cache-from"].map(parseCache),
       cacheTo: values["cache-to"].map(parseCache),
       ...(epoch === undefined ? {} : { sourceDateEpoch: epoch }),
+      ...(wide === undefined ? {} : { wide }),
     }),
     "X-Naru-Build-Secrets-Length": String(secretsBytes),
     ...(await registryHeader(context)),
@@ -168,6 +148,7 @@ const registryHeader = async (context: CliContext): Promise<Record<string, strin
 interface Finished {
   readonly imageId: string;
   readonly tags: readonly string[];
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 type BuildError = Extract<BuildMessage, { kind: "error" }>;
@@ -182,13 +163,20 @@ const errorText = ({ message, step, details }: BuildError, dockerfile: LoadedCon
   return `${message}\n\n> ${step.line} | ${line}`;
 };
 
+interface Following {
+  readonly progress: () => Promise<BuildProgress>;
+  readonly loaded: LoadedContext;
+  readonly onWanted: (wanted: readonly number[]) => void;
+  readonly caches: CacheWriters;
+  /** undefined: nothing comes back. */
+  readonly outputs: OutputWriters | undefined;
+}
+
 const follow = async (
   body: AsyncIterable<Uint8Array>,
-  progress: BuildProgress,
-  loaded: LoadedContext,
-  onWanted: (wanted: readonly number[]) => void,
-  caches: CacheWriters,
+  { loaded, onWanted, caches, outputs, ...more }: Following,
 ): Promise<Finished> => {
+  let progress = await more.progress();
   let finished: Finished | undefined;
   let failure: BuildError | undefined;
   try {
@@ -200,6 +188,15 @@ const follow = async (
       if (message.kind === "cache-data") {
         await caches.take(message.position, message.data);
         continue;
+      }
+      if (message.kind === "output-data") {
+        await outputs?.take(message.position, message.data);
+        continue;
+      }
+      if (message.kind === "platform") {
+        // Its steps have the numbers of the last one's.
+        await progress.end();
+        progress = await more.progress();
       }
       if (message.kind === "result") finished = message;
       if (message.kind === "error") {
@@ -238,9 +235,22 @@ async function* watched(
   }
 }
 
+const writersOf = async (
+  context: CliContext,
+  wide: Wide | undefined,
+  outputs: readonly Output[],
+): Promise<OutputWriters | undefined> => {
+  if (wide === undefined) return undefined;
+  const module = await import("#cli/build/output-writers.ts");
+  return new module.OutputWriters(context, outputs);
+};
+
 const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   const { context, flags: values, args } = given;
-  const outputs = values.output.map(parseOutput);
+  const { engineFeatures, outputsOf, platformsOf, requireFeature, wideOf } =
+    await import("#cli/build/wide.ts");
+  const outputs = outputsOf(values);
+  const wide = wideOf(values, outputs);
   const named = namedContexts(values["build-context"]);
   const loaded = await loadContext(args[0] ?? ".", values.file);
   const directories: PackedDirectory[] = [
@@ -257,7 +267,7 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   const checks = await import("#cli/build/check.ts");
   const checkRequest = {
     target: values.target,
-    platform: values.platform,
+    platform: platformsOf(values.platform)[0],
     buildArgs: buildArguments(values["build-arg"], context.env),
     contexts: [...Object.keys(named.images), ...Object.keys(named.trees)],
   };
@@ -268,19 +278,35 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   if (checks.mayRefuse(loaded, checkRequest)) {
     checks.refuseViolations(await checks.checkBuild(loaded, checkRequest, client));
   }
+  const features = engineFeatures(client);
+  features.catch(() => undefined); // Awaited below.
+  if (wide !== undefined) requireFeature(await features, "outputs", "an output of this kind");
   const progress = await progressOf(given);
   const totals: ContextTotals = { files: 0, bytes: 0 };
   let finished: Finished;
   const hidden = Buffer.from(JSON.stringify(await secrets(values.secret, context.env)));
   try {
-    const packed = await packContext(loaded.dockerfile, directories, totals);
+    const knowsFacts = features.then((names) => names.includes("facts"));
+    const packed = await packContext(loaded.dockerfile, directories, totals, knowsFacts);
+    await using writers = await writersOf(context, wide, outputs);
     const response = await client.call("naruBuild", {
       query: queryOf(given, outputs),
       signal,
-      headers: { ...(await headersOf(given, named, hidden.length)), ...packed.headers },
+      headers: { ...(await headersOf(given, wide, named, hidden.length)), ...packed.headers },
       body: watched(after(hidden, packed.body), totals, progress),
     });
-    finished = await follow(response.body, progress, loaded, packed.onWanted, caches);
+    let next: BuildProgress | undefined = progress;
+    finished = await follow(response.body, {
+      progress: async () => {
+        const first = next ?? (await progressOf(given));
+        next = undefined;
+        return first;
+      },
+      loaded,
+      onWanted: packed.onWanted,
+      caches,
+      outputs: writers,
+    });
   } catch (error) {
     await progress.end();
     throw error;
@@ -290,7 +316,12 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
     checks.printWarnings(await checks.checkBuild(loaded, checkRequest, client), context.output);
   }
   if (values.iidfile !== undefined) await Bun.write(values.iidfile, finished.imageId);
-  for (const output of outputs) await writeOutput(context, client, output, finished);
+  if (values["metadata-file"] !== undefined) {
+    await Bun.write(values["metadata-file"], metadataText(finished));
+  }
+  if (wide === undefined) {
+    for (const output of outputs) await writeOutput(context, client, output, finished);
+  }
   if (values.quiet) context.output.line(finished.imageId);
   else if (values.progress !== "json") {
     const names = finished.tags.length === 0 ? finished.imageId : finished.tags.join(", ");
@@ -309,7 +340,8 @@ const runWatched = async (given: Given): Promise<number> => {
   const { resolve } = await import("node:path");
   const dockerfile = values.file ?? `${path}/Dockerfile`;
   const named = Object.values(namedContexts(values["build-context"]).trees);
-  const destinations = values.output.map((text) => parseOutput(text).destination ?? "");
+  const { outputsOf } = await import("#cli/build/wide.ts");
+  const destinations = outputsOf(values).map(({ destination }) => destination ?? "");
   await untilInterrupted((signal) =>
     watchBuild({
       context,

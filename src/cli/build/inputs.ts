@@ -105,6 +105,8 @@ export interface Output {
   /** "-" is standard output; undefined for images. */
   readonly destination: string | undefined;
   readonly names: readonly string[];
+  /** Further options, for the engine's exporters. */
+  readonly attributes: Readonly<Record<string, string>>;
 }
 
 const OUTPUT_TYPES = ["image", "local", "tar", "oci", "docker"] as const;
@@ -113,10 +115,12 @@ const OUTPUT_TYPES = ["image", "local", "tar", "oci", "docker"] as const;
 export const parseOutput = (text: string): Output => {
   if (!text.includes("=")) {
     return text === "-"
-      ? { type: "tar", destination: "-", names: [] }
-      : { type: "local", destination: text, names: [] };
+      ? { type: "tar", destination: "-", names: [], attributes: {} }
+      : { type: "local", destination: text, names: [], attributes: {} };
   }
   const fields = fieldsOf(text, "output");
+  // An image that is pushed, in one word.
+  if (fields.get("type") === "registry") fields.set("type", "image").set("push", "true");
   const type = OUTPUT_TYPES.find((known) => known === fields.get("type"));
   if (type === undefined) {
     throw new NaruError(
@@ -124,10 +128,9 @@ export const parseOutput = (text: string): Output => {
       `output type "${fields.get("type") ?? ""}" is not supported: use one of ${OUTPUT_TYPES.join(", ")}`,
     );
   }
-  for (const key of fields.keys()) {
-    if (["type", "dest", "name"].includes(key)) continue;
-    throw new NaruError("not_implemented", `output option "${key}" is not supported`);
-  }
+  const attributes = Object.fromEntries(
+    [...fields].filter(([key]) => !["type", "dest", "name"].includes(key)),
+  );
   const destination =
     fields.get("dest") ?? (type === "image" || type === "docker" ? undefined : "-");
   if (type === "local" && (destination === undefined || destination === "-")) {
@@ -137,7 +140,7 @@ export const parseOutput = (text: string): Output => {
     );
   }
   const names = (fields.get("name") ?? "").split(",").filter((name) => name !== "");
-  return { type, destination, names };
+  return { type, destination, names, attributes };
 };
 
 /** "name=docker-image://ref" or "name=path". */

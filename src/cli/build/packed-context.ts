@@ -18,17 +18,19 @@ const asTar = async (
   return { headers: {}, body, onWanted: () => undefined };
 };
 
-/** `totals` grow while the body is read. */
+/** `totals` grow while the body is read. An engine that does not know facts would wait for what never comes. */
 export const packContext = async (
   dockerfile: Uint8Array,
   directories: readonly PackedDirectory[],
   totals: ContextTotals,
+  knowsFacts: Promise<boolean>,
 ): Promise<PackedContext> => {
   if (directories.length === 0) return await asTar(dockerfile, directories, totals);
   const { contextFacts, contextKey, manifestOf, packWanted } =
     await import("#cli/build/context-facts.ts");
   const facts = await contextFacts(dockerfile, directories);
-  if (facts === undefined) return await asTar(dockerfile, directories, totals);
+  if (facts === undefined || !(await knowsFacts))
+    return await asTar(dockerfile, directories, totals);
   const manifest = manifestOf(facts);
   const asked = Promise.withResolvers<readonly number[]>();
   const body = async function* (): AsyncGenerator<Uint8Array, void> {

@@ -116,7 +116,10 @@ export class PlainProgress implements BuildProgress {
         );
       case "cache":
         return await this.#line(message.text);
+      case "platform":
+        return await this.#line(`building for ${message.platform}`);
       case "cache-data":
+      case "output-data":
       case "wanted":
       case "result":
       case "error":

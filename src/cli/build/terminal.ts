@@ -78,7 +78,9 @@ export class TerminalProgress implements BuildProgress {
         return this.#keep(`warning: build args that no ARG names: ${message.names.join(", ")}`);
       case "cache":
         return this.#keep(message.text);
+      case "platform":
       case "cache-data":
+      case "output-data":
       case "wanted":
       case "result":
       case "error":

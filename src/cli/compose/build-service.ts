@@ -16,14 +16,7 @@ export interface BuildChanges {
 
 /** Attributes that the engine's builder has no counterpart for. */
 const refuse = (service: string, build: Build): void => {
-  const refused: readonly (keyof Build)[] = [
-    "isolation",
-    "privileged",
-    "ulimits",
-    "entitlements",
-    "provenance",
-    "sbom",
-  ];
+  const refused: readonly (keyof Build)[] = ["isolation", "privileged", "entitlements"];
   for (const key of refused) {
     const value = build[key];
     if (value === undefined || value === "false" || value === false || value === "default")
@@ -31,12 +24,6 @@ const refuse = (service: string, build: Build): void => {
     throw new NaruError(
       "not_implemented",
       `services.${service}.build.${key} is not supported by this engine's builder; remove it`,
-    );
-  }
-  if ((build.platforms ?? []).length > 1) {
-    throw new NaruError(
-      "not_implemented",
-      `services.${service}.build.platforms: one platform is built at a time; name one`,
     );
   }
 };
@@ -60,6 +47,11 @@ const contextsOf = (build: Build, project: Project): string[] =>
 
 const pairs = (record: Readonly<Record<string, string | null>> | undefined): string[] =>
   Object.entries(record ?? {}).map(([key, value]) => (value === null ? key : `${key}=${value}`));
+
+const ulimitsOf = ({ ulimits = {} }: Build): string[] =>
+  Object.entries(ulimits).map(([name, limit]) =>
+    typeof limit === "number" ? `${name}=${limit}` : `${name}=${limit.soft}:${limit.hard}`,
+  );
 
 /** A Dockerfile that stands in the compose file, as a file for the time of the build. */
 const inlineFile = async (text: string): Promise<{ path: string } & AsyncDisposable> => {
@@ -100,7 +92,8 @@ export const buildService = async (
       ? undefined
       : stack.use(await inlineFile(build.dockerfile_inline));
   const { command } = await import("#cli/build/build.ts");
-  const platform = build.platforms?.[0] ?? given?.platform;
+  const [first, ...others] = build.platforms ?? [];
+  const platform = others.length > 0 ? [first, ...others].join(",") : (first ?? given?.platform);
   const secrets = (build.secrets ?? []).map(({ source, target }) =>
     secretOf(source, target ?? source, project.model.secrets?.[source]),
   );
@@ -126,6 +119,9 @@ export const buildService = async (
     ...(build.network === undefined ? {} : { network: build.network }),
     ...(build.shm_size === undefined ? {} : { "shm-size": build.shm_size }),
     ...(platform === undefined ? {} : { platform }),
+    ...(build.provenance === undefined ? {} : { provenance: build.provenance }),
+    ...(build.sbom === undefined ? {} : { sbom: build.sbom }),
+    ulimit: ulimitsOf(build),
   });
   if (code !== 0) throw new NaruError("aborted", `the image "${image}" could not be built`);
 };

@@ -11,12 +11,14 @@ import {
   type NamedContext,
 } from "#build/build.ts";
 import { type BuildContext, partOfContext, readTreeFile } from "#build/context.ts";
+import type { OutputWishes } from "#api/docker/build/naru-outputs.ts";
 import type { CacheWish, CacheWork } from "#api/docker/build/naru-caches.ts";
 import { decodeBuild } from "#api/docker/build/request.ts";
 import type { Call } from "#api/docker/call.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
 import { pumpStream } from "#api/docker/stream.ts";
 import type { AnswerStream } from "#api/http/exchange.ts";
+import { VERSION } from "#lib/version.ts";
 import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
 
 /** A header field: base64url of JSON. */
@@ -38,6 +40,8 @@ interface Extras {
   readonly sourceDateEpoch?: number;
   readonly cacheFrom?: readonly CacheWish[];
   readonly cacheTo?: readonly CacheWish[];
+  /** Beyond an image of this machine: see naru-outputs.ts. */
+  readonly wide?: OutputWishes;
 }
 
 /** The first bytes of a body, and the rest of it. Secrets stay in memory. */
@@ -170,7 +174,7 @@ const run = async (call: Call, lines: EventLines, held: DisposableStack): Promis
   const exports = exportsOf(extras.cacheTo ?? []);
   const from = extras.cacheFrom ?? [];
   const imports = from.length === 0 ? [] : await openWishes(await caches(), sent, from);
-  const built = await builds.build({
+  const request: BuildRequest = {
     ...options,
     imports,
     keepsStepImages: false,
@@ -182,7 +186,9 @@ const run = async (call: Call, lines: EventLines, held: DisposableStack): Promis
     sourceDateEpoch: extras.sourceDateEpoch,
     signal: call.signal,
     onEvent: (event) => lines.write(encode(event)),
-  });
+  };
+  if (extras.wide !== undefined) return await runWide(call, lines, request, extras);
+  const built = await builds.build(request);
   const { tags } = built;
   let { imageId } = built;
   if (exports.length > 0) {
@@ -203,6 +209,38 @@ const run = async (call: Call, lines: EventLines, held: DisposableStack): Promis
     );
   }
   await lines.write(`${JSON.stringify({ kind: "result", imageId, tags })}\n`);
+};
+
+/** Other outputs than an image of this machine. */
+const runWide = async (
+  { backend }: Call,
+  lines: EventLines,
+  request: BuildRequest,
+  { wide, cacheTo = [] }: Extras,
+): Promise<void> => {
+  const wishes = { outputs: [], attest: {}, platforms: [], ...wide };
+  if (cacheTo.length > 0) {
+    const reason = "--cache-to beside several platforms, attestations or pushed outputs";
+    throw new NaruError(
+      "not_implemented",
+      `${reason} is not supported: write the cache on its own`,
+    );
+  }
+  const { buildWide, checkWishes } = await import("#api/docker/build/naru-outputs.ts");
+  checkWishes(wishes);
+  const { result, told } = await buildWide(
+    backend,
+    wishes,
+    request,
+    (platform) => lines.write(`${JSON.stringify({ kind: "platform", platform })}\n`),
+    (position, data) => {
+      const text = Buffer.from(data).toString("base64");
+      return lines.write(`${JSON.stringify({ kind: "output-data", position, data: text })}\n`);
+    },
+  );
+  const imageId = told["containerimage.config.digest"] ?? told["containerimage.digest"];
+  const answer = { imageId: imageId ?? result.imageId, tags: request.tags, metadata: told };
+  await lines.write(`${JSON.stringify({ kind: "result", ...answer })}\n`);
 };
 
 const build = async (call: Call): Promise<void> => {
@@ -226,7 +264,16 @@ const tree = async (call: Call): Promise<void> => {
   await pumpStream(call.stream("application/x-tar"), source.tar);
 };
 
+/**
+ * What this engine's naru/build understands, by names that clients look for: an older engine would take what it does not
+ * know for something else, or wait for what never comes.
+ */
+const FEATURES = ["facts", "outputs"] as const;
+
+const features = (call: Call): void => call.json(200, { version: VERSION, features: FEATURES });
+
 export const naruBuildRoutes: readonly Route[] = [
+  get("/naru/build", features),
   post("/naru/build", build),
   get("/naru/images/{name…}/tree", tree),
 ];

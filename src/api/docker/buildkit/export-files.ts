@@ -92,14 +92,16 @@ export const exportFiles = async (
   result: BuildResult,
   position: number,
 ): Promise<Record<string, string>> => {
-  const { job, session, signal } = context;
+  const { job, session, sink, signal } = context;
   const what = `exporting to client ${exporter.type === "tar" ? "tarball" : "directory"}`;
   const vertex = new ShownVertex(job.log, job.ref, what);
   await vertex.around(async () => {
     using held = new DisposableStack();
     const parts = await partsOf(context, exporter, result, held);
     const files = new OutputFiles(parts, epochOf(context));
-    if (exporter.type === "tar") return await sendStream(context, position, files.tar());
+    // Who has no session makes files out of a tar.
+    const isTar = exporter.type === "tar" || sink !== undefined;
+    if (isTar) return await sendStream(context, position, files.tar());
     if (session === undefined) throw new NaruError("invalid_argument", "files need a session");
     const metadata = { "buildkit-attachable-exporter-id": String(position) };
     const bytes = await sendFiles(session.client.stream(FILE_SEND, metadata, signal), files);

@@ -2,8 +2,7 @@
 import { type ImageOutput, imageOutputOf } from "#api/docker/buildkit/export-options.ts";
 import type { ExporterOptions } from "#api/docker/buildkit/jobs.ts";
 import { needsIndex, pack } from "#api/docker/buildkit/pack.ts";
-import { pushBundle } from "#api/docker/buildkit/push-bundle.ts";
-import { credentialsOf } from "#api/docker/buildkit/session-services.ts";
+import { credentialsFor, pushBundle } from "#api/docker/buildkit/push-bundle.ts";
 import type { SolveContext } from "#api/docker/buildkit/solve.ts";
 import { ShownVertex } from "#api/docker/buildkit/vertices.ts";
 import type { BuildResult } from "#build/build.ts";
@@ -19,9 +18,8 @@ const pushPlainly = async (
   vertex: ShownVertex,
   name: string,
 ): Promise<string | undefined> => {
-  const { backend, session, signal } = context;
-  const { domain } = parseReference(name);
-  const credentials = (await credentialsOf(session, [name], signal)).get(domain) ?? {};
+  const { backend, signal } = context;
+  const credentials = await credentialsFor(context, name);
   let told: Promise<void> = Promise.resolve();
   let waiting = 0;
   let digest: string | undefined;

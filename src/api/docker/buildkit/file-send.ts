@@ -91,10 +91,14 @@ export const sendFiles = async (stream: GrpcStream, files: OutputFiles): Promise
 
 /** One stream of bytes to the place that the client has for this output. */
 export const sendStream = async (
-  { session, signal }: SolveContext,
+  { session, sink, signal }: SolveContext,
   position: number,
   source: AsyncIterable<Uint8Array>,
 ): Promise<void> => {
+  if (sink !== undefined) {
+    for await (const bytes of source) if (bytes.length > 0) await sink(position, bytes);
+    return await sink(position, new Uint8Array());
+  }
   if (session === undefined) {
     throw new NaruError("invalid_argument", "an archive needs a session to go to");
   }

@@ -4,14 +4,32 @@ import type { SolveContext } from "#api/docker/buildkit/solve.ts";
 import type { ShownVertex } from "#api/docker/buildkit/vertices.ts";
 import type { Bundle } from "#image/bundle.ts";
 import type { TransferEvent } from "#image/transfer.ts";
+import type { AuthConfig } from "#spec/docker/registry-auth.ts";
+import { parseReference } from "#spec/image/reference.ts";
+
+const HUB = "https://index.docker.io/v1/";
+
+/** Those of the client's session, or those that came along. */
+export const credentialsFor = async (
+  { session, credentials, signal }: SolveContext,
+  name: string,
+): Promise<AuthConfig> => {
+  const { domain } = parseReference(name);
+  if (credentials === undefined) {
+    return (await credentialsOf(session, [name], signal)).get(domain) ?? {};
+  }
+  const keys = domain === "docker.io" ? [HUB, domain] : [domain, `https://${domain}`];
+  return keys.map((key) => credentials.get(key)).find((found) => found !== undefined) ?? {};
+};
 
 export const pushBundle = async (
-  { backend, session, signal }: SolveContext,
+  context: SolveContext,
   vertex: ShownVertex,
   name: string,
   bundle: Bundle,
 ): Promise<void> => {
-  const [credentials = {}] = (await credentialsOf(session, [name], signal)).values();
+  const { backend, signal } = context;
+  const credentials = await credentialsFor(context, name);
   let told: Promise<void> = Promise.resolve();
   let waiting = 0;
   const onEvent = (event: TransferEvent): void => {

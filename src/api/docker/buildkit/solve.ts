@@ -19,6 +19,7 @@ import type { ClientSession, Sessions } from "#api/docker/buildkit/sessions.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { StepVertices } from "#api/docker/buildkit/vertices.ts";
 import { type BuildRequest, type BuildResult, BuildStepError, type Builds } from "#build/build.ts";
+import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { DockerfileError } from "#spec/dockerfile/error.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
@@ -35,6 +36,10 @@ export interface SolveContext {
   /** LLB by name, for contexts that are "input:NAME". */
   readonly inputs?: Readonly<Record<string, Uint8Array>>;
   readonly signal: AbortSignal;
+  /** Where the client has no session: takes the bytes of output `position`; an empty piece ends them. */
+  readonly sink?: (position: number, data: Uint8Array) => Promise<void>;
+  /** By registry, where the client has no session to ask. */
+  readonly credentials?: ReadonlyMap<string, AuthConfig>;
   /** How many frontends asked each other for this. */
   readonly depth?: number;
 }

@@ -1,0 +1,77 @@
+import { expect, test } from "bun:test";
+
+import { packContext } from "#cli/build/packed-context.ts";
+import { engineFeatures, outputsOf, requireFeature, wideOf } from "#cli/build/wide.ts";
+import { responseError } from "#client/errors.ts";
+
+const flags = (given: object = {}) => ({
+  annotation: [],
+  attest: [],
+  load: false,
+  output: [],
+  platform: undefined,
+  provenance: undefined,
+  push: false,
+  sbom: undefined,
+  tag: ["a:1"],
+  ...given,
+});
+
+const wide = (given: object) => wideOf(flags(given), outputsOf(flags(given)));
+
+test("an image here, and what is read out of it, needs nothing of the engine's exporters", () => {
+  expect(wide({})).toBeUndefined();
+  expect(wide({ platform: "linux/arm64", output: ["out", "type=oci,dest=a.tar"] })).toBeUndefined();
+  expect(wide({ load: true, provenance: "false" })).toBeUndefined();
+});
+
+test("platforms, attestations, pushes and forms go to the engine", () => {
+  expect(wide({ platform: "linux/amd64,linux/arm64" })).toEqual({
+    platforms: ["linux/amd64", "linux/arm64"],
+    attest: {},
+    outputs: [{ type: "image", attributes: {} }],
+  });
+  expect(wide({ push: true })?.outputs).toEqual([{ type: "image", attributes: { push: "true" } }]);
+  expect(wide({ attest: ["type=provenance,mode=max"], sbom: "true" })?.attest).toEqual({
+    provenance: "mode=max",
+    sbom: "",
+  });
+  expect(wide({ attest: ["type=sbom"], sbom: "false", push: true })?.attest).toEqual({});
+  const archive = "type=oci,dest=d,tar=false,compression=zstd,name=a";
+  expect(wide({ output: [archive] })?.outputs).toEqual([
+    { type: "oci", attributes: { name: "a", compression: "zstd" } },
+  ]);
+  const annotation = ["a=1", "index:b=2", "manifest[linux/amd64]:c=3"];
+  expect(wide({ annotation })?.outputs[0]?.attributes).toEqual({
+    "annotation-manifest.a": "1",
+    "annotation-index.b": "2",
+    "annotation-manifest[linux/amd64].c": "3",
+  });
+  expect(() => wide({ push: true, tag: [] })).toThrow("needs a name");
+  expect(() => wide({ attest: ["type=other"] })).toThrow('attestation "type=other"');
+});
+
+test("an engine from before there were features has none, and is not asked for what it would misread", async () => {
+  const engine = (answer: () => Promise<unknown>) => ({ call: answer }) as never;
+  const older = engine(() => Promise.reject(responseError(404, '{"message":"page not found"}')));
+  expect(await engineFeatures(older)).toEqual([]);
+  const here = engine(() => Promise.resolve({ version: "1", features: ["facts"] }));
+  expect(await engineFeatures(here)).toEqual(["facts"]);
+  const gone = engine(() => Promise.reject(responseError(500, "broken")));
+  expect(engineFeatures(gone)).rejects.toThrow("broken");
+  expect(() => requireFeature(["facts"], "outputs", "this")).toThrow("restart the engine");
+  expect(() => requireFeature(["outputs"], "outputs", "this")).not.toThrow();
+});
+
+test("a context goes as a tar to an engine that does not know facts", async () => {
+  const directory = { root: import.meta.dir, prefix: "context/", ignore: "" };
+  const pack = (knowsFacts: boolean) =>
+    packContext(
+      Buffer.from("FROM scratch"),
+      [directory],
+      { files: 0, bytes: 0 },
+      Promise.resolve(knowsFacts),
+    );
+  expect(Object.keys((await pack(true)).headers)).toContain("X-Naru-Build-Context-Key");
+  expect((await pack(false)).headers).toEqual({});
+});
