@@ -211,6 +211,8 @@ export interface PruneOptions {
   readonly isAll: boolean;
   /** Removes the least recently used until no more than this is left. */
   readonly keepBytes: number | undefined;
+  /** Removes likewise until so much of the disk is free, but never below `keepBytes`. */
+  readonly minFreeBytes?: number;
   /** Not used since this instant (RFC 3339). */
   readonly unusedSince: string | undefined;
   /** Ids; none = any. */

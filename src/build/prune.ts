@@ -1,4 +1,6 @@
 /** What the cache holds, and taking it away. */
+import { statfsSync } from "node:fs";
+
 import type { BuildCacheItem, PruneOptions } from "#build/build.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import type { KeptContexts } from "#build/kept-contexts.ts";
@@ -58,6 +60,19 @@ export const cacheUsage = async (
     ...(await kept.list()),
   ].toSorted((a, b) => (a.lastUsedAt < b.lastUsedAt ? -1 : 1));
 
+/** How much may stay; undefined = all that is wanted goes. */
+const roomOf = (
+  { paths }: BuildDependencies,
+  { keepBytes, minFreeBytes }: PruneOptions,
+  usedBytes: number,
+): number | undefined => {
+  if (minFreeBytes === undefined) return keepBytes;
+  const { bavail, bsize } = statfsSync(paths.work);
+  const missing = minFreeBytes - bavail * bsize;
+  if (missing <= 0) return Math.max(usedBytes, keepBytes ?? 0);
+  return Math.max(usedBytes - missing, keepBytes ?? 0, 0);
+};
+
 const isWanted = (item: BuildCacheItem, options: PruneOptions): boolean => {
   if (item.isInUse) return false;
   // What an image stands on takes no room of its own.
@@ -77,11 +92,12 @@ export const pruneCache = async (
 ): Promise<{ deleted: string[]; reclaimedBytes: number }> => {
   const items = await cacheUsage(dependencies, solver, cacheMounts, kept);
   let left = items.reduce((sum, item) => sum + (item.isShared ? 0 : item.sizeBytes), 0);
+  const room = roomOf(dependencies, options, left);
   const deleted: string[] = [];
   let reclaimedBytes = 0;
   const gone = new Set<string>();
   for (const item of items.filter((one) => isWanted(one, options))) {
-    if (options.keepBytes !== undefined && left <= options.keepBytes) break;
+    if (room !== undefined && left <= room) break;
     if (item.kind === "exec.cachemount" && !cacheMounts.remove(item.id)) continue;
     if (item.kind === "source.local" && !kept.remove(item.id)) continue;
     gone.add(item.id);

@@ -3,14 +3,7 @@ import type { CliContext } from "#cli/context.ts";
 import type { ContextTotals, PackedDirectory } from "#cli/build/context-tar.ts";
 import { packContext } from "#cli/build/packed-context.ts";
 import { CacheWriters, cacheDirectories, parseCache } from "#cli/build/caches.ts";
-import {
-  type Output,
-  buildArguments,
-  labels,
-  namedContexts,
-  secrets,
-  sshSockets,
-} from "#cli/build/inputs.ts";
+import { type Output, buildArguments, namedContexts, secrets } from "#cli/build/inputs.ts";
 import { type LoadedContext, loadContext } from "#cli/build/local-context.ts";
 import { writeOutput } from "#cli/build/outputs.ts";
 import {
@@ -19,20 +12,19 @@ import {
   PlainProgress,
   QuietProgress,
 } from "#cli/build/progress.ts";
-import { flags } from "#cli/build/flags.ts";
+import { type Given, flags } from "#cli/build/flags.ts";
+import { headersOf, queryOf } from "#cli/build/request.ts";
 import { defineCommand, ONE } from "#cli/framework/command.ts";
 import type { OutputWriters } from "#cli/build/output-writers.ts";
 import { metadataText } from "#cli/build/metadata.ts";
 import type { Wide } from "#cli/build/wide.ts";
 import { exitError } from "#cli/framework/errors.ts";
-import { parseRam } from "#cli/format/units.ts";
 import type { BuildMessage } from "#client/build-events.ts";
+import type { Client } from "#client/client.ts";
 import { jsonLines } from "#client/progress.ts";
 import { type ErrorCode, NaruError } from "#lib/errors.ts";
 
 const PROGRESS = ["auto", "plain", "tty", "json", "quiet"] as const;
-
-type Given = Parameters<Parameters<typeof defineCommand<typeof flags>>[0]["run"]>[0];
 
 const progressOf = async ({ context, flags: given }: Given): Promise<BuildProgress> => {
   const { output } = context;
@@ -50,99 +42,6 @@ const progressOf = async ({ context, flags: given }: Given): Promise<BuildProgre
   if (!isTerminal) return new PlainProgress(output, given.explain);
   const { TerminalProgress } = await import("#cli/build/terminal.ts");
   return new TerminalProgress(output, given.explain);
-};
-
-const encodeHeader = (value: object): string =>
-  Buffer.from(JSON.stringify(value)).toString("base64url");
-
-const queryOf = (
-  { context, flags: given }: Given,
-  outputs: readonly Output[],
-): Record<string, string | number | boolean | readonly string[]> => {
-  const epoch = context.env["SOURCE_DATE_EPOCH"];
-  const implied = epoch === undefined || epoch === "" ? [] : [`SOURCE_DATE_EPOCH=${epoch}`];
-  const args = buildArguments([...implied, ...given["build-arg"]], context.env);
-  const optional = (name: string, value: string | number | undefined): object =>
-    value === undefined ? {} : { [name]: value };
-  return {
-    t: [...given.tag, ...outputs.flatMap(({ names }) => names)],
-    buildargs: JSON.stringify(args),
-    labels: JSON.stringify(labels(given.label)),
-    extrahosts: given["add-host"],
-    nocachefilter: given["no-cache-filter"],
-    nocache: given["no-cache"],
-    pull: given.pull,
-    ...optional("target", given.target),
-    ...optional("platform", given.platform?.includes(",") === true ? undefined : given.platform),
-    ...(given.ulimit.length === 0 ? {} : { ulimits: JSON.stringify(given.ulimit.map(ulimitOf)) }),
-    ...optional("networkmode", given.network),
-    ...optional("cgroupparent", given["cgroup-parent"]),
-    ...optional("cpushares", given["cpu-shares"]),
-    ...optional("memory", given.memory === undefined ? undefined : parseRam(given.memory)),
-    ...optional(
-      "shmsize",
-      given["shm-size"] === undefined ? undefined : parseRam(given["shm-size"]),
-    ),
-  };
-};
-
-const epochOf = ({ context, flags: given }: Given): number | undefined => {
-  const args = buildArguments(given["build-arg"], context.env);
-  const value = args["SOURCE_DATE_EPOCH"] ?? context.env["SOURCE_DATE_EPOCH"];
-  if (value === undefined || value === "") return undefined;
-  if (/^\d{1,12}$/.test(value)) return Number(value);
-  throw new NaruError(
-    "invalid_argument",
-    `invalid SOURCE_DATE_EPOCH "${value}": seconds since 1970`,
-  );
-};
-
-const ulimitOf = (text: string): { Name: string; Soft: number; Hard: number } => {
-  const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(text);
-  if (match === null) {
-    throw new NaruError("invalid_argument", `ulimit "${text}" must be name=soft[:hard]`);
-  }
-  const [, Name = "", soft = "", hard = soft] = match;
-  return { Name, Soft: Number(soft), Hard: Number(hard) };
-};
-
-const headersOf = async (
-  given: Given,
-  wide: Wide | undefined,
-  named: ReturnType<typeof namedContexts>,
-  secretsBytes: number,
-): Promise<Record<string, string>> => {
-  const { context, flags: values } = given;
-  const epoch = epochOf(given);
-  return {
-    "Content-Type": "application/x-tar",
-    "X-Naru-Build-Extras": encodeHeader({
-      images: named.images,
-      trees: Object.keys(named.trees),
-      ssh: sshSockets(values.ssh, context.env),
-      cacheFrom: values["cache-from"].map(parseCache),
-      cacheTo: values["cache-to"].map(parseCache),
-      ...(epoch === undefined ? {} : { sourceDateEpoch: epoch }),
-      ...(wide === undefined ? {} : { wide }),
-    }),
-    "X-Naru-Build-Secrets-Length": String(secretsBytes),
-    ...(await registryHeader(context)),
-  };
-};
-
-const registryHeader = async (context: CliContext): Promise<Record<string, string>> => {
-  const { auths, credHelpers, credsStore } = await context.config();
-  const names = [...Object.keys(auths ?? {}), ...Object.keys(credHelpers ?? {})];
-  if (names.length === 0 && (credsStore ?? "") === "") return {};
-  const { storedCredentials } = await import("#cli/registry/credentials.ts");
-  const entries: [string, object][] = [];
-  for (const name of new Set(names)) {
-    const found = await storedCredentials(context, name);
-    if (found !== undefined) entries.push([name, found]);
-  }
-  return entries.length === 0
-    ? {}
-    : { "X-Registry-Config": encodeHeader(Object.fromEntries(entries)) };
 };
 
 interface Finished {
@@ -245,6 +144,42 @@ const writersOf = async (
   return new module.OutputWriters(context, outputs);
 };
 
+interface Conclusion {
+  readonly client: Client;
+  readonly wide: Wide | undefined;
+  readonly outputs: readonly Output[];
+  readonly finished: Finished;
+}
+
+/** What was built goes where it was asked for. */
+const conclude = async (
+  { context, flags: values }: Given,
+  { client, wide, outputs, finished }: Conclusion,
+): Promise<void> => {
+  if (values.iidfile !== undefined) await Bun.write(values.iidfile, finished.imageId);
+  if (values["metadata-file"] !== undefined) {
+    await Bun.write(values["metadata-file"], metadataText(finished));
+  }
+  if (wide === undefined) {
+    for (const output of outputs) await writeOutput(context, client, output, finished);
+  }
+  if (values.quiet) context.output.line(finished.imageId);
+  else if (values.progress !== "json") {
+    const names = finished.tags.length === 0 ? finished.imageId : finished.tags.join(", ");
+    if (!outputs.some(({ destination }) => destination === "-")) context.output.line(names);
+  }
+};
+
+/** The one that is there first, then a new one each time. */
+const progressesOf = (first: BuildProgress, given: Given): (() => Promise<BuildProgress>) => {
+  let next: BuildProgress | undefined = first;
+  return async () => {
+    const shown = next ?? (await progressOf(given));
+    next = undefined;
+    return shown;
+  };
+};
+
 const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   const { context, flags: values, args } = given;
   const { engineFeatures, outputsOf, platformsOf, requireFeature, wideOf } =
@@ -295,13 +230,8 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
       headers: { ...(await headersOf(given, wide, named, hidden.length)), ...packed.headers },
       body: watched(after(hidden, packed.body), totals, progress),
     });
-    let next: BuildProgress | undefined = progress;
     finished = await follow(response.body, {
-      progress: async () => {
-        const first = next ?? (await progressOf(given));
-        next = undefined;
-        return first;
-      },
+      progress: progressesOf(progress, given),
       loaded,
       onWanted: packed.onWanted,
       caches,
@@ -315,18 +245,7 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
     // Now its base images are here, whose variables count.
     checks.printWarnings(await checks.checkBuild(loaded, checkRequest, client), context.output);
   }
-  if (values.iidfile !== undefined) await Bun.write(values.iidfile, finished.imageId);
-  if (values["metadata-file"] !== undefined) {
-    await Bun.write(values["metadata-file"], metadataText(finished));
-  }
-  if (wide === undefined) {
-    for (const output of outputs) await writeOutput(context, client, output, finished);
-  }
-  if (values.quiet) context.output.line(finished.imageId);
-  else if (values.progress !== "json") {
-    const names = finished.tags.length === 0 ? finished.imageId : finished.tags.join(", ");
-    if (!outputs.some(({ destination }) => destination === "-")) context.output.line(names);
-  }
+  await conclude(given, { client, wide, outputs, finished });
   return 0;
 };
 

@@ -1,4 +1,5 @@
 /** The flags of `naru build`. */
+import type { defineCommand } from "#cli/framework/command.ts";
 import { bool, integer, list, text } from "#cli/framework/flags.ts";
 
 export const flags = {
@@ -44,3 +45,6 @@ export const flags = {
   watch: bool("Build again whenever a file changes that the build reads"),
   "cpu-shares": integer("CPU shares (relative weight) of RUN instructions", "c"),
 };
+
+/** What the command is given. */
+export type Given = Parameters<Parameters<typeof defineCommand<typeof flags>>[0]["run"]>[0];

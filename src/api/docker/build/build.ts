@@ -1,5 +1,6 @@
 /** POST /build as the classic builder answers it, and POST /build/prune. */
 import { BuildStepError } from "#build/build.ts";
+import { matchesFilters, spaceOf } from "#api/docker/buildkit/cache-filter.ts";
 import { type BuildContext } from "#build/context.ts";
 import { ClassicLines, type ClassicMessage } from "#api/docker/build/classic-lines.ts";
 import { type ClassicRequest, decodeBuild } from "#api/docker/build/request.ts";
@@ -114,7 +115,8 @@ const build = async (call: Call): Promise<void> => {
   }
 };
 
-const PRUNE_FILTERS = ["until", "id", "type", "unused-for", "label", "private", "shared", "inuse"];
+const FIELD_FILTERS = ["parent", "type", "description", "private", "shared", "inuse"];
+const PRUNE_FILTERS = ["until", "id", "unused-for", "label", ...FIELD_FILTERS];
 
 const unusedSince = (words: readonly string[]): string | undefined => {
   const time = parseTime(words[0] ?? "", "until");
@@ -124,24 +126,35 @@ const unusedSince = (words: readonly string[]): string | undefined => {
 const prune = async (call: Call): Promise<void> => {
   const { query } = call;
   const filters = query.filters(PRUNE_FILTERS);
-  for (const name of ["private", "shared", "inuse"]) {
-    if (!filters.has(name)) continue;
-    throw new NaruError("not_implemented", `filter "${name}" is not supported for the build cache`);
-  }
   // `system prune` hands its filter on: nothing in the cache has a label.
   if (filters.has("label")) return call.json(200, { CachesDeleted: null, SpaceReclaimed: 0 });
-  const keep = query.integer("keep-storage") ?? query.integer("reserved-space") ?? 0;
-  const limit = query.integer("max-used-space") ?? 0;
   const builds = await call.backend.builds();
+  const fields = FIELD_FILTERS.flatMap((name) =>
+    (filters.get(name) ?? []).map((value) => `${name}==${value === "" ? "true" : value}`),
+  );
+  const found =
+    fields.length === 0
+      ? []
+      : (await builds.usage()).filter((item) => matchesFilters(item, fields)).map(({ id }) => id);
+  const ids = filters.get("id") ?? [];
+  const wanted =
+    ids.length === 0 ? found : found.filter((id) => ids.some((one) => id.startsWith(one)));
+  if (fields.length > 0 && wanted.length === 0) {
+    return call.json(200, { CachesDeleted: null, SpaceReclaimed: 0 });
+  }
   const { deleted, reclaimedBytes } = await builds.prune({
     isAll: query.flag("all"),
-    keepBytes: keep > 0 ? keep : limit > 0 ? limit : undefined,
+    ...spaceOf({
+      reservedBytes: query.integer("keep-storage") ?? query.integer("reserved-space") ?? 0,
+      maxUsedBytes: query.integer("max-used-space") ?? 0,
+      minFreeBytes: query.integer("min-free-space") ?? 0,
+    }),
     unusedSince: unusedSince([
       ...(filters.get("until") ?? []),
       ...(filters.get("unused-for") ?? []),
     ]),
-    ids: filters.get("id") ?? [],
-    kinds: filters.get("type") ?? [],
+    ids: fields.length === 0 ? ids : wanted,
+    kinds: [],
   });
   call.json(200, {
     CachesDeleted: deleted.length === 0 ? null : deleted,

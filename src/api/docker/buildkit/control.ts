@@ -2,6 +2,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DockerBackend } from "#api/docker/backend.ts";
+import { matchesFilters, spaceOf } from "#api/docker/buildkit/cache-filter.ts";
 import { type CacheExport, exportOf } from "#api/docker/buildkit/cache-options.ts";
 import { answer } from "#api/docker/buildkit/answer.ts";
 import { historyHandlers } from "#api/docker/buildkit/history.ts";
@@ -103,40 +104,12 @@ const recordOf = (item: BuildCacheItem) => ({
   parents: item.parent === "" ? [] : [item.parent],
 });
 
-/** "id=…", "type==…" and the like; several must all hold. */
-const matches = (item: BuildCacheItem, filters: readonly string[]): boolean =>
-  filters
-    .flatMap((filter) => filter.split(","))
-    .filter((filter) => filter !== "")
-    .every((filter) => {
-      const match = /^(id|type|description|shared|inuse|private|mutable)(==|=|~=|!=)?(.*)$/.exec(
-        filter,
-      );
-      if (match === null)
-        throw refuse(`the filter "${filter}"`, "filter by id, type or description");
-      const [, name = "", operator = "", rawValue = ""] = match;
-      const value = rawValue.replace(/^"(.*)"$/, "$1");
-      const fields: Record<string, string> = {
-        id: item.id,
-        type: item.kind,
-        description: item.description,
-        shared: String(item.isShared),
-        private: String(!item.isShared),
-        inuse: String(item.isInUse),
-        mutable: String(item.kind !== "regular"),
-      };
-      const has = fields[name] ?? "";
-      if (operator === "") return has === "true";
-      if (operator === "~=") return has.includes(value);
-      return operator === "!=" ? has !== value : has === value;
-    });
-
 const diskUsage =
   (backend: DockerBackend): GrpcHandler =>
   async (call) => {
     const { filter } = fromBinary(DiskUsageRequestSchema, await readOne(call));
     const items = await (await backend.builds()).usage();
-    const record = items.filter((item) => matches(item, filter)).map(recordOf);
+    const record = items.filter((item) => matchesFilters(item, filter)).map(recordOf);
     await answer(call, DiskUsageResponseSchema, { record });
   };
 
@@ -145,13 +118,15 @@ const prune =
   async (call) => {
     const request = fromBinary(PruneRequestSchema, await readOne(call));
     const builds = await backend.builds();
-    const items = (await builds.usage()).filter((item) => matches(item, request.filter));
-    if (request.minFreeSpace > 0n) throw refuse("min-free-space", "use --reserved-space");
-    const keep = request.reservedSpace > 0n ? request.reservedSpace : request.maxUsedSpace;
+    const items = (await builds.usage()).filter((item) => matchesFilters(item, request.filter));
     const hasFilter = request.filter.some((filter) => filter !== "");
     const options: PruneOptions = {
       isAll: request.all,
-      keepBytes: keep > 0n ? Number(keep) : undefined,
+      ...spaceOf({
+        reservedBytes: Number(request.reservedSpace),
+        maxUsedBytes: Number(request.maxUsedSpace),
+        minFreeBytes: Number(request.minFreeSpace),
+      }),
       unusedSince:
         request.keepDuration > 0n ? formatInstant(nowNs() - request.keepDuration) : undefined,
       ids: !hasFilter ? [] : items.map(({ id }) => id),
