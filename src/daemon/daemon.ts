@@ -30,6 +30,7 @@ import { startDiskBudget } from "#daemon/disk-budget.ts";
 import { createNotifier } from "#daemon/notify.ts";
 import { writePidFile } from "#daemon/pid-file.ts";
 import { planReload } from "#daemon/reload.ts";
+import { restWhenQuiet } from "#daemon/rest.ts";
 import { type Rooms, buildRooms } from "#daemon/rooms.ts";
 import { claimExecRoot, lockRoot } from "#daemon/root-lock.ts";
 import { watchSignals } from "#daemon/signals.ts";
@@ -210,10 +211,12 @@ const serve = async (running: Running): Promise<void> => {
   let opened: Promise<DockerBackend> | undefined;
   const open = (): Promise<DockerBackend> =>
     (opened ??= bringUp(running, rooms, tools, instance, cleanup));
+  const rest = entrance.use(restWhenQuiet(() => Bun.gc(true)));
   const server = createDockerServer({
     backend: open,
     logger: log.with({ room: "api" }),
     widen: widenSendBuffer,
+    onRequest: rest.onRequest,
   });
   const addresses = await listen(running, kernel, passedSocketCount, server, entrance);
   await open();

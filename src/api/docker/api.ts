@@ -28,8 +28,9 @@ export interface DockerServerOptions {
    */
   readonly backend: () => Promise<DockerBackend>;
   readonly logger: Logger;
-  /** See HttpServerOptions. */
+  /** These two: see HttpServerOptions. */
   readonly widen?: Widen;
+  readonly onRequest?: () => void;
 }
 
 /** What a request that waited hears when the engine does not come up. */
@@ -65,7 +66,12 @@ const createDockerHandler = (backend: DockerServerOptions["backend"]): ExchangeH
   };
 };
 
-export const createDockerServer = ({ backend, logger, widen }: DockerServerOptions): HttpServer =>
+export const createDockerServer = ({
+  backend,
+  logger,
+  widen,
+  onRequest,
+}: DockerServerOptions): HttpServer =>
   createHttpServer({
     handler: createDockerHandler(backend),
     // gRPC without an upgrade, as clients of BuildKit speak it.
@@ -77,5 +83,6 @@ export const createDockerServer = ({ backend, logger, widen }: DockerServerOptio
     fields: SERVER_FIELDS,
     logger,
     ...(widen === undefined ? {} : { widen }),
+    ...(onRequest === undefined ? {} : { onRequest }),
     refusal: (message) => ({ fields: JSON_FIELDS, body: errorBody(message) }),
   });

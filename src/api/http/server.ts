@@ -34,6 +34,8 @@ export interface HttpServerOptions {
   readonly idleSeconds?: number;
   /** Used for answers that are larger than a socket's room. */
   readonly widen?: Widen;
+  /** Called at the beginning of each request. */
+  readonly onRequest?: () => void;
   /** Form of errors that happen before a handler sees the request. Default: plain text. */
   readonly refusal?: ConnectionOptions["refusal"];
 }
@@ -94,6 +96,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
     logger: options.logger,
     refusal: options.refusal ?? plainRefusal,
     ...(options.widen === undefined ? {} : { widen: options.widen }),
+    ...(options.onRequest === undefined ? {} : { onRequest: options.onRequest }),
     isClosing: () => isClosing,
     onClosed: (connection) => {
       connections.delete(connection);
