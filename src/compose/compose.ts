@@ -33,6 +33,7 @@ export interface ObservedContainer {
   readonly image: string;
   readonly imageId: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly networkNames: readonly string[];
   readonly networkIds: readonly string[];
   readonly mounts: readonly MountPoint[];
   /** Seconds. */

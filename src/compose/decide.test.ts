@@ -86,6 +86,7 @@ const apply = (model: Model, observed: Observed, plan: Plan): Observed => {
           [LABEL.configHash]: serviceHash(resolveReferences(service, firstOf)),
           [LABEL.image]: imageId,
         },
+        networkNames: Object.keys(service.networks ?? {}),
         networkIds: Object.keys(service.networks ?? {}).map(
           (key) => networks.get(model.networks![key]!.name)?.id ?? "missing",
         ),

@@ -38,6 +38,7 @@ export const observedContainer = (given: ContainerSummary): ObservedContainer =>
   image: given.Image,
   imageId: given.ImageID,
   labels: given.Labels,
+  networkNames: Object.keys(given.NetworkSettings.Networks),
   networkIds: Object.values(given.NetworkSettings.Networks).map((network) => network.NetworkID),
   mounts: given.Mounts,
   created: given.Created,

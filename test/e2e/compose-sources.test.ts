@@ -253,6 +253,37 @@ services: {c: {extends: {file: "${server.url}", service: a}}}
   expect(nowhere.stderr).toContain("there is no such branch or tag");
 });
 
+check("images and ps tell what docker compose's do; what is not there is an error", async (t) => {
+  const p = composeProject(t, {
+    "compose.yaml": `services: {a: {image: ${BUSYBOX}, command: sleep 600, init: true, volumes: ["d:/d"]}}\nvolumes: {d: {}}\n`,
+  });
+  expect((await p.naru("start")).code).toBe(1);
+  const nobody = await p.naru("up", "--exit-code-from", "nobody");
+  expect([nobody.code, nobody.stderr.trim()]).toEqual([1, 'no such service: "nobody"']);
+  await p.naruOk("up", "-d");
+  const [image] = JSON.parse(await p.naruOk("images", "--format", "json"));
+  expect(image.ID).toMatch(/^sha256:[0-9a-f]{64}$/);
+  expect(Object.keys(image).toSorted()).toEqual([
+    "ContainerName",
+    "ID",
+    "LastTagTime",
+    "Platform",
+    "Repository",
+    "Size",
+    "Tag",
+  ]);
+  const container = JSON.parse(await p.naruOk("ps", "--format", "json"));
+  expect(container).toMatchObject({
+    Networks: `${p.name}_default`,
+    Mounts: `${p.name}_d`,
+    LocalVolumes: "1",
+  });
+  if (dockerCompose === undefined) return;
+  expect(Object.keys(JSON.parse(await p.dockerOk("images", "--format", "json"))[0])).toEqual(
+    Object.keys(image),
+  );
+});
+
 check("what lies on another machine is refused by name", async (t) => {
   const p = composeProject(t, {
     "compose.yaml": `include: ["https://example.com/app.yaml"]\nservices: {a: {image: ${BUSYBOX}}}\n`,

@@ -15,6 +15,8 @@ export interface EachOptions extends OpenStackOptions {
   readonly isMeant: (container: ObservedContainer) => boolean;
   readonly act: (stack: Stack, container: ObservedContainer) => Promise<unknown>;
   readonly hasOneOff?: boolean;
+  /** All of the services named, before `isMeant` chooses; may throw. */
+  readonly onChosen?: (containers: readonly ObservedContainer[]) => void;
 }
 
 /** How many it was done to. Rejects with the first failure. */
@@ -25,6 +27,7 @@ export const eachContainer = async (
 ): Promise<number> => {
   const { stack, screen, containers } = await chooseContainers(context, named, options);
   using _owned = stack;
+  options.onChosen?.(containers);
   const chosen = containers.filter(options.isMeant);
   // Seen from a dependency: who depends on it.
   const before = dependentsFirst(chosen, stack.model, "act");

@@ -5,13 +5,19 @@ import { humanSize } from "#cli/format/units.ts";
 import { alignColumns } from "#cli/format/table.ts";
 import { ANY, defineCommand } from "#cli/framework/command.ts";
 import { bool, text } from "#cli/framework/flags.ts";
+import type { ImageInspect } from "#spec/docker/image.ts";
 
-const splitName = (image: string): { repository: string; tag: string } => {
+const splitName = (image: string): { Repository: string; Tag: string } => {
   const colon = image.indexOf(":", image.lastIndexOf("/") + 1);
   return colon < 0
-    ? { repository: image, tag: "latest" }
-    : { repository: image.slice(0, colon), tag: image.slice(colon + 1) };
+    ? { Repository: image, Tag: "latest" }
+    : { Repository: image.slice(0, colon), Tag: image.slice(colon + 1) };
 };
+
+const platformOf = (image: ImageInspect | undefined): string =>
+  image === undefined
+    ? ""
+    : [image.Os, image.Architecture, image.Variant].filter((part) => (part ?? "") !== "").join("/");
 
 export const command = defineCommand({
   usage: "[OPTIONS] [SERVICE...]",
@@ -28,7 +34,7 @@ export const command = defineCommand({
     const { client } = stack.options;
     const ids = [...new Set(containers.map((container) => container.imageId))];
     if (flags.quiet) {
-      for (const id of ids) context.output.line(shortId(id));
+      for (const id of ids) context.output.line(id.replace(/^sha256:/, ""));
       return 0;
     }
     const inspected = new Map(
@@ -39,11 +45,12 @@ export const command = defineCommand({
     const rows = containers.map((container) => {
       const image = inspected.get(container.imageId);
       return {
+        ID: container.imageId,
         ContainerName: container.name,
         ...splitName(container.image),
-        ID: shortId(container.imageId),
+        Platform: platformOf(image),
         Size: image?.Size ?? 0,
-        Created: image?.Created ?? "",
+        LastTagTime: image?.Metadata.LastTagTime ?? "",
       };
     });
     if (flags.format === "json") {
@@ -53,14 +60,15 @@ export const command = defineCommand({
     const lines = rows.map((row) =>
       [
         row.ContainerName,
-        row.repository,
-        row.tag,
-        row.ID,
+        row.Repository,
+        row.Tag,
+        row.Platform,
+        shortId(row.ID),
         humanSize(row.Size, 3),
-        row.Created === "" ? "N/A" : ago(Date.parse(row.Created) / 1000),
+        Date.parse(row.LastTagTime) > 0 ? ago(Date.parse(row.LastTagTime) / 1000) : "N/A",
       ].join("\t"),
     );
-    const head = "CONTAINER\tREPOSITORY\tTAG\tIMAGE ID\tSIZE\tCREATED";
+    const head = "CONTAINER\tREPOSITORY\tTAG\tPLATFORM\tIMAGE ID\tSIZE\tCREATED";
     context.output.print(alignColumns([head, ...lines]));
     return 0;
   },

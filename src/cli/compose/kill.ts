@@ -20,7 +20,7 @@ export const command = defineCommand({
       !isOneOff &&
       !(service in project.model.services) &&
       !(service in project.disabled);
-    await eachContainer(context, args, {
+    const killed = await eachContainer(context, args, {
       words: ["Killing", "Killed"],
       order: "none",
       isMeant: (container) =>
@@ -28,7 +28,10 @@ export const command = defineCommand({
       act: (stack, { id }) =>
         stack.options.client.call("containerKill", { id, query: { signal: flags.signal } }),
     });
-    if (!flags["remove-orphans"]) return 0;
+    if (!flags["remove-orphans"]) {
+      if (killed === 0) context.output.error("no container to kill");
+      return 0;
+    }
     await eachContainer(context, [], {
       words: ["Removing", "Removed"],
       order: "none",

@@ -28,6 +28,9 @@ const HEADERS = {
   ExitCode: "EXIT CODE",
   Ports: "PORTS",
   Labels: "LABELS",
+  Mounts: "MOUNTS",
+  LocalVolumes: "LOCAL VOLUMES",
+  Networks: "NETWORKS",
 } as const;
 
 const rowOf = (container: ObservedContainer, project: string, isTruncated: boolean): Row => ({
@@ -52,6 +55,9 @@ const rowOf = (container: ObservedContainer, project: string, isTruncated: boole
     Protocol: port.Type,
   })),
   Labels: formatLabels(container.labels),
+  Mounts: container.mounts.map((mount) => mount.Name ?? mount.Source).join(","),
+  LocalVolumes: String(container.mounts.filter((mount) => mount.Driver === "local").length),
+  Networks: container.networkNames.join(","),
 });
 
 export const command = defineCommand({

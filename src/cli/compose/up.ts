@@ -47,6 +47,9 @@ export const command = defineCommand({
     if (exitFrom !== undefined && isDetached) {
       throw usageError("--exit-code-from needs the output: leave --detach and --wait out");
     }
+    if (exitFrom !== undefined && !(exitFrom in project.model.services)) {
+      throw new NaruError("not_found", `no such service: "${exitFrom}"`);
+    }
     const timeout = flags["wait-timeout"];
     const deadline =
       timeout === undefined ? undefined : AbortSignal.timeout(Math.max(1, timeout) * 1000);
