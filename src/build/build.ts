@@ -183,6 +183,8 @@ export interface BuildResult {
   readonly dockerfile: string;
   /** Of the same build for further platforms, where a caller puts them together. */
   readonly others?: readonly BuildResult[];
+  /** The image was on this machine before: somebody may be using it. */
+  readonly wasHere?: boolean;
 }
 
 export interface LayerToImport {

@@ -68,13 +68,14 @@ export const exportImage = async (
   dependencies: BuildDependencies,
   request: BuildRequest,
   state: StageState,
-): Promise<Pick<BuildResult, "imageId" | "tags" | "chainId">> => {
+): Promise<Pick<BuildResult, "imageId" | "tags" | "chainId" | "wasHere">> => {
   const { image } = state;
   if (image === undefined) {
     throw new NaruError("invalid_argument", "No image was generated. Is your Dockerfile empty?");
   }
   const tags = request.tags.map(checkTag);
   failpoint("build.before-image");
+  const wasHere = dependencies.images.find(image.id) !== undefined;
   const last = state.steps.at(-1);
   if (last === undefined) {
     // Nothing but a FROM: the base itself gets the names.
@@ -91,5 +92,5 @@ export const exportImage = async (
     const parent = request.keepsStepImages ? last.parent : undefined;
     register(dependencies, { ...last, parent }, tags);
   }
-  return { imageId: image.id, tags, chainId: state.chainId };
+  return { imageId: image.id, tags, chainId: state.chainId, wasHere };
 };

@@ -61,8 +61,9 @@ export const registerTree = (
   };
   const text = JSON.stringify(config);
   const imageId = digestOf(text);
+  const wasHere = dependencies.images.find(imageId) !== undefined;
   registerLayers(dependencies, { text, parent: undefined, diffIds: config.rootfs.diff_ids });
-  return { ...PLAIN, imageId, chainId, platform: platformOf(config) };
+  return { ...PLAIN, imageId, chainId, platform: platformOf(config), wasHere };
 };
 
 /** Read as it is asked for; cancelling ends the source. */

@@ -64,6 +64,7 @@ export const buildWide = async (
   sink: (position: number, data: Uint8Array) => Promise<void>,
 ): Promise<{ readonly result: BuildResult; readonly told: Told }> => {
   const builds = await backend.builds();
+  await using _running = stateOf(backend).nameless.enter(backend);
   const job = new Job(randomHex(16));
   try {
     job.frontend = "dockerfile.v0";

@@ -5,6 +5,7 @@ import { exporterKind } from "#api/docker/buildkit/export-options.ts";
 import { exportFiles } from "#api/docker/buildkit/export-files.ts";
 import type { Job } from "#api/docker/buildkit/jobs.ts";
 import { resultsOf } from "#api/docker/buildkit/pack.ts";
+import { stateOf } from "#api/docker/buildkit/state.ts";
 import type { SolveContext } from "#api/docker/buildkit/solve.ts";
 import type { BuildResult } from "#build/build.ts";
 
@@ -30,16 +31,15 @@ export const exportResult = async (
     }
   }
   if (!job.exporters.some(({ type }) => exporterKind(type) === "image")) {
-    for (const { imageId } of resultsOf(result)) await dropNameless(context, imageId);
+    for (const one of resultsOf(result)) dropNameless(context, one);
   }
   return response;
 };
 
-/** An image that nobody asked for is not left behind; its layers stay in the cache. */
-export const dropNameless = async ({ backend }: SolveContext, imageId: string): Promise<void> => {
-  const record = backend.images.find(imageId);
-  if (record === undefined || record.repoTags.length > 0 || record.repoDigests.length > 0) return;
-  const children = backend.images.list({ isAll: true, filters: new Map() });
-  if (children.some(({ ParentId }) => ParentId === imageId)) return;
-  await backend.images.remove(imageId, { isForced: false, isParentKept: true });
+/** An image that nobody asked for is not left behind, unless it was there before. */
+export const dropNameless = (
+  { backend }: SolveContext,
+  { imageId, wasHere }: Pick<BuildResult, "imageId" | "wasHere">,
+): void => {
+  if (wasHere !== true) stateOf(backend).nameless.add(imageId);
 };

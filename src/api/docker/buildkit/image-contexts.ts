@@ -38,16 +38,17 @@ export const readImageContext = async (
   const before = new Set(
     backend.images.list({ isAll: true, filters: new Map() }).map(({ Id }) => Id),
   );
-  const { imageId } = await resultOf(context, source, held);
+  const result = await resultOf(context, source, held);
+  const { imageId } = result;
   const count = borrowed.get(imageId);
   // One that was here already, and not for other builds alone, stays.
   if (count !== undefined || !before.has(imageId)) {
     borrowed.set(imageId, (count ?? 0) + 1);
-    images.defer(async () => {
+    images.defer(() => {
       const left = (borrowed.get(imageId) ?? 1) - 1;
       if (left > 0) return void borrowed.set(imageId, left);
       borrowed.delete(imageId);
-      await dropNameless(context, imageId);
+      dropNameless(context, { ...result, wasHere: false });
     });
   }
   return { kind: "image", reference: imageId };

@@ -79,7 +79,7 @@ const withInlineCache = async (
   const done: BuildResult[] = [];
   for (const one of resultsOf(result)) {
     done.push(await builds.inlineCache(one, DEFAULT_FORMAT, context.signal));
-    await dropNameless(context, one.imageId);
+    dropNameless(context, one);
   }
   const [first = result, ...others] = done;
   return { ...first, others };
@@ -92,6 +92,7 @@ export const runJob = async (
   job: Job,
   request: JobRequest,
 ): Promise<Readonly<Record<string, string>>> => {
+  await using _running = state.nameless.enter(backend);
   let failure: unknown;
   let response: Record<string, string> = {};
   try {

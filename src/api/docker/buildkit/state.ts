@@ -1,6 +1,7 @@
 /** What the connections of one daemon share: sessions and builds. */
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { Jobs } from "#api/docker/buildkit/jobs.ts";
+import { NamelessImages } from "#api/docker/buildkit/nameless.ts";
 import { Uploads } from "#api/docker/buildkit/upload.ts";
 import { Sessions } from "#api/docker/buildkit/sessions.ts";
 
@@ -10,6 +11,7 @@ export interface BuildKitState {
   readonly uploads: Uploads;
   /** Images without a name that builds read, with how many do. */
   readonly borrowed: Map<string, number>;
+  readonly nameless: NamelessImages;
 }
 
 const states = new WeakMap<DockerBackend, BuildKitState>();
@@ -23,6 +25,7 @@ export const stateOf = (backend: DockerBackend): BuildKitState => {
       jobs: new Jobs(),
       uploads: new Uploads(),
       borrowed: new Map(),
+      nameless: new NamelessImages(),
     };
     states.set(backend, state);
   }
