@@ -72,6 +72,13 @@ const runningRecord = (engine: Engine, id: string): LiveRecord => {
   return { ...record, state };
 };
 
+/** Nothing but pipes between client and process: as far as the request tells. */
+const isDirect = ({ Tty, Detach }: ExecCreateRequest): boolean => Tty !== true && Detach !== true;
+
+/** A reused pid is never taken for the container's: what was loaded for it would join whatever has it now. */
+const isSameProcess = (engine: Engine, { state }: LiveRecord): boolean =>
+  String(engine.deps.kernel.startTime(state.process.pid)) === state.process.startTicks;
+
 export const createExec = (
   engine: Engine,
   containerId: string,
@@ -93,6 +100,9 @@ export const createExec = (
     isStarted: false,
   });
   engine.emit(record, `exec_create: ${request.Cmd?.join(" ")}`, { execID: id });
+  if (isDirect(request)) {
+    engine.runtimeOf(record).prepareExec(containerId, { hasStdin: request.AttachStdin ?? false });
+  }
   return { Id: id };
 };
 
@@ -103,6 +113,7 @@ export const launchExec = async (
   options: { readonly isDetached: boolean; readonly consoleSize?: [number, number] },
 ): Promise<ExecProcess> => {
   const record = runningRecord(engine, exec.containerId);
+  if (!isSameProcess(engine, record)) engine.runtimeOf(record).dropExecs(record.id);
   exec.isStarted = true;
   try {
     const process = await engine.runtimeOf(record).exec({
@@ -153,6 +164,7 @@ export const startExecSession = async (
     ...(options.consoleSize === undefined ? {} : { consoleSize: options.consoleSize }),
   });
   engine.emit(record, `exec_start: ${exec.request.Cmd?.join(" ")}`, { execID: execId });
+  if (!options.detach && !exec.isTty) prepareNext(engine, exec, process);
   if (options.detach || process.stdio === undefined) return undefined;
   const keys = parseDetachKeys(exec.request.DetachKeys ?? "");
   const session = engine.stdio.openConnected(process.stdio, {
@@ -165,6 +177,16 @@ export const startExecSession = async (
     onDetach: () => engine.emit(record, "exec_detach", { execID: execId }),
   });
   return { ...bound(session), output: untilEnded(session, process) };
+};
+
+/** Who runs one process after the other finds the next one loaded. */
+const prepareNext = (engine: Engine, exec: Exec, process: ExecProcess): void => {
+  const { containerId } = exec;
+  const runtime = engine.runtimeOf(engine.current(containerId));
+  const hasStdin = exec.request.AttachStdin ?? false;
+  const after = (): boolean => engine.states.find(containerId)?.state.status === "running";
+  const prepare = (): void => runtime.prepareExec(containerId, { hasStdin, after });
+  void process.exited.then(prepare, prepare);
 };
 
 const bound = (session: StdioSession): Omit<StdioSession, "output"> => ({

@@ -105,6 +105,7 @@ export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<vo
     engine.rotation.trim(engine, record),
   );
   engine.execs.onContainerExit(record.id);
+  engine.deps.runtimes.get(record.hostConfig.Runtime)?.dropExecs(record.id);
   const { sandbox: _released, ...kept } = record;
   const stopped = engine.replace({
     ...kept,

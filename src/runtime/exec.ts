@@ -10,6 +10,7 @@ import { attachStdio } from "#runtime/attach.ts";
 import { type ConmonPaths, runConmon } from "#runtime/conmon.ts";
 import { writeControl } from "#runtime/control.ts";
 import type { OutputChunk } from "#runtime/output.ts";
+import { type LoadedExec, type ReadyExecs, spawnExec } from "#runtime/ready-execs.ts";
 import type { ExecOptions, ExecProcess, Stdio } from "#runtime/runtime.ts";
 
 /**
@@ -64,30 +65,27 @@ const readPid = (path: string): number => {
   }
 };
 
-const directExec = (
+/** One that waits is told its process, else one is started. */
+const loadedExec = (
   paths: ConmonPaths,
+  ready: ReadyExecs | undefined,
   options: ExecOptions,
-  directory: string,
-  spec: string,
-): ExecProcess => {
+  makeDirectory: () => string,
+): LoadedExec => {
+  const { id, hasStdin } = options;
+  const waiting = ready?.take(id, hasStdin, options.process);
+  if (waiting !== undefined) return waiting;
+  const directory = makeDirectory();
+  try {
+    return { child: spawnExec(paths, id, directory, hasStdin ? "pipe" : "ignore"), directory };
+  } catch (cause) {
+    rmSync(directory, { recursive: true, force: true });
+    throw new NaruError("unavailable", `could not run "${paths.runtime}"`, { cause });
+  }
+};
+
+const directExec = ({ child, directory }: LoadedExec, options: ExecOptions): ExecProcess => {
   const pidFile = `${directory}/pid`;
-  const child = Bun.spawn({
-    cmd: [
-      paths.runtime,
-      `--root=${paths.state}`,
-      "exec",
-      "--process",
-      spec,
-      "--pid-file",
-      pidFile,
-      options.id,
-    ],
-    cwd: "/",
-    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
-    stdin: options.hasStdin ? "pipe" : "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
   let failure: { message: string; exitCode: number } | undefined;
   const failed = Promise.withResolvers<void>();
   let isStarted = false;
@@ -168,18 +166,17 @@ export const startExec = async (
   paths: ConmonPaths,
   execRoot: string,
   options: ExecOptions,
+  ready?: ReadyExecs,
 ): Promise<ExecProcess> => {
-  const directory = `${execRoot}/${options.execId}`;
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const spec = `${directory}/process.json`;
-  writeFileSync(spec, options.process, { mode: 0o600 });
+  const makeDirectory = (): string => {
+    const directory = `${execRoot}/${options.execId}`;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    writeFileSync(`${directory}/process.json`, options.process, { mode: 0o600 });
+    return directory;
+  };
   if (options.isTty || options.isDetached) {
-    return monitoredExec(kernel, paths, options, directory, spec);
+    const directory = makeDirectory();
+    return monitoredExec(kernel, paths, options, directory, `${directory}/process.json`);
   }
-  try {
-    return directExec(paths, options, directory, spec);
-  } catch (cause) {
-    rmSync(directory, { recursive: true, force: true });
-    throw new NaruError("unavailable", `could not run "${paths.runtime}"`, { cause });
-  }
+  return directExec(loadedExec(paths, ready, options, makeDirectory), options);
 };

@@ -25,6 +25,7 @@ import { type ConmonPaths, runConmon } from "#runtime/conmon.ts";
 import { deleteEnded } from "#runtime/crun-state.ts";
 import { writeControl } from "#runtime/control.ts";
 import { type ProtectedBinary, protectBinary } from "#runtime/protected-binary.ts";
+import { ReadyExecs } from "#runtime/ready-execs.ts";
 import { ReadyMonitors } from "#runtime/ready-monitors.ts";
 import { startExec } from "#runtime/exec.ts";
 import { ExitFiles } from "#runtime/exits.ts";
@@ -107,13 +108,7 @@ const preparePaths = (
     sockets: `${options.root}/sockets`,
   };
   const runs = { runtime: paths.runtime, runs: `${options.root}/runs` };
-  for (const directory of [
-    paths.state,
-    paths.exits,
-    paths.sockets,
-    `${options.root}/exec`,
-    runs.runs,
-  ]) {
+  for (const directory of [paths.state, paths.exits, paths.sockets, execsOf(options), runs.runs]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
   return { own, paths, runs };
@@ -127,6 +122,17 @@ const readyMonitors = (
 ): ReadyMonitors | undefined =>
   runtimeName === "crun"
     ? new ReadyMonitors({ kernel, paths, places, socketNameOf, onError: onUnready })
+    : undefined;
+
+const execsOf = ({ root }: RuntimeOptions): string => `${root}/exec`;
+
+const readyExecs = (
+  kernel: RuntimeKernel,
+  paths: ConmonPaths,
+  options: RuntimeOptions,
+): ReadyExecs | undefined =>
+  options.runtimeName === "crun"
+    ? new ReadyExecs({ kernel, paths, directory: execsOf(options), onError: options.onUnready })
     : undefined;
 
 /** Creates by a ready monitor where there is one for the id, else by a fresh one. */
@@ -168,6 +174,7 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
 
   const ready = readyMonitors(kernel, paths, options);
   const create = creatorOf(kernel, paths, options, ready);
+  const execs = readyExecs(kernel, paths, options);
 
   const start = async (id: string, process: CreatedProcess): Promise<void> => {
     if (options.runtimeName === "crun") {
@@ -213,7 +220,10 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
     attach: (id) => attachStdio(kernel, `${paths.sockets}/${socketNameOf(id)}/attach`),
     resize: (bundle, size) => writeControl(bundle, `1 ${size.height} ${size.width}\n`),
     reopenLog: (bundle) => writeControl(bundle, "2 0 0\n"),
-    exec: (request) => startExec(kernel, paths, `${options.root}/exec`, request),
+    exec: (request) => startExec(kernel, paths, execsOf(options), request, execs),
+    prepareExec: (id, { hasStdin, after }) =>
+      after === undefined ? execs?.prepare(id, hasStdin) : execs?.prepareAgain(id, hasStdin, after),
+    dropExecs: (id) => execs?.drop(id),
     run: (request) => runToEnd(kernel, runs, request),
     sweepRuns: () => sweepRuns(runs),
     pastExit: (id) => exits.read(id),
@@ -221,6 +231,7 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
     close: () => {
       exits.close();
       ready?.close();
+      execs?.close();
       own?.[Symbol.dispose]();
     },
   };

@@ -143,6 +143,13 @@ export interface Runtime {
   reopenLog(bundle: string): void;
   exec(options: ExecOptions): Promise<ExecProcess>;
   /**
+   * An exec without terminal, attached, is likely to follow in the running container `id`: what can be loaded
+   * for it is, and waits some seconds. `after`: one has just ended, and that it is still wanted is asked later.
+   */
+  prepareExec(id: string, options: { hasStdin: boolean; after?: () => boolean }): void;
+  /** No exec follows: the container's process has ended, or is another one. */
+  dropExecs(id: string): void;
+  /**
    * Runs to the end and leaves nothing; resolves to the exit code (128 + signal). Throws
    * failed_precondition with the runtime's words when the process could not be started, and the signal's
    * reason.

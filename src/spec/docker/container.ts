@@ -147,6 +147,7 @@ export interface ExecCreateRequest {
   AttachStdin?: boolean;
   AttachStdout?: boolean;
   AttachStderr?: boolean;
+  Detach?: boolean;
   DetachKeys?: string;
   Env?: string[] | null;
   WorkingDir?: string;
