@@ -9,6 +9,14 @@ import { encodeName } from "#lib/tar/name-bytes.ts";
 import type { TarHandler } from "#lib/tar/parser.ts";
 import { entryPath } from "#snapshot/entry-path.ts";
 import { splitPath } from "#snapshot/directory-cache.ts";
+import {
+  checkRootEntry,
+  checkXattrName,
+  hardLinkTarget,
+  tooManyEntries,
+  unlinkable,
+  whiteoutOf,
+} from "#snapshot/layer-rules.ts";
 import { chunksOf } from "#snapshot/sparse-chunks.ts";
 import {
   type DirectoryNode,
@@ -21,16 +29,13 @@ import {
   whiteoutNode,
 } from "#snapshot/tree-node.ts";
 import {
-  OPAQUE_MARKER,
   OPAQUE_VALUE,
   OPAQUE_XATTR,
-  OVERLAY_XATTR_PREFIX,
   S_IFBLK,
   S_IFCHR,
   S_IFIFO,
   S_IFLNK,
   S_IFREG,
-  WHITEOUT_META_PREFIX,
   WHITEOUT_PREFIX,
 } from "#snapshot/whiteout.ts";
 import { NAME_MAX_BYTES, TARGET_MAX_BYTES } from "#spec/erofs/layout.ts";
@@ -119,15 +124,11 @@ export class LayerTree implements TarHandler {
       this.root.children.clear();
       this.#cache.clear();
     }
-    if (this.#entries <= this.#maxEntries) return;
-    throw new NaruError(
-      "resource_exhausted",
-      `the archive has more than ${this.#maxEntries} entries (stopped at "${name.slice(0, 256)}")`,
-    );
+    if (this.#entries > this.#maxEntries) throw tooManyEntries(this.#maxEntries, name);
   }
 
   #rootEntry(entry: TarEntry): void {
-    if (entry.type !== "directory") throw badTar(entry.name, "would replace the root directory");
+    checkRootEntry(entry);
     this.#hasRootEntry = true;
     this.#describe(this.root, entry);
   }
@@ -217,9 +218,7 @@ export class LayerTree implements TarHandler {
     if (entry.xattrs.size === 0) return NONE;
     const taken = new Map<string, Uint8Array>();
     for (const [name, value] of entry.xattrs) {
-      if (name.startsWith(OVERLAY_XATTR_PREFIX)) {
-        throw badTar(entry.name, `sets "${name}", which only the file system may set`);
-      }
+      checkXattrName(entry, name);
       if (!canHoldXattr(name) || (!takesUser && name.startsWith("user."))) this.#skippedXattrs += 1;
       else taken.set(name, value);
     }
@@ -232,31 +231,24 @@ export class LayerTree implements TarHandler {
   }
 
   #link(entry: TarEntry, directory: DirectoryNode, parent: string, name: string): void {
-    const target = entryPath(entry.linkName, entry.name);
-    const refused = badTar(
-      entry.name,
-      `is a hard link to "${entry.linkName}", which cannot be linked`,
-    );
-    if (target === "" || target === (parent === "" ? name : `${parent}/${name}`)) throw refused;
+    const target = hardLinkTarget(entry, parent === "" ? name : `${parent}/${name}`);
     const [targetParent, targetName] = splitPath(target);
     const from = resolveDirectory(this.root, targetParent);
     const node = from?.children.get(targetName);
-    if (node === undefined || isDirectoryNode(node)) throw refused;
+    if (node === undefined || isDirectoryNode(node)) throw unlinkable(entry);
     this.#set(directory, name, node);
   }
 
   #whiteout(entry: TarEntry, parent: string, name: string): void {
-    if (name === OPAQUE_MARKER) {
+    const whiteout = whiteoutOf(entry, name);
+    if (whiteout.kind === "opaque") {
       // Overlayfs does not look at a layer's root: the store cuts the chain there instead.
       if (parent === "") this.#isRootOpaque = true;
       this.#directory(parent, entry).xattrs.set(OPAQUE_XATTR, OPAQUE_VALUE);
       return;
     }
-    if (name.startsWith(WHITEOUT_META_PREFIX)) return;
-    const hidden = name.slice(WHITEOUT_PREFIX.length);
-    if (hidden === "" || hidden === "." || hidden === "..") {
-      throw badTar(entry.name, "is a whiteout of nothing");
-    }
+    if (whiteout.kind === "meta") return;
+    const hidden = whiteout.name;
     const directory = this.#directory(parent, entry);
     const existing = directory.children.get(hidden);
     // This layer has the name too. A file replaces what is below anyway; a directory would show the

@@ -7,23 +7,28 @@
  */
 import { closeSync, constants, fchmodSync, fchownSync, ftruncateSync, writeSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
-import { type TarEntry, badTar } from "#lib/tar/entry.ts";
+import type { TarEntry } from "#lib/tar/entry.ts";
 import type { TarHandler } from "#lib/tar/parser.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { diskError } from "#snapshot/disk-error.ts";
 import { DirectoryCache, errnoOf, splitPath } from "#snapshot/directory-cache.ts";
 import { entryPath } from "#snapshot/entry-path.ts";
+import {
+  checkRootEntry,
+  checkXattrName,
+  hardLinkTarget,
+  tooManyEntries,
+  unlinkable,
+  whiteoutOf,
+} from "#snapshot/layer-rules.ts";
 import { removeTreeAt } from "#snapshot/remove-tree.ts";
 import type { TreeWriterOptions } from "#snapshot/tree-writer-options.ts";
 import {
-  OPAQUE_MARKER,
   OPAQUE_VALUE,
   OPAQUE_XATTR,
-  OVERLAY_XATTR_PREFIX,
   S_IFBLK,
   S_IFCHR,
   S_IFIFO,
-  WHITEOUT_META_PREFIX,
   WHITEOUT_PREFIX,
   isDirectory,
   isWhiteout,
@@ -149,17 +154,12 @@ export class TreeWriter implements TarHandler, Disposable {
   #countEntry(name: string): void {
     this.#entries += 1;
     const limit = this.#options.maxEntries ?? Number.POSITIVE_INFINITY;
-    if (this.#entries > limit) {
-      throw new NaruError(
-        "resource_exhausted",
-        `the archive has more than ${limit} entries (stopped at "${name.slice(0, 256)}")`,
-      );
-    }
+    if (this.#entries > limit) throw tooManyEntries(limit, name);
   }
 
   #rootEntry(entry: TarEntry): void {
     const root = this.#options.root;
-    if (entry.type !== "directory") throw badTar(entry.name, "would replace the root directory");
+    checkRootEntry(entry);
     if (root === undefined) return;
     this.#hasRootEntry = true;
     this.#ownDirectory(entry, root.parentFd, root.name);
@@ -181,7 +181,7 @@ export class TreeWriter implements TarHandler, Disposable {
         this.#makeDirectory(entry, path, parent, name);
         break;
       case "hard link":
-        this.#link(entry, path, parent, name);
+        this.#link(entry, parent, name);
         break;
       case "symlink":
         this.#create(entry, parent, name, (fd) => this.#kernel.symlinkAt(entry.linkName, fd, name));
@@ -245,20 +245,15 @@ export class TreeWriter implements TarHandler, Disposable {
     this.#kernel.chownAt(parentFd, name, uid, gid);
   }
 
-  #link(entry: TarEntry, path: string, parent: string, name: string): void {
-    const linked = entryPath(entry.linkName, entry.name);
-    const target = this.#inBase(linked);
-    if (linked === "" || target === path) {
-      throw badTar(entry.name, `is a hard link to "${entry.linkName}", which cannot be linked`);
-    }
+  #link(entry: TarEntry, parent: string, name: string): void {
+    const target = this.#inBase(hardLinkTarget(entry, entryPath(entry.name)));
     const [targetParent, targetName] = splitPath(target);
     this.#create(entry, parent, name, (fd) => {
       try {
         this.#linkTo(targetParent, targetName, fd, name);
       } catch (cause) {
         if (errnoOf(cause) === "EEXIST") throw cause;
-        const reason = `is a hard link to "${entry.linkName}", which cannot be linked`;
-        throw new NaruError("invalid_argument", `tar entry "${entry.name}" ${reason}`, { cause });
+        throw unlinkable(entry, cause);
       }
     });
   }
@@ -278,15 +273,13 @@ export class TreeWriter implements TarHandler, Disposable {
   }
 
   #whiteout(entry: TarEntry, parent: string, name: string): void {
-    if (name === OPAQUE_MARKER) {
+    const whiteout = whiteoutOf(entry, name);
+    if (whiteout.kind === "opaque") {
       this.#makeOpaque(parent);
       return;
     }
-    if (name.startsWith(WHITEOUT_META_PREFIX)) return;
-    const hidden = name.slice(WHITEOUT_PREFIX.length);
-    if (hidden === "" || hidden === "." || hidden === "..") {
-      throw badTar(entry.name, "is a whiteout of nothing");
-    }
+    if (whiteout.kind === "meta") return;
+    const hidden = whiteout.name;
     const parentFd = this.#directories.get(parent);
     try {
       this.#kernel.mknodAt(parentFd, hidden, S_IFCHR, 0, 0);
@@ -360,9 +353,7 @@ export class TreeWriter implements TarHandler, Disposable {
     if (entry.xattrs.size === 0) return;
     const path = `${this.#kernel.fdPath(parentFd)}/${name}`;
     for (const [key, value] of entry.xattrs) {
-      if (key.startsWith(OVERLAY_XATTR_PREFIX)) {
-        throw badTar(entry.name, `sets "${key}", which only the file system may set`);
-      }
+      checkXattrName(entry, key);
       try {
         this.#kernel.setXattr(path, key, value);
       } catch (error) {
