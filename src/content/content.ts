@@ -82,8 +82,11 @@ export interface Content {
    * that the next try goes on where this one stopped. One writer at a time; nobody may trust its bytes.
    */
   partialPath(digest: Digest): string;
-  /** Makes the finished, hashed and synced partial a blob; data_loss when its size is not `sizeBytes`. */
-  commitPartial(digest: Digest, sizeBytes: number): BlobInfo;
+  /**
+   * Makes finished, hashed and synced partials blobs, with one sync for all; data_loss when the size of one is not
+   * `sizeBytes`. Synchronous, as `Ingest.commit`.
+   */
+  commitPartials(blobs: readonly Omit<BlobInfo, "path">[]): void;
   /** Removes partials that nobody wrote to for `ageMs`. Returns how many. */
   sweepPartials(ageMs: number): number;
   /** Removes what a killed daemon left half-made. Returns how many ingests there were. */

@@ -208,8 +208,17 @@ class DirectoryContent implements Content {
     return join(this.#partials, `${algorithmOf(digest)}-${hexOf(digest)}`);
   }
 
-  commitPartial(digest: Digest, sizeBytes: number): BlobInfo {
-    return this.#commit(this.partialPath(digest), digest, sizeBytes);
+  commitPartials(blobs: readonly Omit<BlobInfo, "path">[]): void {
+    const changed = new Set<string>();
+    try {
+      for (const { digest, sizeBytes } of blobs) {
+        const partial = this.partialPath(digest);
+        checkSize(partial, digest, sizeBytes);
+        if (this.#place(partial, digest, sizeBytes)) changed.add(dirname(this.path(digest)));
+      }
+    } finally {
+      for (const directory of changed) syncPath(directory);
+    }
   }
 
   sweepPartials(ageMs: number): number {
@@ -222,27 +231,25 @@ class DirectoryContent implements Content {
   }
 
   #commit(file: string, digest: Digest, sizeBytes: number): BlobInfo {
-    const found = statSync(file).size;
-    if (found !== sizeBytes) {
-      throw new NaruError(
-        "data_loss",
-        `ingest of "${digest}" has ${found} bytes, not ${sizeBytes}`,
-      );
-    }
+    checkSize(file, digest, sizeBytes);
     return this.#publish(file, digest, sizeBytes);
   }
 
-  /** An existing blob stays: same digest, same bytes. */
   #publish(file: string, digest: Digest, sizeBytes: number): BlobInfo {
+    const path = this.path(digest);
+    if (this.#place(file, digest, sizeBytes)) syncPath(dirname(path));
+    return { digest, sizeBytes, path };
+  }
+
+  /** An existing blob stays: same digest, same bytes. True: the file has the blob's name, in a directory to be synced. */
+  #place(file: string, digest: Digest, sizeBytes: number): boolean {
     const existing = this.info(digest);
     if (existing !== undefined && existing.sizeBytes === sizeBytes) {
       rmSync(file, { force: true });
-      return existing;
+      return false;
     }
-    const path = this.path(digest);
-    renameSync(file, path);
-    syncPath(dirname(path));
-    return { digest, sizeBytes, path };
+    renameSync(file, this.path(digest));
+    return true;
   }
 
   sweepIngests(): number {
@@ -251,6 +258,12 @@ class DirectoryContent implements Content {
     return names.length;
   }
 }
+
+const checkSize = (file: string, digest: Digest, sizeBytes: number): void => {
+  const found = statSync(file).size;
+  if (found === sizeBytes) return;
+  throw new NaruError("data_loss", `ingest of "${digest}" has ${found} bytes, not ${sizeBytes}`);
+};
 
 /** Opens (and creates) the store under `root`, such as `<dataRoot>/content`. */
 export const openContent = (root: string): Content => new DirectoryContent(root);

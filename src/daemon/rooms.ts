@@ -24,7 +24,7 @@ import { LazyBuilds } from "#daemon/builds.ts";
 import { type LazyTrash, lazyTrash } from "#daemon/trash.ts";
 import { createSeccomp } from "#daemon/seccomp.ts";
 import type { Tools } from "#daemon/tools.ts";
-import { buildOfProgram, workerCommand } from "#daemon/worker-command.ts";
+import { bulkWorkerCommand, buildOfProgram, workerCommand } from "#daemon/worker-command.ts";
 import type { Database } from "#database/database.ts";
 import type { Images } from "#image/image.ts";
 import { createImages } from "#image/images.ts";
@@ -254,7 +254,7 @@ const buildImages = (
     users,
     publish: (event) => events.publish(event),
     log: log.with({ room: "image" }),
-    workerCommand: [...workerCommand(), "image"],
+    workerCommand: [...bulkWorkerCommand(), "image"],
     registries: config.registries,
     trust: openTrust(
       config.trustPolicy ?? DEFAULT_TRUST_POLICY,

@@ -11,8 +11,10 @@ export const runWorker = async (argv: readonly string[]): Promise<number> => {
   if (room === "image") {
     const { runImageWorker } = await import("#image/worker.ts");
     const { createKernel } = await import("#kernel/real.ts");
+    const { inflateKernel } = await import("#kernel/inflate.ts");
     const { workerCommand } = await import("#daemon/worker-command.ts");
-    return runImageWorker(rest, createKernel(), [...workerCommand(), "image"]);
+    const kernel = { ...createKernel(), ...inflateKernel };
+    return runImageWorker(rest, kernel, [...workerCommand(), "image"]);
   }
   if (room === "build") {
     const { runBuildWorkerProcess } = await import("#build/worker.ts");

@@ -1,12 +1,16 @@
 /**
- * Unpacking a layer while it arrives: what is in the file so far goes through a decompressor into a second
- * child, which unpacks and hashes (`stage` of worker.ts). The network never waits for it: the file is the
- * buffer between them. Runs in the fetch worker.
+ * Unpacking a layer while it arrives. The network never waits for it: the file is the buffer between them. Runs in
+ * the fetch worker, which does all of it for small layers, while others use the other cores. For a large one a
+ * child inflates and writes (unpack-client.ts). What libisal does not undo, or is not there to undo, goes through a
+ * program into a child that unpacks and hashes (`stage` of worker.ts).
  */
 import { closeSync, openSync, readSync } from "node:fs";
+import { Growth, checkSum } from "#image/growing-blob.ts";
 import { LayerStage, type StagedFiles } from "#image/layer-stage.ts";
+import { unpackInChild } from "#image/unpack-client.ts";
 import type { StageTask, UnpackResult, WorkerLine } from "#image/worker-protocol.ts";
 import { NaruError } from "#lib/errors.ts";
+import type { InflateKernel, Inflater } from "#kernel/inflate.ts";
 import type { FileKernel, SocketKernel } from "#kernel/kernel.ts";
 import { MAGIC_BYTES, decompressor, detectCompression } from "#snapshot/compression.ts";
 import { decompress } from "#snapshot/decompress.ts";
@@ -23,10 +27,11 @@ const SMALL_BYTES = 16 * 1024 * 1024;
 const TINY_BYTES = 256 * 1024;
 
 export interface StreamStageOptions {
-  readonly kernel: FileKernel & SocketKernel;
+  readonly kernel: FileKernel & SocketKernel & InflateKernel;
   /** Starts the image worker. */
   readonly command: readonly string[];
   readonly file: string;
+  readonly mediaType: string;
   readonly sizeBytes: number;
   readonly directory: string;
   readonly form: LayerForm;
@@ -35,47 +40,18 @@ export interface StreamStageOptions {
   readonly onProgress: (bytes: number) => void;
 }
 
-/** How much of the growing file may be read. */
-class Growth {
-  available = 0;
-  isWrong = false;
-  #wake: (() => void) | undefined;
-
-  set(bytes: number): void {
-    // The download began anew: what was unpacked is worth nothing.
-    if (bytes < this.available) this.isWrong = true;
-    this.available = bytes;
-    this.#wake?.();
-  }
-
-  /** Until there are so many. */
-  async reach(bytes: number): Promise<void> {
-    while (this.available < bytes && !this.isWrong) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      await promise;
-    }
-  }
-}
-
-const checkSum = (found: Digest, diffId: Digest): void => {
-  if (found === diffId) return;
-  throw new NaruError(
-    "data_loss",
-    `the layer's content has the sum "${found}", the image says "${diffId}": it is damaged or was changed`,
-  );
-};
-
 /** Follows one download. `grow` tells of bytes; `finish` gives the unpacked layer, unverified. */
 export class StreamStage {
   readonly #options: StreamStageOptions;
   readonly #growth = new Growth();
   readonly #children: Bun.Subprocess[] = [];
+  /** For all chunks, where each is done with before the next is read. */
+  #buffer: Buffer | undefined;
   readonly #done: Promise<StagedFiles>;
 
   constructor(options: StreamStageOptions) {
     this.#options = options;
-    this.#done = options.sizeBytes < SMALL_BYTES ? this.#inThisProcess() : this.#inChild();
+    this.#done = options.sizeBytes < SMALL_BYTES ? this.#inThisProcess() : this.#inChildren();
     this.#done.catch(() => undefined); // Told by `finish`.
   }
 
@@ -109,8 +85,9 @@ export class StreamStage {
           Math.min(sizeBytes, position === 0 ? MAGIC_BYTES : position + BATCH_BYTES),
         );
         if (growth.isWrong) throw new NaruError("aborted", "the download began anew");
-        const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, growth.available - position));
-        const count = readSync(fd, buffer, 0, buffer.length, position);
+        const want = Math.min(CHUNK_BYTES, growth.available - position);
+        const buffer = this.#buffer ?? Buffer.allocUnsafeSlow(want);
+        const count = readSync(fd, buffer, 0, want, position);
         position += count;
         yield buffer.subarray(0, count);
         onProgress(position);
@@ -121,35 +98,50 @@ export class StreamStage {
   }
 
   async #inThisProcess(): Promise<StagedFiles> {
-    const { kernel, directory, form, diffId } = this.#options;
+    const { kernel, directory, form, diffId, sizeBytes } = this.#options;
     using stage = new LayerStage({ kernel, directory, form });
     const hasher = new Bun.CryptoHasher("sha256");
-    for await (const chunk of this.#plain()) {
-      hasher.update(chunk);
-      stage.push(chunk);
-    }
+    const take = (plain: Uint8Array): void => {
+      hasher.update(plain);
+      stage.push(plain);
+    };
+    if (sizeBytes > 0) await this.#takePlain(take);
     const staged = stage.finish();
     checkSum(sha256Digest(hasher.digest("hex")), diffId);
     if ("failure" in staged) throw new NaruError(staged.failure.code, staged.failure.message);
     return staged;
   }
 
-  /** The layer's tar as it comes. */
-  async *#plain(): AsyncGenerator<Uint8Array, void> {
-    const { sizeBytes } = this.#options;
-    if (sizeBytes === 0) return;
+  /** The layer's tar as it comes; each piece is valid during the call. */
+  async #takePlain(take: (plain: Uint8Array) => void): Promise<void> {
+    const { kernel, sizeBytes } = this.#options;
     const { head, source } = await begun(this.#chunks());
     const compression = detectCompression(head.subarray(0, MAGIC_BYTES));
+    const inflater = compression === "gzip" ? kernel.createInflater() : undefined;
+    if (inflater !== undefined) {
+      this.#buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+      return await inflate(inflater, source, take);
+    }
     const isTiny = sizeBytes < TINY_BYTES || compression === "none";
     if (isTiny || decompressor(compression) === undefined) {
-      yield* decompress(source);
+      for await (const plain of decompress(source)) take(plain);
       return;
     }
     const child = this.#startDecompressor(head, "pipe");
     const fed = this.#decompress(head, source, child);
     fed.catch(() => undefined); // Awaited when there is nothing left to read.
-    if (child.stdout instanceof ReadableStream) yield* child.stdout;
+    if (child.stdout instanceof ReadableStream) for await (const plain of child.stdout) take(plain);
     await fed;
+  }
+
+  async #inChildren(): Promise<StagedFiles> {
+    const { kernel, mediaType } = this.#options;
+    // Begun before the first bytes tell what they are: mostly that is what the manifest says.
+    const isLikely = !mediaType.endsWith("zstd") && kernel.createInflater() !== undefined;
+    const staged = isLikely
+      ? await unpackInChild(this.#options, this.#growth, this.#children)
+      : undefined;
+    return staged ?? (await this.#inChild());
   }
 
   async #inChild(): Promise<StagedFiles> {
@@ -174,7 +166,7 @@ export class StreamStage {
         throw error;
       }
       const { staged, diffId: found } = await answer;
-      checkSum(found, diffId);
+      if (found !== undefined) checkSum(found, diffId);
       if ("failure" in staged) throw new NaruError(staged.failure.code, staged.failure.message);
       return staged;
     } finally {
@@ -225,6 +217,15 @@ export class StreamStage {
     );
   }
 }
+
+const inflate = async (
+  inflater: Inflater,
+  source: AsyncIterable<Uint8Array>,
+  take: (plain: Uint8Array) => void,
+): Promise<void> => {
+  for await (const chunk of source) inflater.push(chunk, take);
+  inflater.end();
+};
 
 type Decompressor = Bun.Subprocess<"pipe", number | "pipe", "pipe">;
 

@@ -7,6 +7,7 @@ import type { PullResult, PullTask, TransferLine, TransferTask } from "#image/fe
 import { StreamStage } from "#image/fetch-stage.ts";
 import { monotonicMs } from "#lib/clock.ts";
 import { toNaruError } from "#lib/errors.ts";
+import type { InflateKernel } from "#kernel/inflate.ts";
 import type { FileKernel, SocketKernel } from "#kernel/kernel.ts";
 import { createRemote } from "#remote/client.ts";
 import { downloadBlob } from "#remote/download.ts";
@@ -14,7 +15,7 @@ import { diskError } from "#snapshot/disk-error.ts";
 import { parseReference } from "#spec/image/reference.ts";
 
 export interface FetchWorkerOptions {
-  readonly kernel: FileKernel & SocketKernel;
+  readonly kernel: FileKernel & SocketKernel & InflateKernel;
   /** Starts the image worker; the verb follows. */
   readonly command: readonly string[];
 }
@@ -54,6 +55,7 @@ const pull = async (options: FetchWorkerOptions, task: PullTask): Promise<PullRe
           ...wanted,
           file: partial,
           sizeBytes: blob.size,
+          mediaType: blob.mediaType,
           onProgress: (bytes) => {
             extracted = bytes;
             if (isDownloaded) tellExtract(bytes);

@@ -122,9 +122,13 @@ const storeImage = (
   { content, layers: store }: ImageDependencies,
   { image, layers }: Arrived,
 ): IndexImage => {
+  const unpacked = layers.filter(({ chainId }) => store.layer(chainId) !== undefined);
+  commitPartials(
+    content,
+    unpacked.map(({ blob }) => blob),
+  );
   const stored = layers.map(({ blob, chainId, diffId }) => {
     const { digest, size } = blob;
-    if (store.layer(chainId) !== undefined) commitPartial(content, digest, size);
     const mediaType = blob.mediaType || layerTypeOf("gzip");
     const row = { digest, mediaType, sizeBytes: size };
     return { diffId, sizeBytes: store.layer(chainId)?.sizeBytes ?? 0, blobs: [row] };
@@ -158,11 +162,13 @@ const register = (
   arrived: readonly Arrived[],
 ): Digest => {
   const images = arrived.map((one) => storeImage(dependencies, one));
-  for (const { manifest } of [...remote.kept, ...remote.referrers]) {
-    for (const { digest, size } of [manifest.config, ...manifest.layers]) {
-      commitPartial(dependencies.content, digest, size);
-    }
-  }
+  commitPartials(
+    dependencies.content,
+    [...remote.kept, ...remote.referrers].flatMap(({ manifest }) => [
+      manifest.config,
+      ...manifest.layers,
+    ]),
+  );
   failpoint("pull.before-reference");
   const references = namesOf(reference, remote.digest);
   const { rows } = dependencies;
@@ -185,15 +191,18 @@ const register = (
   return registerIndex(dependencies, catalog.indexes, registration, "silent");
 };
 
-/** What arrived whole, and was not there. */
-const commitPartial = (
+/** What arrived whole, and was not there. The same blob twice is one. */
+const commitPartials = (
   content: ImageDependencies["content"],
-  digest: Digest,
-  sizeBytes: number,
+  blobs: readonly Descriptor[],
 ): void => {
-  if (content.info(digest) !== undefined) return;
-  if (Bun.file(content.partialPath(digest)).size !== sizeBytes) return;
-  content.commitPartial(digest, sizeBytes);
+  const sizes = new Map(blobs.map(({ digest, size }) => [digest, size]));
+  content.commitPartials(
+    [...sizes]
+      .filter(([digest]) => content.info(digest) === undefined)
+      .filter(([digest, size]) => Bun.file(content.partialPath(digest)).size === size)
+      .map(([digest, sizeBytes]) => ({ digest, sizeBytes })),
+  );
 };
 
 /**

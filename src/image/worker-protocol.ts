@@ -35,10 +35,23 @@ export interface StageTask {
   readonly form: LayerForm;
 }
 
+/**
+ * The same of a gzip or a plain tar in a file that still grows. On stdin come lines of how many of its bytes are
+ * there; the end of stdin ends the work. Indexed layers are hashed by the asker, who follows `UnpackLine`s in
+ * the layer's own tar; it is there from the first line on.
+ */
+export interface UnpackTask {
+  readonly file: string;
+  readonly sizeBytes: number;
+  readonly directory: string;
+  readonly form: LayerForm;
+}
+
 export interface WorkerTasks {
   readonly split: SplitTask;
   readonly receive: ReceiveTask;
   readonly stage: StageTask;
+  readonly unpack: UnpackTask;
 }
 
 export interface SplitResult {
@@ -52,13 +65,15 @@ export interface ReceiveResult {
 
 export interface UnpackResult {
   readonly staged: StageResult;
-  readonly diffId: Digest;
+  /** Absent: the asker hashed the tar. */
+  readonly diffId?: Digest;
 }
 
 export interface WorkerResults {
   readonly split: SplitResult;
   readonly receive: ReceiveResult;
   readonly stage: UnpackResult;
+  readonly unpack: UnpackResult;
 }
 
 export type WorkerVerb = keyof WorkerTasks;
@@ -72,3 +87,8 @@ export type WorkerLine =
     }
   | { readonly kind: "result"; readonly result: unknown }
   | { readonly kind: "error"; readonly code: ErrorCode; readonly message: string };
+
+/** How far an `unpack` is: compressed bytes taken, bytes of the tar written. */
+export type UnpackLine =
+  | { readonly kind: "unpacked"; readonly taken: number; readonly written: number }
+  | WorkerLine;

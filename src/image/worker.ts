@@ -17,7 +17,8 @@ import type {
   SplitTask,
   StageTask,
   UnpackResult,
-  WorkerLine,
+  UnpackLine,
+  UnpackTask,
   WorkerResults,
   WorkerTasks,
   WorkerVerb,
@@ -25,6 +26,7 @@ import type {
 import { monotonicMs } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { TarParser } from "#lib/tar/parser.ts";
+import type { InflateKernel } from "#kernel/inflate.ts";
 import type { FileKernel, SocketKernel } from "#kernel/kernel.ts";
 import { MAGIC_BYTES, detectCompression } from "#snapshot/compression.ts";
 import { decompress } from "#snapshot/decompress.ts";
@@ -36,9 +38,9 @@ const PROGRESS_EVERY_MS = 100;
 const STDIN = 0;
 const STDOUT = 1;
 
-type WorkerKernel = FileKernel & SocketKernel;
+type WorkerKernel = FileKernel & SocketKernel & InflateKernel;
 
-const say = (line: WorkerLine): void => {
+const say = (line: UnpackLine): void => {
   const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
   for (let at = 0; at < bytes.length;) at += writeSync(STDOUT, bytes, at, bytes.length - at);
 };
@@ -144,13 +146,18 @@ const stage = async (kernel: WorkerKernel, task: StageTask): Promise<UnpackResul
   return { staged: layer.finish(), diffId: sha256Digest(hasher.digest("hex")) };
 };
 
+const unpack = async (kernel: WorkerKernel, task: UnpackTask): Promise<UnpackResult> => {
+  const { unpackGrowing } = await import("#image/unpack-growing.ts");
+  return unpackGrowing(kernel, task, { read: readStdin, say });
+};
+
 type Verbs = {
   readonly [V in WorkerVerb]: (
     kernel: WorkerKernel,
     task: WorkerTasks[V],
   ) => Promise<WorkerResults[V]>;
 };
-const VERBS: Verbs = { split, receive, stage };
+const VERBS: Verbs = { split, receive, stage, unpack };
 
 const isVerb = (verb: string): verb is WorkerVerb => verb in VERBS;
 
