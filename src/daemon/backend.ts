@@ -158,5 +158,6 @@ export const dockerBackend = (
       };
     },
   },
+  fileSender: async () => (await import("#kernel/send-file.ts")).fileSender,
   logger: context.log.with({ room: "api" }),
 });

@@ -10,6 +10,7 @@ import type { Containers, Events } from "#container/containers.ts";
 import type { Trash } from "#gc/trash.ts";
 import type { Images } from "#image/image.ts";
 import type { ImageTransfers } from "#image/transfer.ts";
+import type { FileSender } from "#kernel/send-file.ts";
 import type { Logger } from "#lib/log.ts";
 import type { DoorResponse } from "#spec/docker/front-door.ts";
 import type { PortReach } from "#spec/docker/port-reach.ts";
@@ -116,6 +117,8 @@ export interface DockerBackend {
   readonly events: Events;
   readonly images: ImageBackend;
   readonly networks: NetworkBackend;
+  /** For what is on disk as it is sent. Without it all of that goes through this process. */
+  fileSender?(): Promise<FileSender>;
   /** Published ports of running containers, and who can reach them. */
   ports(): Promise<PortReach[]>;
   /** Throws failed_precondition where it is off. */

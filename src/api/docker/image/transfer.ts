@@ -5,6 +5,7 @@ import { errorLine, JSON_FIELDS } from "#api/docker/errors.ts";
 import { platformOf, platformsOf } from "#api/docker/image/platform.ts";
 import { progressLine, pumpProgress } from "#api/docker/image/progress.ts";
 import { pull } from "#api/docker/image/registry.ts";
+import { sendArchive } from "#api/docker/image/send-archive.ts";
 import { get, type Handler, post, type Route } from "#api/docker/route.ts";
 import { pumpStream } from "#api/docker/stream.ts";
 import { type LoadEvent, loadEventText } from "#image/image.ts";
@@ -85,7 +86,14 @@ const save =
     }
     const platforms = call.minor < 48 ? [] : platformsOf(call, "platform", 52);
     using archive = await call.backend.images.save(names, call.signal, platforms);
-    await pumpStream(call.stream("application/x-tar"), archive.stream(call.signal));
+    const sender = await call.backend.fileSender?.();
+    if (sender === undefined) {
+      await pumpStream(call.stream("application/x-tar"), archive.stream(call.signal));
+      return;
+    }
+    const fields = "Content-Type: application/x-tar\r\n";
+    const stream = call.exchange.stream(200, fields, archive.sizeBytes);
+    await sendArchive(archive.segments, stream, sender, call.signal);
   };
 
 const importRoot = async (call: Call): Promise<void> => {
