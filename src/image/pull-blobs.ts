@@ -1,4 +1,5 @@
 /** Blobs that are kept as they come: of attestations, artifacts, images for other operating systems. */
+import type { ImageDependencies } from "#image/dependencies.ts";
 import type { FetchedLayer } from "#image/pull-layers.ts";
 import type { FetchEvent, LayerPull } from "#image/pull-layers.ts";
 import type { Work } from "#lib/shared-work.ts";
@@ -50,4 +51,18 @@ export const pullBlobs = async (
   await Promise.allSettled(jobs);
   given.signal.throwIfAborted();
   if (stop.signal.aborted) throw stop.signal.reason;
+};
+
+/** What arrived whole, and was not there. The same blob twice is one. */
+export const commitPartials = (
+  content: ImageDependencies["content"],
+  blobs: readonly Descriptor[],
+): void => {
+  const sizes = new Map(blobs.map(({ digest, size }) => [digest, size]));
+  content.commitPartials(
+    [...sizes]
+      .filter(([digest]) => content.info(digest) === undefined)
+      .filter(([digest, size]) => Bun.file(content.partialPath(digest)).size === size)
+      .map(([digest, sizeBytes]) => ({ digest, sizeBytes })),
+  );
 };

@@ -6,7 +6,7 @@ import type { FetchPool } from "#image/fetch-pool.ts";
 import type { PullOptions } from "#image/transfer.ts";
 import type { IndexMember } from "#image/indexes.ts";
 import { type LayerFlights, type PullLayer, pairLayers, pullLayers } from "#image/pull-layers.ts";
-import { pullBlobs } from "#image/pull-blobs.ts";
+import { commitPartials, pullBlobs } from "#image/pull-blobs.ts";
 import {
   type RemoteContent,
   type RemoteImage,
@@ -189,20 +189,6 @@ const register = (
   const documents = [...[...remote.indexes, ...kept].map(rowOf), ...referring];
   const registration = { target: remote.digest, documents, images, references };
   return registerIndex(dependencies, catalog.indexes, registration, "silent");
-};
-
-/** What arrived whole, and was not there. The same blob twice is one. */
-const commitPartials = (
-  content: ImageDependencies["content"],
-  blobs: readonly Descriptor[],
-): void => {
-  const sizes = new Map(blobs.map(({ digest, size }) => [digest, size]));
-  content.commitPartials(
-    [...sizes]
-      .filter(([digest]) => content.info(digest) === undefined)
-      .filter(([digest, size]) => Bun.file(content.partialPath(digest)).size === size)
-      .map(([digest, sizeBytes]) => ({ digest, sizeBytes })),
-  );
 };
 
 /**
