@@ -32,6 +32,7 @@ import { createBuildCacheRows } from "#metadata/build-cache.ts";
 import { createBuildHistoryRows } from "#metadata/build-history.ts";
 import { createContainerRows, createEventRows } from "#metadata/containers.ts";
 import { createImageRows } from "#metadata/images.ts";
+import { quotaKernel } from "#kernel/project-quota.ts";
 import { createLeases } from "#metadata/leases.ts";
 import { createNetworkRows } from "#metadata/networks.ts";
 import { type TrashRows, createTrashRows } from "#metadata/trash.ts";
@@ -278,6 +279,7 @@ const buildVolumes = (
     execRoot: config.execRoot,
     rows: createVolumeRows(database),
     kernel,
+    quotas: quotaKernel,
     images: {
       view: async (reference) => {
         const image = images.get(reference);

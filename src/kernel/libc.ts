@@ -91,6 +91,7 @@ export const checked = (result: number | bigint, call: string, subject: string):
  */
 export const SYSCALL = {
   pidfdOpen: 434,
+  quotactlFd: 443,
   openat2: 437,
   moveMount: 429,
   fsopen: 430,

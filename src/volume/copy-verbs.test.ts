@@ -5,6 +5,7 @@ import { silentLogger } from "#lib/log.ts";
 import { openDatabase } from "#database/database.ts";
 import { fileKernel } from "#kernel/file.ts";
 import { mountKernel } from "#kernel/mount.ts";
+import { quotaKernel } from "#kernel/project-quota.ts";
 import { TRASH_MIGRATIONS, createTrashRows } from "#metadata/trash.ts";
 import { VOLUME_MIGRATIONS, createVolumeRows } from "#metadata/volumes.ts";
 import type { MountPoint } from "#spec/docker/container.ts";
@@ -29,6 +30,7 @@ beforeEach(async () => {
       execRoot: `${root}/run`,
       rows,
       kernel: { ...mountKernel, ...fileKernel },
+      quotas: quotaKernel,
       images: { view: () => Promise.reject(new Error("no images here")) },
       publish: () => undefined,
       logger: silentLogger,

@@ -64,12 +64,15 @@ export const cloneVolume = async (
   const record = store.get(name);
   store.checkName(request.Name);
   store.assertFree(request.Name);
-  using ingest = store.ingest();
+  // What is mounted in the original's place stays with it; a limit is the directory's own.
+  const size = record.options["size"];
+  const DriverOpts = size === undefined ? {} : { size };
+  using ingest = store.ingest(DriverOpts);
   await copyStill(parts, record, ingest.directory, options);
   await flushTree(ingest.directory);
   store.assertFree(request.Name);
   const labels = labelsOf(request.Labels ?? record.labels);
-  return store.create({ Name: request.Name, ...labels }, ingest.directory);
+  return store.create({ Name: request.Name, DriverOpts, ...labels }, ingest.directory);
 };
 
 async function* chunksOf(

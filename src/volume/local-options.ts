@@ -1,6 +1,7 @@
 /** Options of the local driver: `type`, `device`, `o`, as mount(8) takes them. Pure. */
 import { NaruError } from "#lib/errors.ts";
 import type { MountFlag } from "#kernel/kernel.ts";
+import { parseBytes } from "#spec/docker/bytes.ts";
 
 export interface LocalMount {
   readonly device: string;
@@ -10,7 +11,7 @@ export interface LocalMount {
   readonly data: string;
 }
 
-const KNOWN = new Set(["type", "o", "device"]);
+const KNOWN = new Set(["type", "o", "device", "size"]);
 
 /** mount(8)'s words for flags; those that only undo a default stand for nothing. */
 const FLAGS: Readonly<Record<string, readonly MountFlag[]>> = {
@@ -43,18 +44,24 @@ const FLAGS: Readonly<Record<string, readonly MountFlag[]>> = {
   rshared: ["shared", "rec"],
 };
 
+/** How much a volume may hold, in bytes ("10G" is binary, as in Docker); undefined: as much as fits. */
+export const sizeLimit = (options: Readonly<Record<string, string>>): number | undefined => {
+  const sizeBytes = parseBytes(options["size"] ?? "0");
+  return sizeBytes === 0 ? undefined : sizeBytes;
+};
+
 /** Throws invalid_argument in Docker's words. */
 export const validateLocalOptions = (options: Readonly<Record<string, string>>): void => {
   for (const key of Object.keys(options)) {
-    if (key === "size") {
-      throw new NaruError(
-        "not_implemented",
-        'quota size requested but no quota support: option "size" is not supported, use type=tmpfs with o=size=…',
-      );
-    }
     if (!KNOWN.has(key)) throw new NaruError("invalid_argument", `invalid option: "${key}"`);
   }
   const { type, device, o } = options;
+  if (sizeLimit(options) !== undefined && type !== undefined) {
+    throw new NaruError(
+      "invalid_argument",
+      'option "size" limits a plain directory: with a type of its own, give the size in "o" (o=size=…)',
+    );
+  }
   const missing =
     device === undefined && (type !== undefined || o !== undefined)
       ? "device"

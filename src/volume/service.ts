@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, statSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
+import type { QuotaKernel } from "#kernel/project-quota.ts";
 import { type TrashRows, type TrashSource, newBatch } from "#metadata/trash.ts";
 import type { VolumeRows } from "#metadata/volumes.ts";
 import type { MountPoint } from "#spec/docker/container.ts";
@@ -36,6 +37,7 @@ export interface VolumesOptions {
   readonly execRoot: string;
   readonly rows: VolumeRows;
   readonly kernel: HostMountsKernel & FileKernel;
+  readonly quotas: QuotaKernel;
   readonly images: ImageTrees;
   readonly publish: (event: VolumeEvent) => void;
   readonly logger: Logger;
@@ -50,10 +52,10 @@ export class LocalVolumes implements Volumes {
   readonly removed: TrashSource;
 
   constructor(options: VolumesOptions) {
-    const { dataRoot, execRoot, rows, kernel, publish, logger, trash } = options;
+    const { dataRoot, execRoot, rows, kernel, quotas, publish, logger, trash } = options;
     this.#options = options;
     const root = `${dataRoot}/volumes`;
-    this.#store = new VolumeStore({ root, rows, kernel, publish, logger, trash });
+    this.#store = new VolumeStore({ root, rows, kernel, quotas, publish, logger, trash });
     this.removed = removedVolumes(this.#store);
     this.#hostMounts = new HostMounts({
       root: `${execRoot}/mounts`,

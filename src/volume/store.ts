@@ -1,5 +1,5 @@
 /** The volumes themselves: directories, rows, who uses them. */
-import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { now, randomHex } from "#lib/clock.ts";
@@ -7,10 +7,11 @@ import { NaruError, toNaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import type { Logger } from "#lib/log.ts";
 import type { MountKernel } from "#kernel/kernel.ts";
+import type { QuotaKernel } from "#kernel/project-quota.ts";
 import type { TrashRow, TrashRows } from "#metadata/trash.ts";
 import type { VolumeRows } from "#metadata/volumes.ts";
 import type { VolumeCreateRequest } from "#spec/docker/volume.ts";
-import { validateLocalOptions } from "#volume/local-options.ts";
+import { sizeLimit, validateLocalOptions } from "#volume/local-options.ts";
 import { ANONYMOUS_LABEL, type VolumeEvent, type VolumeRecord } from "#volume/volume.ts";
 
 export interface VolumeStoreOptions {
@@ -18,6 +19,7 @@ export interface VolumeStoreOptions {
   readonly root: string;
   readonly rows: VolumeRows;
   readonly kernel: MountKernel;
+  readonly quotas: QuotaKernel;
   readonly publish: (event: VolumeEvent) => void;
   readonly logger: Logger;
   readonly trash: TrashRows;
@@ -105,11 +107,17 @@ export class VolumeStore {
     checkName(name);
   }
 
-  /** An empty directory for a volume to come; `create` takes it over, disposing removes what is left. */
-  ingest(): Disposable & { readonly directory: string } {
+  /**
+   * An empty directory for a volume to come; `create` takes it over, disposing removes what is left. `options`: those
+   * of the volume to come, which may limit its size.
+   */
+  ingest(
+    options: Readonly<Record<string, string>> = {},
+  ): Disposable & { readonly directory: string } {
     const place = `${INGEST}/${randomHex(8)}`;
     const directory = `${this.#options.root}/${place}/_data`;
     mkdirSync(directory, { recursive: true, mode: 0o755 });
+    this.#limit(directory, options);
     return {
       directory,
       [Symbol.dispose]: () => {
@@ -146,7 +154,7 @@ export class VolumeStore {
     const options = { ...request.DriverOpts };
     const record: VolumeRecord = { name, createdAt: now(), labels, options, isAnonymous };
     if (ingested === undefined) {
-      mkdirSync(this.mountpoint(name), { recursive: true, mode: 0o755 });
+      this.#makeDirectory(name, options);
     } else {
       mkdirSync(`${this.#options.root}/${name}`, { recursive: true, mode: 0o755 });
       renameSync(ingested, this.mountpoint(name));
@@ -259,6 +267,31 @@ export class VolumeStore {
     validateLocalOptions(request.DriverOpts ?? {});
   }
 
+  #makeDirectory(name: string, options: Readonly<Record<string, string>>): void {
+    mkdirSync(this.mountpoint(name), { recursive: true, mode: 0o755 });
+    try {
+      this.#limit(this.mountpoint(name), options);
+    } catch (thrown) {
+      rmSync(`${this.#options.root}/${name}`, { recursive: true });
+      const error = toNaruError(thrown);
+      throw new NaruError(error.code, `create ${name}: ${error.message}`, { cause: error });
+    }
+  }
+
+  /** Before anything is in the directory: only what is made in it later is counted. */
+  #limit(directory: string, options: Readonly<Record<string, string>>): void {
+    const sizeBytes = sizeLimit(options);
+    if (sizeBytes === undefined) return;
+    try {
+      this.#options.quotas.limitTree(directory, sizeBytes);
+    } catch (thrown) {
+      const error = toNaruError(thrown);
+      if (error.code !== "not_implemented") throw error;
+      const message = `quota size requested but no quota support: ${error.message}; or limit a volume in memory: type=tmpfs with o=size=…`;
+      throw new NaruError("invalid_argument", message, { cause: error });
+    }
+  }
+
   /** Out of sight, but not deleted. What is mounted inside is unmounted. Done already is no error. */
   #keep(name: string, key: string): void {
     const { root, kernel } = this.#options;
@@ -294,10 +327,11 @@ export class VolumeStore {
 
   /** Out of sight at once; deleted by `#emptyTrash`. What is mounted inside is unmounted, not deleted. */
   #throwAway(name: string): void {
-    const { root, kernel } = this.#options;
+    const { root, kernel, quotas } = this.#options;
     const path = `${root}/${name}`;
     if (statSync(path, { throwIfNoEntry: false }) === undefined) return;
     for (const mount of kernel.mountsUnder(path)) kernel.unmount(mount);
+    if (existsSync(`${path}/_data`)) quotas.unlimitTree(`${path}/_data`);
     mkdirSync(`${root}/${TRASH}`, { recursive: true, mode: 0o701 });
     renameSync(path, `${root}/${TRASH}/${basename(name)}.${randomHex(4)}`);
   }

@@ -19,6 +19,7 @@ import { silentLogger } from "#lib/log.ts";
 import { openDatabase } from "#database/database.ts";
 import { fileKernel } from "#kernel/file.ts";
 import { mountKernel } from "#kernel/mount.ts";
+import { quotaKernel } from "#kernel/project-quota.ts";
 import { TRASH_MIGRATIONS, createTrashRows } from "#metadata/trash.ts";
 import { VOLUME_MIGRATIONS, createVolumeRows } from "#metadata/volumes.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
@@ -46,6 +47,7 @@ beforeEach(async () => {
       execRoot: `${root}/run`,
       rows,
       kernel: { ...mountKernel, ...fileKernel },
+      quotas: quotaKernel,
       images: {
         view: async () => {
           mkdirSync(`${root}/image`, { recursive: true });

@@ -5,6 +5,7 @@ import { programPath } from "./requirements.ts";
 export interface MachineOptions {
   readonly base: Base;
   readonly payloadDisk: string;
+  readonly quotaDisk: string;
   /** "tcg" (software) or "kvm". */
   readonly accelerator: string;
   /** What the kernel, the first process and the daemon write. */
@@ -29,7 +30,13 @@ const disk = (path: string, index: number, options: string): string[] => [
   `virtio-blk-pci,drive=disk${index}`,
 ];
 
-const commandOf = ({ base, payloadDisk, accelerator, consolePath }: MachineOptions): string[] => [
+const commandOf = ({
+  base,
+  payloadDisk,
+  quotaDisk,
+  accelerator,
+  consolePath,
+}: MachineOptions): string[] => [
   programPath("qemu-system-x86_64"),
   "-machine",
   "q35",
@@ -58,6 +65,7 @@ const commandOf = ({ base, payloadDisk, accelerator, consolePath }: MachineOptio
   // What the machine writes to its root goes to a nameless file that ends with it.
   ...disk(base.disk, 0, "snapshot=on"),
   ...disk(payloadDisk, 1, "readonly=on"),
+  ...disk(quotaDisk, 2, "snapshot=on"),
   "-chardev",
   `file,id=console,path=${consolePath}`,
   "-serial",

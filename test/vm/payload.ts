@@ -61,3 +61,11 @@ export const makePayload = async (
   ]);
   return disk;
 };
+
+/** Makes `<folder>/quota.ext4`, an empty file system that can count projects, and answers its path. */
+export const makeQuotaDisk = async (folder: string): Promise<string> => {
+  const disk = `${folder}/quota.ext4`;
+  const features = ["-O", "project,quota", "-E", "quotatype=prjquota"];
+  await must([programPath("mke2fs"), "-q", "-t", "ext4", ...features, disk, "512M"]);
+  return disk;
+};

@@ -4,13 +4,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { provideBase } from "./base.ts";
 import type { Report } from "./guest/report.ts";
 import { runMachine } from "./machine.ts";
-import { makePayload } from "./payload.ts";
+import { makePayload, makeQuotaDisk } from "./payload.ts";
 import { missingRequirements } from "./requirements.ts";
 
 const CACHE = process.env["NARU_VM_CACHE"] ?? "/var/tmp/naru-vm";
 /** Software emulation unless told otherwise: it runs everywhere, also inside virtual machines. */
 const ACCELERATOR = process.env["NARU_VM_ACCEL"] ?? "tcg";
-const TIMEOUT_MS = 600_000;
+const TIMEOUT_MS = 1_200_000;
 const CONSOLE_LINES = 60;
 
 const say = (line: string): void => console.log(`# ${line}`);
@@ -70,6 +70,7 @@ const main = async (): Promise<number> => {
   const end = await runMachine({
     base,
     payloadDisk,
+    quotaDisk: await makeQuotaDisk(folder),
     accelerator: ACCELERATOR,
     consolePath,
     timeoutMs: TIMEOUT_MS,

@@ -19,6 +19,7 @@ import { limitChecks } from "./limits.ts";
 import { lifeChecks } from "./life.ts";
 import { report } from "./report.ts";
 import { statsChecks } from "./stats.ts";
+import { volumeChecks } from "./volumes.ts";
 import { worldChecks } from "./world.ts";
 
 const [bootSeconds] = readFileSync("/proc/uptime", "utf8").split(" ");
@@ -39,6 +40,7 @@ alone("the command line makes naru/hello and runs it", async () => {
 });
 
 worldChecks();
+volumeChecks();
 limitChecks();
 statsChecks();
 lifeChecks();
