@@ -57,6 +57,8 @@ export interface BuildRequest {
   /** Stages (names or numbers) whose steps run whatever the cache has. */
   readonly uncachedStages: readonly string[];
   readonly network: StepNetwork;
+  /** Asked for by the client; refused where the daemon does not grant one. None where absent. */
+  readonly entitlements?: readonly string[];
   /** "name:address". */
   readonly extraHosts: readonly string[];
   readonly resources: Partial<Resources> & { readonly ShmSize?: number };

@@ -8,6 +8,7 @@ import { findImage } from "#build/base-image.ts";
 import type { BuildEvent, BuildRequest, BuildResult, Builds } from "#build/build.ts";
 import { makeContextDirectory, readDockerfile, receiveContext } from "#build/context.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
+import { checkEntitlements } from "#build/entitlements.ts";
 import { checkTag, exportImage, registerConfig, registerSteps } from "#build/export.ts";
 import { fetchContext } from "#build/fetch.ts";
 import { BuildHistory } from "#build/history.ts";
@@ -105,6 +106,7 @@ class Builder implements Builds {
 
   /** Loaded at the first use: most builds are Dockerfiles. */
   solveLlb: Builds["solveLlb"] = async (request, held) => {
+    checkEntitlements(request.entitlements, this.#dependencies.entitlements);
     const { solveGraph } = await import("#build/llb/solve.ts");
     const rooms = {
       dependencies: this.#dependencies,
@@ -168,6 +170,7 @@ class Builder implements Builds {
   async build(request: BuildRequest): Promise<BuildResult> {
     request.signal.throwIfAborted();
     request.tags.forEach(checkTag);
+    checkEntitlements(request.entitlements ?? [], this.#dependencies.entitlements);
     const plan = planOf(request);
     const steps = listSteps(plan);
     await request.onEvent({ kind: "plan", steps: [...steps.values()] });

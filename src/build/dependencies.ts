@@ -1,4 +1,5 @@
 /** What this room is handed by the daemon, each part as narrow as it is needed here. */
+import type { Entitlement } from "#build/entitlements.ts";
 import type { Images } from "#image/image.ts";
 import type { Logger } from "#lib/log.ts";
 import type { Kernel } from "#kernel/kernel.ts";
@@ -61,6 +62,8 @@ export interface BuildDependencies {
   readonly configs: StepConfigs;
   readonly kernel: Kernel;
   readonly paths: BuildPaths;
+  /** What clients may be granted when they ask for it. */
+  readonly entitlements: ReadonlySet<Entitlement>;
   /** Where steps' cgroups go: "/naru-ab12cd34". */
   readonly cgroupParent: string;
   /** argv that starts `runBuildWorkerProcess`; the job follows as one more argument. */

@@ -51,11 +51,17 @@ const isHost = ({ os, architecture }: Platform): boolean =>
 export const planRun = async (point: StagePoint, step: RunStep): Promise<Planned> => {
   const { session, state } = point;
   const { request, dependencies } = session;
-  if (step.security === "insecure") {
+  const isInsecure = step.security === "insecure";
+  if (isInsecure && request.entitlements?.includes("security.insecure") !== true) {
     throw new NaruError(
       "permission_denied",
-      "RUN --security=insecure is not allowed in builds of this daemon",
+      "RUN --security=insecure: security.insecure is not allowed: --allow security.insecure grants it",
     );
+  }
+  const network = step.network === "default" ? request.network : step.network;
+  if (network === "host" && !dependencies.entitlements.has("network.host")) {
+    const reason = "the host's network is granted to no build by this daemon's configuration";
+    throw new NaruError("permission_denied", `RUN --network=host: ${reason}`);
   }
   if (step.devices.some((device) => device.isRequired)) {
     throw new NaruError("not_implemented", "RUN --device is not supported: leave it out");
@@ -67,9 +73,9 @@ export const planRun = async (point: StagePoint, step: RunStep): Promise<Planned
     ambientEnv: ambientEnv(point, step),
     workingDir: step.cwd,
     user: step.user,
-    network: step.network === "default" ? request.network : step.network,
+    network,
     extraHosts: request.extraHosts,
-    hostConfig: request.resources,
+    hostConfig: { ...request.resources, ...(isInsecure ? { Privileged: true } : {}) },
     script: step.script,
     mounts,
     mountSources: {

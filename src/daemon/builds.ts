@@ -48,6 +48,7 @@ const make = async (
       userOf: (rootfs, spec) => lookUpUser(steps.kernel, rootfs, spec),
     },
     paths: pathsOf(inputs),
+    entitlements: inputs.config.buildEntitlements,
     workerCommand: [...workerCommand(), "build"],
     log: log.with({ room: "build" }),
   };

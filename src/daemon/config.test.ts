@@ -101,6 +101,14 @@ test("further runtimes are named in the file", () => {
   });
 });
 
+test("what builds may be granted is dockerd's key, with its defaults", () => {
+  const granted = (file: object): string[] => [...fromFile(file).buildEntitlements];
+  expect(granted({})).toEqual(["network.host"]);
+  const both = { entitlements: { "security-insecure": true } };
+  expect(granted({ builder: both })).toEqual(["network.host", "security.insecure"]);
+  expect(granted({ builder: { entitlements: { "network-host": false } } })).toEqual([]);
+});
+
 test("a flag wins over the file, also one that says false", () => {
   const file = { "log-level": "error", labels: ["a=1"], init: true, tlsverify: true };
   const config = fromFile(
@@ -139,6 +147,10 @@ const REFUSED: readonly [file: unknown, flags: string[], message: string | RegEx
     [],
     '"runtimeArgs" is not supported',
   ],
+  [{ builder: { gc: {} } }, [], '"builder": "gc" is not supported: use --disk-budget'],
+  [{ builder: { entitlements: [] } }, [], '"builder": "entitlements" must be an object'],
+  [{ builder: { entitlements: { device: true } } }, [], 'unknown key "device"'],
+  [{ builder: { entitlements: { "network-host": 1 } } }, [], "must be true or false"],
   [{ labels: ["plain"] }, [], 'label "plain" must be key=value'],
   [{ "default-shm-size": "much" }, [], "\"default-shm-size\": invalid size: 'much'"],
   [{ "log-level": "loud" }, [], '"log-level" must be one of debug, info, warn, error, not "loud"'],

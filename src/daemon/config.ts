@@ -1,4 +1,5 @@
 /** Flags over environment over file over defaults, parsed once to one frozen value. */
+import type { Entitlement } from "#build/entitlements.ts";
 import type { DoorConfig, DoorListen } from "#door/door.ts";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
@@ -10,6 +11,7 @@ import {
   readFileValues,
   readFlagValues,
 } from "#daemon/option-values.ts";
+import { buildEntitlementsOf } from "#daemon/build-config.ts";
 import { registryOptionsOf } from "#daemon/registry-config.ts";
 import type { RegistryOptions } from "#image/dependencies.ts";
 import { validateLogOptions } from "#log/options.ts";
@@ -72,6 +74,8 @@ export interface DaemonConfig {
   readonly serveImages: string | undefined;
   /** undefined: off. */
   readonly frontDoor: DoorConfig | undefined;
+  /** What clients may be granted in builds. */
+  readonly buildEntitlements: ReadonlySet<Entitlement>;
   /** Where the host asks for names of containers; undefined: nowhere. */
   readonly hostDns: { readonly address: string; readonly port: number } | undefined;
 }
@@ -289,6 +293,7 @@ export const parseDaemonConfig = (argv: readonly string[]): DaemonConfig => {
     serveImages: text("serve-images"),
     frontDoor: frontDoorOf(values, dataRoot),
     hostDns: hostDnsOf(text("host-dns")),
+    buildEntitlements: buildEntitlementsOf(values),
   });
 };
 

@@ -68,6 +68,11 @@ export const OPTIONS: readonly OptionSpec[] = [
     "object",
     'Further OCI runtimes: {"name": {"path": "/usr/bin/x"}} (config file only)',
   ),
+  option(
+    "builder",
+    "object",
+    'What builds may be granted: {"entitlements": {"network-host": true, "security-insecure": false}} (config file only)',
+  ),
   option("bip", "string", "Address and size of the default bridge, e.g. 172.30.0.1/16"),
   option("mtu", "number", "MTU of the default bridge (1500)"),
   option("ip", "string", "Where ports are published that name no host address (0.0.0.0)"),

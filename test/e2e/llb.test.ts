@@ -212,7 +212,7 @@ check(
       );
     };
     const insecure = await refusal((d) => exec(d, base(d), "true", { security: 1 }));
-    expect(insecure).toContain("security.insecure, which this daemon grants to no build");
+    expect(insecure).toContain("asks for security.insecure: --allow security.insecure grants it");
     const host = await refusal((d) => exec(d, base(d), "true", { network: 1 }));
     expect(host).toContain("--allow network.host grants it");
     const build = await refusal((d) => d.add({ case: "build", value: {} as never }, [base(d)]));

@@ -33,14 +33,14 @@ interface MountInput {
 const networkOf = (run: LlbRun, vertex: LlbVertex, op: ExecOp): ExecRequest["network"] => {
   if (op.network === NETWORK_NONE) return "none";
   if (op.network !== NETWORK_HOST) return "default";
-  if (run.request.isHostNetworkAllowed) return "host";
+  if (run.request.entitlements.includes("network.host")) return "host";
   const reason = `"${vertex.name}" asks for the host's network: --allow network.host grants it`;
   throw new NaruError("permission_denied", reason);
 };
 
-const check = (vertex: LlbVertex, op: ExecOp): void => {
-  if (op.security === INSECURE) {
-    const reason = `"${vertex.name}" asks for security.insecure, which this daemon grants to no build`;
+const check = (run: LlbRun, vertex: LlbVertex, op: ExecOp): void => {
+  if (op.security === INSECURE && !run.request.entitlements.includes("security.insecure")) {
+    const reason = `"${vertex.name}" asks for security.insecure: --allow security.insecure grants it`;
     throw new NaruError("permission_denied", reason);
   }
   const device = op.devices.find(({ optional }) => !optional);
@@ -191,6 +191,7 @@ const requestOf = async (
     hostConfig: {
       ...limitsOf(vertex),
       ...(root?.readonly === true ? { ReadonlyRootfs: true } : {}),
+      ...(op.security === INSECURE ? { Privileged: true } : {}),
       ...(meta === undefined || meta.ulimit.length === 0
         ? {}
         : {
@@ -270,7 +271,7 @@ export const solveExec = async (
   index: number,
   runs: Map<string, Promise<ReadonlyMap<number, LlbTree>>>,
 ): Promise<LlbOutput> => {
-  check(vertex, op);
+  check(run, vertex, op);
   const network = networkOf(run, vertex, op);
   const inputs: MountInput[] = [];
   for (const mount of op.mounts) {

@@ -10,7 +10,7 @@
  * The op build solves a definition that lies in one of its inputs, in the same way. A definition may also come from a
  * frontend: the program of an image (frontend.ts), which asks for all that it does over the gateway.
  *
- * Refused by name: `security insecure`, required devices, differences between trees
+ * Refused by name: required devices, differences between trees
  * that do not stand on each other, sources that are not listed in sources.ts.
  */
 import type { BuildContext } from "#build/context.ts";
@@ -58,8 +58,8 @@ export type LlbEvent =
 export interface LlbRequest {
   readonly graph: LlbGraph;
   readonly client: LlbClient;
-  /** `network.host` was granted. */
-  readonly isHostNetworkAllowed: boolean;
+  /** Asked for by the client; refused where the daemon does not grant one. */
+  readonly entitlements: readonly string[];
   readonly signal: AbortSignal;
   readonly onEvent: (event: LlbEvent) => void | Promise<void>;
 }

@@ -221,6 +221,7 @@ export const execVertex = (dependencies: BuildDependencies, request: ExecRequest
     user: request.user,
     network: typeof request.network === "string" ? request.network : request.network.name,
     hosts: request.extraHosts,
+    ...(request.hostConfig.Privileged === true ? { security: "insecure" } : {}),
     mounts: request.mounts.map(mountKey),
   },
   parent: request.parent,

@@ -6,6 +6,7 @@ export const flags = {
   annotation: list("Add an annotation to the image"),
   attest: list("Attestations of the result (format: type=provenance,… or type=sbom)"),
   "add-host": list("Add a custom host-to-IP mapping (host:ip)"),
+  allow: list("Grant an entitlement to the build: network.host, security.insecure"),
   "build-arg": list("Set build-time variables"),
   "build-context": list("Additional build contexts (e.g., name=path)"),
   "cache-from": list(

@@ -29,6 +29,7 @@ export const queryOf = (
     t: [...given.tag, ...outputs.flatMap(({ names }) => names)],
     buildargs: JSON.stringify(args),
     labels: JSON.stringify(labels(given.label)),
+    allow: given.allow,
     extrahosts: given["add-host"],
     nocachefilter: given["no-cache-filter"],
     nocache: given["no-cache"],

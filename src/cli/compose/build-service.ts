@@ -16,16 +16,11 @@ export interface BuildChanges {
 
 /** Attributes that the engine's builder has no counterpart for. */
 const refuse = (service: string, build: Build): void => {
-  const refused: readonly (keyof Build)[] = ["isolation", "privileged", "entitlements"];
-  for (const key of refused) {
-    const value = build[key];
-    if (value === undefined || value === "false" || value === false || value === "default")
-      continue;
-    throw new NaruError(
-      "not_implemented",
-      `services.${service}.build.${key} is not supported by this engine's builder; remove it`,
-    );
-  }
+  if (build.isolation === undefined || build.isolation === "default") return;
+  throw new NaruError(
+    "not_implemented",
+    `services.${service}.build.isolation is not supported by this engine's builder; remove it`,
+  );
 };
 
 const secretOf = (source: string, target: string, object: FileObject | undefined): string => {
@@ -52,6 +47,10 @@ const ulimitsOf = ({ ulimits = {} }: Build): string[] =>
   Object.entries(ulimits).map(([name, limit]) =>
     typeof limit === "number" ? `${name}=${limit}` : `${name}=${limit.soft}:${limit.hard}`,
   );
+
+/** What the file asks for; the daemon's configuration says whether it is granted. */
+const entitlementsOf = ({ entitlements = [], privileged }: Build): string[] =>
+  privileged === true ? [...entitlements, "security.insecure"] : [...entitlements];
 
 /** A Dockerfile that stands in the compose file, as a file for the time of the build. */
 const inlineFile = async (text: string): Promise<{ path: string } & AsyncDisposable> => {
@@ -121,6 +120,7 @@ export const buildService = async (
     ...(platform === undefined ? {} : { platform }),
     ...(build.provenance === undefined ? {} : { provenance: build.provenance }),
     ...(build.sbom === undefined ? {} : { sbom: build.sbom }),
+    allow: entitlementsOf(build),
     ulimit: ulimitsOf(build),
   });
   if (code !== 0) throw new NaruError("aborted", `the image "${image}" could not be built`);

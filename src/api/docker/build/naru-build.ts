@@ -178,6 +178,7 @@ const run = async (call: Call, lines: EventLines, held: DisposableStack): Promis
     ...options,
     imports,
     keepsStepImages: false,
+    entitlements: call.query.all("allow"),
     context: partOfContext(sent, "context"),
     dockerfile,
     namedContexts,

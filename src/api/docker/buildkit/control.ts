@@ -35,11 +35,6 @@ const refuseUnsupported = (request: SolveRequest): void => {
   if (request.sourcePolicy.length > 0) throw refuse("a source policy", "leave it out");
   if (request.sourcePolicySession !== "") throw refuse("a source policy", "leave it out");
   if (request.proxyNetwork) throw refuse("a proxied network", "leave it out");
-  for (const entitlement of request.entitlements) {
-    // A RUN may use the host's network here anyway; a process of LLB needs it granted.
-    if (entitlement === "network.host") continue;
-    throw refuse(`entitlement "${entitlement}"`, "leave --allow out");
-  }
 };
 
 const exportersOf = (request: SolveRequest): ExporterOptions[] => {
@@ -69,7 +64,7 @@ const solveBuild =
     const state = stateOf(backend);
     const job = state.jobs.start(request.ref);
     job.isInternal = request.internal;
-    job.isHostNetworkAllowed = request.entitlements.includes("network.host");
+    job.entitlements = request.entitlements;
     const exporterResponse = await runJob(backend, state, job, {
       frontend: request.frontend,
       definition: request.definition,

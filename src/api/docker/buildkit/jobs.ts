@@ -39,7 +39,8 @@ export class Job {
   readonly trees = new Map<string, Digest | undefined>();
   /** Keeps them, until the job is over. */
   readonly held = new DisposableStack();
-  isHostNetworkAllowed = false;
+  /** Asked for with it. */
+  entitlements: readonly string[] = [];
   readonly startedMs = Number(nowNs() / 1_000_000n);
   isStarted = false;
   /** Not for the history. */

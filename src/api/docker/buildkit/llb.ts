@@ -114,7 +114,7 @@ export const solveDefinition = async (
     {
       graph,
       client: clientOf(context, held),
-      isHostNetworkAllowed: context.job.isHostNetworkAllowed,
+      entitlements: context.job.entitlements,
       signal: context.signal,
       onEvent: (event) => vertices.take(event),
     },

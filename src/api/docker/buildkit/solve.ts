@@ -189,6 +189,7 @@ export const solve = async (
       sshSockets,
       imports,
       keepsStepImages: false,
+      entitlements: job.entitlements,
       signal,
       onEvent: (event) => steps.take(event),
     });
