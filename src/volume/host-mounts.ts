@@ -8,7 +8,12 @@ import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import type { FileKernel, MountKernel } from "#kernel/kernel.ts";
-import { hostToLookUp, parseLocalMount, withAddress } from "#volume/local-options.ts";
+import {
+  hostToLookUp,
+  parseLocalMount,
+  withAddress,
+  withoutPassword,
+} from "#volume/local-options.ts";
 import type { VolumeRecord } from "#volume/volume.ts";
 
 export type HostMountsKernel = MountKernel & Pick<FileKernel, "openInRoot" | "close" | "fdPath">;
@@ -81,7 +86,7 @@ export class HostMounts {
         this.#options.kernel.mount(device, target, type, flags, data);
       } catch (thrown) {
         const error = toNaruError(thrown);
-        const message = `error while mounting volume '${target}': failed to mount local volume: mount ${device}:${target}, data: ${data}: ${reasonOf(error, type)}`;
+        const message = `error while mounting volume '${target}': failed to mount local volume: mount ${device}:${target}, data: ${withoutPassword(data)}: ${reasonOf(error, type)}`;
         throw new NaruError(error.code, message, { cause: error, details: error.details });
       }
     }

@@ -1,5 +1,10 @@
 import { expect, test } from "bun:test";
-import { hostToLookUp, parseLocalMount, withAddress } from "#volume/local-options.ts";
+import {
+  hostToLookUp,
+  parseLocalMount,
+  withAddress,
+  withoutPassword,
+} from "#volume/local-options.ts";
 
 const mountOf = (type: string, o: string) => {
   const mount = parseLocalMount({ type, device: ":/export", o });
@@ -25,4 +30,12 @@ test("the host of a network file system is looked up when it is a name", () => {
   expect(hostToLookUp(mountOf("nfs", "mountaddr=files"))).toBeUndefined();
   const mount = withAddress(mountOf("nfs", "rw,addr=files.example,nolock"), "10.0.0.9");
   expect(mount.data).toBe("addr=10.0.0.9,nolock");
+});
+
+test("a password is not shown", () => {
+  expect(withoutPassword("username=u,password=a=b,vers=3")).toBe(
+    "username=u,password=********,vers=3",
+  );
+  expect(withoutPassword("pass=x")).toBe("pass=********");
+  expect(withoutPassword("passthrough=x,mypassword=y")).toBe("passthrough=x,mypassword=y");
 });

@@ -99,6 +99,10 @@ export const withAddress = (mount: LocalMount, address: string): LocalMount => {
   return { ...mount, data: mount.data.replace(pattern, `$1${key}=${address}`) };
 };
 
+/** What may be shown to others: mount.cifs(8) takes passwords among the options. */
+export const withoutPassword = (data: string): string =>
+  data.replaceAll(/(^|,)(pass(?:word)?2?)=[^,]*/g, "$1$2=********");
+
 const PER_MOUNT: ReadonlySet<MountFlag> = new Set<MountFlag>([
   "ro",
   "nosuid",

@@ -36,7 +36,7 @@ const PACKAGES = [
   "zstd",
   // Servers for volumes of network file systems.
   "nfs-kernel-server",
-  "ksmbd-tools",
+  "samba",
 ];
 /** Sparse: what the machine does not fill takes no room. */
 const DISK_SIZE = "3G";

@@ -1,5 +1,5 @@
 /** Volumes that need more of a file system or of the kernel than a development machine may have. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 
 import { must, until } from "../../harness/process.ts";
 import { alone, between, check, equal, ok } from "./check.ts";
@@ -16,7 +16,17 @@ const cli = async (...args: string[]): Promise<string> => {
 
 /** Runs `script` in a container that has `volume` at /v: its output, both streams. */
 const inside = async (flags: readonly string[], volume: string, script: string): Promise<string> =>
-  cli(...flags, "run", "--rm", "-v", `${volume}:/v`, HELLO, "sh", "-c", `exec 2>&1; ${script}`);
+  cli(
+    ...flags,
+    "run",
+    "--rm",
+    "-v",
+    `${volume}:/v`,
+    HELLO,
+    "sh",
+    "-c",
+    `exec 2>&1; ${script}; true`,
+  );
 
 /** A daemon whose data root is at `path`; `flags` lead the command line to it. */
 const daemonAt = async (path: string) => {
@@ -100,16 +110,39 @@ const serveNfs = async (folder: string): Promise<void> => {
   writeFileSync("/proc/fs/nfsd/v4_end_grace", "Y");
 };
 
-const serveSmb = async (folder: string): Promise<void> => {
-  mkdirSync(folder, { recursive: true });
-  mkdirSync("/etc/ksmbd", { recursive: true });
-  const share = `[share]\n\tpath = ${folder}\n\tread only = no\n\tvalid users = ferry\n`;
-  writeFileSync("/etc/ksmbd/ksmbd.conf", `[global]\n\tbind interfaces only = no\n${share}`);
-  await must(["ksmbd.adduser", "-a", "ferry", "-p", "rope"]);
-  await must(["modprobe", "ksmbd"]);
+const SMB_CONFIGURATION = `[global]
+  server role = standalone server
+  disable netbios = yes
+  smb ports = 445
+[share]
+  path = /srv/smb
+  read only = no
+  valid users = ferry
+  force user = root
+`;
+
+const serveSmb = async (): Promise<void> => {
+  for (const folder of ["/srv/smb", "/etc/samba", "/var/lib/samba/private", "/var/log/samba"]) {
+    mkdirSync(folder, { recursive: true });
+  }
+  writeFileSync("/etc/samba/smb.conf", SMB_CONFIGURATION);
+  appendFileSync(
+    "/etc/passwd",
+    "ferry:x:1000:0:ferry:/:/bin/false\nnobody:x:65534:0::/:/bin/false\n",
+  );
+  await must(["sh", "-c", "printf 'rope\\nrope\\n' | smbpasswd -s -a ferry"]);
   // It goes on in the background, and would keep our pipes open.
-  await must(["sh", "-c", "ksmbd.mountd > /dev/null 2>&1"]);
+  await must(["sh", "-c", "smbd --daemon > /dev/console 2>&1"]);
+  await until("the server listens", async () => isListening(445), 60_000, 100);
 };
+
+/** The kernel's table of TCP sockets: local address, and 0A for one that listens (proc(5)). */
+const isListening = (port: number): boolean =>
+  ["/proc/net/tcp", "/proc/net/tcp6"].some((file) =>
+    new RegExp(`:${port.toString(16).toUpperCase().padStart(4, "0")} [\\dA-F]+:0000 0A`).test(
+      readFileSync(file, "utf8"),
+    ),
+  );
 
 const isMounted = (type: string): boolean =>
   readFileSync("/proc/mounts", "utf8").includes(` ${type} `);
@@ -135,7 +168,7 @@ const networkChecks = (): void => {
   });
 
   alone("a volume of SMB", async () => {
-    await serveSmb("/srv/smb");
+    await serveSmb();
     const o = "addr=localhost,username=ferry,password=rope,vers=3.1.1";
     const options = ["type=cifs", `o=${o}`, "device=//localhost/share"];
     await cli("volume", "create", ...options.flatMap((option) => ["-o", option]), "vm-smb");
@@ -146,7 +179,7 @@ const networkChecks = (): void => {
     ok(refused.stderr.includes("permission denied"), `a wrong password: ${refused.stderr}`);
     ok(!refused.stderr.includes("wrong,"), `no password in the error: ${refused.stderr}`);
     await cli("volume", "rm", "vm-wrong");
-    await must(["ksmbd.control", "-s"]);
+    await must(["pkill", "smbd"]);
   });
 };
 
