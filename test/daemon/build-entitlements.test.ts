@@ -90,7 +90,7 @@ scenario(
     });
     expect(network.code).not.toBe(0);
     expect(network.stderr).toContain("granted to no build by this daemon's configuration");
-    },
+  },
 );
 
 nothingIsLeft();
