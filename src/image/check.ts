@@ -5,6 +5,7 @@
 import type { Catalog } from "#image/catalog.ts";
 import { familiarRow } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
+import { checkKept } from "#image/check-kept.ts";
 import type { CheckEvent, CheckOptions } from "#image/image.ts";
 import { repairImage } from "#image/restore.ts";
 import { toNaruError } from "#lib/errors.ts";
@@ -12,7 +13,7 @@ import type { ImageRow } from "#metadata/images.ts";
 import { platformOf } from "#spec/image/config.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 
-interface Check {
+export interface Check {
   readonly dependencies: ImageDependencies;
   readonly catalog: Catalog;
   readonly options: CheckOptions;
@@ -169,6 +170,7 @@ export async function* checkImages(
 ): AsyncGenerator<CheckEvent> {
   const check: Check = { dependencies, catalog, options };
   yield* checkBlobs(check);
+  yield* checkKept(check);
   const seen = new Set<Digest>();
   for (const row of dependencies.rows.list()) {
     options.signal?.throwIfAborted();

@@ -307,8 +307,12 @@ export interface Images extends ImageTransfers {
 export interface CheckOptions {
   readonly repairs: boolean;
   readonly signal?: AbortSignal;
-  /** Fetches a name again. */
-  readonly pull?: (name: string, platform?: Platform) => Promise<void>;
+  /** Fetches a name again; with `kept`, also what is kept as it came: what refers to it, or all that its index lists. */
+  readonly pull?: (
+    name: string,
+    platform?: Platform,
+    kept?: { readonly isAllPlatforms: boolean },
+  ) => Promise<void>;
 }
 
 export type CheckEvent =

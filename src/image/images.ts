@@ -5,7 +5,7 @@ import { createCatalog, parseTagTarget } from "#image/catalog.ts";
 import { collect } from "#image/collect.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import { createHello, isHello } from "#image/hello.ts";
-import type { Images } from "#image/image.ts";
+import type { CheckOptions, Images } from "#image/image.ts";
 import { createFromLayer } from "#image/commit.ts";
 import { createIndex, manifestOfImage } from "#image/create-index.ts";
 import { importImage } from "#image/import.ts";
@@ -25,7 +25,6 @@ import type { Transfers } from "#image/transfers.ts";
 import { newBatch } from "#metadata/trash.ts";
 import { SingleFlight } from "#lib/single-flight.ts";
 import type { Digest } from "#spec/image/digest.ts";
-import type { Platform } from "#spec/image/platform.ts";
 import { familiarString } from "#spec/image/reference.ts";
 
 /** What speaks to registries; its code is loaded when somebody first does. */
@@ -97,12 +96,13 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     collect: () => collect(dependencies, catalog),
     async *check(options) {
       const { checkImages } = await import("#image/check.ts");
-      const pull = async (name: string, platform?: Platform): Promise<void> => {
+      const pull: CheckOptions["pull"] = async (name, platform, kept) => {
         const transfers = await registries();
         const signal = options.signal ?? new AbortController().signal;
         const quiet = { credentials: {}, onEvent: () => undefined, isAllTags: false };
         const wish = platform === undefined ? {} : { platform };
-        await transfers.pull(name, { ...quiet, ...wish, signal });
+        const also = kept === undefined ? {} : { hasReferrers: true, ...kept };
+        await transfers.pull(name, { ...quiet, ...wish, ...also, signal });
       };
       yield* checkImages(dependencies, catalog, { ...options, pull });
     },

@@ -140,6 +140,27 @@ test("of an index: the attestation of the platform that is pulled, and no other"
   expect(fake.content.info(digestOf(`about ${image}`))).toBeDefined();
 });
 
+test("a blob of what refers to an image, and of an artifact, is found gone and fetched again", async () => {
+  publish();
+  const name = `${registry.host}/a/b:1`;
+  await fake.images.pull(name, { ...transfer, hasReferrers: true });
+  registry.addArtifact("chart", ["{}", "a chart"]);
+  await fake.images.pull(`${registry.host}/a/b:chart`, transfer);
+  const check = async (repairs: boolean): Promise<string[]> => {
+    const told: string[] = [];
+    for await (const event of fake.images.check({ repairs })) {
+      if (event.kind === "problem") told.push(`${event.id} ${event.outcome}`);
+    }
+    return told.toSorted();
+  };
+  expect(await check(false)).toEqual([]);
+  for (const text of ["counter", "a chart"]) fake.content.delete(digestOf(text));
+  const names = [name, `${registry.host}/a/b:chart`];
+  expect(await check(false)).toEqual(names.map((one) => `${one} left`));
+  expect(await check(true)).toEqual(names.map((one) => `${one} repaired`));
+  expect(await check(false)).toEqual([]);
+});
+
 test("pull -a leaves tags alone that belong to other images", async () => {
   const { image } = publish();
   for (const name of ["signature", "counter"]) registry.manifests.delete(name);
