@@ -4,8 +4,13 @@ import { NaruError } from "#lib/errors.ts";
 
 interface Options {
   readonly stdin?: AsyncIterable<Uint8Array>;
+  /** The child has it as descriptor 3; this one stays the caller's. */
+  readonly handed?: number;
   readonly signal: AbortSignal;
 }
+
+/** Where the child finds what is handed to it. */
+export const HANDED_FD = 3;
 
 /** Written at once: many small writes cost more than what they carry, a wake-up of the child each. */
 const WRITE_BYTES = 256 * 1024;
@@ -63,13 +68,16 @@ const answerOf = (text: string, complaint: string): BuildWorkerAnswer => {
 export const runBuildWorker = async <J extends BuildJob>(
   command: readonly string[],
   job: J,
-  { stdin, signal }: Options,
+  { stdin, handed, signal }: Options,
 ): Promise<BuildJobResults[J["verb"]]> => {
   signal.throwIfAborted();
   const child: Child = Bun.spawn([...command, JSON.stringify(job)], {
-    stdin: stdin === undefined ? "ignore" : "pipe",
-    stdout: "pipe",
-    stderr: "pipe",
+    stdio: [
+      stdin === undefined ? "ignore" : "pipe",
+      "pipe",
+      "pipe",
+      ...(handed === undefined ? [] : [handed]),
+    ],
   });
   const kill = (): void => child.kill("SIGKILL");
   signal.addEventListener("abort", kill, { once: true });

@@ -5,8 +5,8 @@ import type { ErrorCode } from "#lib/errors.ts";
 export type BuildJob =
   /** stdin: a tar, compressed or not. `listPath`: of a tree that stays, see kept-files.ts. */
   | { readonly verb: "receive"; readonly root: string; readonly listPath?: string }
-  /** The plan is a file: it may name many sources. */
-  | { readonly verb: "copy"; readonly planFile: string };
+  /** The plan is a file: it may name many sources. `tellsOn`: a descriptor that hears of what was made. */
+  | { readonly verb: "copy"; readonly planFile: string; readonly tellsOn?: number };
 
 export interface BuildJobResults {
   receive: {

@@ -4,6 +4,7 @@
  */
 import { readFileSync, readSync, writeSync } from "node:fs";
 import { unpackContext, unpackPlain } from "#build/context.ts";
+import { CopyTeller } from "#build/op/copy-teller.ts";
 import { type CopyPlan, runCopyPlan } from "#build/op/copy-tree.ts";
 import type { BuildJob, BuildJobResults, BuildWorkerAnswer } from "#build/worker-protocol.ts";
 import { toNaruError } from "#lib/errors.ts";
@@ -69,7 +70,11 @@ const runJob = async (kernel: FileKernel, job: BuildJob): Promise<object> => {
     case "receive":
       return await receive(kernel, job);
     case "copy":
-      await runCopyPlan(kernel, JSON.parse(readFileSync(job.planFile, "utf8")) as CopyPlan);
+      await runCopyPlan(
+        kernel,
+        JSON.parse(readFileSync(job.planFile, "utf8")) as CopyPlan,
+        job.tellsOn === undefined ? undefined : new CopyTeller(job.tellsOn),
+      );
       return {};
   }
 };

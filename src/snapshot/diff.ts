@@ -1,5 +1,6 @@
 /** The changes of a container as `docker diff` lists them, and as a layer tar. */
 import type { FileKernel } from "#kernel/kernel.ts";
+import { CurrentDirectory } from "#snapshot/current-directory.ts";
 import { splitPath } from "#snapshot/directory-cache.ts";
 import type { Change, ChangeKind } from "#snapshot/snapshot.ts";
 import { TreePacker } from "#snapshot/tree-pack.ts";
@@ -89,12 +90,16 @@ export interface DiffTotals {
 
 /**
  * Chunks of the layer tar: everything the upper directory holds, deletions as whiteouts, in the order
- * of paths. `totals.sizeBytes` is right once the generator has ended.
+ * of paths. `totals.sizeBytes` is right once the generator has ended. "reused": a chunk is valid until the next.
  */
-export function* packDiff(input: DiffInput, totals: DiffTotals): Generator<Uint8Array, void> {
+export function* packDiff(
+  input: DiffInput,
+  totals: DiffTotals,
+  chunks: "kept" | "reused" = "kept",
+): Generator<Uint8Array, void> {
   const { kernel } = input;
   using open = openInput(input);
-  const packer = new TreePacker(kernel);
+  const packer = new TreePacker(kernel, chunks);
   using directory = new CurrentDirectory(kernel, open.upperFd);
   for (const node of visibleNodes([...open.diff.nodes()], input.hiddenPaths ?? [])) {
     if (node.stat === undefined) continue; // Covered by the opaque marker of its directory.
@@ -108,31 +113,4 @@ export function* packDiff(input: DiffInput, totals: DiffTotals): Generator<Uint8
   }
   yield* packer.end();
   totals.sizeBytes = packer.sizeBytes;
-}
-
-/** The descriptor of the directory that the walk is in. */
-class CurrentDirectory implements Disposable {
-  readonly #kernel: FileKernel;
-  readonly #rootFd: number;
-  #path: string | undefined;
-  #fd = -1;
-
-  constructor(kernel: FileKernel, rootFd: number) {
-    this.#kernel = kernel;
-    this.#rootFd = rootFd;
-  }
-
-  open(path: string): number {
-    if (path === this.#path) return this.#fd;
-    this[Symbol.dispose]();
-    this.#fd = this.#kernel.openInRoot(this.#rootFd, path, DIRECTORY_FLAGS);
-    this.#path = path;
-    return this.#fd;
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#fd !== -1) this.#kernel.close(this.#fd);
-    this.#fd = -1;
-    this.#path = undefined;
-  }
 }

@@ -43,7 +43,13 @@ export interface VerifyJob {
   readonly root: RootAttributes;
 }
 
-export type SnapshotJob = ApplyJob | DiffJob | ExportJob | VerifyJob;
+/** Sums up a layer while another process writes it; stdin: lines of sum-beside.ts. */
+export interface SumBesideJob {
+  readonly kind: "sum-beside";
+  readonly upper: string;
+}
+
+export type SnapshotJob = ApplyJob | DiffJob | ExportJob | VerifyJob | SumBesideJob;
 
 export interface TarTotals {
   readonly tarBytes: number;
@@ -54,6 +60,8 @@ export interface JobResults {
   diff: DiffTarResult;
   export: TarTotals;
   verify: { readonly isGood: boolean };
+  /** Without a sum: it has to be taken again. */
+  "sum-beside": { readonly sum?: DiffTarResult };
 }
 
 interface Failure {

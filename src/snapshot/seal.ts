@@ -109,7 +109,7 @@ export const sumDiff = (input: DiffInput): DiffTarResult => {
   const hasher = new Bun.CryptoHasher("sha256");
   const totals = { sizeBytes: 0 };
   let tarBytes = 0;
-  for (const chunk of packDiff(input, totals)) {
+  for (const chunk of packDiff(input, totals, "reused")) {
     hasher.update(chunk);
     tarBytes += chunk.length;
   }

@@ -107,6 +107,9 @@ export interface SealOptions extends DiffOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A descriptor to tell on, see `sumBeside`; disposing closes it. */
+export type Teller = { readonly fd: number } & Disposable;
+
 export interface DiffTarResult {
   readonly diffId: Digest;
   /** Bytes of the tar. */
@@ -181,6 +184,12 @@ export interface Snapshots {
    * rest as `commitActive` wants it, without writing a tar. To be called once nothing is mounted there.
    */
   seal(id: string, options?: SealOptions): Promise<DiffTarResult>;
+  /**
+   * Has a child process sum the snapshot up while a process writes it that tells of each entry (see sum-beside.ts)
+   * on the descriptor, and writes nothing else there. `seal` takes the sums where they turn out right. The caller
+   * hands the descriptor to the writer and disposes of its own; the child ends when nobody has it any more.
+   */
+  sumBeside(id: string, signal?: AbortSignal): Teller;
   /** Writes a committed layer as the tar that its diffID is the sum of; data_loss when it is not. */
   layerTar(chainId: Digest, file: string, signal?: AbortSignal): Promise<DiffTarResult>;
 

@@ -13,7 +13,7 @@ import {
 import { randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
-import type { FileKernel, MountKernel } from "#kernel/kernel.ts";
+import type { FileKernel, MountKernel, SocketKernel } from "#kernel/kernel.ts";
 import { Actives } from "#snapshot/actives.ts";
 import { Background } from "#snapshot/background.ts";
 import { type ProbeFailure, probeErofs } from "#snapshot/erofs-probe.ts";
@@ -44,18 +44,22 @@ import type {
   Snapshots,
   VerifyOptions,
   StagedLayer,
+  Teller,
   UnpackOptions,
   Usage,
   View,
 } from "#snapshot/snapshot.ts";
+import { SumsBeside } from "#snapshot/sums-beside.ts";
 import { treeUsage } from "#snapshot/usage.ts";
 import { WorkerPool } from "#snapshot/worker-pool.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
+type StoreKernel = MountKernel & FileKernel & Pick<SocketKernel, "pipe">;
+
 export interface SnapshotStoreOptions {
   /** Made when missing. One store per directory, one process per store. */
   readonly root: string;
-  readonly kernel: MountKernel & FileKernel;
+  readonly kernel: StoreKernel;
   /** Runs `runSnapshotWorker` (worker.ts); the job is put behind it as one more argument. */
   readonly workerCommand: readonly string[];
   readonly log: Logger;
@@ -65,13 +69,14 @@ export interface SnapshotStoreOptions {
 
 class SnapshotStore implements Snapshots {
   readonly #layout: Layout;
-  readonly #kernel: MountKernel & FileKernel;
+  readonly #kernel: StoreKernel;
   readonly #background: Background;
   readonly #workers: WorkerPool;
   readonly #layers: Layers;
   readonly #actives: Actives;
   /** Mount point to the chain it shows. */
   readonly #views = new Map<string, Digest | undefined>();
+  readonly #sums: SumsBeside;
   readonly #layerForm: LayerForm | undefined;
   /** What the probe found, once it was asked, if that stays so. */
   #probed: { readonly failure: ProbeFailure | undefined } | undefined;
@@ -83,6 +88,7 @@ class SnapshotStore implements Snapshots {
     this.#layerForm = options.layerForm;
     this.#background = new Background(layout.trash, log);
     this.#workers = new WorkerPool(options.workerCommand);
+    this.#sums = new SumsBeside(kernel, this.#workers);
     makeDirectories(layout);
     this.#assertForm();
     const found = scanStore(layout, kernel, this.#background, log, () => this.#probe());
@@ -205,6 +211,7 @@ class SnapshotStore implements Snapshots {
   }
 
   remove(id: string): void {
+    this.#sums.forget(id);
     this.#actives.remove(id);
   }
 
@@ -252,8 +259,12 @@ class SnapshotStore implements Snapshots {
     const { parent } = this.#actives.known(id);
     this.#actives.unmount(id);
     const { upper } = this.#actives.paths(id);
-    using lower = this.view(parent);
     const { hiddenPaths = [], signal } = options;
+    const beside = await this.#sums.take(id);
+    // Both change what was summed up.
+    const isAsWritten = hiddenPaths.length === 0 && options.mtimeMaxSeconds === undefined;
+    if (beside !== undefined && isAsWritten) return beside;
+    using lower = this.view(parent);
     const kernel = this.#kernel;
     const input = { kernel, upper, lower: lower.path, hiddenPaths };
     removeMountPoints(input);
@@ -263,6 +274,10 @@ class SnapshotStore implements Snapshots {
       { kind: "diff", upper, lower: lower.path, hiddenPaths, isSumOnly: true },
       { signal },
     );
+  }
+
+  sumBeside(id: string, signal?: AbortSignal): Teller {
+    return this.#sums.start(id, this.#actives.paths(id).upper, signal);
   }
 
   async layerTar(chainId: Digest, file: string, signal?: AbortSignal): Promise<DiffTarResult> {

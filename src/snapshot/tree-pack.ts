@@ -50,8 +50,12 @@ export class TreePacker {
   #fill = 0;
   #sizeBytes = 0;
 
-  constructor(kernel: FileKernel) {
+  readonly #isReused: boolean;
+
+  /** "reused": a chunk is valid until the next one is asked for. */
+  constructor(kernel: FileKernel, chunks: "kept" | "reused" = "kept") {
     this.#kernel = kernel;
+    this.#isReused = chunks === "reused";
   }
 
   /** Sum of the file sizes packed so far. */
@@ -199,10 +203,10 @@ export class TreePacker {
     }
   }
 
-  /** A chunk goes to whoever asked; the next one is a new buffer, because it may be kept. */
+  /** A chunk goes to whoever asked; the next one is a new buffer where this one may be kept. */
   #take(): Uint8Array {
     const chunk = this.#chunk.subarray(0, this.#fill);
-    this.#chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    if (!this.#isReused) this.#chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
     this.#fill = 0;
     return chunk;
   }

@@ -7,7 +7,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-type Child = Bun.Subprocess<"ignore" | ReadableStream<Uint8Array>, "ignore" | "pipe", "pipe">;
+type Stdin = "ignore" | ReadableStream<Uint8Array> | number;
+type Child = Bun.Subprocess<Stdin, "ignore" | "pipe", "pipe">;
 
 export class WorkerPool {
   readonly #command: readonly string[];
@@ -28,12 +29,24 @@ export class WorkerPool {
     const { signal } = options;
     await this.#enter(signal);
     try {
-      const child = this.#spawn(job, "ignore", options.stdin);
+      const child = this.#spawn(job, "ignore", options.stdin ?? "ignore");
       const result = await this.#result(child, signal);
       return result as JobResults[K];
     } finally {
       this.#leave();
     }
+  }
+
+  /**
+   * As `run`, for a child that works along with another process and ends by itself when `stdinFd` does. It takes no
+   * place: who has one could be waiting for it. The descriptor stays the caller's.
+   */
+  async runBeside<K extends SnapshotJob["kind"]>(
+    job: Extract<SnapshotJob, { kind: K }>,
+    stdinFd: number,
+    signal: AbortSignal | undefined,
+  ): Promise<JobResults[K]> {
+    return (await this.#result(this.#spawn(job, "ignore", stdinFd), signal)) as JobResults[K];
   }
 
   /**
@@ -46,7 +59,7 @@ export class WorkerPool {
   ): ReadableStream<Uint8Array> {
     let child: Child;
     try {
-      child = this.#spawn(job, "pipe", undefined);
+      child = this.#spawn(job, "pipe", "ignore");
     } catch (error) {
       options.onEnd?.();
       throw error;
@@ -71,13 +84,9 @@ export class WorkerPool {
     );
   }
 
-  #spawn(
-    job: SnapshotJob,
-    stdout: "ignore" | "pipe",
-    stdin: ReadableStream<Uint8Array> | undefined,
-  ): Child {
+  #spawn(job: SnapshotJob, stdout: "ignore" | "pipe", stdin: Stdin): Child {
     return Bun.spawn([...this.#command, JSON.stringify(job)], {
-      stdin: stdin ?? "ignore",
+      stdin,
       stdout,
       stderr: "pipe",
     });

@@ -10,6 +10,7 @@ import { applyLayer, indexLayer } from "#snapshot/apply.ts";
 import { packDiff } from "#snapshot/diff.ts";
 import { diskError } from "#snapshot/disk-error.ts";
 import { sumDiff } from "#snapshot/seal.ts";
+import { sumBeside } from "#snapshot/sum-beside.ts";
 import { exportTree } from "#snapshot/export.ts";
 import { isGoodIndex } from "#snapshot/verify-index.ts";
 import {
@@ -22,6 +23,7 @@ import {
 } from "#snapshot/job.ts";
 import { sha256Digest } from "#spec/image/digest.ts";
 
+const STDIN = 0;
 const STDOUT = 1;
 const STDERR = 2;
 
@@ -68,7 +70,7 @@ const diff = (job: DiffJob): object => {
   if (job.isSumOnly === true) return sumDiff(input);
   const hasher = new Bun.CryptoHasher("sha256");
   const totals = { sizeBytes: 0 };
-  const chunks = packDiff(input, totals);
+  const chunks = packDiff(input, totals, "reused");
   const tarBytes = writeTar(job.file, chunks, (chunk) => hasher.update(chunk));
   return { diffId: sha256Digest(hasher.digest("hex")), tarBytes, sizeBytes: totals.sizeBytes };
 };
@@ -87,6 +89,10 @@ const runJob = async (job: SnapshotJob): Promise<object> => {
       return exportJob(job);
     case "verify":
       return { isGood: isGoodIndex(job) };
+    case "sum-beside": {
+      const sum = sumBeside(createKernel(), job.upper, STDIN);
+      return sum === undefined ? {} : { sum };
+    }
   }
 };
 

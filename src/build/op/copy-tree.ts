@@ -6,7 +6,9 @@
 import { closeSync, constants, copyFileSync, fchmodSync, fchownSync, openSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import type { FileKernel, FileStat } from "#kernel/kernel.ts";
+import type { CopyTeller } from "#build/op/copy-teller.ts";
 import { applyMode } from "#build/op/mode.ts";
+import { nowNs } from "#lib/clock.ts";
 import { errnoOf, splitPath } from "#snapshot/directory-cache.ts";
 import { decompress } from "#snapshot/decompress.ts";
 import { TarParser } from "#lib/tar/parser.ts";
@@ -17,6 +19,7 @@ import {
   OVERLAY_XATTR_PREFIX,
   S_IFBLK,
   S_IFCHR,
+  S_IFDIR,
   S_IFIFO,
   S_IFLNK,
   S_IFMT,
@@ -63,13 +66,16 @@ class TreeCopier {
   readonly #kernel: FileKernel;
   readonly #plan: CopyPlan;
   readonly #targetFd: number;
+  /** Hears of what was made. */
+  readonly #teller: CopyTeller | undefined;
   /** First copy of an inode with several names. */
   #links = new Map<string, readonly [parent: string, name: string]>();
 
-  constructor(kernel: FileKernel, plan: CopyPlan, targetFd: number) {
+  constructor(kernel: FileKernel, plan: CopyPlan, targetFd: number, teller?: CopyTeller) {
     this.#kernel = kernel;
     this.#plan = plan;
     this.#targetFd = targetFd;
+    this.#teller = teller;
   }
 
   async run(item: CopyItem): Promise<void> {
@@ -92,6 +98,7 @@ class TreeCopier {
   }
 
   async #unpack(item: CopyItem, parentFd: number, name: string): Promise<void> {
+    this.#teller?.tell({ odd: true });
     this.#kernel.close(this.#makeDirectory(item.target));
     const { unpackedOwner: owner } = this.#plan;
     using writer = new TreeWriter({
@@ -130,13 +137,18 @@ class TreeCopier {
     const fd = this.#kernel.openInRoot(sourceFd, item.path || ".", DIRECTORY_FLAGS);
     const ignored = new Set(item.ignored);
     const late: [string, FileStat][] = [];
+    if (isNew && stat !== undefined) this.#tellDirectory(item.target, stat, false);
+    let fixed = isNew && stat === undefined ? this.#fixTime(item.target, false) : undefined;
     try {
       for (const node of walkTree(this.#kernel, fd)) {
         if (ignored.has(node.path)) continue;
+        if (!isNew) fixed ??= this.#fixTime(item.target, true);
         const target = item.target === "" ? node.path : `${item.target}/${node.path}`;
         if (isDirectory(node.stat)) {
+          const isOld = this.#teller !== undefined && this.#isThere(target);
           this.#kernel.close(this.#makeDirectory(target, node.stat));
           this.#copyXattrs(node.directoryFd, node.name, ...this.#place(target));
+          this.#tellDirectory(target, node.stat, isOld);
           late.push([target, node.stat]);
           continue;
         }
@@ -153,6 +165,44 @@ class TreeCopier {
     }
     if (stat !== undefined && isNew) late.push([item.target, stat]);
     for (const [path, of] of late.toReversed()) this.#finishDirectory(path, of);
+    if (fixed !== undefined) this.#setTime(item.target, fixed);
+  }
+
+  #tellDirectory(path: string, stat: FileStat, isOld: boolean): void {
+    if (path === "" || this.#teller === undefined) return;
+    const { uid, gid } = this.#plan.owner ?? stat;
+    const mode = S_IFDIR | this.#modeOf(stat);
+    const directory = { mode, uid, gid, mtime: this.#time(stat).seconds };
+    this.#teller.tell({ path, directory, isOld });
+  }
+
+  /**
+   * What is made in a directory changes its time: one whose time is not the source's gets one that is known before,
+   * and again at the end. An old one is in the layer from now on, with those above it.
+   */
+  #fixTime(path: string, isOld: boolean): FileStat["mtime"] | undefined {
+    if (path === "" || this.#teller === undefined) return undefined;
+    const time = { seconds: Number(nowNs() / 1_000_000_000n), nanoseconds: 0 };
+    this.#setTime(path, time);
+    const [directory, base] = splitPath(path);
+    const fd = this.#kernel.openInRoot(this.#targetFd, directory || ".", DIRECTORY_FLAGS);
+    try {
+      const { mode, uid, gid } = this.#kernel.statAt(fd, base);
+      this.#teller.tell({ path, directory: { mode, uid, gid, mtime: time.seconds }, isOld });
+    } finally {
+      this.#kernel.close(fd);
+    }
+    return time;
+  }
+
+  #setTime(path: string, time: FileStat["mtime"]): void {
+    const [directory, base] = splitPath(path);
+    const fd = this.#kernel.openInRoot(this.#targetFd, directory || ".", DIRECTORY_FLAGS);
+    try {
+      this.#kernel.setTimesAt(fd, base, time, time);
+    } finally {
+      this.#kernel.close(fd);
+    }
   }
 
   #finishDirectory(path: string, stat: FileStat): void {
@@ -250,6 +300,7 @@ class TreeCopier {
       } finally {
         this.#kernel.close(linkFd);
       }
+      this.#teller?.tell({ odd: true });
       return;
     }
     switch (stat.mode & S_IFMT) {
@@ -273,6 +324,7 @@ class TreeCopier {
     }
     this.#kernel.setTimesAt(toFd, name, this.#time(stat), this.#time(stat));
     if (stat.nlink > 1) this.#links.set(key, splitPath(path));
+    this.#teller?.tell({ path });
   }
 
   #file(fromFd: number, fromName: string, stat: FileStat, toFd: number, name: string): void {
@@ -332,11 +384,16 @@ class TreeCopier {
 }
 
 /** What was written before an error stays: the target is thrown away then. */
-export const runCopyPlan = async (kernel: FileKernel, plan: CopyPlan): Promise<void> => {
+export const runCopyPlan = async (
+  kernel: FileKernel,
+  plan: CopyPlan,
+  teller?: CopyTeller,
+): Promise<void> => {
   const targetFd = kernel.openInRoot(plan.targetRoot, ".", DIRECTORY_FLAGS);
   try {
-    const copier = new TreeCopier(kernel, plan, targetFd);
+    const copier = new TreeCopier(kernel, plan, targetFd, teller);
     for (const item of plan.items) await copier.run(item);
+    teller?.tell({ end: true });
   } finally {
     kernel.close(targetFd);
   }

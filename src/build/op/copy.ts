@@ -10,7 +10,7 @@ import { type FoundSource, findSources } from "#build/op/sources.ts";
 import type { InputDigest } from "#build/op/tree-digest.ts";
 import type { RunContext, Vertex } from "#build/solver.ts";
 import { type SourceTree, inputDigestOf } from "#build/trees.ts";
-import { runBuildWorker } from "#build/worker-client.ts";
+import { HANDED_FD, runBuildWorker } from "#build/worker-client.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { DIRECTORY_FLAGS, walkTree } from "#snapshot/tree-walk.ts";
@@ -190,12 +190,13 @@ const sizeOf = (inputs: readonly InputDigest[]): CopySize => ({
   bytes: inputs.reduce((sum, input) => sum + input.sizeBytes, 0),
 });
 
-/** Here for little, in a child process for more. */
+/** Here for little, in a child process for more. `isLast`: nothing else is written into the snapshot. */
 export const runPlan = async (
   dependencies: BuildDependencies,
   plan: CopyPlan,
   { files, bytes }: CopySize,
   { id, signal }: RunContext,
+  isLast = false,
 ): Promise<void> => {
   if (files <= SMALL_FILES && bytes <= SMALL_BYTES && plan.items.every((i) => !i.isUnpacked)) {
     return await runCopyPlan(dependencies.kernel, plan);
@@ -203,7 +204,18 @@ export const runPlan = async (
   const planFile = `${dependencies.paths.work}/copy-${id}.json`;
   writeFileSync(planFile, JSON.stringify(plan), { mode: 0o600 });
   try {
-    await runBuildWorker(dependencies.workerCommand, { verb: "copy", planFile }, { signal });
+    const { snapshots, workerCommand } = dependencies;
+    const job = { verb: "copy", planFile } as const;
+    if (!isLast) return void (await runBuildWorker(workerCommand, job, { signal }));
+    using teller = snapshots.sumBeside(id, signal);
+    const running = runBuildWorker(
+      workerCommand,
+      { ...job, tellsOn: HANDED_FD },
+      { handed: teller.fd, signal },
+    );
+    // The child has its own by now: who listens must notice when that one is closed.
+    teller[Symbol.dispose]();
+    await running;
   } finally {
     rmSync(planFile, { force: true });
   }
@@ -285,7 +297,8 @@ export const copyVertex = async (
         ...(owner === undefined ? {} : { unpackedOwner: owner }),
         ...(chmod === undefined ? {} : { chmod }),
       };
-      await runPlan(dependencies, plan, sizeOf(selections.map((one) => one.input)), context);
+      const size = sizeOf(selections.map((one) => one.input));
+      await runPlan(dependencies, plan, size, context, context.mtimeMaxSeconds === undefined);
       return [];
     });
   return {
