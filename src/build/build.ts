@@ -29,6 +29,7 @@ import type { StepNetwork } from "#build/op/exec.ts";
 import type { LayerFormat } from "#image/bundle.ts";
 import type { TransferEvent } from "#image/transfer.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
+import type { BodyState } from "#lib/body-decoder.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Resources } from "#spec/docker/host-config.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
@@ -130,6 +131,24 @@ export interface SolvedStep {
   readonly hasLayer: boolean;
   /** Of a stage that the result was built on. */
   readonly isOfResult: boolean;
+}
+
+/** The rest of a context's bytes, on a connection that a child reads from by itself. */
+export interface LentSource {
+  /** Non-blocking; valid until the next await. */
+  readonly fd: number;
+  /** Where HTTP's framing of the bytes stands there. */
+  readonly state: BodyState;
+  /** What came before these. */
+  readonly early: readonly Uint8Array[];
+  /** Once. `rest`: bytes that were read beyond the end; undefined where the end was not reached. */
+  giveBack(rest: Uint8Array | undefined): void;
+}
+
+/** A context as it comes in. */
+export interface ContextSource extends AsyncIterable<Uint8Array> {
+  /** Instead of reading on; undefined where that cannot be. */
+  lend?(): Promise<LentSource | undefined>;
 }
 
 export type NamedContext =
@@ -247,11 +266,7 @@ export interface Builds {
    * Unpacks a tar, compressed or not. The context is the caller's to dispose of. With `key` (a digest in hex), the tree
    * stays for the next context of that key, of which then only what differs is written.
    */
-  receiveContext(
-    source: AsyncIterable<Uint8Array>,
-    signal: AbortSignal,
-    key?: string,
-  ): Promise<BuildContext>;
+  receiveContext(source: ContextSource, signal: AbortSignal, key?: string): Promise<BuildContext>;
   /** A git repository ("https://host/x.git#ref:dir") or a URL of a tar or a Dockerfile. */
   fetchContext(remote: string, signal: AbortSignal): Promise<BuildContext>;
   /**

@@ -12,12 +12,14 @@ import {
   rmSync,
 } from "node:fs";
 import { ContextWriter } from "#build/context-writer.ts";
+import type { ContextSource, LentSource } from "#build/build.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { KEPT_TREE_MAX_BYTES } from "#build/kept-context.ts";
 import { discardTree } from "#build/discard-tree.ts";
 import type { KeptTree } from "#build/kept-contexts.ts";
 import { KeptFiles } from "#build/kept-files.ts";
 import { runBuildWorker } from "#build/worker-client.ts";
+import type { BuildJob, BuildJobResults } from "#build/worker-protocol.ts";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import { TarParser } from "#lib/tar/parser.ts";
@@ -126,13 +128,35 @@ export const unpackPlain = (
   }
 };
 
+/** The child reads from the connection itself: nothing of it is copied through this process. */
+const receiveLent = async (
+  workerCommand: readonly string[],
+  job: Extract<BuildJob, { verb: "receive" }>,
+  lent: LentSource,
+  head: readonly Uint8Array[],
+  signal: AbortSignal,
+): Promise<BuildJobResults["receive"]> => {
+  let rest: Uint8Array | undefined;
+  try {
+    const result = await runBuildWorker(
+      workerCommand,
+      { ...job, lent: lent.state },
+      { stdin: each([...head, ...lent.early]), handed: lent.fd, signal },
+    );
+    rest = Buffer.from(result.restBase64 ?? "", "base64");
+    return result;
+  } finally {
+    lent.giveBack(rest);
+  }
+};
+
 /**
  * See `Builds.receiveContext`. `keep` gives a tree that stays for the next build of the same context, or undefined
  * where another build has it; small contexts are not worth it.
  */
 export const receiveContext = async (
   dependencies: BuildDependencies,
-  source: AsyncIterable<Uint8Array>,
+  source: ContextSource,
   keep: () => KeptTree | undefined,
   signal: AbortSignal,
 ): Promise<BuildContext> => {
@@ -157,11 +181,17 @@ export const receiveContext = async (
     undo.defer(() => kept.forget());
   }
   const { root } = kept ?? undo.use(makeContextDirectory(dependencies));
-  const { digests, sizeBytes } = await runBuildWorker(
-    dependencies.workerCommand,
-    { verb: "receive", root, ...(kept === undefined ? {} : { listPath: kept.listPath }) },
-    { stdin: chained(chunks, iterator), signal },
-  );
+  const job = {
+    verb: "receive",
+    root,
+    ...(kept === undefined ? {} : { listPath: kept.listPath }),
+  } as const;
+  const lent = await source.lend?.();
+  const { workerCommand } = dependencies;
+  const { digests, sizeBytes } =
+    lent === undefined
+      ? await runBuildWorker(workerCommand, job, { stdin: chained(chunks, iterator), signal })
+      : await receiveLent(workerCommand, job, lent, chunks, signal);
   failpoint("build.after-context");
   undo.move();
   const end = (): void => {

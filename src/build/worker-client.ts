@@ -9,9 +9,6 @@ interface Options {
   readonly signal: AbortSignal;
 }
 
-/** Where the child finds what is handed to it. */
-export const HANDED_FD = 3;
-
 /** Written at once: many small writes cost more than what they carry, a wake-up of the child each. */
 const WRITE_BYTES = 256 * 1024;
 

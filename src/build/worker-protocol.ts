@@ -1,10 +1,22 @@
 /** What the daemon and its build children say to each other: one JSON argument, one JSON line. */
 import type { CopyPlan } from "#build/op/copy-tree.ts";
+import type { BodyState } from "#lib/body-decoder.ts";
 import type { ErrorCode } from "#lib/errors.ts";
 
+/** Where the child finds the descriptor that is handed to it. */
+export const HANDED_FD = 3;
+
 export type BuildJob =
-  /** stdin: a tar, compressed or not. `listPath`: of a tree that stays, see kept-files.ts. */
-  | { readonly verb: "receive"; readonly root: string; readonly listPath?: string }
+  /**
+   * stdin: a tar, compressed or not. `listPath`: of a tree that stays, see kept-files.ts. `lent`: the tar goes on in the
+   * rest of an HTTP body, which is to be read from the connection that was handed.
+   */
+  | {
+      readonly verb: "receive";
+      readonly root: string;
+      readonly listPath?: string;
+      readonly lent?: BodyState;
+    }
   /** The plan is a file: it may name many sources. `tellsOn`: a descriptor that hears of what was made. */
   | { readonly verb: "copy"; readonly planFile: string; readonly tellsOn?: number };
 
@@ -13,6 +25,8 @@ export interface BuildJobResults {
     readonly digests: readonly (readonly [path: string, digest: string])[];
     /** Of the tar. */
     readonly sizeBytes: number;
+    /** What was read from the connection beyond the body. */
+    readonly restBase64?: string;
   };
   copy: Record<string, never>;
 }

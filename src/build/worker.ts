@@ -4,13 +4,21 @@
  */
 import { readFileSync, readSync, writeSync } from "node:fs";
 import { unpackContext, unpackPlain } from "#build/context.ts";
+import { lentBody } from "#build/lent-body.ts";
 import { CopyTeller } from "#build/op/copy-teller.ts";
 import { type CopyPlan, runCopyPlan } from "#build/op/copy-tree.ts";
-import type { BuildJob, BuildJobResults, BuildWorkerAnswer } from "#build/worker-protocol.ts";
+import {
+  type BuildJob,
+  type BuildJobResults,
+  type BuildWorkerAnswer,
+  HANDED_FD,
+} from "#build/worker-protocol.ts";
 import { toNaruError } from "#lib/errors.ts";
-import type { FileKernel } from "#kernel/kernel.ts";
+import type { FileKernel, SocketKernel } from "#kernel/kernel.ts";
 import { MAGIC_BYTES, detectCompression } from "#snapshot/compression.ts";
 import { diskError } from "#snapshot/disk-error.ts";
+
+type WorkerKernel = FileKernel & Pick<SocketKernel, "waitReadable">;
 
 const STDOUT = 1;
 
@@ -34,16 +42,23 @@ function* stdinChunks(): Generator<Uint8Array, void> {
 
 /** A tar without compression is parsed as it is read, without a promise for each piece. */
 const receive = async (
-  kernel: FileKernel,
-  { root, listPath }: Extract<BuildJob, { verb: "receive" }>,
+  kernel: WorkerKernel,
+  { root, listPath, lent }: Extract<BuildJob, { verb: "receive" }>,
 ): Promise<BuildJobResults["receive"]> => {
   let sizeBytes = 0;
+  let rest: Uint8Array | undefined;
+  const all = function* (): Generator<Uint8Array, void> {
+    yield* stdinChunks();
+    if (lent !== undefined) rest = Uint8Array.from(yield* lentBody(kernel, HANDED_FD, lent));
+  };
   const counted = function* (): Generator<Uint8Array, void> {
-    for (const chunk of stdinChunks()) {
+    for (const chunk of all()) {
       sizeBytes += chunk.length;
       yield chunk;
     }
   };
+  const restBase64 = (): { restBase64?: string } =>
+    rest === undefined ? {} : { restBase64: Buffer.from(rest).toString("base64") };
   const chunks = counted();
   const head: Uint8Array[] = [];
   for (let size = 0; size < MAGIC_BYTES;) {
@@ -54,18 +69,19 @@ const receive = async (
   }
   const first = Buffer.concat(head);
   if (detectCompression(first.subarray(0, MAGIC_BYTES)) !== "none") {
-    const rest = async function* (): AsyncGenerator<Uint8Array, void> {
+    const unread = async function* (): AsyncGenerator<Uint8Array, void> {
       yield first;
       // A decompressor may still hold the last one.
       for (const chunk of chunks) yield Uint8Array.from(chunk);
     };
-    const found = await unpackContext(kernel, root, rest(), listPath);
-    return { digests: [...found], sizeBytes };
+    const found = await unpackContext(kernel, root, unread(), listPath);
+    return { digests: [...found], sizeBytes, ...restBase64() };
   }
-  return { digests: [...unpackPlain(kernel, root, first, chunks, listPath)], sizeBytes };
+  const digests = [...unpackPlain(kernel, root, first, chunks, listPath)];
+  return { digests, sizeBytes, ...restBase64() };
 };
 
-const runJob = async (kernel: FileKernel, job: BuildJob): Promise<object> => {
+const runJob = async (kernel: WorkerKernel, job: BuildJob): Promise<object> => {
   switch (job.verb) {
     case "receive":
       return await receive(kernel, job);
@@ -82,7 +98,7 @@ const runJob = async (kernel: FileKernel, job: BuildJob): Promise<object> => {
 /** Resolves to the process's exit status. Never throws. */
 export const runBuildWorkerProcess = async (
   argv: readonly string[],
-  kernel: FileKernel,
+  kernel: WorkerKernel,
 ): Promise<number> => {
   // Modes are set as sources say; nothing else runs in this process.
   process.umask(0);

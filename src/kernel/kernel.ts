@@ -172,6 +172,8 @@ export interface SocketKernel {
   pipe(sizeBytes?: number): PipeEnds;
   /** Connects an AF_UNIX SOCK_SEQPACKET socket; returns its non-blocking descriptor. Paths over 107 bytes go by /proc/self/fd. */
   connectSeqpacket(path: string): number;
+  /** Blocks the thread until `fd` can be read, has ended or failed: for children that do nothing else. */
+  waitReadable(fd: number): void;
   /** shutdown(fd, SHUT_WR). */
   shutdownWrite(fd: number): void;
   /**

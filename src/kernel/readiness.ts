@@ -7,7 +7,8 @@
  * is the news. Hence it is given a duplicate, and each duplicate serves once.
  */
 import { connectDescriptor } from "#kernel/descriptor-socket.ts";
-import { checked, duplicate, libc } from "#kernel/libc.ts";
+import { ERRNO, throwErrno } from "#kernel/errno.ts";
+import { checked, duplicate, lastErrno, libc } from "#kernel/libc.ts";
 
 const POLLIN = 1;
 
@@ -15,6 +16,16 @@ const POLLIN = 1;
 export const isReadable = (fd: number): boolean => {
   const request = new Int32Array([fd, POLLIN]); // struct pollfd, little-endian
   return checked(libc().poll(request, 1, 0), "poll", `descriptor ${fd}`) > 0;
+};
+
+/** poll(2) without an end. Blocks the thread: for children that do nothing else. */
+export const waitReadable = (fd: number): void => {
+  const request = new Int32Array([fd, POLLIN]);
+  // The runtime's threads stop each other by signals.
+  while (libc().poll(request, 1, -1) < 0) {
+    const errno = lastErrno();
+    if (errno !== ERRNO["EINTR"]) throwErrno("poll", errno, `descriptor ${fd}`);
+  }
 };
 
 const watchOnce = async (fd: number, signal: AbortSignal | undefined): Promise<void> => {

@@ -5,6 +5,7 @@ import { ERRNO, throwErrno, withErrno } from "#kernel/errno.ts";
 import type { SocketAddress, SocketKernel } from "#kernel/kernel.ts";
 import { checked, lastErrno, libc } from "#kernel/libc.ts";
 import { encodeName } from "#kernel/name-bytes.ts";
+import { waitReadable } from "#kernel/readiness.ts";
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
@@ -115,6 +116,7 @@ export const socketKernel: SocketKernel = {
     return { readFd, writeFd };
   },
   connectSeqpacket,
+  waitReadable,
   shutdownWrite,
   sendDatagram,
   localAddress,

@@ -4,13 +4,14 @@
  */
 import type { Duplex } from "node:stream";
 
-import { type BodyDecoder, createBodyDecoder } from "#api/http/body-decoder.ts";
-import type { ExchangeHandler } from "#api/http/exchange.ts";
+import { type BodyDecoder, createBodyDecoder } from "#lib/body-decoder.ts";
+import type { ExchangeHandler, LentBody } from "#api/http/exchange.ts";
 import { HTTP2_HEAD, HTTP2_PREFACE } from "#api/http/http2-preface.ts";
 import { HEAD_LIMIT_BYTES, parseHead, type RequestHead } from "#api/http/head.ts";
 import { closing, HttpExchange } from "#api/http/http-exchange.ts";
 import type { Inbound } from "#api/http/inbound.ts";
 import { Outbound, type Widen } from "#api/http/outbound.ts";
+import { lendSocket } from "#kernel/lend-socket.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 
@@ -91,13 +92,13 @@ export class Connection {
     return this.#isInputEnded;
   }
 
-  /** Reasons to stop reading are bits: the socket flows when none is set. */
-  pause(reason: 1 | 2): void {
+  /** Reasons to stop reading are bits: the socket flows when none is set. 4 is for a body that is lent. */
+  pause(reason: 1 | 2 | 4): void {
     if (this.#pauses === 0) this.socket.pause();
     this.#pauses |= reason;
   }
 
-  resume(reason: 1 | 2): void {
+  resume(reason: 1 | 2 | 4): void {
     if (this.#pauses === 0) return;
     this.#pauses &= ~reason;
     if (this.#pauses === 0) this.socket.resume();
@@ -105,6 +106,27 @@ export class Connection {
 
   destroy(): void {
     this.socket.destroy();
+  }
+
+  /** See `Exchange.lendBody`. What is read until then goes its usual way. */
+  async lend(): Promise<Omit<LentBody, "early"> | undefined> {
+    const [exchange, decoder] = [this.#exchange, this.#decoder];
+    if (exchange === undefined || decoder === undefined || decoder.isDone) return undefined;
+    this.pause(4);
+    const fd = await lendSocket(this.socket);
+    if (fd === undefined || decoder.isDone || this.phase !== "exchange") {
+      this.resume(4);
+      return undefined;
+    }
+    const giveBack = (rest: Uint8Array | undefined): void => {
+      if (this.phase !== "exchange" || this.#exchange !== exchange) return;
+      if (rest === undefined) exchange.mustClose = true;
+      else this.#pending = Buffer.from(rest);
+      this.#decoder = undefined;
+      exchange.inbound.end();
+      this.resume(4);
+    };
+    return { fd, state: decoder.state, giveBack };
   }
 
   /** The server closes: idle connections end, answers without an end are told to; the others go on. */

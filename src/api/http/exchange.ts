@@ -5,6 +5,7 @@
  */
 import type { Duplex } from "node:stream";
 import type { RequestHead } from "#api/http/head.ts";
+import type { BodyState } from "#lib/body-decoder.ts";
 import type { PreparedAnswer } from "#api/http/prepared.ts";
 
 /** Header fields that are already serialised: "Name: value\r\n" each; "" for none. */
@@ -40,6 +41,21 @@ export interface RawConnection {
   dropInput(): void;
 }
 
+/** The rest of a body that another process reads from the connection itself. */
+export interface LentBody {
+  /** Of the connection, non-blocking. Valid until the next await. */
+  readonly fd: number;
+  /** Where the framing stands on it. */
+  readonly state: BodyState;
+  /** What had arrived before, as `body` would have given it. */
+  readonly early: readonly Uint8Array[];
+  /**
+   * The connection is this process's again, and the body is over. `rest`: what was read beyond its end; undefined
+   * where its end was not reached, which costs the connection. To be called once.
+   */
+  giveBack(rest: Uint8Array | undefined): void;
+}
+
 export interface Exchange {
   readonly head: RequestHead;
   /** The answer has begun: its status can no longer be changed. */
@@ -54,6 +70,11 @@ export interface Exchange {
   readonly hasBody: boolean;
   /** The body, once, with back-pressure. Throws invalid_argument on framing errors, canceled when cut short. */
   body(): AsyncIterable<Buffer>;
+  /**
+   * Instead of reading on from `body`: for bulk that a child takes in. Undefined (go on reading) where the connection
+   * cannot be lent (TLS), or all of the body is here.
+   */
+  lendBody(): Promise<LentBody | undefined>;
   /** The whole body; resource_exhausted past `limitBytes`, deadline_exceeded past `timeoutMs`. */
   readBody(limits: { limitBytes: number; timeoutMs: number }): Promise<Buffer>;
   /** A complete answer in one write. Content-Length is added; no body goes out for HEAD, 204, 304. */

@@ -1,7 +1,7 @@
 /** The exchange of an HTTP/1.1 connection: builds heads, frames bodies. */
 import type { Connection } from "#api/http/connection.ts";
 import { dateField } from "#api/http/date.ts";
-import type { AnswerStream, Exchange, RawConnection } from "#api/http/exchange.ts";
+import type { AnswerStream, Exchange, LentBody, RawConnection } from "#api/http/exchange.ts";
 import type { RequestHead } from "#api/http/head.ts";
 import { Inbound } from "#api/http/inbound.ts";
 import type { PreparedAnswer } from "#api/http/prepared.ts";
@@ -82,6 +82,11 @@ export class HttpExchange implements Exchange {
       if (!this.#isAnswered) this.#connection.outbound.write("HTTP/1.1 100 Continue\r\n\r\n");
     }
     return this.#inbound;
+  }
+
+  async lendBody(): Promise<LentBody | undefined> {
+    const lent = await this.#connection.lend();
+    return lent && { ...lent, early: this.#inbound.takeQueued() };
   }
 
   async readBody(limits: { limitBytes: number; timeoutMs: number }): Promise<Buffer> {

@@ -56,6 +56,15 @@ export class Inbound implements AsyncIterable<Buffer> {
     this.#wake?.();
   }
 
+  /** What is queued. */
+  takeQueued(): readonly Buffer[] {
+    const parts = this.#parts;
+    this.#parts = [];
+    this.#sizeBytes = 0;
+    this.#resume();
+    return parts;
+  }
+
   /** Next part, or undefined at the end. */
   async next(): Promise<Buffer | undefined> {
     for (;;) {

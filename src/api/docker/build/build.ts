@@ -1,5 +1,5 @@
 /** POST /build as the classic builder answers it, and POST /build/prune. */
-import { BuildStepError } from "#build/build.ts";
+import { BuildStepError, type ContextSource } from "#build/build.ts";
 import { matchesFilters, spaceOf } from "#api/docker/buildkit/cache-filter.ts";
 import { type BuildContext } from "#build/context.ts";
 import { ClassicLines, type ClassicMessage } from "#api/docker/build/classic-lines.ts";
@@ -18,7 +18,13 @@ const receive = async (call: Call, request: ClassicRequest): Promise<BuildContex
   // Clients do not say which context this is: what is built from the same Dockerfile to the same names.
   const { tags, target } = request.options;
   const key = hexOf(digestOf(JSON.stringify(["classic", tags, target, request.dockerfilePath])));
-  return await builds.receiveContext(call.exchange.body(), call.signal, key);
+  const { exchange } = call;
+  const body = exchange.body();
+  const source: ContextSource = {
+    [Symbol.asyncIterator]: () => body[Symbol.asyncIterator](),
+    lend: () => exchange.lendBody(),
+  };
+  return await builds.receiveContext(source, call.signal, key);
 };
 
 const epochOf = ({ options }: ClassicRequest): number | undefined => {

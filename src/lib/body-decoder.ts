@@ -8,8 +8,20 @@ const LINE_LIMIT_BYTES = 4096;
 const TRAILER_LIMIT_BYTES = 16 * 1024;
 const CHUNK_SIZE = /^([0-9a-fA-F]{1,13})[ \t]*(?:;[^\r\n]*)?$/;
 
+/** Where a decoder stands, for one in another process. Plain JSON. */
+export type BodyState =
+  | { readonly kind: "counted"; readonly left: number }
+  | {
+      readonly kind: "chunked";
+      readonly phase: ChunkedPhase;
+      readonly left: number;
+      readonly line: string;
+      readonly trailerBytes: number;
+    };
+
 export interface BodyDecoder {
   readonly isDone: boolean;
+  readonly state: BodyState;
   /**
    * Hands the body's bytes of `bytes` (from `offset`) to `sink` and returns the offset of the first
    * byte that it did not use; that is the end of `bytes` until the body is done.
@@ -28,6 +40,10 @@ class CountedDecoder implements BodyDecoder {
     return this.#left === 0;
   }
 
+  get state(): BodyState {
+    return { kind: "counted", left: this.#left };
+  }
+
   feed(bytes: Buffer, offset: number, sink: (part: Buffer) => void): number {
     const taken = Math.min(this.#left, bytes.length - offset);
     if (taken > 0) sink(bytes.subarray(offset, offset + taken));
@@ -39,13 +55,30 @@ class CountedDecoder implements BodyDecoder {
 type ChunkedPhase = "size" | "data" | "data-end" | "trailer" | "done";
 
 class ChunkedDecoder implements BodyDecoder {
-  #phase: ChunkedPhase = "size";
-  #left = 0;
-  #line = "";
-  #trailerBytes = 0;
+  #phase: ChunkedPhase;
+  #left: number;
+  #line: string;
+  #trailerBytes: number;
+
+  constructor(state: Extract<BodyState, { kind: "chunked" }>) {
+    this.#phase = state.phase;
+    this.#left = state.left;
+    this.#line = state.line;
+    this.#trailerBytes = state.trailerBytes;
+  }
 
   get isDone(): boolean {
     return this.#phase === "done";
+  }
+
+  get state(): BodyState {
+    return {
+      kind: "chunked",
+      phase: this.#phase,
+      left: this.#left,
+      line: this.#line,
+      trailerBytes: this.#trailerBytes,
+    };
   }
 
   feed(bytes: Buffer, offset: number, sink: (part: Buffer) => void): number {
@@ -100,6 +133,14 @@ const malformed = (reason: string): NaruError =>
     details: { status: 400 },
   });
 
+/** Goes on where another one stood. */
+export const resumeBodyDecoder = (state: BodyState): BodyDecoder =>
+  state.kind === "counted" ? new CountedDecoder(state.left) : new ChunkedDecoder(state);
+
 /** `contentLength` undefined = chunked. */
 export const createBodyDecoder = (contentLength: number | undefined): BodyDecoder =>
-  contentLength === undefined ? new ChunkedDecoder() : new CountedDecoder(contentLength);
+  resumeBodyDecoder(
+    contentLength === undefined
+      ? { kind: "chunked", phase: "size", left: 0, line: "", trailerBytes: 0 }
+      : { kind: "counted", left: contentLength },
+  );
