@@ -29,7 +29,7 @@ import type { StepNetwork } from "#build/op/exec.ts";
 import type { LayerFormat } from "#image/bundle.ts";
 import type { TransferEvent } from "#image/transfer.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
-import type { BodyState } from "#lib/body-decoder.ts";
+import type { BodyState } from "#spec/http/body-decoder.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Resources } from "#spec/docker/host-config.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";

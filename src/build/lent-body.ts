@@ -1,7 +1,7 @@
 /** A child's way to the rest of a request's body: from the connection itself, which is the daemon's again afterwards. */
 import { readSync } from "node:fs";
 import type { SocketKernel } from "#kernel/kernel.ts";
-import { type BodyState, resumeBodyDecoder } from "#lib/body-decoder.ts";
+import { type BodyState, resumeBodyDecoder } from "#spec/http/body-decoder.ts";
 import { NaruError } from "#lib/errors.ts";
 
 /** As much as a unix socket can hold, several times over. */

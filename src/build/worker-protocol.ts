@@ -1,6 +1,6 @@
 /** What the daemon and its build children say to each other: one JSON argument, one JSON line. */
 import type { CopyPlan } from "#build/op/copy-tree.ts";
-import type { BodyState } from "#lib/body-decoder.ts";
+import type { BodyState } from "#spec/http/body-decoder.ts";
 import type { ErrorCode } from "#lib/errors.ts";
 
 /** Where the child finds the descriptor that is handed to it. */

@@ -1,6 +1,6 @@
 /** One request and its answer through the front door, or the tunnel that it turns into. */
 import type { Duplex } from "node:stream";
-import { createBodyDecoder } from "#lib/body-decoder.ts";
+import { createBodyDecoder } from "#spec/http/body-decoder.ts";
 import type { RequestHead } from "#api/http/head.ts";
 import { type Feed, write } from "#api/door/feed.ts";
 import {

@@ -4,7 +4,7 @@
  */
 import type { Duplex } from "node:stream";
 
-import { type BodyDecoder, createBodyDecoder } from "#lib/body-decoder.ts";
+import { type BodyDecoder, createBodyDecoder } from "#spec/http/body-decoder.ts";
 import type { ExchangeHandler, LentBody } from "#api/http/exchange.ts";
 import { HTTP2_HEAD, HTTP2_PREFACE } from "#api/http/http2-preface.ts";
 import { HEAD_LIMIT_BYTES, parseHead, type RequestHead } from "#api/http/head.ts";

@@ -5,7 +5,7 @@
  */
 import type { Duplex } from "node:stream";
 import type { RequestHead } from "#api/http/head.ts";
-import type { BodyState } from "#lib/body-decoder.ts";
+import type { BodyState } from "#spec/http/body-decoder.ts";
 import type { PreparedAnswer } from "#api/http/prepared.ts";
 
 /** Header fields that are already serialised: "Name: value\r\n" each; "" for none. */

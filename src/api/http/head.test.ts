@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { createBodyDecoder } from "#lib/body-decoder.ts";
+import { createBodyDecoder } from "#spec/http/body-decoder.ts";
 import { parseHead } from "#api/http/head.ts";
 import { NaruError } from "#lib/errors.ts";
 

@@ -5,7 +5,7 @@ import net from "node:net";
 import type { Exchange, LentBody } from "#api/http/exchange.ts";
 import { createHttpServer } from "#api/http/server.ts";
 import { createKernel } from "#kernel/real.ts";
-import { resumeBodyDecoder } from "#lib/body-decoder.ts";
+import { resumeBodyDecoder } from "#spec/http/body-decoder.ts";
 import { randomHex } from "#lib/clock.ts";
 import { silentLogger } from "#lib/log.ts";
 

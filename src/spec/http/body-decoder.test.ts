@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type BodyState, createBodyDecoder, resumeBodyDecoder } from "#lib/body-decoder.ts";
+import { type BodyState, createBodyDecoder, resumeBodyDecoder } from "#spec/http/body-decoder.ts";
 
 const CHUNKED = Buffer.from(
   "4;name=x\r\nnaru\r\n10\r\n0123456789abcdef\r\n0\r\nTrailer: t\r\n\r\nGET / HTTP/1.1\r\n",
