@@ -141,8 +141,8 @@ export interface LentSource {
   readonly state: BodyState;
   /** What came before these. */
   readonly early: readonly Uint8Array[];
-  /** Once. `rest`: bytes that were read beyond the end; undefined where the end was not reached. */
-  giveBack(rest: Uint8Array | undefined): void;
+  /** Once. `rest`: bytes that were read beyond the end. "cut short": they ended too early, and nobody waits any more. */
+  giveBack(rest: Uint8Array | "unread" | "cut short"): void;
 }
 
 /** A context as it comes in. */

@@ -136,7 +136,7 @@ const receiveLent = async (
   head: readonly Uint8Array[],
   signal: AbortSignal,
 ): Promise<BuildJobResults["receive"]> => {
-  let rest: Uint8Array | undefined;
+  let rest: Parameters<LentSource["giveBack"]>[0] = "unread";
   try {
     const result = await runBuildWorker(
       workerCommand,
@@ -145,6 +145,9 @@ const receiveLent = async (
     );
     rest = Buffer.from(result.restBase64 ?? "", "base64");
     return result;
+  } catch (error) {
+    if (hasCode(error, "canceled")) rest = "cut short";
+    throw error;
   } finally {
     lent.giveBack(rest);
   }

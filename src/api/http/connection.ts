@@ -118,9 +118,15 @@ export class Connection {
       this.resume(4);
       return undefined;
     }
-    const giveBack = (rest: Uint8Array | undefined): void => {
+    const giveBack: LentBody["giveBack"] = (rest) => {
       if (this.phase !== "exchange" || this.#exchange !== exchange) return;
-      if (rest === undefined) exchange.mustClose = true;
+      if (rest === "cut short") {
+        exchange.abort();
+        this.phase = "closed";
+        this.destroy();
+        return;
+      }
+      if (rest === "unread") exchange.mustClose = true;
       else this.#pending = Buffer.from(rest);
       this.#decoder = undefined;
       exchange.inbound.end();

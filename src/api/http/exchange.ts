@@ -50,10 +50,10 @@ export interface LentBody {
   /** What had arrived before, as `body` would have given it. */
   readonly early: readonly Uint8Array[];
   /**
-   * The connection is this process's again, and the body is over. `rest`: what was read beyond its end; undefined
-   * where its end was not reached, which costs the connection. To be called once.
+   * The connection is this process's again, and the body is over. `rest`: what was read beyond its end. "unread": its
+   * end was not reached, which costs the connection after the answer. "cut short": the client is gone. To be called once.
    */
-  giveBack(rest: Uint8Array | undefined): void;
+  giveBack(rest: Uint8Array | "unread" | "cut short"): void;
 }
 
 export interface Exchange {

@@ -28,7 +28,8 @@ const readLent = async (
       count = readSync(fd, buffer);
       if (count === 0) return undefined;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      // The connection may close between two turns: another process would have a descriptor of its own.
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") return undefined;
       await turn();
     }
     const end = decoder.feed(buffer.subarray(0, count), 0, take);
@@ -54,7 +55,7 @@ const sum = async (exchange: Exchange, stopAt: number): Promise<void> => {
   const lent = await exchange.lendBody();
   if (lent === undefined) return exchange.answer(200, "", "not lent");
   for (const part of lent.early) take(part);
-  lent.giveBack(await readLent(lent, take, () => size > stopAt));
+  lent.giveBack((await readLent(lent, take, () => size > stopAt)) ?? "unread");
   exchange.answer(200, "", hasher.digest("hex"));
 };
 
@@ -73,9 +74,8 @@ const routes: Record<string, (exchange: Exchange) => void | Promise<void>> = {
       () => undefined,
       () => false,
     );
-    lent.giveBack(rest);
-    gone.resolve(rest === undefined ? "cut short" : "whole");
-    exchange.answer(200, "", "");
+    lent.giveBack(rest ?? "cut short");
+    gone.resolve(rest === undefined && exchange.signal.aborted ? "cut short" : "whole");
   },
 };
 const http = createHttpServer({
