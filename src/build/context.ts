@@ -64,7 +64,7 @@ const readHead = async (
     const next = await source.next();
     if (next.done === true) return { chunks, isWhole: true };
     // The reader may use its buffer again.
-    chunks.push(Uint8Array.from(next.value));
+    chunks.push(new Uint8Array(next.value));
     size += next.value.length;
   }
   return { chunks, isWhole: false };

@@ -49,7 +49,7 @@ const receive = async (
   let rest: Uint8Array | undefined;
   const all = function* (): Generator<Uint8Array, void> {
     yield* stdinChunks();
-    if (lent !== undefined) rest = Uint8Array.from(yield* lentBody(kernel, HANDED_FD, lent));
+    if (lent !== undefined) rest = new Uint8Array(yield* lentBody(kernel, HANDED_FD, lent));
   };
   const counted = function* (): Generator<Uint8Array, void> {
     for (const chunk of all()) {
@@ -64,7 +64,7 @@ const receive = async (
   for (let size = 0; size < MAGIC_BYTES;) {
     const next = chunks.next();
     if (next.done === true) break;
-    head.push(Uint8Array.from(next.value));
+    head.push(new Uint8Array(next.value));
     size += next.value.length;
   }
   const first = Buffer.concat(head);
@@ -72,7 +72,7 @@ const receive = async (
     const unread = async function* (): AsyncGenerator<Uint8Array, void> {
       yield first;
       // A decompressor may still hold the last one.
-      for (const chunk of chunks) yield Uint8Array.from(chunk);
+      for (const chunk of chunks) yield new Uint8Array(chunk);
     };
     const found = await unpackContext(kernel, root, unread(), listPath);
     return { digests: [...found], sizeBytes, ...restBase64() };

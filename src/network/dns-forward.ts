@@ -38,7 +38,7 @@ const questionOf = (bytes: Uint8Array): string => {
 const idOf = (bytes: Uint8Array): number => ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0);
 
 const withId = (bytes: Uint8Array, id: number): Uint8Array => {
-  const copy = Uint8Array.from(bytes);
+  const copy = new Uint8Array(bytes);
   copy[0] = id >>> 8;
   copy[1] = id & 255;
   return copy;

@@ -153,7 +153,7 @@ export class Resolver {
     const key = isTcp ? "" : this.#cacheKey(client, bytes);
     const known = client.cache.get(key);
     if (known !== undefined) {
-      const copy = Uint8Array.from(known);
+      const copy = new Uint8Array(known);
       copy[0] = bytes[0] ?? 0;
       copy[1] = bytes[1] ?? 0;
       return reply(copy);

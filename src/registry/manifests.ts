@@ -146,7 +146,7 @@ export const putManifest = (
   const text = Buffer.from(pushed.content).toString("utf8");
   const document = readManifestDocument(text, plainMediaType(pushed.mediaType));
   // The bytes may lie in a larger buffer that lives on with them.
-  const content = Uint8Array.from(pushed.content);
+  const content = new Uint8Array(pushed.content);
   rows.transaction(() => {
     const repositoryId = rows.repositories.ensure(repository);
     checkNeeds(deps, repository, repositoryId, document);

@@ -47,7 +47,7 @@ export const duplexOf = (raw: RawConnection): Duplex => {
   // Bun 1.4.5's HTTP/2 writes from a buffer that it uses again at once: what has to wait must be a copy.
   const write = duplex.write.bind(duplex);
   duplex.write = ((chunk: Uint8Array, ...rest: []) =>
-    write(Uint8Array.from(chunk), ...rest)) as typeof duplex.write;
+    write(new Uint8Array(chunk), ...rest)) as typeof duplex.write;
   // The HTTP/2 session above hears of errors too; without a listener here they would be thrown.
   duplex.on("error", () => undefined);
   raw.signal.addEventListener("abort", () => duplex.destroy(), { once: true });

@@ -84,7 +84,7 @@ export class LeadingMap {
 
   /** The pairs when this block completes the map. The block is copied. */
   add(block: Uint8Array): number[] | undefined {
-    this.#blocks.push(Uint8Array.from(block));
+    this.#blocks.push(new Uint8Array(block));
     for (const byte of block) if (byte === NEWLINE) this.#lines += 1;
     if (this.#wanted === undefined) {
       const first = decodeName(block).split("\n", 1)[0] ?? "";

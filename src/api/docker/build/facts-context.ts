@@ -68,7 +68,7 @@ const readFacts = async ({
   while (size < lengthBytes) {
     const next = await body.next();
     if (next.done === true) throw new NaruError("invalid_argument", "the body ends in the facts");
-    chunks.push(Uint8Array.from(next.value));
+    chunks.push(new Uint8Array(next.value));
     size += next.value.length;
   }
   const bytes = Buffer.concat(chunks);

@@ -58,7 +58,7 @@ const readSecrets = async (
   while (size < length) {
     const next = await iterator.next();
     if (next.done === true) throw new NaruError("invalid_argument", "the body ends in the secrets");
-    chunks.push(Uint8Array.from(next.value));
+    chunks.push(new Uint8Array(next.value));
     size += next.value.length;
   }
   const bytes = Buffer.concat(chunks);
