@@ -7,7 +7,10 @@ import { NaruError } from "#lib/errors.ts";
 /** As much as a unix socket can hold, several times over. */
 const READ_BYTES = 1024 * 1024;
 
-/** Undefined at the end. The socket does not block: its mode is the daemon's, which shares it. */
+/** Clients send small chunks; each piece that goes on costs a comparison, a read of the kept file, or a write. */
+const GATHER_BYTES = 256 * 1024;
+
+/** 0 at the end. The socket does not block: its mode is the daemon's, which shares it. */
 const readSome = (
   kernel: Pick<SocketKernel, "waitReadable">,
   fd: number,
@@ -36,6 +39,8 @@ export function* lentBody(
 ): Generator<Uint8Array, Uint8Array> {
   const decoder = resumeBodyDecoder(state);
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  const gathered = Buffer.allocUnsafeSlow(GATHER_BYTES);
+  let filled = 0;
   while (!decoder.isDone) {
     const count = readSome(kernel, fd, buffer);
     if (count === 0) {
@@ -43,8 +48,19 @@ export function* lentBody(
     }
     const parts: Buffer[] = [];
     const end = decoder.feed(buffer.subarray(0, count), 0, (part) => parts.push(part));
-    yield* parts;
-    if (decoder.isDone) return buffer.subarray(end, count);
+    for (const part of parts) {
+      for (let at = 0; at < part.length;) {
+        const taken = part.copy(gathered, filled, at);
+        filled += taken;
+        at += taken;
+        if (filled < GATHER_BYTES) continue;
+        yield gathered;
+        filled = 0;
+      }
+    }
+    if (!decoder.isDone) continue;
+    yield gathered.subarray(0, filled);
+    return buffer.subarray(end, count);
   }
   return buffer.subarray(0, 0);
 }
