@@ -153,3 +153,80 @@ for (const program of ["buildah", "podman"]) {
     }, 300_000);
   });
 }
+
+/** Programs of Go modules: `go install oras.land/oras/cmd/oras@latest`, crane and regctl likewise. */
+describe.skipIf(!has("oras"))("oras", () => {
+  test("an artifact and what is attached to it: push, discover, copy with referrers, pull", async () => {
+    const { host } = await serve();
+    const at = `${directory}/oras`;
+    mkdirSync(at, { recursive: true });
+    writeFileSync(`${at}/sbom.json`, '{"a":1}');
+    const oras = (...args: string[]) => must(["oras", ...args], { cwd: at });
+    const kind = ["--artifact-type", "application/spdx+json"];
+    const file = "sbom.json:application/json";
+    await oras("push", "--plain-http", `${host}/or/a:1`, "--artifact-type", "test/chart", file);
+    await oras("attach", "--plain-http", `${host}/or/a:1`, ...kind, file);
+    const copying = ["--from-plain-http", "--to-plain-http", "-r"];
+    await oras("cp", ...copying, `${host}/or/a:1`, `${host}/or/b:2`);
+    const found = await oras("discover", "--plain-http", "--format", "json", `${host}/or/b:2`);
+    expect(found).toContain("application/spdx+json");
+    await oras("pull", "--plain-http", "-o", "out", `${host}/or/b:2`);
+    expect(await Bun.file(`${at}/out/sbom.json`).text()).toBe('{"a":1}');
+  }, 60_000);
+});
+
+describe.skipIf(!has("crane") || !has("skopeo"))("crane", () => {
+  test("copy, tag, index, validate, list, delete", async () => {
+    const { host } = await serve();
+    const crane = (verb: string, ...args: string[]) => must(["crane", verb, "--insecure", ...args]);
+    const first = `${host}/cr/a:1`;
+    const target = ["--dest-tls-verify=false", `docker-archive:${archive}`, `docker://${first}`];
+    await must(["skopeo", "--policy", policy, "copy", ...target]);
+    await crane("copy", first, `${host}/cr/b:1`);
+    await crane("tag", `${host}/cr/b:1`, "second");
+    await crane("mutate", `${host}/cr/b:1`, "-t", `${host}/cr/b:other`, "--label", "x=y");
+    const members = ["-m", `${host}/cr/b:1`, "-m", `${host}/cr/b:other`];
+    await must(["crane", "index", "append", "--insecure", "-t", `${host}/cr/b:both`, ...members]);
+    await crane("validate", "--remote", `${host}/cr/b:both`);
+    expect((await crane("ls", `${host}/cr/b`)).trim().split("\n")).toEqual([
+      "1",
+      "both",
+      "other",
+      "second",
+    ]);
+    await crane("delete", `${host}/cr/b:second`);
+    expect(await crane("catalog", host)).toContain("cr/b");
+  }, 60_000);
+});
+
+describe.skipIf(!has("regctl") || !has("skopeo"))("regctl", () => {
+  test("copy with referrers, artifacts, zstd, export and import, a tag deleted", async () => {
+    const { host } = await serve();
+    const config = `${directory}/regctl.json`;
+    const regctl = (...args: string[]) =>
+      must(["regctl", ...args], { env: { REGCTL_CONFIG: config } });
+    await regctl("registry", "set", "--tls", "disabled", host);
+    const first = `${host}/rc/a:1`;
+    const target = ["--dest-tls-verify=false", `docker-archive:${archive}`, `docker://${first}`];
+    await must(["skopeo", "--policy", policy, "copy", ...target]);
+    writeFileSync(`${directory}/note`, "a note");
+    const note = ["--artifact-type", "test/note", "--file", `${directory}/note`];
+    await regctl("artifact", "put", ...note, "--subject", first);
+    await regctl("image", "copy", "--referrers", "--digest-tags", first, `${host}/rc/b:1`);
+    expect(await regctl("artifact", "list", `${host}/rc/b:1`)).toContain("test/note");
+    await regctl(
+      "image",
+      "mod",
+      `${host}/rc/b:1`,
+      "--create",
+      `${host}/rc/b:z`,
+      "--layer-compress",
+      "zstd",
+    );
+    expect(await regctl("manifest", "get", `${host}/rc/b:z`)).toContain("zstd");
+    await regctl("image", "export", `${host}/rc/b:z`, `${directory}/rc.tar`);
+    await regctl("image", "import", `${host}/rc/c:1`, `${directory}/rc.tar`);
+    await regctl("tag", "rm", `${host}/rc/b:z`);
+    expect((await regctl("tag", "ls", `${host}/rc/b`)).trim()).toBe("1");
+  }, 60_000);
+});
