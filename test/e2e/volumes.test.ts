@@ -205,7 +205,8 @@ check("run --rm removes anonymous volumes and keeps named ones", async (t) => {
   const anonymous =
     (await anonymousOf(name)).find((m) => m.Destination === "/anon")?.Name ?? "none";
   expect(anonymous).toMatch(/^[0-9a-f]{64}$/);
-  await dockerOk("exec", name, "touch", "/go");
+  // Detached: the exec goes with its container, before a client could ask for its code.
+  await dockerOk("exec", "-d", name, "touch", "/go");
   expect(await client.exited).toBe(0);
   await until("it goes", async () => (await docker(["volume", "inspect", anonymous])).code === 1);
   expect((await docker(["volume", "inspect", named])).code).toBe(0);
