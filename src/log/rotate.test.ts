@@ -87,6 +87,17 @@ test("a writer that goes on meanwhile loses nothing, and a follower sees each li
   expect(seen).toEqual(Array.from({ length: 2000 }, (_, index) => index));
 });
 
+test("a container that ends while its rotated files are compressed is waited for no longer than that", async () => {
+  writeFileSync(path, "");
+  writeFileSync(`${path}.1`, "2026-11-22T17:31:11.000000000+00:00 stdout F a\n");
+  const stop = new AbortController();
+  const policy = { maxBytes: 4096, maxFiles: 5, isCompressed: true };
+  const rotations = keepRotated({ path, policy, reopen: () => undefined }, stop.signal);
+  stop.abort();
+  await rotations;
+  expect(readdirSync(root).toSorted()).toEqual(["container.log", "container.log.1.gz"]);
+});
+
 test("options of log drivers", () => {
   validateLogOptions("", {});
   validateLogOptions("json-file", {

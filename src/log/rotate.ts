@@ -87,6 +87,8 @@ export const keepRotated = async (options: RotateOptions, signal: AbortSignal): 
       using watcher = new LogWatcher(options.path);
       const onAbort = (): void => watcher.end();
       signal.addEventListener("abort", onAbort, { once: true });
+      // It may have come while files were compressed: a signal that is aborted tells nobody any more.
+      if (signal.aborted) onAbort();
       // oxlint-disable-next-line no-await-in-loop -- one change after the other
       await watcher.changed();
       signal.removeEventListener("abort", onAbort);
