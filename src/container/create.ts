@@ -80,6 +80,10 @@ const buildRecord = (
   const security = parseSecurityOptions(hostConfig.SecurityOpt, hostConfig.Privileged);
   checkApparmor(security, engine.deps.facts.hasApparmor);
   capabilitiesOf(engine.deps.facts, hostConfig);
+  for (const mode of [hostConfig.PidMode, hostConfig.IpcMode]) {
+    // Whether it runs is asked at the start.
+    if (mode.startsWith("container:")) engine.states.get(mode.slice("container:".length));
+  }
   const links = linksOf(engine, hostConfig.NetworkMode, hostConfig.Links);
   const argv = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {

@@ -5,7 +5,8 @@ test("keys are parsed as Docker writes them", () => {
   expect([...parseDetachKeys("")]).toEqual([16, 17]);
   expect([...parseDetachKeys("ctrl-a,x")]).toEqual([1, 120]);
   expect([...parseDetachKeys("ctrl-@,ctrl-_")]).toEqual([0, 31]);
-  expect(() => parseDetachKeys("ctrl-")).toThrow("Invalid detach keys");
+  for (const wrong of ["ctrl-", "ctrl-A,a", "CTRL-a"])
+    expect(() => parseDetachKeys(wrong)).toThrow("Invalid detach keys");
 });
 
 test("the sequence is found over chunk borders and what is none passes", () => {

@@ -16,9 +16,9 @@ const CONTROL: Readonly<Record<string, number>> = {
 export const parseDetachKeys = (text: string): Uint8Array => {
   const codes = (text === "" ? DEFAULT_DETACH_KEYS : text).split(",").map((key) => {
     if (key.length === 1) return key.charCodeAt(0);
-    const control = /^ctrl-(.)$/i.exec(key)?.[1];
-    if (control !== undefined && /[a-z]/i.test(control))
-      return control.toLowerCase().charCodeAt(0) - 96;
+    // Small letters only: clients and engines of the other make refuse "ctrl-A" too.
+    const control = /^ctrl-(.)$/.exec(key)?.[1];
+    if (control !== undefined && /[a-z]/.test(control)) return control.charCodeAt(0) - 96;
     const code = control === undefined ? undefined : CONTROL[control];
     if (code === undefined) {
       throw new NaruError(

@@ -4,7 +4,7 @@
  * this container alone knows, which the resolver tells.
  */
 import { basename } from "node:path";
-import { NaruError } from "#lib/errors.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { ContainerLink, ContainerRecord } from "#container/container.ts";
 import { isLive } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
@@ -21,6 +21,17 @@ export const parseLink = (text: string): { readonly target: string; readonly ali
   return { target, alias };
 };
 
+const linkTarget = (engine: Engine, target: string): ContainerRecord => {
+  try {
+    return engine.states.get(target);
+  } catch (cause) {
+    const { message } = toNaruError(cause);
+    throw new NaruError("not_found", `could not get container for ${target}: ${message}`, {
+      cause,
+    });
+  }
+};
+
 /** What a new container links to; only the default bridge has links of this kind. */
 export const linksOf = (
   engine: Engine,
@@ -30,7 +41,7 @@ export const linksOf = (
   if (links === null || isUserDefined(networkMode)) return [];
   return links.map((text) => {
     const { target, alias } = parseLink(text);
-    const { id, hostConfig } = engine.states.get(target);
+    const { id, hostConfig } = linkTarget(engine, target);
     if (parseNetworkMode(hostConfig.NetworkMode).kind === "host") {
       throw new NaruError(
         "invalid_argument",

@@ -159,6 +159,8 @@ const validateModes = (host: HostConfig): void => {
     if (parseDeviceRule(rule) === undefined)
       invalid(`invalid device cgroup rule format: '${rule}'`);
   }
+  if (Object.hasOwn(host.Annotations ?? {}, ""))
+    invalid("invalid Annotation: the empty string is not permitted as an annotation key");
   for (const entry of host.ExtraHosts ?? []) {
     if (!/^[^:]+:.+$/.test(entry)) invalid(`bad format for add-host: "${entry}"`);
   }

@@ -8,6 +8,8 @@ export interface SecurityOptions {
   readonly apparmor: string | undefined;
   /** --security-opt systempaths=unconfined is turned into empty path lists by the client. */
   readonly isSystemPathsUnconfined: boolean;
+  /** /sys/fs/cgroup may be written to, without all that --privileged gives. */
+  readonly isCgroupWritable: boolean;
 }
 
 const invalid = (option: string): never => {
@@ -40,6 +42,7 @@ export const parseSecurityOptions = (
   let seccomp: string | undefined = isPrivileged ? "unconfined" : undefined;
   let apparmor: string | undefined;
   let isSystemPathsUnconfined = false;
+  let isCgroupWritable = false;
   for (const option of options ?? []) {
     const [key, value] = split(option);
     switch (key) {
@@ -61,15 +64,14 @@ export const parseSecurityOptions = (
         isSystemPathsUnconfined = true;
         break;
       case "writable-cgroups":
-        throw new NaruError(
-          "not_implemented",
-          `security option "${option}" is not supported: use --privileged`,
-        );
+        if (!["", "true", "false"].includes(value)) invalid(option);
+        isCgroupWritable = value !== "false";
+        break;
       default:
         invalid(option);
     }
   }
-  return { isNoNewPrivileges, seccomp, apparmor, isSystemPathsUnconfined };
+  return { isNoNewPrivileges, seccomp, apparmor, isSystemPathsUnconfined, isCgroupWritable };
 };
 
 /** A profile this host cannot enforce is refused rather than ignored. */

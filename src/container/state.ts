@@ -53,7 +53,17 @@ export class ContainerStates {
       const match = this.#byId.get(matches[0] ?? "");
       if (match !== undefined) return match;
     }
+    const linked = this.#byLink(container);
+    if (linked !== undefined) return linked;
     throw new NaruError("not_found", `No such container: ${container}`);
+  }
+
+  /** "web/db": what "web" links to under the name "db". */
+  #byLink(path: string): ContainerRecord | undefined {
+    const [name = "", alias, ...more] = path.replace(/^\//, "").split("/");
+    if (alias === undefined || more.length > 0) return undefined;
+    const link = this.byName(name)?.links?.find((one) => one.alias === alias);
+    return link === undefined ? undefined : this.#byId.get(link.containerId);
   }
 
   put(record: ContainerRecord): ContainerRecord {

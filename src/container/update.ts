@@ -79,12 +79,13 @@ const merge = (host: HostConfig, request: UpdateRequest): HostConfig => {
         "Conflicting options: CPU Period/Quota cannot be updated as NanoCPUs has already been set",
       );
   }
-  if (merged.PidsLimit !== null && merged.PidsLimit <= 0) merged.PidsLimit = null;
+  // Shown as zero: somebody took the limit away.
+  if (merged.PidsLimit !== null && merged.PidsLimit <= 0) merged.PidsLimit = 0;
   if (request.RestartPolicy !== undefined && request.RestartPolicy.Name !== "") {
     validateRestartPolicy(request.RestartPolicy);
     if (host.AutoRemove && request.RestartPolicy.Name !== "no") {
       throw new NaruError(
-        "invalid_argument",
+        "conflict",
         "Restart policy cannot be updated because AutoRemove is enabled for the container",
       );
     }

@@ -131,6 +131,7 @@ const mountsOf = (input: BuildInput): RuntimeMount[] => {
   const host = input.container.hostConfig;
   return runtimeMounts({
     isPrivileged: host.Privileged,
+    isCgroupWritable: input.security.isCgroupWritable,
     shmSizeBytes: host.ShmSize,
     ipcMode: host.IpcMode,
     shmPath: input.shmPath,

@@ -3,6 +3,7 @@ import type { RuntimeMount } from "#spec/runtime/config.ts";
 
 export interface MountOptions {
   readonly isPrivileged: boolean;
+  readonly isCgroupWritable: boolean;
   readonly shmSizeBytes: number;
   /** "private", "shareable", "none", "host", "container:ID". */
   readonly ipcMode: string;
@@ -52,6 +53,7 @@ const shmMount = (options: MountOptions): RuntimeMount[] => {
 
 const kernelMounts = (options: MountOptions): RuntimeMount[] => {
   const access = options.isPrivileged ? "rw" : "ro";
+  const cgroupAccess = options.isCgroupWritable ? "rw" : access;
   return [
     mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
     mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
@@ -70,7 +72,7 @@ const kernelMounts = (options: MountOptions): RuntimeMount[] => {
     options.isHostNetwork && !options.isPrivileged
       ? mount("/sys", "bind", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro")
       : mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", access),
-    mount("/sys/fs/cgroup", "cgroup", "cgroup", access, "nosuid", "noexec", "nodev"),
+    mount("/sys/fs/cgroup", "cgroup", "cgroup", cgroupAccess, "nosuid", "noexec", "nodev"),
     // With --ipc host runtimes bind the host's directory, which some hosts do not have.
     ...(options.ipcMode === "host" && !options.hasHostMqueue
       ? []

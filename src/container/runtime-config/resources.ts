@@ -146,7 +146,7 @@ export const liveLimits = (resources: Resources): CgroupLimits => {
   return {
     ...(cpu === undefined ? {} : { cpu }),
     ...(Object.keys(memory).length === 0 ? {} : { memory }),
-    pids: { limit: resources.PidsLimit ?? -1 },
+    pids: { limit: resources.PidsLimit || -1 },
     ...(resources.BlkioWeight > 0 ? { blockIO: { weight: resources.BlkioWeight } } : {}),
   };
 };

@@ -26,7 +26,8 @@ export const checkName = (name: string): string | undefined => {
 const asCreateError = (thrown: unknown): unknown => {
   if (!hasCode(thrown, "not_found")) return thrown;
   const error = toNaruError(thrown);
-  if (/no such image/i.test(error.message)) return error;
+  // Clients answer these, and no others, by pulling.
+  if (/no such image|does not provide the specified platform/i.test(error.message)) return error;
   return new NaruError("invalid_argument", error.message, {
     cause: error,
     details: error.details,
@@ -35,7 +36,7 @@ const asCreateError = (thrown: unknown): unknown => {
 
 const create = async (call: Call): Promise<void> => {
   const body = await call.readJson();
-  if (body === undefined) {
+  if (body === undefined || Object.keys(body).length === 0) {
     throw new NaruError(
       "invalid_argument",
       "config cannot be empty in order to create a container",

@@ -38,7 +38,9 @@ const create = async (call: Call): Promise<void> => {
 const consoleSize = (call: Call, value: unknown, isTty: boolean): [number, number] | undefined => {
   if (!isTty || call.minor < 42 || !Array.isArray(value)) return undefined;
   const [height, width]: unknown[] = value;
-  return typeof height === "number" && typeof width === "number" ? [height, width] : undefined;
+  if (typeof height !== "number" || typeof width !== "number") return undefined;
+  // A client without a terminal of its own says none: what the exec was made with counts.
+  return height === 0 && width === 0 ? undefined : [height, width];
 };
 
 const start = async (call: Call): Promise<void> => {

@@ -87,10 +87,10 @@ test("create: name, platform, warnings, and what older versions meant", async ()
     platform: "linux/arm64",
     request: { Image: "i", Cmd: ["sh"], HostConfig: { NetworkMode: "bridge" } },
   });
-  expect(await create("name=a", {})).toBe(
+  expect(await create("name=a", { Image: "i" })).toBe(
     "400 Invalid container name (a), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
   );
-  expect(await create("name=-ab", {})).toStartWith("400 Invalid container name (-ab)");
+  expect(await create("name=-ab", { Image: "i" })).toStartWith("400 Invalid container name (-ab)");
   const endpoints = { NetworkingConfig: { EndpointsConfig: { default: { Aliases: ["x"] } } } };
   expect(await create("", { ...endpoints, HostConfig: { NetworkMode: "default" } })).toMatchObject({
     request: { NetworkingConfig: { EndpointsConfig: { bridge: { Aliases: ["x"] } } } },

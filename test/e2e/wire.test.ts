@@ -1,0 +1,111 @@
+/** Answers that clients of the API depend on: statuses and words of odd requests. */
+import { expect } from "bun:test";
+
+import {
+  api,
+  BUSYBOX,
+  check,
+  dockerOk,
+  engine,
+  field,
+  naruOnly,
+  sh,
+  skipOn,
+} from "../harness/check.ts";
+import { hijack } from "../harness/http.ts";
+
+interface Message {
+  readonly message: string;
+}
+
+const refusal = async (
+  path: string,
+  body?: Record<string, unknown>,
+): Promise<readonly [status: number, message: string]> => {
+  const reply = await api("POST", path, body === undefined ? {} : { body });
+  return [reply.status, reply.json<Message>().message];
+};
+
+check("detach keys that are none are refused before the connection is taken over", async (t) => {
+  const name = await t.idle();
+  const path = `/containers/${name}/attach?stream=1&stdout=1&detachKeys=ctrl-A,a`;
+  const connection = await hijack(engine.socketPath, "POST", path);
+  expect(connection.status).toBe(400);
+  connection.destroy();
+});
+
+check("a create without anything is refused", async () => {
+  expect(await refusal("/containers/create", {})).toEqual([
+    400,
+    expect.stringContaining("config cannot be empty in order to create a container"),
+  ]);
+});
+
+check(
+  "an image that is here for another platform alone is not found: clients pull it",
+  async () => {
+    const path = "/containers/create?platform=linux/riscv64";
+    expect(await refusal(path, { Image: BUSYBOX })).toEqual([404, expect.any(String)]);
+  },
+);
+
+check(
+  "an annotation without a key is refused",
+  async () => {
+    const body = { Image: BUSYBOX, HostConfig: { Annotations: { "": "x" } } };
+    expect(await refusal("/containers/create", body)).toEqual([
+      400,
+      expect.stringContaining("the empty string is not permitted as an annotation key"),
+    ]);
+  },
+  { skip: skipOn("docker20", "annotations came with API 1.43") },
+);
+
+check("a restart policy for a container that is removed at its end is a conflict", async (t) => {
+  const name = await t.idle("--rm");
+  const body = { RestartPolicy: { Name: "always" } };
+  expect((await refusal(`/containers/${name}/update`, body))[0]).toBe(409);
+});
+
+check("a limit of processes that was taken away is shown as zero", async (t) => {
+  const name = await t.idle("--pids-limit", "32");
+  await api("POST", `/containers/${name}/update`, { body: { PidsLimit: -1 } });
+  expect(await field(name, "{{.HostConfig.PidsLimit}}")).toBe("0");
+  const file = "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null";
+  expect(await dockerOk("exec", name, "sh", "-c", `${file}; true`)).toBe("max");
+});
+
+check(
+  "--security-opt writable-cgroups",
+  async () => {
+    const script = "cd /sys/fs/cgroup; test ! -d pids || cd pids; mkdir own";
+    const run = async (...options: string[]): Promise<number> =>
+      (
+        await sh(
+          options.flatMap((option) => ["--security-opt", option]),
+          script,
+        )
+      ).code;
+    expect(await run()).not.toBe(0);
+    expect(await run("writable-cgroups=false")).not.toBe(0);
+    expect(await run("writable-cgroups=true")).toBe(0);
+    expect(await run("writable-cgroups=potato")).toBe(125);
+  },
+  { skip: naruOnly("it came with Docker 29") },
+);
+
+check("a linked container is found by the name that its link gives it", async (t) => {
+  const db = await t.idle();
+  const web = await t.idle("--link", `${db}:store`);
+  const id = await field(db, "{{.Id}}");
+  expect(await field(`${web}/store`, "{{.Id}}")).toBe(id);
+  expect((await api("GET", `/containers/${web}%2Fnothing/json`)).status).toBe(404);
+});
+
+check("a namespace of a container that is not there is refused when it is asked for", async () => {
+  for (const mode of ["PidMode", "IpcMode"]) {
+    const body = { Image: BUSYBOX, HostConfig: { [mode]: "container:nosuch-e2e" } };
+    const [status, message] = await refusal("/containers/create", body);
+    expect([status, message]).toEqual([400, expect.stringMatching(/No such container: nosuch/)]);
+  }
+});
