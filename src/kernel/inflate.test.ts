@@ -41,13 +41,22 @@ describe.skipIf(inflateKernel.createInflater() === undefined)("libisal's inflate
     }
   });
 
-  test("a header may have a name and a comment", () => {
+  test("a header may have a name, a comment and more, wherever it is cut", () => {
     const named = Buffer.concat([
       Buffer.from([0x1f, 0x8b, 8, 0x08, 0, 0, 0, 0, 0, 3]),
       Buffer.from("layer.tar\0"),
       MEMBER.subarray(10),
     ]);
-    for (const step of [1, 4096]) expect(inflated(named, step).equals(PLAIN)).toBe(true);
+    const full = Buffer.concat([
+      Buffer.from([0x1f, 0x8b, 8, 0x1c, 0, 0, 0, 0, 0, 3, 3, 0, 0, 1, 0]),
+      Buffer.from("layer.tar\0a comment\0"),
+      MEMBER.subarray(10),
+    ]);
+    for (const stream of [named, full, Buffer.concat([full, named])]) {
+      const whole = stream.length > named.length * 1.5 ? Buffer.concat([PLAIN, PLAIN]) : PLAIN;
+      for (const step of [1, 13, 4096]) expect(inflated(stream, step).equals(whole)).toBe(true);
+    }
+    expect(() => inflated(named.subarray(0, 15), 1)).toThrow("cut short");
   });
 
   test("what follows and is no member is passed over", () => {

@@ -86,6 +86,32 @@ const REASONS: Readonly<Record<number, string>> = {
   [-6]: "its sum is wrong",
 };
 
+/** Bits of a header's fourth byte (RFC 1952 §2.3.1). */
+const FLAG = { crc: 2, extra: 4, name: 8, comment: 16 } as const;
+/** No header of a tool is longer; one that is goes on as it came. */
+const HEADER_LIMIT_BYTES = 128 * 1024;
+
+/** Whether a member's header is here to its end; so is what is none, for the library to refuse. */
+const hasWholeHeader = (bytes: Uint8Array): boolean => {
+  if (bytes.length > HEADER_LIMIT_BYTES) return true;
+  if (bytes.length >= 2 && bytes[1] !== 0x8b) return true;
+  if (bytes.length < 10) return false;
+  const flags = bytes[3] ?? 0;
+  let at = 10;
+  if ((flags & FLAG.extra) !== 0) {
+    if (bytes.length < at + 2) return false;
+    at += 2 + (bytes[at] ?? 0) + ((bytes[at + 1] ?? 0) << 8);
+  }
+  for (const flag of [FLAG.name, FLAG.comment]) {
+    if ((flags & flag) === 0) continue;
+    const end = bytes.indexOf(0, at);
+    if (end < 0) return false;
+    at = end + 1;
+  }
+  if ((flags & FLAG.crc) !== 0) at += 2;
+  return bytes.length >= at;
+};
+
 class IsalInflater implements Inflater {
   readonly #symbols: Library;
   readonly #state = new Uint8Array(STATE.sizeBytes + SPARE_BYTES);
@@ -96,6 +122,8 @@ class IsalInflater implements Inflater {
   #isBetween = true;
   #isFirst = true;
   #isPast = false;
+  /** The beginning of a header whose end has not come. */
+  #held: Uint8Array = new Uint8Array();
 
   constructor(symbols: Library) {
     this.#symbols = symbols;
@@ -104,13 +132,16 @@ class IsalInflater implements Inflater {
     symbols.isal_inflate_init(this.#address);
   }
 
-  push(bytes: Uint8Array, take: (plain: Uint8Array) => void): void {
-    if (bytes.length === 0 || this.#isPast) return;
+  push(more: Uint8Array, take: (plain: Uint8Array) => void): void {
+    if (more.length === 0 || this.#isPast) return;
+    const bytes = this.#held.length === 0 ? more : Buffer.concat([this.#held, more]);
+    this.#held = new Uint8Array();
     const words = this.#words;
     words.setBigUint64(STATE.nextIn, BigInt(ptr(bytes)), true);
     words.setUint32(STATE.availableIn, bytes.length, true);
     for (;;) {
       const left = words.getUint32(STATE.availableIn, true);
+      if (this.#isBetween && left > 0 && this.#holds(bytes.subarray(bytes.length - left))) return;
       if (this.#isBetween && !this.#begin(bytes[bytes.length - left])) return;
       const length = this.#step();
       if (length > 0) take(this.#output.subarray(0, length));
@@ -119,6 +150,13 @@ class IsalInflater implements Inflater {
       const isDry = words.getUint32(STATE.availableIn, true) === 0 && length < OUTPUT_BYTES;
       if (isDry) return;
     }
+  }
+
+  /** The library forgets a header's flags from one call to the next: it is given in one piece. */
+  #holds(rest: Uint8Array): boolean {
+    if (rest[0] !== ID1 || hasWholeHeader(rest)) return false;
+    this.#held = Uint8Array.from(rest);
+    return true;
   }
 
   /** Whether a member begins with this byte; undefined = there is none yet. */
@@ -147,7 +185,8 @@ class IsalInflater implements Inflater {
   }
 
   end(): void {
-    if (!this.#isBetween || this.#isFirst) throw damaged("it is cut short");
+    if (!this.#isBetween || this.#isFirst || this.#held.length > 0)
+      throw damaged("it is cut short");
   }
 }
 
