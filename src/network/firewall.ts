@@ -10,6 +10,8 @@
  *  - `masqueraded`   subnets whose packets leave under the host's address
  *  - `published_at`  host address . protocol . port → container address . port
  *  - `published_any` protocol . port → container address . port, for every local address
+ *  - `routed`        bridges whose addresses other machines know a way to; `open` what they may reach
+ *                    there: container address . protocol . port
  * Locally made connections (127.0.0.1 too) to published ports go the same way through the output hook;
  * what then leaves through a bridge with a loopback source, or turns back, is masqueraded.
  *
@@ -23,6 +25,15 @@ export interface FirewallNetwork {
   readonly subnet: string;
   readonly isInternal?: boolean;
   readonly isMasqueradeOff?: boolean;
+  /** Reached under its own addresses, as far as ports are published. */
+  readonly isRouted?: boolean;
+}
+
+/** A published port of a routed network. */
+export interface OpenPort {
+  readonly protocol: PortProtocol;
+  readonly ip: string;
+  readonly port: number;
 }
 
 /** One element of a map. `hostIp` "0.0.0.0" or "::" = every address of the host. */
@@ -45,7 +56,12 @@ const setsOf = (family: Family): readonly (readonly [name: string, type: string]
   ["neighbours", "type ifname . ifname;"],
   ["home", `type ifname . ${addressType(family)}; flags interval;`],
   ["masqueraded", `type ${addressType(family)}; flags interval;`],
+  ["routed", "type ifname;"],
 ];
+
+/** Not filled by networks, but by what is published. */
+const openSet = (family: Family): string =>
+  `open { type ${addressType(family)} . inet_proto . inet_service; }`;
 
 const mapsOf = (family: Family): readonly (readonly [name: string, type: string])[] => {
   const port = "inet_proto . inet_service";
@@ -94,6 +110,8 @@ const rulesOf = (family: Family): Rules => [
   ["forward", "iifname . oifname @neighbours accept"],
   ["forward", "oifname @internal drop"],
   ["forward", "ct status dnat accept"],
+  ["forward", `${family} daddr . meta l4proto . th dport @open accept`],
+  ["forward", `oifname @routed meta l4proto ${family === "ip" ? "icmp" : "ipv6-icmp"} accept`],
   ["forward", "drop"],
 ];
 
@@ -101,7 +119,13 @@ const rulesOf = (family: Family): Rules => [
 const setElements = (
   network: FirewallNetwork,
 ): readonly (readonly [set: string, item: string])[] => {
-  const { linkName, subnet, isInternal = false, isMasqueradeOff = false } = network;
+  const {
+    linkName,
+    subnet,
+    isInternal = false,
+    isMasqueradeOff = false,
+    isRouted = false,
+  } = network;
   const link = `"${linkName}"`;
   return [
     ["bridges", link],
@@ -109,6 +133,7 @@ const setElements = (
     ["neighbours", `${link} . ${link}`],
     ["home", `${link} . ${subnet}`],
     ...(isInternal || isMasqueradeOff ? [] : ([["masqueraded", subnet]] as const)),
+    ...(isRouted && !isInternal ? ([["routed", link]] as const) : []),
   ];
 };
 
@@ -134,6 +159,7 @@ export const renderTable = (
   const lines = [
     `add table ${target}`,
     ...setsOf(family).map(([name, type]) => `add set ${target} ${name} { ${type} }`),
+    `add set ${target} ${openSet(family)}`,
     ...mapsOf(family).map(([name, type]) => `add map ${target} ${name} { ${type} }`),
     ...CHAINS.map(
       ([name, hook]) => `add chain ${target} ${name}${hook === "" ? "" : ` { ${hook} }`}`,
@@ -198,6 +224,22 @@ export const renderAdd = (table: string, forwards: readonly PortForward[]): stri
 export const renderDelete = (table: string, forwards: readonly PortForward[]): string =>
   elements("delete", table, forwards);
 
+const openElements = (
+  verb: "add" | "delete",
+  table: string,
+  ports: readonly OpenPort[],
+): string => {
+  const items = ports.map(({ ip, protocol, port }) => `${ip} . ${protocol} . ${port}`);
+  return items.length === 0 ? "" : `${verb} element ip6 ${table} open { ${items.join(", ")} }\n`;
+};
+
+/** Ports of routed networks of IPv6: open to whoever finds the way there. */
+export const renderOpen = (table: string, ports: readonly OpenPort[]): string =>
+  openElements("add", table, ports);
+
+export const renderShut = (table: string, ports: readonly OpenPort[]): string =>
+  openElements("delete", table, ports);
+
 /** All published ports at once, in place of whatever was published in the tables of these families. */
 export const renderReplace = (
   table: string,
@@ -205,9 +247,10 @@ export const renderReplace = (
   families: readonly Family[] = ["ip"],
 ): string => {
   const maps = families.flatMap((family) =>
-    mapsOf(family).map(([name]) => `${family} ${table} ${name}`),
+    mapsOf(family).map(([name]) => `flush map ${family} ${table} ${name}\n`),
   );
-  return `${maps.map((map) => `flush map ${map}\n`).join("")}${renderAdd(table, forwards)}`;
+  const sets = families.map((family) => `flush set ${family} ${table} open\n`);
+  return `${[...maps, ...sets].join("")}${renderAdd(table, forwards)}`;
 };
 
 /** Works whether the tables exist or not. */

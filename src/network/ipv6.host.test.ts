@@ -83,3 +83,34 @@ test("both families: neighbours, names, routes, ports, apart from other networks
   expect(fetchIn(c, `http://[${gateway}]:${v6!.HostPort}/`)).toStartWith("failed");
   expect(host.hasLink(six.bridge!.linkName)).toBe(true);
 }, 300_000);
+
+test("a routed network: addresses of its own without NAT, open for published ports alone, after a restart too", async () => {
+  const { service, reborn } = await makeInstance();
+  await service.restore([]);
+  const routed = { "com.docker.network.bridge.gateway_mode_ipv6": "routed" };
+  for (const name of ["one", "two"]) {
+    await service.create({ Name: name, EnableIPv6: true, Options: routed });
+  }
+  const a = await acquire(service, "a", { network: "one", names: ["a"] });
+  const b = await acquire(service, "b", { network: "two", names: ["b"] });
+  await serve6(a, "A");
+  const url = `http://[${at(a).ipv6!.ip}]/`;
+  expect(fetchIn(b, url)).toStartWith("failed");
+  const ports = await service.publish(order("a", a, { "80/tcp": [""] }));
+  // The host's port leads by IPv4 alone.
+  expect(ports["80/tcp"]!.map(({ HostIp }) => HostIp)).toEqual(["0.0.0.0"]);
+  expect(fetchIn(b, url)).toBe(`A ${at(b).ipv6!.ip}`);
+
+  await service.stop();
+  const next = reborn();
+  await next.start();
+  const entry = { containerId: "a", containerName: "a", sandbox: a, ports };
+  const other = { containerId: "b", containerName: "b", sandbox: b, ports: {} };
+  expect(await next.restore([entry, other])).toEqual({ lost: [], unpublished: [] });
+  expect(fetchIn(b, url)).toBe(`A ${at(b).ipv6!.ip}`);
+  await next.unpublish("a");
+  expect(fetchIn(b, url)).toStartWith("failed");
+  const local = order("a", a, { "80/tcp": [""] });
+  await next.publish({ ...local, ports: { "80/tcp": [{ HostIp: "127.0.0.1", HostPort: "" }] } });
+  expect(fetchIn(b, url)).toStartWith("failed");
+}, 300_000);

@@ -38,11 +38,12 @@ const mtu = (key: string, value: string): number => {
 const hostIp = (key: string, value: string): string =>
   isIP(value) === 4 ? value : invalid(key, value, "an IPv4 address is expected");
 
-const gatewayMode = (key: string, value: string): void => {
-  if (value === "nat") return;
+const gatewayMode = (key: string, value: string, known: readonly string[]): void => {
+  if (known.includes(value)) return;
+  const use = known.map((word) => `"${word}"`).join(" or ");
   throw new NaruError(
     "not_implemented",
-    `network option "${key}" is not supported with "${value}": use "nat"`,
+    `network option "${key}" is not supported with "${value}": use ${use}`,
   );
 };
 
@@ -57,8 +58,12 @@ const READERS: Readonly<Record<string, Reader>> = {
     flag(key, value) ? {} : { isMasqueradeOff: true },
   [`${BRIDGE}host_binding_ipv4`]: (value, key) => ({ hostIp: hostIp(key, value) }),
   [`${BRIDGE}gateway_mode_ipv4`]: (value, key) => {
-    gatewayMode(key, value);
+    gatewayMode(key, value, ["nat"]);
     return {};
+  },
+  [`${BRIDGE}gateway_mode_ipv6`]: (value, key) => {
+    gatewayMode(key, value, ["nat", "routed"]);
+    return value === "routed" ? { isRouted6: true } : {};
   },
   "com.docker.network.driver.mtu": (value, key) => ({ mtu: mtu(key, value) }),
   "com.docker.network.container_iface_prefix": (value, key) => ({

@@ -82,6 +82,8 @@ export interface BridgeRecord {
   readonly isIccOff?: true;
   /** What leaves keeps its address. */
   readonly isMasqueradeOff?: true;
+  /** IPv6 without NAT: other machines reach published ports under the containers' own addresses. */
+  readonly isRouted6?: true;
   /** Where ports of this network go that name no host address. */
   readonly hostIp?: string;
   /** Names of the interfaces inside begin so; "eth" when absent. */

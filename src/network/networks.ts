@@ -45,7 +45,16 @@ const ANSWER_FIRST_MS = 2;
 const randomFraction = (): number => Number.parseInt(randomHex(3), 16) / 2 ** 24;
 
 const firewall6Of = (bridge: BridgeRecord): FirewallNetwork[] =>
-  bridge.ipv6 === undefined ? [] : [{ ...bridge, subnet: bridge.ipv6.subnet }];
+  bridge.ipv6 === undefined
+    ? []
+    : [
+        {
+          ...bridge,
+          subnet: bridge.ipv6.subnet,
+          isMasqueradeOff: bridge.isMasqueradeOff === true || bridge.isRouted6 === true,
+          isRouted: bridge.isRouted6 === true,
+        },
+      ];
 
 const bridgesOf = (records: readonly NetworkRecord[]): BridgeRecord[] =>
   records.flatMap(({ bridge }) =>

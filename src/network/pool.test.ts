@@ -94,7 +94,7 @@ test("published ports are map elements, by host address or for all of them", () 
       "delete element ip t published_any { tcp . 80 }\n",
   );
   expect(renderReplace("t", [])).toBe(
-    "flush map ip t published_at\nflush map ip t published_any\n",
+    "flush map ip t published_at\nflush map ip t published_any\nflush set ip t open\n",
   );
   expect(renderTable("t", [{ linkName: "nr0", subnet: "10.0.0.0/24" }])).toMatchSnapshot();
   const inner = { linkName: "nr1", subnet: "10.1.0.0/24", isInternal: true };

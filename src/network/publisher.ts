@@ -4,10 +4,13 @@ import type { PortMap } from "#spec/docker/host-config.ts";
 import { formatPort, parsePortMap, type PublishRequest } from "#spec/docker/ports.ts";
 import {
   type Family,
+  type OpenPort,
   type PortForward,
   renderAdd,
   renderDelete,
+  renderOpen,
   renderReplace,
+  renderShut,
 } from "#network/firewall.ts";
 import type { FirewallWriter } from "#network/firewall-writer.ts";
 import type { Endpoint, PublishOrder } from "#network/network.ts";
@@ -17,6 +20,8 @@ import type { HeldForward, Relays } from "#network/relays.ts";
 interface Publication {
   readonly held: readonly HeldPort[];
   readonly forwards: readonly HeldForward[];
+  /** Of a routed network: reached without a port of the host. */
+  readonly opened: readonly OpenPort[];
   readonly realized: PortMap;
 }
 
@@ -34,6 +39,8 @@ export interface PublishTarget extends PublishOrder {
   readonly endpoint: Endpoint;
   /** Where a port goes whose binding names no host address. */
   readonly hostIp: string;
+  /** Its network's IPv6 addresses are reached themselves; the host's stand for nothing there. */
+  readonly isRouted6: boolean;
 }
 
 export class Publisher {
@@ -51,13 +58,14 @@ export class Publisher {
   async publish(order: PublishTarget): Promise<PortMap> {
     void this.unpublish(order.containerId);
     const publication = this.#reserve(order);
-    if (publication.held.length === 0) return publication.realized;
+    if (isEmpty(publication)) return publication.realized;
     this.#publications.set(order.containerId, publication);
     try {
       const [refused] = await Promise.all([
         this.#options.relays.set(order.containerId, publication.forwards),
         this.#options.firewall.write(
-          renderAdd(this.#options.table, publication.forwards.filter(isRouted)),
+          renderAdd(this.#options.table, publication.forwards.filter(isRouted)) +
+            renderOpen(this.#options.table, publication.opened),
         ),
       ]);
       this.#checkLoopback(publication, refused);
@@ -81,7 +89,10 @@ export class Publisher {
     this.#giveBack(publication);
     // The element goes before a later one of the same port comes: the writer keeps the order.
     await this.#options.firewall
-      .write(renderDelete(this.#options.table, publication.forwards.filter(isRouted)))
+      .write(
+        renderDelete(this.#options.table, publication.forwards.filter(isRouted)) +
+          renderShut(this.#options.table, publication.opened),
+      )
       .catch(this.#options.onError);
   }
 
@@ -95,7 +106,7 @@ export class Publisher {
     for (const order of orders) {
       try {
         const publication = this.#reserve(order);
-        if (publication.held.length > 0) this.#publications.set(order.containerId, publication);
+        if (!isEmpty(publication)) this.#publications.set(order.containerId, publication);
       } catch (error) {
         failures.push({ containerId: order.containerId, error });
       }
@@ -105,7 +116,11 @@ export class Publisher {
     const byContainer = new Map(all);
     this.#options.relays.replaceAll(byContainer);
     const forwards = [...byContainer.values()].flat().filter(isRouted);
-    await this.#options.firewall.write(renderReplace(this.#options.table, forwards, families));
+    const opened = [...this.#publications.values()].flatMap((publication) => publication.opened);
+    await this.#options.firewall.write(
+      renderReplace(this.#options.table, forwards, families) +
+        renderOpen(this.#options.table, opened),
+    );
     return failures;
   }
 
@@ -125,8 +140,13 @@ export class Publisher {
       ),
     );
     const forwards: HeldForward[] = [];
+    const opened = openedBy(order, wishes);
     try {
       for (const wish of wishes) {
+        if (isOpenAlone(order.isRouted6, wish)) {
+          (realized[formatPort(wish.port)] ??= []).push({ HostIp: wish.hostIp, HostPort: "" });
+          continue;
+        }
         for (const one of this.#reserveOne(order, wish)) {
           held.push(one);
           forwards.push({
@@ -141,10 +161,10 @@ export class Publisher {
         }
       }
     } catch (error) {
-      this.#giveBack({ held, forwards, realized });
+      this.#giveBack({ held, forwards, opened, realized });
       throw explain(order, error);
     }
-    return { held, forwards, realized };
+    return { held, forwards, opened, realized };
   }
 
   /** One port, or the same one in both families where nobody named an address and both are there. */
@@ -152,7 +172,11 @@ export class Publisher {
     const { reservations } = this.#options;
     const hostIp = wish.hostIp === "" ? order.hostIp : wish.hostIp;
     const first = reservations.reserve(order.containerId, wish, hostIp);
-    const hasBoth = wish.hostIp === "" && hostIp === "0.0.0.0" && order.endpoint.ipv6 !== undefined;
+    const hasBoth =
+      wish.hostIp === "" &&
+      hostIp === "0.0.0.0" &&
+      order.endpoint.ipv6 !== undefined &&
+      !order.isRouted6;
     if (!hasBoth) return [first];
     const { hostPort } = first;
     try {
@@ -186,6 +210,24 @@ const LOOPBACK6 = "::1";
 
 /** [::1] cannot be routed: connections there are carried over. */
 const isRouted = ({ hostIp }: PortForward): boolean => hostIp !== LOOPBACK6;
+
+const isEmpty = ({ held, opened }: Publication): boolean => held.length + opened.length === 0;
+
+/** Asked for at the host's IPv6 addresses, which stand for nothing in a routed network. */
+const isOpenAlone = (isRouted6: boolean, { hostIp }: PublishRequest): boolean =>
+  isRouted6 && hostIp.includes(":") && hostIp !== LOOPBACK6;
+
+const openedBy = (order: PublishTarget, wishes: readonly PublishRequest[]): OpenPort[] => {
+  const ip = order.endpoint.ipv6?.ip;
+  if (!order.isRouted6 || ip === undefined) return [];
+  // Who names one address of the host, 127.0.0.1 above all, wants the port there alone.
+  const meant = wishes.filter(
+    (wish) =>
+      isOpenAlone(true, wish) || (wish.hostIp === "" ? order.hostIp : wish.hostIp) === "0.0.0.0",
+  );
+  const ports = new Map(meant.map(({ port }) => [formatPort(port), port]));
+  return [...ports.values()].map((port) => ({ ip, protocol: port.protocol, port: port.number }));
+};
 
 /** The container's address in the family of the host's. */
 const targetOf = (

@@ -383,7 +383,14 @@ export class LinuxNetworkService implements NetworkService {
     // On the wire itself every port is open: there is nothing to lead there.
     if (bridge?.macvlan !== undefined) return [];
     const hostIp = bridge?.hostIp;
-    return [{ ...order, endpoint, hostIp: hostIp ?? this.#options.defaultHostIp ?? "0.0.0.0" }];
+    return [
+      {
+        ...order,
+        endpoint,
+        hostIp: hostIp ?? this.#options.defaultHostIp ?? "0.0.0.0",
+        isRouted6: bridge?.isRouted6 === true,
+      },
+    ];
   };
 
   #whyNeeded(record: NetworkRecord): string | undefined {
