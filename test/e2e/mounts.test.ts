@@ -36,6 +36,19 @@ check("-v: both sides see each other's files", async (t) => {
   expect(readFileSync(`${dir}/out`, "utf8")).toBe("from container\n");
 });
 
+check("a mount over /etc does not hide hosts, hostname and resolv.conf", async (t) => {
+  const dir = t.folder();
+  writeFileSync(`${dir}/own`, "mine");
+  const lines = (
+    await shOk(
+      ["-v", `${dir}:/etc`, "--hostname", "here"],
+      "cat /etc/own; echo; cat /etc/hostname; grep -c here /etc/hosts; grep -c nameserver /etc/resolv.conf",
+    )
+  ).split("\n");
+  expect(lines.slice(0, 3)).toEqual(["mine", "here", "1"]);
+  expect(Number(lines[3])).toBeGreaterThan(0);
+});
+
 check("-v :ro of a file", async (t) => {
   const dir = t.folder();
   writeFileSync(`${dir}/one`, "one");

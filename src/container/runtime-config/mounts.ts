@@ -80,17 +80,28 @@ const kernelMounts = (options: MountOptions): RuntimeMount[] => {
   ];
 };
 
-/** A user's mount on a standard destination replaces the standard one. */
+/** naru's own files, and its init. */
+const ownFiles = ({ files, initPath }: MountOptions): RuntimeMount[] => [
+  ...files.map((file) => mount(file.destination, "bind", file.source, "rbind", "rprivate")),
+  ...(initPath === undefined ? [] : [mount("/sbin/docker-init", "bind", initPath, "bind", "ro")]),
+];
+
+/**
+ * A user's mount on a standard destination replaces the standard one. One over a folder that naru's own
+ * files are in (a volume at /etc) does not hide them: they come after it.
+ */
 export const runtimeMounts = (options: MountOptions): RuntimeMount[] => {
-  const standard = [...kernelMounts(options), ...shmMount(options)];
-  for (const file of options.files) {
-    standard.push(mount(file.destination, "bind", file.source, "rbind", "rprivate"));
-  }
-  if (options.initPath !== undefined) {
-    standard.push(mount("/sbin/docker-init", "bind", options.initPath, "bind", "ro"));
-  }
   const overridden = new Set(options.user.map((entry) => entry.destination));
-  return [...standard.filter((entry) => !overridden.has(entry.destination)), ...options.user];
+  const isWanted = (entry: RuntimeMount): boolean => !overridden.has(entry.destination);
+  const isCovered = ({ destination }: RuntimeMount): boolean =>
+    options.user.some((entry) => destination.startsWith(`${entry.destination}/`));
+  const files = ownFiles(options).filter(isWanted);
+  return [
+    ...[...kernelMounts(options), ...shmMount(options)].filter(isWanted),
+    ...files.filter((file) => !isCovered(file)),
+    ...options.user,
+    ...files.filter(isCovered),
+  ];
 };
 
 export const DEFAULT_MASKED_PATHS: readonly string[] = [
