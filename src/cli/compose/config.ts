@@ -67,6 +67,7 @@ export const command = defineCommand({
     }),
     hash: text('Print the config hash of services: names with commas, or "*"'),
     images: bool("Print the names of images, one a line"),
+    "lock-image-digests": unsupported('name images by digest in the file: "image: name@sha256:…"'),
     networks: bool("Print the names of networks, one a line"),
     "no-env-resolution": bool("Leave env_file as it is"),
     "no-interpolate": bool("Leave variables as they are"),
@@ -75,6 +76,9 @@ export const command = defineCommand({
     output: text("Write to this file instead of standard output", "o", { completes: "files" }),
     profiles: bool("Print the names of profiles, one a line"),
     quiet: bool("Only check the files, print nothing", "q"),
+    "resolve-image-digests": unsupported(
+      'name images by digest in the file: "image: name@sha256:…"',
+    ),
     services: bool("Print the names of services, one a line"),
     variables: bool("Print the variables the files name, with their defaults"),
     volumes: bool("Print the names of volumes, one a line"),
