@@ -20,8 +20,11 @@ export const ryukProgram = async (folder: string): Promise<RyukProgram> => {
   const go = Bun.which("go") ?? ["/usr/local/go/bin/go"].find((path) => existsSync(path));
   if (go === undefined) return { missing: "no NARU_RYUK_BINARY, and no Go toolchain to build it" };
   const env = { GOBIN: folder, CGO_ENABLED: "0" };
-  const made = await run([go, "install", MODULE], { env, timeoutMs: 240_000 });
+  // Where there is no way to the module this is told soon, and nothing is waited for.
+  const known = await run([go, "list", "-m", MODULE], { cwd: folder, env, timeoutMs: 20_000 });
+  const made =
+    known.code === 0 ? await run([go, "install", MODULE], { env, timeoutMs: 240_000 }) : known;
   if (made.code === 0) return { path: `${folder}/moby-ryuk` };
   const [reason = ""] = made.stderr.trim().split("\n");
-  return { missing: `no NARU_RYUK_BINARY, and go install fails: ${reason}` };
+  return { missing: `no NARU_RYUK_BINARY, and go cannot bring it: ${reason}` };
 };
