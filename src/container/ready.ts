@@ -37,8 +37,9 @@ export const dropReady = (engine: Engine, id: string): void => {
   for (const runtime of engine.deps.runtimes.values()) runtime.dropReady(id);
 };
 
-/** There will be no container of that id. */
+/** The create failed: nothing stays of the id, unless there is a container of it all the same. */
 export const giveUpReady = (engine: Engine, id: string): void => {
+  if (engine.states.find(id) !== undefined) return;
   dropReady(engine, id);
   rmSync(engine.directoryOf(id), { recursive: true, force: true });
 };
