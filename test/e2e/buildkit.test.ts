@@ -49,13 +49,17 @@ const oldBuild = (folder: string, ...args: string[]): Promise<Output> =>
   run([OLD_CLIENT, "build", "--progress", "plain", ...args, folder], { env: environment });
 
 const home = "/tmp/naru-e2e-buildx";
-const buildx = async (...args: string[]): Promise<Output> => {
+const buildxWith = async (
+  more: Readonly<Record<string, string>>,
+  ...args: string[]
+): Promise<Output> => {
   mkdirSync(`${home}/cli-plugins`, { recursive: true });
   const plugin = `${home}/cli-plugins/docker-buildx`;
   if (!existsSync(plugin) && BUILDX !== undefined) copyFileSync(BUILDX, plugin);
-  const env = { ...environment, DOCKER_CONFIG: home, HOME: home };
+  const env = { ...environment, DOCKER_CONFIG: home, HOME: home, ...more };
   return await run([NEW_CLIENT, "buildx", ...args], { env });
 };
+const buildx = (...args: string[]): Promise<Output> => buildxWith({}, ...args);
 
 const good = (output: Output): string => {
   if (output.code !== 0) throw new Error(`exit ${output.code}\n${output.stdout}${output.stderr}`);
@@ -207,6 +211,13 @@ agentCheck("a step reaches the client's SSH agent, and only with --ssh", async (
   const argv = [OLD_CLIENT, "build", "--progress", "plain", "--no-cache"];
   expect(good(await run([...argv, "--ssh", "default", folder], { env }))).toContain("of-this-test");
   expect((await run([...argv, folder], { env })).code).toBe(1);
+  if (!hasBuildx || engine.kind === "docker20") return;
+  const newer = ["build", "--progress", "plain", "--no-cache", folder];
+  const forwarded = await buildxWith({ SSH_AUTH_SOCK: agent }, ...newer, "--ssh", "default");
+  expect(good(forwarded)).toContain("of-this-test");
+  const named = await buildxWith({}, ...newer, "--ssh", `default=${agent}`);
+  expect(good(named)).toContain("of-this-test");
+  expect((await buildx(...newer)).code).toBe(1);
 });
 
 buildxCheck("a context comes from standard input", async (t) => {

@@ -11,6 +11,18 @@ const HOME = "/tmp/naru-e2e-buildx";
 
 export const hasBuildx = PLUGIN !== undefined && existsSync(CLIENT);
 
+/** argv and environment that start the plugin. */
+export const buildxCommand = (
+  host: string,
+  args: readonly string[],
+): { readonly argv: readonly string[]; readonly env: NonNullable<RunOptions["env"]> } => {
+  mkdirSync(`${HOME}/cli-plugins`, { recursive: true });
+  const plugin = `${HOME}/cli-plugins/docker-buildx`;
+  if (!existsSync(plugin) && PLUGIN !== undefined) copyFileSync(PLUGIN, plugin);
+  const env = { DOCKER_HOST: host, DOCKER_CONTEXT: undefined, DOCKER_CONFIG: HOME, HOME };
+  return { argv: [CLIENT, "buildx", ...args], env };
+};
+
 /** `enter`: argv in front, where the client shall see the engine's network. */
 export const buildxAt = async (
   host: string,
@@ -18,11 +30,8 @@ export const buildxAt = async (
   enter: readonly string[] = [],
   options: Pick<RunOptions, "timeoutMs"> = {},
 ): Promise<Output> => {
-  mkdirSync(`${HOME}/cli-plugins`, { recursive: true });
-  const plugin = `${HOME}/cli-plugins/docker-buildx`;
-  if (!existsSync(plugin) && PLUGIN !== undefined) copyFileSync(PLUGIN, plugin);
-  const env = { DOCKER_HOST: host, DOCKER_CONTEXT: undefined, DOCKER_CONFIG: HOME, HOME };
-  return await run([...enter, CLIENT, "buildx", ...args], { env, ...options });
+  const { argv, env } = buildxCommand(host, args);
+  return await run([...enter, ...argv], { env, ...options });
 };
 
 /** What it said. Throws when it failed. */

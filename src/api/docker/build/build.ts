@@ -1,6 +1,6 @@
 /** POST /build as the classic builder answers it, and POST /build/prune. */
 import { BuildStepError, type ContextSource } from "#build/build.ts";
-import { matchesFilters, spaceOf } from "#api/docker/buildkit/cache-filter.ts";
+import { cacheMatcher, spaceOf } from "#api/docker/buildkit/cache-filter.ts";
 import { type BuildContext } from "#build/context.ts";
 import { ClassicLines, type ClassicMessage } from "#api/docker/build/classic-lines.ts";
 import { type ClassicRequest, decodeBuild } from "#api/docker/build/request.ts";
@@ -141,7 +141,7 @@ const prune = async (call: Call): Promise<void> => {
   const found =
     fields.length === 0
       ? []
-      : (await builds.usage()).filter((item) => matchesFilters(item, fields)).map(({ id }) => id);
+      : (await builds.usage()).filter(cacheMatcher(fields)).map(({ id }) => id);
   const ids = filters.get("id") ?? [];
   const wanted =
     ids.length === 0 ? found : found.filter((id) => ids.some((one) => id.startsWith(one)));

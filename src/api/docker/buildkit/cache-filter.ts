@@ -27,7 +27,9 @@ const asFlag = (value: string, has: string): string => {
   return value === "1" ? "true" : value === "0" ? "false" : value;
 };
 
-const matchesOne = (fields: Readonly<Record<string, string>>, filter: string): boolean => {
+type Matches = (item: BuildCacheItem) => boolean;
+
+const matcherOf = (filter: string): Matches => {
   const match = FILTER.exec(filter);
   if (match === null) {
     const remedy = "filter by id, parent, type, description, shared, private, inuse or mutable";
@@ -37,20 +39,23 @@ const matchesOne = (fields: Readonly<Record<string, string>>, filter: string): b
     );
   }
   const [, name = "", operator = "", given = ""] = match;
-  const has = fields[name] ?? "";
-  const value = asFlag(given.replace(/^"(.*)"$/, "$1"), has);
-  if (operator === "") return has === "true";
-  if (operator === "~=") return has.includes(value);
-  return operator === "!=" ? has !== value : has === value;
+  const text = given.replace(/^"(.*)"$/, "$1");
+  return (item) => {
+    const has = fieldsOf(item)[name] ?? "";
+    const value = asFlag(text, has);
+    if (operator === "") return has === "true";
+    if (operator === "~=") return has.includes(value);
+    return operator === "!=" ? has !== value : has === value;
+  };
 };
 
 /** "id=…", "type==…" and the like; several must all hold. Throws not_implemented for what is no field. */
-export const matchesFilters = (item: BuildCacheItem, filters: readonly string[]): boolean => {
-  const fields = fieldsOf(item);
-  return filters
+export const cacheMatcher = (filters: readonly string[]): Matches => {
+  const matchers = filters
     .flatMap((filter) => filter.split(","))
     .filter((filter) => filter !== "")
-    .every((filter) => matchesOne(fields, filter));
+    .map(matcherOf);
+  return (item) => matchers.every((matches) => matches(item));
 };
 
 export interface SpaceLimits {

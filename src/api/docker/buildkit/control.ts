@@ -2,7 +2,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DockerBackend } from "#api/docker/backend.ts";
-import { matchesFilters, spaceOf } from "#api/docker/buildkit/cache-filter.ts";
+import { cacheMatcher, spaceOf } from "#api/docker/buildkit/cache-filter.ts";
 import { type CacheExport, exportOf } from "#api/docker/buildkit/cache-options.ts";
 import { answer } from "#api/docker/buildkit/answer.ts";
 import { historyHandlers } from "#api/docker/buildkit/history.ts";
@@ -103,8 +103,9 @@ const diskUsage =
   (backend: DockerBackend): GrpcHandler =>
   async (call) => {
     const { filter } = fromBinary(DiskUsageRequestSchema, await readOne(call));
+    const matches = cacheMatcher(filter);
     const items = await (await backend.builds()).usage();
-    const record = items.filter((item) => matchesFilters(item, filter)).map(recordOf);
+    const record = items.filter(matches).map(recordOf);
     await answer(call, DiskUsageResponseSchema, { record });
   };
 
@@ -113,7 +114,7 @@ const prune =
   async (call) => {
     const request = fromBinary(PruneRequestSchema, await readOne(call));
     const builds = await backend.builds();
-    const items = (await builds.usage()).filter((item) => matchesFilters(item, request.filter));
+    const items = (await builds.usage()).filter(cacheMatcher(request.filter));
     const hasFilter = request.filter.some((filter) => filter !== "");
     const options: PruneOptions = {
       isAll: request.all,
