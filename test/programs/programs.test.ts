@@ -136,9 +136,10 @@ afterAll(async () => {
   if (daemon === undefined) return;
   await stopNaru(daemon);
   const flags = ["--data-root", roots.dataRoot, "--exec-root", roots.execRoot];
-  await must([naruBinary(), "system", "reset", "--force", ...flags]);
+  // Gigabytes of bases, packages and layers.
+  await must([naruBinary(), "system", "reset", "--force", ...flags], { timeoutMs: 600_000 });
   rmSync(roots.base, { recursive: true, force: true });
-}, 120_000);
+}, 700_000);
 
 const proves = async (program: Program, image: string): Promise<void> => {
   const env = (program.env ?? []).flatMap((one) => ["-e", one]);
