@@ -92,6 +92,9 @@ check(
     const pushed = await build(t, "--push");
     expect(pushed.stderr).toContain("a pushed image needs a name");
     expect(readdirSync(out)).toEqual([]);
+    const syntax = await build(t, "--build-arg", "BUILDKIT_SYNTAX=some/frontend:1");
+    expect(syntax.stderr).toContain('the frontend "some/frontend:1" is not run by naru build');
+    good(await build(t, "--build-arg", "BUILDKIT_SYNTAX=docker/dockerfile:1"));
   },
   OWN,
 );

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { syntaxOf } from "#spec/dockerfile/syntax.ts";
+import { isBuiltIn, syntaxOf } from "#spec/dockerfile/syntax.ts";
 
 test.each([
   ["# syntax=docker/dockerfile:1\nFROM scratch", "docker/dockerfile:1"],
@@ -16,4 +16,15 @@ test.each([
   ["", ""],
 ])("%j names %j", (text, named) => {
   expect(syntaxOf(text)).toBe(named);
+});
+
+test.each([
+  ["docker/dockerfile", true],
+  ["docker/dockerfile:1.99-labs", true],
+  ["docker.io/docker/dockerfile@sha256:0", true],
+  ["docker/dockerfile-upstream:master", true],
+  ["docker/dockerfiles", false],
+  ["example.com/docker/dockerfile:1", false],
+])("%p is built in: %p", (source, isOwn) => {
+  expect(isBuiltIn(source)).toBe(isOwn);
 });

@@ -32,3 +32,8 @@ export const syntaxOf = (text: string): string => {
   const plain = text.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n");
   return ofComments(plain, "#") ?? ofComments(plain, "//") ?? ofJson(plain) ?? "";
 };
+
+const BUILT_IN = /^(docker\.io\/)?docker\/dockerfile(-upstream)?(:|@|$)/;
+
+/** True for all versions of Docker's own language: this engine speaks it. */
+export const isBuiltIn = (source: string): boolean => BUILT_IN.test(source);

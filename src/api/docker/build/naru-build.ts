@@ -18,6 +18,7 @@ import type { Call } from "#api/docker/call.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
 import { pumpStream } from "#api/docker/stream.ts";
 import type { AnswerStream } from "#api/http/exchange.ts";
+import { isBuiltIn, syntaxOf } from "#spec/dockerfile/syntax.ts";
 import { VERSION } from "#lib/version.ts";
 import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
 
@@ -150,6 +151,18 @@ const cacheWork =
     tell: (text) => lines.write(`${JSON.stringify({ kind: "cache", text })}\n`),
   });
 
+/** What another frontend is to make sense of would be misread. */
+const checkSyntax = (dockerfile: string, { buildArgs }: Pick<BuildRequest, "buildArgs">): void => {
+  const named = buildArgs.get("BUILDKIT_SYNTAX") ?? syntaxOf(dockerfile);
+  const [source = ""] = named.trim().split(/\s/, 1);
+  if (source === "" || isBuiltIn(source)) return;
+  const remedy = "build it with `docker buildx build`, or leave the syntax line out";
+  throw new NaruError(
+    "not_implemented",
+    `the frontend "${source}" is not run by naru build: ${remedy}`,
+  );
+};
+
 /** `held` gets the context: it goes when the client has its answer. */
 const run = async (call: Call, lines: EventLines, held: DisposableStack): Promise<void> => {
   const { options } = decodeBuild(call);
@@ -161,6 +174,7 @@ const run = async (call: Call, lines: EventLines, held: DisposableStack): Promis
   if (dockerfile === undefined || dockerfile.trim() === "") {
     throw new NaruError("invalid_argument", "the Dockerfile is missing or empty");
   }
+  checkSyntax(dockerfile, options);
   const namedContexts = new Map<string, NamedContext>();
   for (const [name, reference] of Object.entries(extras.images ?? {})) {
     namedContexts.set(name, { kind: "image", reference });

@@ -3,8 +3,9 @@
  * argument BUILDKIT_SYNTAX or the client itself names. Any version of docker/dockerfile is the built-in one.
  */
 import type { Attributes } from "#api/docker/buildkit/attributes.ts";
-import { type SolveContext, type Solved, isBuiltIn, solve } from "#api/docker/buildkit/solve.ts";
+import { type SolveContext, type Solved, solve } from "#api/docker/buildkit/solve.ts";
 import { NaruError } from "#lib/errors.ts";
+import { isBuiltIn } from "#spec/dockerfile/syntax.ts";
 
 export interface FrontendRequest {
   /** "dockerfile.v0", "gateway.v0". */

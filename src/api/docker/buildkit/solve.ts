@@ -23,7 +23,7 @@ import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { DockerfileError } from "#spec/dockerfile/error.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
-import { syntaxOf } from "#spec/dockerfile/syntax.ts";
+import { isBuiltIn, syntaxOf } from "#spec/dockerfile/syntax.ts";
 import { type Platform, formatPlatform } from "#spec/image/platform.ts";
 
 export interface SolveContext {
@@ -79,11 +79,6 @@ const imagesToFetch = (
       return false;
     }
   });
-
-const BUILT_IN = /^(docker\.io\/)?docker\/dockerfile(-upstream)?(:|@|$)/;
-
-/** True for all versions of Docker's own language: this engine speaks it. */
-export const isBuiltIn = (source: string): boolean => BUILT_IN.test(source);
 
 /** A `# syntax=` that names another language than the built-in one; one that a frontend was asked for already is done. */
 const forwardOf = (read: ReadDockerfile, attributes: Attributes): Forward | undefined => {
