@@ -38,6 +38,38 @@ services:
 );
 
 check(
+  "build: attestations, ulimits and several platforms; what came out of the cache starts nothing anew",
+  async (t) => {
+    const name = t.name();
+    const p = composeProject(t, {
+      Dockerfile: `FROM ${BUSYBOX}\nRUN ulimit -n > /limit\n`,
+      "compose.yaml": `
+services:
+  app:
+    image: ${name}:1
+    command: sleep 600
+    init: true
+    build: {context: ., provenance: mode=max, sbom: true, ulimits: {nofile: 77}}
+  files:
+    image: ${name}:2
+    profiles: [none]
+    build: {context: ., dockerfile_inline: "FROM scratch\\nCOPY Dockerfile /", platforms: [linux/amd64, linux/s390x]}
+`,
+    });
+    t.defer(() => docker(["rmi", "-f", `${name}:1`, `${name}:2`]));
+    await p.naruOk("up", "-d", "--build");
+    expect(await p.naruOk("exec", "-T", "app", "cat", "/limit")).toBe("77");
+    const before = await ids(p.name);
+    await p.naruOk("up", "-d", "--build");
+    expect(await ids(p.name)).toEqual(before);
+    await p.naruOk("build", "files");
+    const inspect = ["image", "inspect", "--platform", "linux/s390x", "-f", "{{.Architecture}}"];
+    expect(await dockerOk(...inspect, `${name}:2`)).toBe("s390x");
+  },
+  { skip: naruOnly("images are built by the engine's own endpoint") },
+);
+
+check(
   "watch: changes are copied, deletions too, and a restart follows where it is asked for",
   async (t) => {
     const p = composeProject(t, {
