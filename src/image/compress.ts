@@ -1,7 +1,9 @@
 /** Layers compressed as they are wanted. The same tar in the same form is the same bytes: no name or time is in them. */
+import { closeSync } from "node:fs";
 import { Readable } from "node:stream";
 import { constants, createGzip, createZstdCompress } from "node:zlib";
 import { NaruError } from "#lib/errors.ts";
+import type { SocketKernel } from "#kernel/kernel.ts";
 import { DOCKER_LAYER, DOCKER_LAYER_GZIP, layerTypeOf } from "#spec/image/media-type.ts";
 
 export type Compression = "gzip" | "zstd" | "uncompressed";
@@ -20,17 +22,45 @@ export const compressionOf = (mediaType: string): Compression | undefined => {
   return mediaType.endsWith(".tar") ? "uncompressed" : undefined;
 };
 
+/** As much as igzip writes at once: it goes on while that is being sent. */
+const PIPE_BYTES = 1024 * 1024;
+
+/** A program's output by a pipe that is wider than the runtime's own. */
+async function* outputOf(
+  command: string[],
+  path: string,
+  kernel: Pick<SocketKernel, "pipe">,
+): AsyncGenerator<Uint8Array, void> {
+  const { readFd, writeFd } = kernel.pipe(PIPE_BYTES);
+  let child: Bun.Subprocess<Bun.BunFile, number, "pipe"> | undefined;
+  try {
+    try {
+      child = Bun.spawn(command, { stdin: Bun.file(path), stdout: writeFd, stderr: "pipe" });
+    } finally {
+      closeSync(writeFd);
+    }
+    // The stream leaves the descriptor open.
+    yield* Bun.file(readFd).stream();
+    if ((await child.exited) === 0) return;
+    throw new NaruError("internal", `igzip failed: ${(await child.stderr.text()).trim()}`);
+  } finally {
+    closeSync(readFd);
+    child?.kill();
+  }
+}
+
 /** The fastest there is. */
-export const gzipFile = (path: string): AsyncIterable<Uint8Array> => {
+export const gzipFile = (
+  path: string,
+  kernel?: Pick<SocketKernel, "pipe">,
+): AsyncIterable<Uint8Array> => {
   const program = Bun.which("igzip");
   if (program === null) {
     return Readable.from(Bun.file(path).stream()).pipe(createGzip({ level: 4 }));
   }
-  const child = Bun.spawn([program, "-1", "-n", "-c"], {
-    stdin: Bun.file(path),
-    stdout: "pipe",
-    stderr: "pipe",
-  });
+  const command = [program, "-1", "-n", "-c"];
+  if (kernel !== undefined) return outputOf(command, path, kernel);
+  const child = Bun.spawn(command, { stdin: Bun.file(path), stdout: "pipe", stderr: "pipe" });
   return (async function* () {
     yield* child.stdout;
     if ((await child.exited) === 0) return;

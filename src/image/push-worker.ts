@@ -4,6 +4,7 @@ import type { PushResult, PushTask } from "#image/fetch-protocol.ts";
 import { backoffMs } from "#lib/backoff.ts";
 import { sleep } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
+import type { SocketKernel } from "#kernel/kernel.ts";
 import { createRemote } from "#remote/client.ts";
 import type { Repository, Upload } from "#remote/remote.ts";
 import { sha256Digest } from "#spec/image/digest.ts";
@@ -18,19 +19,21 @@ const FINAL = ["unauthenticated", "permission_denied", "data_loss", "invalid_arg
  */
 class Compression {
   readonly #path: string;
+  readonly #kernel: SocketKernel;
   #hasher = new Bun.CryptoHasher("sha256");
   #sizeBytes = 0;
   #isWhole = false;
 
-  constructor(path: string) {
+  constructor(path: string, kernel: SocketKernel) {
     this.#path = path;
+    this.#kernel = kernel;
   }
 
   async *from(offset: number): AsyncGenerator<Uint8Array, void> {
     this.#hasher = new Bun.CryptoHasher("sha256");
     this.#sizeBytes = 0;
     this.#isWhole = false;
-    for await (const chunk of gzipFile(this.#path)) {
+    for await (const chunk of gzipFile(this.#path, this.#kernel)) {
       this.#hasher.update(chunk);
       const begin = Math.max(0, offset - this.#sizeBytes);
       this.#sizeBytes += chunk.length;
@@ -101,6 +104,7 @@ async function* told(
 /** The registry has the blob afterwards. */
 export const pushBlob = async (
   task: PushTask,
+  kernel: SocketKernel,
   onProgress: (bytes: number) => void,
 ): Promise<PushResult> => {
   const { config, digest, path, sizeBytes } = task;
@@ -118,7 +122,7 @@ export const pushBlob = async (
     await upload.finish(digest, signal);
     return { digest, sizeBytes };
   }
-  const compression = new Compression(path);
+  const compression = new Compression(path, kernel);
   const sendCompressed: Send = async (upload) => {
     const start = upload.offset;
     await upload.stream(() => told(compression.from(start), start, onProgress), signal);

@@ -45,6 +45,9 @@ export interface FileRange {
  */
 const PART_BYTES = 256 * 1024;
 
+/** Under way in the socket. */
+const SOCKET_BYTES = 4 * 1024 * 1024;
+
 interface Transfer {
   readonly fd: number;
   readonly stream: AnswerStream;
@@ -71,8 +74,18 @@ const pass = (transfer: Transfer, sizeBytes: number, sender: FileSender): void =
   pace.moved(passed ?? 0);
 };
 
+/** A new connection would have to grow into a large blob, and the blob be half through by then. */
+const widen = ({ stream }: Transfer, sender: FileSender): void => {
+  stream.pass?.((connection) => {
+    const socket = sender.socketOf(connection);
+    if (socket !== undefined) sender.widen(socket, SOCKET_BYTES);
+    return 0;
+  });
+};
+
 const sendPast = async (transfer: Transfer, sender: FileSender): Promise<void> => {
   const { fd, stream, pace, end } = transfer;
+  if (end - transfer.at > SOCKET_BYTES) widen(transfer, sender);
   const buffer = take();
   while (transfer.at < end) {
     const sizeBytes = Math.min(PART_BYTES, end - transfer.at);
