@@ -4,6 +4,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeSync,
@@ -11,6 +12,7 @@ import {
 } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { compressFile } from "#log/compressed.ts";
+import { rotatedFiles } from "#log/files.ts";
 import { readLog } from "#log/read.ts";
 import { compressRotated, rotateIfDue } from "#log/rotate.ts";
 import { trimEnded } from "#log/split.ts";
@@ -110,4 +112,23 @@ test("the files of an ended container are brought within the policy", async () =
     "container.log.1",
     "container.log.2",
   ]);
+});
+
+test("what is older than an oversized file stays as long as the policy has room for it", async () => {
+  await writeFiles(3);
+  const before = rotatedFiles(path).map(({ number }) => number);
+  writeFileSync(path, upTo(100, 400).map(row).join(""));
+  trimEnded(path, { ...POLICY, maxFiles: 1000 });
+  expect(await numbers()).toEqual(upTo(0, 400));
+  expect(rotatedFiles(path).length).toBeGreaterThan(before.length + 1);
+});
+
+test("the oversized file may be the one before the last, and older ones are compressed", async () => {
+  await writeFiles(3);
+  renameSync(`${path}.2.gz`, `${path}.3.gz`);
+  renameSync(`${path}.1.gz`, `${path}.2.gz`);
+  writeFileSync(`${path}.1`, upTo(100, 400).map(row).join(""));
+  writeFileSync(path, upTo(400, 402).map(row).join(""));
+  trimEnded(path, POLICY);
+  expect(await numbers()).toEqual(upTo(0, 402));
 });

@@ -58,24 +58,38 @@ const pieces = (fd: number, count: number, maxBytes: number): { start: number; e
   return ranges;
 };
 
-/** The writer has ended: an oversized log is brought within the policy, its newest part at `path`. */
+/** Makes room for `count` more files behind number `first`; what has no place then is beyond the policy, and goes. */
+const moveUp = (path: string, first: number, count: number, policy: RotationPolicy): void => {
+  for (const { path: file, number, isCompressed } of rotatedFiles(path).toReversed()) {
+    if (number <= first) continue;
+    const target = `${path}.${number + count}${isCompressed ? ".gz" : ""}`;
+    if (number + count >= policy.maxFiles) rmSync(file, { force: true });
+    else renameSync(file, target);
+  }
+};
+
+/**
+ * The writer has ended: an oversized log is brought within the policy, its newest part at `path`. A kill on the way
+ * leaves lines twice, not missing.
+ */
 export const trimEnded = (path: string, policy: RotationPolicy): void => {
   const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   const largest = sizeOf(path) > policy.maxBytes ? path : `${path}.1`;
   if (!Number.isFinite(policy.maxBytes) || sizeOf(largest) <= policy.maxBytes) return;
-  // What is newer than the oversized file stays as it is; what is older goes, there is enough.
+  // What is newer than the oversized file stays as it is.
   const first = largest === path ? 0 : 1;
-  for (const file of rotatedFiles(path)) {
-    if (file.number > first) rmSync(file.path, { force: true });
-  }
-  const fd = openSync(largest, "r"); // stays readable when its name goes to the newest piece
+  const fd = openSync(largest, "r");
   try {
-    pieces(fd, policy.maxFiles - first, policy.maxBytes).forEach(({ start, end }, index) => {
+    const ranges = pieces(fd, Math.max(1, policy.maxFiles - first), policy.maxBytes);
+    moveUp(path, first, ranges.length - 1, policy);
+    const targets = ranges.map(({ start, end }, index) => {
       const number = index + first;
       const target = number === 0 ? path : `${path}.${number}`;
       copyRange(fd, start, end, `${target}.split`);
-      renameSync(`${target}.split`, target);
+      return target;
     });
+    // The oversized file's own name is the last to get another content.
+    for (const target of targets.toReversed()) renameSync(`${target}.split`, target);
   } finally {
     closeSync(fd);
   }
