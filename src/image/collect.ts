@@ -4,6 +4,7 @@ import type { ImageDependencies } from "#image/dependencies.ts";
 import { hasCode } from "#lib/errors.ts";
 import { keptNeeds, needsOfConfig } from "#image/kept.ts";
 import { keptBlobs, sweepManifests } from "#image/manifests.ts";
+import { sweepBlobs } from "#image/sweep-blobs.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
@@ -141,5 +142,6 @@ export const collect = async (
     catalog,
     rows.layers().filter((diffId) => !needed.has(diffId)),
   );
+  reclaimedBytes += sweepBlobs(dependencies, catalog);
   return { layers: count, reclaimedBytes };
 };

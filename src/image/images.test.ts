@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { createCatalog } from "#image/catalog.ts";
+import { sweepBlobs } from "#image/sweep-blobs.ts";
 import { type FakeImages, createFakeImages, failureOf } from "#image/images.fake.ts";
 import { NaruError } from "#lib/errors.ts";
 import { type Filters, parseFilters } from "#spec/docker/filters.ts";
@@ -276,6 +278,21 @@ test("collect takes away what a crash left", async () => {
   expect(fake.dependencies.layers.layers()).toHaveLength(1);
   const none: Digest[] = fake.dependencies.rows.layers().filter((id) => id === orphan.digest);
   expect(none).toEqual([]);
+});
+
+test("blobs that nothing speaks of go when they have rested; what images stand on stays", async () => {
+  await fake.add("a", { references: ["a"] });
+  const before = [...fake.content.walk()].map(({ digest }) => digest);
+  const stray = fake.content.write("replaced manifest");
+  const held = fake.content.write("held");
+  using _lease = fake.dependencies.leases.acquire([{ kind: "blob", resource: held.digest }]);
+  const catalog = createCatalog(fake.dependencies);
+  expect(sweepBlobs(fake.dependencies, catalog)).toBe(0);
+  // As if an hour had passed.
+  expect(sweepBlobs(fake.dependencies, catalog, -1000)).toBe(stray.sizeBytes);
+  expect([...fake.content.walk()].map(({ digest }) => digest).toSorted()).toEqual(
+    [...before, held.digest].toSorted(),
+  );
 });
 
 test("restore unpacks what a power cut took, names what is lost", async () => {

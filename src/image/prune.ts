@@ -3,6 +3,7 @@ import { type Catalog, createdNs, familiarRow } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { PruneResult } from "#image/image.ts";
 import { removeImage } from "#image/remove.ts";
+import { sweepBlobs } from "#image/sweep-blobs.ts";
 import { nowNs } from "#lib/clock.ts";
 import { hasCode } from "#lib/errors.ts";
 import type { ImageRow } from "#metadata/images.ts";
@@ -62,7 +63,7 @@ export const pruneImages = async (
   }
   const SpaceReclaimed = deleted.reduce(
     (sum, item) => sum + ("Deleted" in item ? (sizes.get(item.Deleted) ?? 0) : 0),
-    0,
+    sweepBlobs(dependencies, catalog),
   );
   dependencies.publish({
     Type: "image",
