@@ -37,9 +37,10 @@ interface Network {
   readonly Containers: Record<string, unknown>;
 }
 
+/** Names of bridges: whether one has a carrier is the business of those who come and go on it. */
 const links = async (): Promise<string[]> => {
   const { stdout } = await world.isolation.exec(["ip", "-o", "link", "show", "type", "bridge"]);
-  return stdout.split("\n").filter((line) => line !== "");
+  return stdout.split("\n").flatMap((line) => line.split(": ")[1] ?? []);
 };
 
 const names = async (daemon: Daemon): Promise<string[]> =>
