@@ -15,6 +15,8 @@ const CHANGING = new Set([
   "HostnamePath",
   "HostsPath",
   "IPAddress",
+  // The pools are of /16 and then of /20: which one is free depends on who is up beside it.
+  "IPPrefixLen",
   "IPv6Gateway",
   "Id",
   "Image",
