@@ -1,9 +1,17 @@
 /** Layers made while their blobs arrive, in each way there is, and what stops them. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { tar } from "#image/archive.fake.ts";
 import { StreamStage } from "#image/fetch-stage.ts";
+import { sleep } from "#lib/clock.ts";
 import { inflateKernel } from "#kernel/inflate.ts";
 import { createKernel } from "#kernel/real.ts";
 import { type LayerForm, TAR_FILE } from "#snapshot/layer-form.ts";
@@ -122,6 +130,15 @@ for (const form of ["erofs", "directory"] as const) {
       );
       const noTar = noise(17 * 1024 * 1024);
       expect(await failure({ blob: noTar, form, plain: noTar })).toContain("tar");
+    });
+
+    test("the first bytes may be slower than the processes that wait for them", async () => {
+      const stage = stageOf({ blob: LARGE_ZIPPED, form });
+      while (!existsSync(join(root, "layer"))) await sleep(5);
+      // The child has said that it is ready by then, most often.
+      await sleep(100);
+      await arrive(stage, LARGE_ZIPPED);
+      expect((await stage.finish())?.form).toBe(form);
     });
 
     test("a download that begins anew is told as such, and leaves no process", async () => {

@@ -2,26 +2,23 @@
 import { NaruError } from "#lib/errors.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
-/** How much of the growing file may be read. */
+/** How much of the growing file may be read. Any number may wait for it. */
 export class Growth {
   available = 0;
   isWrong = false;
-  #wake: (() => void) | undefined;
+  #change = Promise.withResolvers<void>();
 
   set(bytes: number): void {
     // The download began anew: what was unpacked is worth nothing.
     if (bytes < this.available) this.isWrong = true;
     this.available = bytes;
-    this.#wake?.();
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
   }
 
   /** Until there are so many. */
   async reach(bytes: number): Promise<void> {
-    while (this.available < bytes && !this.isWrong) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      await promise;
-    }
+    while (this.available < bytes && !this.isWrong) await this.#change.promise;
   }
 }
 
