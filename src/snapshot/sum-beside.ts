@@ -4,7 +4,7 @@
  * hashing, the two halves of a large layer, run on two cores.
  *
  * Nothing that is told is believed: at the end the tree is walked, and the sums count only where every entry was
- * hashed in the walk's order with the attributes that it has then. Else the caller sums up as if nothing had been.
+ * hashed once, in the walk's order with the attributes that it has then. Else the caller sums up as if nothing had been.
  */
 import { readSync } from "node:fs";
 import type { FileKernel, FileStat } from "#kernel/kernel.ts";
@@ -81,20 +81,23 @@ class SumBeside implements Disposable {
     this.#kernel.close(this.#upperFd);
   }
 
-  take(told: Extract<Told, { path: string }>): void {
+  /** False for what was hashed before, of another copy into the same place: it stands in the archive once. */
+  take(told: Extract<Told, { path: string }>): boolean {
     const [parent, name] = splitPath(told.path);
     this.#takeParents(parent);
+    if (this.#signs.has(told.path)) return false;
     this.#empty.delete(parent);
     const fd = this.#directory.open(parent);
     const stat = this.#kernel.statAt(fd, name);
     if (!("directory" in told)) {
       this.#pack(told.path, fd, name, stat);
-      return;
+      return true;
     }
     const { mode, uid, gid, mtime } = told.directory;
     if (told.isOld) this.#empty.add(told.path);
     const later = { ...stat, mode, uid, gid, mtime: { seconds: mtime, nanoseconds: 0 } };
     this.#pack(told.path, fd, name, later);
+    return true;
   }
 
   /** Undefined where the tree is not what was hashed. */
@@ -152,7 +155,7 @@ export const sumBeside = (
     // What comes is still read: the writer must not wait.
     else if (isSound) {
       try {
-        sum.take(told);
+        isSound = sum.take(told);
       } catch (error) {
         // It went by way of a symlink, or is gone again.
         if (!isGone(error)) throw error;

@@ -126,6 +126,18 @@ for (const [name, target, prepare] of NOT_SUMMED) {
   });
 }
 
+test("several sources into one directory are left to the sum of the finished tree", async () => {
+  await using t = testStore("directory");
+  sourceOf(t);
+  for (const target of ["new", "app"]) {
+    const items = ["sub", "z"].map((path) => ({ path, target }));
+    const { beside, after } = await sumsOf(t, items);
+    expect(beside).toBeUndefined();
+    expect(after.tarBytes).toBeGreaterThan(0);
+    t.store.remove("copy");
+  }
+});
+
 const summedLines = (t: TestStore, told: readonly Told[]): DiffTarResult | undefined => {
   const upper = `${t.directory}/upper`;
   mkdirSync(`${upper}/d`, { recursive: true });
@@ -148,6 +160,7 @@ test("what is told counts only where the tree is so at the end", async () => {
   expect(summedLines(t, [{ end: true }])).toBeUndefined();
   expect(summedLines(t, [{ path: "gone" }, { path: "d/f" }, { end: true }])).toBeUndefined();
   expect(summedLines(t, [{ path: "d/f" }, { odd: true }, { end: true }])).toBeUndefined();
+  expect(summedLines(t, [{ path: "d/f" }, { path: "d/f" }, { end: true }])).toBeUndefined();
 });
 
 test("a writer that ended before its end leaves no sum", async () => {
