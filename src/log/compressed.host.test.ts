@@ -132,3 +132,16 @@ test("the oversized file may be the one before the last, and older ones are comp
   trimEnded(path, POLICY);
   expect(await numbers()).toEqual(upTo(0, 402));
 });
+
+test("a line longer than a file may be makes a longer file, and takes nobody else's place", async () => {
+  await writeFiles(3);
+  const long = `${" ".repeat(3000)}102\n`;
+  writeFileSync(path, [row(100), row(101), row(102).replace("102\n", long), row(103)].join(""));
+  trimEnded(path, POLICY);
+  expect(await numbers()).toEqual(upTo(0, 104));
+  writeFileSync(path, row(103).replace("103\n", long));
+  const before = rotatedFiles(path);
+  trimEnded(path, POLICY);
+  expect(rotatedFiles(path)).toEqual(before);
+  expect(readdirSync(root)).toHaveLength(before.length + 1);
+});

@@ -45,13 +45,20 @@ const copyRange = (fd: number, start: number, end: number, target: string): void
   }
 };
 
+/** Where the piece begins that ends at `end`: a line longer than a piece makes a longer piece. */
+const pieceStart = (fd: number, end: number, maxBytes: number): number => {
+  for (let length = maxBytes; ; length *= 2) {
+    const start = lineStart(fd, Math.max(0, end - length), end);
+    if (start < end) return start;
+  }
+};
+
 /** Ranges of the newest `count` pieces of at most `maxBytes`, newest first. */
 const pieces = (fd: number, count: number, maxBytes: number): { start: number; end: number }[] => {
   const ranges: { start: number; end: number }[] = [];
   const sizeBytes = fstatSync(fd).size;
   for (let end = sizeBytes; end > 0 && ranges.length < count;) {
-    const start = lineStart(fd, Math.max(0, end - maxBytes), end);
-    if (start >= end) break; // one line longer than a file
+    const start = pieceStart(fd, end, maxBytes);
     ranges.push({ start, end });
     end = start;
   }
