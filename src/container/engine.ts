@@ -140,9 +140,10 @@ export class Engine {
     });
   }
 
-  /** Resolves when what follows earlier commands of `id` is done. */
+  /** Resolves when what follows earlier commands of `id` is done, and nothing has come behind it meanwhile. */
   async followed(id: string): Promise<void> {
-    await this.#following.get(id);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    while (this.#following.has(id)) await this.#following.get(id);
   }
 
   /** Resolves when all that follows commands answered so far is done. */

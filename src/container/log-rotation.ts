@@ -19,12 +19,15 @@ export class LogRotation {
   start(engine: Engine, record: ContainerRecord): void {
     if (record.logPath === "") return;
     this.stop(record.id);
-    // It is written to again: from now on it is rotated, not cut.
-    this.#untrimmed.delete(record.id);
     const before = this.#rotating.get(record.id)?.ended;
     const abort = new AbortController();
     const ended = this.#keep(engine, record, abort.signal, before);
     this.#rotating.set(record.id, { abort, ended });
+  }
+
+  /** Somebody is about to write to it again: from now on it is rotated, not cut. */
+  keepWhole(id: string): void {
+    this.#untrimmed.delete(id);
   }
 
   stop(id: string): void {

@@ -139,6 +139,7 @@ export const startContainer = async (
   const record = engine.current(id);
   assertStartable(record);
   await engine.followed(id);
+  engine.rotation.keepWhole(id);
   const undo = new AsyncDisposableStack();
   let process: CreatedProcess;
   let networked: Partial<ContainerRecord>;
