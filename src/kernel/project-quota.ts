@@ -18,7 +18,7 @@ export interface QuotaKernel {
    * be empty. Throws not_implemented where the file system counts no projects; nothing is changed then.
    */
   limitTree(path: string, sizeBytes: number): void;
-  /** The limit that `limitTree` gave goes; the project's number is free again when the tree is. Idempotent. */
+  /** The limit that `limitTree` gave goes, if it holds still; the project's number is free again when the tree is. Idempotent. */
   unlimitTree(path: string): void;
 }
 
@@ -47,8 +47,7 @@ const USED_INODES_AT = 48;
 /** What file systems answer that count no projects, or were mounted without. */
 const UNSUPPORTED = new Set(["ENOTTY", "EOPNOTSUPP", "ENOSYS", "ESRCH", "EINVAL", "ENOTBLK"]);
 
-const failed = (call: string, path: string): never => {
-  const errno = lastErrno();
+const failed = (call: string, path: string, errno = lastErrno()): never => {
   if (!UNSUPPORTED.has(errnoName(errno))) throwErrno(call, errno, path);
   throw new NaruError(
     "not_implemented",
@@ -87,7 +86,8 @@ const setProject = (fd: number, path: string, project: number, inherit: boolean)
   if (libc().ioctl(fd, FS_IOC_FSSETXATTR, bytes) < 0) failed("ioctl", path);
 };
 
-const setLimit = (fd: number, path: string, project: number, sizeBytes: number): void => {
+/** 0 = no limit. Answers the number of the error; 0 when it is done. */
+const setLimit = (fd: number, project: number, sizeBytes: number): number => {
   const quota = new DataView(new ArrayBuffer(DISK_QUOTA_BYTES));
   quota.setInt8(0, 1);
   quota.setInt8(1, FS_PROJ_QUOTA);
@@ -98,7 +98,7 @@ const setLimit = (fd: number, path: string, project: number, sizeBytes: number):
   quota.setBigUint64(SOFT_AT, blocks, true);
   const bytes = new Uint8Array(quota.buffer);
   const result = systemCall(SYSCALL.quotactlFd, fd, Q_XSETQLIM, project, bytes);
-  if (result < 0) failed("quotactl_fd", path);
+  return result < 0 ? lastErrno() : 0;
 };
 
 /** Nobody counts under this number: no limit, nothing used. */
@@ -125,19 +125,19 @@ const limitTree = (path: string, sizeBytes: number): void =>
     const before = attributesOf(fd)?.getUint32(PROJECT_AT, true) ?? 0;
     const project = drawProject(fd);
     setProject(fd, path, project, true);
-    try {
-      setLimit(fd, path, project, sizeBytes);
-    } catch (error) {
-      setProject(fd, path, before, false);
-      throw error;
-    }
+    const errno = setLimit(fd, project, sizeBytes);
+    if (errno === 0) return;
+    setProject(fd, path, before, false);
+    failed("quotactl_fd", path, errno);
   });
 
 const unlimitTree = (path: string): void => {
   const project = projectOf(path);
   // What an administrator gave to the place as a whole is not ours.
   if (project === 0 || project === projectOf(dirname(path))) return;
-  withDirectory(path, (fd) => setLimit(fd, path, project, 0));
+  const errno = withDirectory(path, (fd) => setLimit(fd, project, 0));
+  // Mounted without quotas by now: nothing is limited, and the tree can go.
+  if (errno !== 0 && !UNSUPPORTED.has(errnoName(errno))) throwErrno("quotactl_fd", errno, path);
 };
 
 export const quotaKernel: QuotaKernel = { limitTree, unlimitTree };

@@ -1,6 +1,7 @@
 /** Volumes of a limited size: when the limit is given and taken; the limit itself is tried in test/vm. Needs root. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { NaruError } from "#lib/errors.ts";
 import { silentLogger } from "#lib/log.ts";
 import { openDatabase } from "#database/database.ts";
@@ -62,6 +63,24 @@ test("a size is a limit from the first file on, a clone has it as well, and it g
   await volumes.remove("small", { force: false });
   expect(calls).toEqual(["free f"]);
   await volumes.reset();
+});
+
+test("limits of copies that were cut short, and of removed volumes, go with their directories", async () => {
+  const leave = (place: string): void => {
+    mkdirSync(`${root}/data/volumes/${place}/_data`, { recursive: true });
+    writeFileSync(`${root}/data/volumes/${place}/_data/${basename(place)}`, "");
+  };
+  leave(".ingest/copy");
+  leave(".removed/forgotten");
+  leave("half");
+  const volumes = make(noted);
+  await volumes.start();
+  expect(calls.toSorted()).toEqual(["free copy", "free forgotten", "free half"]);
+  calls = [];
+  leave(".removed/kept");
+  await volumes.reset();
+  expect(calls).toEqual(["free kept"]);
+  expect(readdirSync(`${root}/data/volumes/.trash`)).toEqual([]);
 });
 
 test("where the file system counts no projects it is refused in Docker's words, and nothing is left", async () => {

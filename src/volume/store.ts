@@ -66,15 +66,8 @@ export class VolumeStore {
     const kept = trash.all("volume");
     for (const { name, key } of kept) if (!this.#records.has(name)) this.#keep(name, key);
     mkdirSync(`${root}/${TRASH}`, { recursive: true, mode: 0o701 });
-    for (const name of readdirSync(root)) {
-      if (name !== TRASH && name !== KEPT && !this.#records.has(name)) this.#throwAway(name);
-    }
-    if (existsSync(`${root}/${KEPT}`)) {
-      const keys = new Set(kept.map(({ key }) => key));
-      for (const key of readdirSync(`${root}/${KEPT}`)) {
-        if (!keys.has(key)) this.#throwAway(`${KEPT}/${key}`);
-      }
-    }
+    const wanted = new Set([...this.#records.keys(), ...kept.map(({ key }) => `${KEPT}/${key}`)]);
+    for (const place of this.#places()) if (!wanted.has(place)) this.#throwAway(place);
     await this.#emptyTrash();
   }
 
@@ -251,7 +244,7 @@ export class VolumeStore {
     }
     this.#users.clear();
     if (!existsSync(this.#options.root)) return;
-    for (const name of readdirSync(this.#options.root)) if (name !== TRASH) this.#throwAway(name);
+    for (const place of this.#places()) this.#throwAway(place);
     await this.#emptyTrash();
   }
 
@@ -290,6 +283,16 @@ export class VolumeStore {
       const message = `quota size requested but no quota support: ${error.message}; or limit a volume in memory: type=tmpfs with o=size=…`;
       throw new NaruError("invalid_argument", message, { cause: error });
     }
+  }
+
+  /** Volumes' directories below the root, by whatever they are there. */
+  #places(): string[] {
+    const { root } = this.#options;
+    return readdirSync(root).flatMap((name) => {
+      if (name === TRASH) return [];
+      const holdsSeveral = name === KEPT || name === INGEST;
+      return holdsSeveral ? readdirSync(`${root}/${name}`).map((one) => `${name}/${one}`) : [name];
+    });
   }
 
   /** Out of sight, but not deleted. What is mounted inside is unmounted. Done already is no error. */
