@@ -137,12 +137,13 @@ class IsalInflater implements Inflater {
     const bytes = this.#held.length === 0 ? more : Buffer.concat([this.#held, more]);
     this.#held = new Uint8Array();
     const words = this.#words;
-    words.setBigUint64(STATE.nextIn, BigInt(ptr(bytes)), true);
     words.setUint32(STATE.availableIn, bytes.length, true);
     for (;;) {
       const left = words.getUint32(STATE.availableIn, true);
       if (this.#isBetween && left > 0 && this.#holds(bytes.subarray(bytes.length - left))) return;
       if (this.#isBetween && !this.#begin(bytes[bytes.length - left])) return;
+      // Not before: looking at a part of a short array moves its bytes.
+      words.setBigUint64(STATE.nextIn, BigInt(ptr(bytes)) + BigInt(bytes.length - left), true);
       const length = this.#step();
       if (length > 0) take(this.#output.subarray(0, length));
       this.#isBetween = words.getUint32(STATE.blockState, true) === BLOCK_FINISH;
