@@ -6,8 +6,9 @@ import type { Duplex } from "node:stream";
 
 import { type BodyDecoder, createBodyDecoder } from "#spec/http/body-decoder.ts";
 import type { ExchangeHandler, LentBody } from "#api/http/exchange.ts";
-import { HTTP2_HEAD, HTTP2_PREFACE } from "#api/http/http2-preface.ts";
-import { HEAD_LIMIT_BYTES, parseHead, type RequestHead } from "#api/http/head.ts";
+import { HEAD_LIMIT_BYTES, type RequestHead } from "#api/http/head.ts";
+import { HeadReader, headTooLong } from "#api/http/head-reader.ts";
+import { HTTP2_HEAD } from "#api/http/http2-preface.ts";
 import { closing, HttpExchange } from "#api/http/http-exchange.ts";
 import type { Inbound } from "#api/http/inbound.ts";
 import { Outbound, type Widen } from "#api/http/outbound.ts";
@@ -19,10 +20,7 @@ import type { Logger } from "#lib/log.ts";
 const PIPELINE_LIMIT_BYTES = 64 * 1024;
 /** Bytes of an unread body that are worth reading to keep the connection. */
 const DISCARD_LIMIT_BYTES = 256 * 1024;
-const HEAD_END = Buffer.from("\r\n\r\n");
 const LINE_FEED = 10;
-/** The first byte of a TLS connection (RFC 8446 §5.1, ContentType handshake). */
-const TLS_HANDSHAKE = 22;
 const EMPTY = Buffer.alloc(0);
 /** What a client that announced a chunked body sends before it starts to speak raw. */
 const LAST_CHUNK = Buffer.from("0\r\n\r\n");
@@ -73,14 +71,14 @@ export class Connection {
   #isInputEnded = false;
   #isPumping = false;
   #pauses = 0;
-  #lastHead: { readonly bytes: Buffer; readonly head: RequestHead } | undefined;
   #mayDropLastChunk = false;
-  #isFirst = true;
+  readonly #heads: HeadReader;
 
   constructor(socket: Duplex, options: ConnectionOptions) {
     this.socket = socket;
     this.options = options;
     this.outbound = new Outbound(socket, options.widen);
+    this.#heads = new HeadReader(options.http2 !== undefined);
     socket.on("data", (bytes: Buffer) => this.#onData(bytes));
     socket.on("end", () => this.#onEnd());
     // A reset is the client's way of leaving; "close" follows and does the rest.
@@ -193,11 +191,7 @@ export class Connection {
 
   #checkHeadLimit(): void {
     if (this.phase === "head" && this.#pending.length > HEAD_LIMIT_BYTES) {
-      this.#refuse(
-        new NaruError("invalid_argument", "the request head is too long", {
-          details: { status: 431 },
-        }),
-      );
+      this.#refuse(headTooLong());
     }
   }
 
@@ -207,49 +201,19 @@ export class Connection {
     this.#isPumping = true;
     try {
       while (this.#pending.length > 0 && (this.phase === "idle" || this.phase === "head")) {
-        const head = this.#takeHead();
-        if (head === undefined) break;
-        this.#start(head);
+        const found = this.#heads.read(this.#pending);
+        if (found === undefined) {
+          this.phase = "head";
+          break;
+        }
+        this.#pending = found.rest;
+        this.#start(found.head);
       }
     } catch (error) {
       this.#refuse(error);
     } finally {
       this.#isPumping = false;
     }
-  }
-
-  #takeHead(): RequestHead | undefined {
-    const pending = this.#pending;
-    const last = this.#lastHead;
-    // Clients repeat themselves (pings, polling): the same bytes mean the same head.
-    if (last !== undefined && last.bytes.length === pending.length && last.bytes.equals(pending)) {
-      this.#pending = EMPTY;
-      return last.head;
-    }
-    let from = 0;
-    // RFC 9112 §2.2: an empty line before the request line is skipped.
-    while (pending[from] === 13 && pending[from + 1] === LINE_FEED && from < 4) from += 2;
-    const end = pending.indexOf(HEAD_END, from);
-    if (end < 0) {
-      // Clients that try TLS first wait for an answer to their hello: any will do, at once.
-      if (pending[from] === TLS_HANDSHAKE) throw notHttp();
-      this.phase = "head";
-      return undefined;
-    }
-    if (end - from > HEAD_LIMIT_BYTES) {
-      throw new NaruError("invalid_argument", "the request head is too long", {
-        details: { status: 431 },
-      });
-    }
-    if (this.options.http2 !== undefined && this.#isFirst && pending.indexOf(HTTP2_PREFACE) === 0) {
-      return HTTP2_HEAD;
-    }
-    this.#isFirst = false;
-    const head = parseHead(pending.toString("latin1", from, end));
-    const isWhole = from === 0 && end + 4 === pending.length && head.contentLength === 0;
-    this.#lastHead = isWhole && head.upgrade === undefined ? { bytes: pending, head } : undefined;
-    this.#pending = isWhole ? EMPTY : pending.subarray(end + 4);
-    return head;
   }
 
   #start(head: RequestHead): void {
@@ -417,8 +381,3 @@ export class Connection {
     this.linger();
   }
 }
-
-const notHttp = (): NaruError =>
-  new NaruError("invalid_argument", "this is a plain HTTP server: it does not speak TLS", {
-    details: { status: 400 },
-  });

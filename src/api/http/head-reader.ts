@@ -1,0 +1,69 @@
+/** Finds the heads of requests in a connection's bytes, and says what is no HTTP at all. */
+import { HEAD_LIMIT_BYTES, parseHead, type RequestHead } from "#api/http/head.ts";
+import { HTTP2_HEAD, HTTP2_PREFACE } from "#api/http/http2-preface.ts";
+import { NaruError } from "#lib/errors.ts";
+
+const HEAD_END = Buffer.from("\r\n\r\n");
+const CARRIAGE_RETURN = 13;
+const LINE_FEED = 10;
+/** The first byte of a TLS connection (RFC 8446 §5.1, ContentType handshake). */
+const TLS_HANDSHAKE = 22;
+const EMPTY = Buffer.alloc(0);
+
+export interface FoundHead {
+  readonly head: RequestHead;
+  /** What follows it. */
+  readonly rest: Buffer;
+}
+
+const notHttp = (): NaruError =>
+  new NaruError("invalid_argument", "this is a plain HTTP server: it does not speak TLS", {
+    details: { status: 400 },
+  });
+
+export const headTooLong = (): NaruError =>
+  new NaruError("invalid_argument", "the request head is too long", { details: { status: 431 } });
+
+/** Of one connection: the first head alone may be HTTP/2's preface. */
+export class HeadReader {
+  readonly #isHttp2Spoken: boolean;
+  #isFirst = true;
+  #last: { readonly bytes: Buffer; readonly found: FoundHead } | undefined;
+
+  constructor(isHttp2Spoken: boolean) {
+    this.#isHttp2Spoken = isHttp2Spoken;
+  }
+
+  /**
+   * The head that `pending` begins with; undefined while it is not whole. HTTP/2's preface stands for a head and
+   * stays in `rest`. Throws `invalid_argument` with `details.status`.
+   */
+  read(pending: Buffer): FoundHead | undefined {
+    const last = this.#last;
+    // Clients repeat themselves (pings, polling): the same bytes mean the same head.
+    if (last !== undefined && last.bytes.length === pending.length && last.bytes.equals(pending)) {
+      return last.found;
+    }
+    let from = 0;
+    // RFC 9112 §2.2: an empty line before the request line is skipped.
+    while (pending[from] === CARRIAGE_RETURN && pending[from + 1] === LINE_FEED && from < 4) {
+      from += 2;
+    }
+    const end = pending.indexOf(HEAD_END, from);
+    if (end < 0) {
+      // Clients that try TLS first wait for an answer to their hello: any will do, at once.
+      if (pending[from] === TLS_HANDSHAKE) throw notHttp();
+      return undefined;
+    }
+    if (end - from > HEAD_LIMIT_BYTES) throw headTooLong();
+    if (this.#isHttp2Spoken && this.#isFirst && pending.indexOf(HTTP2_PREFACE) === 0) {
+      return { head: HTTP2_HEAD, rest: pending };
+    }
+    this.#isFirst = false;
+    const head = parseHead(pending.toString("latin1", from, end));
+    const isWhole = from === 0 && end + 4 === pending.length && head.contentLength === 0;
+    const found = { head, rest: isWhole ? EMPTY : pending.subarray(end + 4) };
+    this.#last = isWhole && head.upgrade === undefined ? { bytes: pending, found } : undefined;
+    return found;
+  }
+}
