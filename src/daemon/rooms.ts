@@ -1,21 +1,15 @@
 /** The only `new` of services: every room, in the order of the ranks, handed what it declares. */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { mkdirSync } from "node:fs";
 import type { Logger } from "#lib/log.ts";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
 import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
 import { watchKernel } from "#kernel/directory-watch.ts";
 import type { Kernel } from "#kernel/kernel.ts";
-import { createLinkKernel } from "#kernel/link.ts";
-import { createNftKernel } from "#kernel/nft.ts";
-import { portKernel } from "#kernel/reserve.ts";
-import { readSysctl, writeSysctl } from "#kernel/sysctl.ts";
 import { openContent } from "#content/store.ts";
 import type { Builds } from "#build/build.ts";
 import { createEvents } from "#container/events.ts";
 import { isLive } from "#container/container.ts";
 import type { ContainerDependencies, ContainerPaths } from "#container/dependencies.ts";
-import type { HostFacts } from "#container/normalize-host.ts";
 import { type ContainerService, createContainers } from "#container/service.ts";
 import { archivesOf } from "#daemon/archives.ts";
 import { DEFAULT_TRUST_POLICY, type DaemonConfig } from "#daemon/config.ts";
@@ -23,8 +17,10 @@ import { databasePathOf, openDaemonDatabase } from "#daemon/schema.ts";
 import { LazyBuilds } from "#daemon/builds.ts";
 import { type LazyTrash, lazyTrash } from "#daemon/trash.ts";
 import { createSeccomp } from "#daemon/seccomp.ts";
+import { hostFacts, ownCapabilities } from "#daemon/host-facts.ts";
+import { buildNetwork } from "#daemon/network-room.ts";
 import type { Tools } from "#daemon/tools.ts";
-import { bulkWorkerCommand, buildOfProgram, workerCommand } from "#daemon/worker-command.ts";
+import { bulkWorkerCommand, workerCommand } from "#daemon/worker-command.ts";
 import type { Database } from "#database/database.ts";
 import type { Images } from "#image/image.ts";
 import { createImages } from "#image/images.ts";
@@ -34,14 +30,9 @@ import { createContainerRows, createEventRows } from "#metadata/containers.ts";
 import { createImageRows } from "#metadata/images.ts";
 import { quotaKernel } from "#kernel/project-quota.ts";
 import { createLeases } from "#metadata/leases.ts";
-import { createNetworkRows } from "#metadata/networks.ts";
 import { type TrashRows, createTrashRows } from "#metadata/trash.ts";
 import { createVolumeRows } from "#metadata/volumes.ts";
-import { createLinuxHost } from "#network/linux-host.ts";
 import type { NetworkService } from "#network/network.ts";
-import type { NetworkServiceOptions } from "#network/service-options.ts";
-import { createNetworkService } from "#network/service.ts";
-import type { SubnetPool } from "#network/subnet.ts";
 import { bundleOf, logPathOf } from "#container/paths.ts";
 import { createRuntime } from "#runtime/oci-runtime.ts";
 import type { Runtime } from "#runtime/runtime.ts";
@@ -49,11 +40,7 @@ import type { Snapshots } from "#snapshot/snapshot.ts";
 import { openSnapshots } from "#snapshot/store.ts";
 import type { Volumes } from "#volume/volume.ts";
 import type { Digest } from "#spec/image/digest.ts";
-import {
-  type Capability,
-  capabilitiesOfMask,
-  resolveCapabilities,
-} from "#spec/runtime/capabilities.ts";
+import { type Capability, resolveCapabilities } from "#spec/runtime/capabilities.ts";
 import { openTrust } from "#trust/store.ts";
 import { createVolumes } from "#volume/service.ts";
 
@@ -81,43 +68,6 @@ export interface RoomInputs {
   readonly tools: Tools;
   readonly log: Logger;
 }
-
-export interface NetworkInputs {
-  readonly instance: string;
-  readonly execRoot: string;
-  readonly kernel: Kernel;
-  readonly log: Logger;
-  readonly database: Database;
-  readonly publish?: NonNullable<NetworkServiceOptions["publish"]>;
-  readonly bip?: string | undefined;
-  readonly pools?: readonly SubnetPool[] | undefined;
-  readonly publishIp?: string;
-  readonly mtu?: number | undefined;
-}
-
-export const buildNetwork = (inputs: NetworkInputs): NetworkService => {
-  const nft = createNftKernel();
-  return createNetworkService({
-    instanceId: inputs.instance,
-    execRoot: inputs.execRoot,
-    host: createLinuxHost({
-      namespaces: inputs.kernel,
-      links: createLinkKernel(),
-      ports: portKernel,
-      sysctl: { readSysctl, writeSysctl },
-      applyRuleset: (ruleset) => nft.apply(ruleset),
-      applyRulesetIn: (netnsPath, ruleset) => nft.applyIn(netnsPath, ruleset),
-    }),
-    beside: { command: [...workerCommand(), "network"], build: buildOfProgram() },
-    rows: createNetworkRows(inputs.database),
-    logger: inputs.log.with({ room: "network" }),
-    ...(inputs.publish === undefined ? {} : { publish: inputs.publish }),
-    ...(inputs.publishIp === undefined ? {} : { defaultHostIp: inputs.publishIp }),
-    ...(inputs.pools === undefined ? {} : { pools: inputs.pools }),
-    ...(inputs.bip === undefined ? {} : { bip: inputs.bip }),
-    ...(inputs.mtu === undefined ? {} : { mtu: inputs.mtu }),
-  });
-};
 
 const buildRuntimes = (
   { config, kernel, tools, log }: RoomInputs,
@@ -149,12 +99,6 @@ const buildRuntimes = (
     ]),
   );
 
-/** The bounding set of this process: what containers can be given at most. */
-const ownCapabilities = (): Capability[] => {
-  const mask = /^CapBnd:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
-  return capabilitiesOfMask(mask ?? "0");
-};
-
 /** Who holds an image or a layer. The containers come later than the images that they are made of. */
 const usersOfImages = (
   snapshots: Snapshots,
@@ -174,29 +118,6 @@ const usersOfImages = (
           active.parent !== undefined &&
           snapshots.chain(active.parent).some((layer) => layer.chainId === chainId),
       ),
-});
-
-const hasApparmor = (): boolean => {
-  const path = "/sys/module/apparmor/parameters/enabled";
-  return existsSync(path) && readFileSync(path, "utf8").startsWith("Y");
-};
-
-const hostFacts = (
-  { config, tools }: RoomInputs,
-  cgroups: CgroupKernel,
-  capabilities: readonly Capability[],
-): HostFacts => ({
-  capabilities,
-  hasApparmor: hasApparmor(),
-  isCgroupV2: cgroups.mode === "v2",
-  cpuCount: cpus().length,
-  runtimes: [...tools.runtimes.keys()],
-  defaultRuntime: tools.defaultRuntime,
-  logDriver: config.logDriver,
-  logOptions: config.logOptions,
-  shmSizeBytes: config.shmSizeBytes,
-  oomScoreAdj: Number(readFileSync("/proc/self/oom_score_adj", "utf8")),
-  hasInit: config.hasInit,
 });
 
 const pathsOf = (config: DaemonConfig): ContainerPaths => ({
@@ -363,7 +284,7 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
   const capabilities = ownCapabilities();
   const seccomp = createSeccomp(config.seccompProfile);
   const runtimes = buildRuntimes(inputs, cgroups);
-  const facts = hostFacts(inputs, cgroups, capabilities);
+  const facts = hostFacts(config, tools, cgroups, capabilities);
   const cgroupParent = config.cgroupParent ?? `/naru-${inputs.instance}`;
   const containers: ContainerService = buildContainers(inputs, database, {
     trash,
