@@ -1,5 +1,5 @@
 /** One bridge and what hangs on it: its addresses, its cables, and sandboxes made in advance. */
-import { monotonicMs, randomHex } from "#lib/clock.ts";
+import { monotonicMs, randomHex, sleep } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import { AddressPool } from "#network/address-pool.ts";
 import { checkAddress, macOrder } from "#network/endpoint-order.ts";
@@ -42,6 +42,8 @@ export const newSandboxPlace = (netnsRoot: string): SandboxPlace => {
 
 const MAX_NAME_BYTES = 15;
 const MACVLAN_REST_MS = 500;
+const RESTING_STEP_MS = 5;
+const RESTING_MAX_MS = 5000;
 
 export class BridgeNetwork {
   readonly bridge: BridgeRecord;
@@ -146,13 +148,13 @@ export class BridgeNetwork {
     if (endpoint.ipv6 !== undefined) this.#addresses6?.claim(requireIpv6(endpoint.ipv6.ip));
   }
 
-  /** A named address that its last holder's cable still has: in a moment it can be had. */
-  isResting({ ip, ip6 }: Pick<EndpointOrder, "ip" | "ip6">): boolean {
-    const [address, address6] = [parseIpv4(ip ?? ""), parseIpv6(ip6 ?? "")];
-    return (
-      (address !== undefined && this.#addresses.isResting(address)) ||
-      (address6 !== undefined && this.#addresses6?.isResting(address6) === true)
-    );
+  /** Waits until the named addresses rest no more; one that rests too long is refused by `plan`. */
+  async rested(order: Pick<EndpointOrder, "ip" | "ip6">): Promise<void> {
+    for (let waitedMs = 0; waitedMs < RESTING_MAX_MS; waitedMs += RESTING_STEP_MS) {
+      if (!this.#isResting(order)) return;
+      // oxlint-disable-next-line no-await-in-loop -- the kernel tells nobody when a namespace has gone
+      await sleep(RESTING_STEP_MS);
+    }
   }
 
   /** Gives the address back. It rests until the cable has gone, with its namespace or by itself. */
@@ -170,6 +172,15 @@ export class BridgeNetwork {
     const address = requireIpv4(endpoint.ip);
     if (!contains(parseCidr(this.bridge.subnet), address)) return;
     this.#addresses.release(address, isGone);
+  }
+
+  /** A named address that its last holder's cable still has: in a moment it can be had. */
+  #isResting({ ip, ip6 }: Pick<EndpointOrder, "ip" | "ip6">): boolean {
+    const [address, address6] = [parseIpv4(ip ?? ""), parseIpv6(ip6 ?? "")];
+    return (
+      (address !== undefined && this.#addresses.isResting(address)) ||
+      (address6 !== undefined && this.#addresses6?.isResting(address6) === true)
+    );
   }
 
   #address6(wanted: string | undefined): EndpointAddress | undefined {

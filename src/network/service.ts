@@ -1,6 +1,5 @@
 /** The network room at work: see `network.ts` for the contract. */
 import { mkdirSync, rmSync } from "node:fs";
-import { sleep } from "#lib/clock.ts";
 import { NaruError, invariant } from "#lib/errors.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
 import type {
@@ -14,7 +13,6 @@ import { findHindrances, readChains } from "#network/diagnose.ts";
 import { checkEndpointOrder } from "#network/endpoint-order.ts";
 import { renderRemoval } from "#network/firewall.ts";
 import { FirewallWriter } from "#network/firewall-writer.ts";
-import { gatewayEndpoint } from "#network/gateway.ts";
 import type { HostReach } from "#network/exposure.ts";
 import type {
   AcquireRequest,
@@ -38,6 +36,7 @@ import { Names, hasNames } from "#network/names.ts";
 import { Networks } from "#network/networks.ts";
 import { PortReservations, readEphemeralRange } from "#network/port-reservations.ts";
 import { selectPrunable, whyNeeded } from "#network/prune.ts";
+import { publishTargets } from "#network/publish-target.ts";
 import { Publisher } from "#network/publisher.ts";
 import { NetworkRecords, isPredefined } from "#network/records.ts";
 import {
@@ -52,9 +51,6 @@ import { endpointSettings, networkResponse } from "#network/view.ts";
 import type { Filters } from "#spec/docker/filters.ts";
 
 const DEFAULT_MTU = 1500;
-
-const RESTING_STEP_MS = 5;
-const RESTING_MAX_MS = 5000;
 
 export class LinuxNetworkService implements NetworkService {
   readonly #options: NetworkServiceOptions;
@@ -131,7 +127,7 @@ export class LinuxNetworkService implements NetworkService {
     const strays = cables.filter((name) => !owned.includes(name));
     this.#swept = sweepCables(host, logger, strays, this.#closing.signal);
     const unpublished = await this.#publisher.replaceAll(
-      kept.flatMap(this.#targetOf),
+      kept.flatMap((entry) => this.#targetsOf(entry)),
       this.#networks.families,
     );
     await this.#named.setAgain(kept);
@@ -189,7 +185,7 @@ export class LinuxNetworkService implements NetworkService {
   }
 
   async publish(order: PublishOrder): Promise<PortMap> {
-    const [target] = this.#targetOf(order);
+    const [target] = this.#targetsOf(order);
     // A container without a way out publishes nothing: Docker takes such a wish in silence.
     if (target !== undefined) return await this.#publisher.publish(target);
     await this.unpublish(order.containerId);
@@ -360,13 +356,11 @@ export class LinuxNetworkService implements NetworkService {
   async #rested(order: EndpointOrder): Promise<void> {
     if (order.ip === undefined && order.ip6 === undefined) return;
     const record = this.#records.get(order.network);
-    if (record.bridge === undefined) return;
-    const network = this.#networks.bridgeOf(record);
-    for (let waitedMs = 0; waitedMs < RESTING_MAX_MS; waitedMs += RESTING_STEP_MS) {
-      if (!network.isResting(order)) return;
-      // oxlint-disable-next-line no-await-in-loop -- the kernel tells nobody when a namespace has gone
-      await sleep(RESTING_STEP_MS);
-    }
+    if (record.bridge !== undefined) await this.#networks.bridgeOf(record).rested(order);
+  }
+
+  #targetsOf(order: PublishOrder) {
+    return publishTargets(order, (id) => this.#records.find(id)?.bridge, this.#options);
   }
 
   #requireBridge(): BridgeRecord {
@@ -374,24 +368,6 @@ export class LinuxNetworkService implements NetworkService {
     invariant(bridge !== undefined, "the network room was used before its start");
     return bridge;
   }
-
-  /** Ports go to the endpoint that the default route goes through; without one there are none. */
-  readonly #targetOf = (order: PublishOrder) => {
-    const endpoint = gatewayEndpoint(order.sandbox.endpoints);
-    if (endpoint === undefined) return [];
-    const bridge = this.#records.find(endpoint.networkId)?.bridge;
-    // On the wire itself every port is open: there is nothing to lead there.
-    if (bridge?.macvlan !== undefined) return [];
-    const hostIp = bridge?.hostIp;
-    return [
-      {
-        ...order,
-        endpoint,
-        hostIp: hostIp ?? this.#options.defaultHostIp ?? "0.0.0.0",
-        isRouted6: bridge?.isRouted6 === true,
-      },
-    ];
-  };
 
   #whyNeeded(record: NetworkRecord): string | undefined {
     return whyNeeded(record, this.#records.list(), this.#sandboxes.endpointsIn(record.id));
