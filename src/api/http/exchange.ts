@@ -16,7 +16,7 @@ export interface AnswerStream {
   write(data: string | Uint8Array): Promise<void>;
   /**
    * As `write`, for lines that come in bursts: they go out together by the end of this turn of the event loop. Resolves
-   * before; a client that is gone is noticed by a later one.
+   * before; a client that is gone, or does not read, is noticed by a later one.
    */
   writeSoon(line: string): Promise<void>;
   /**

@@ -57,3 +57,30 @@ test("a client that is gone is told at the next line", async () => {
   const told = await outbound.sendChunkSoon("b").catch(String);
   expect(told).toContain("closed its connection");
 });
+
+test("lines for a client that does not read wait, and go on when it reads", async () => {
+  let take: (() => void) | undefined;
+  const socket = new Duplex({
+    writableHighWaterMark: 1_000,
+    read: () => undefined,
+    write: (_chunk: Buffer, _encoding, done) => void (take = done),
+  });
+  const outbound = new Outbound(socket);
+  let written = 0;
+  const writing = (async () => {
+    for (; written < 100; written += 1) {
+      await outbound.sendChunkSoon("x".repeat(500));
+      await turn();
+    }
+  })();
+  for (let index = 0; index < 200; index += 1) await turn();
+  expect(written).toBeLessThan(10);
+  expect(socket.writableLength).toBeLessThan(10_000);
+  while (written < 100) {
+    const taken = take;
+    take = undefined;
+    taken?.();
+    await turn();
+  }
+  await writing;
+});

@@ -69,9 +69,11 @@ export class Outbound {
 
   /**
    * A chunk that goes out by the end of the turn, with what else is written in it: a burst of lines costs one system
-   * call, and wakes the client once. Waits only where a lot is gathered. Throws canceled when the client is gone.
+   * call, and wakes the client once. Waits only where a lot is gathered, or the client does not read. Throws canceled
+   * when the client is gone.
    */
   async sendChunkSoon(text: string): Promise<void> {
+    if (this.#socket.writableNeedDrain && !this.#isGone) await this.#drained();
     if (this.#isGone) throw gone();
     if (text === "") return;
     if (this.#soon === "") setImmediate(() => this.#soon !== "" && this.write(""));
