@@ -2,10 +2,11 @@
 import type { CliContext } from "#cli/context.ts";
 import type { ContextTotals, PackedDirectory } from "#cli/build/context-tar.ts";
 import { packContext } from "#cli/build/packed-context.ts";
-import { CacheWriters, cacheDirectories, parseCache } from "#cli/build/caches.ts";
+import { cacheDirectories, cacheWriters, parseCache } from "#cli/build/caches.ts";
 import { type Output, buildArguments, namedContexts, secrets } from "#cli/build/inputs.ts";
 import { type LoadedContext, loadContext } from "#cli/build/local-context.ts";
-import { writeOutput } from "#cli/build/outputs.ts";
+import { checkOutputs, writeOutput } from "#cli/build/outputs.ts";
+import type { PieceWriters } from "#cli/build/piece-writers.ts";
 import {
   type BuildProgress,
   JsonProgress,
@@ -15,7 +16,6 @@ import {
 import { type Given, flags } from "#cli/build/flags.ts";
 import { headersOf, queryOf } from "#cli/build/request.ts";
 import { defineCommand, ONE } from "#cli/framework/command.ts";
-import type { OutputWriters } from "#cli/build/output-writers.ts";
 import { metadataText } from "#cli/build/metadata.ts";
 import type { Wide } from "#cli/build/wide.ts";
 import { exitError } from "#cli/framework/errors.ts";
@@ -66,9 +66,9 @@ interface Following {
   readonly progress: () => Promise<BuildProgress>;
   readonly loaded: LoadedContext;
   readonly onWanted: (wanted: readonly number[]) => void;
-  readonly caches: CacheWriters;
+  readonly caches: PieceWriters;
   /** undefined: nothing comes back. */
-  readonly outputs: OutputWriters | undefined;
+  readonly outputs: PieceWriters | undefined;
 }
 
 const follow = async (
@@ -138,10 +138,10 @@ const writersOf = async (
   context: CliContext,
   wide: Wide | undefined,
   outputs: readonly Output[],
-): Promise<OutputWriters | undefined> => {
+): Promise<PieceWriters | undefined> => {
   if (wide === undefined) return undefined;
-  const module = await import("#cli/build/output-writers.ts");
-  return new module.OutputWriters(context, outputs);
+  const { outputWriters } = await import("#cli/build/output-writers.ts");
+  return outputWriters(context, outputs);
 };
 
 interface Conclusion {
@@ -186,6 +186,7 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
     await import("#cli/build/wide.ts");
   const outputs = outputsOf(values);
   const wide = wideOf(values, outputs);
+  await checkOutputs(context, outputs);
   const named = namedContexts(values["build-context"]);
   const loaded = await loadContext(args[0] ?? ".", values.file);
   const directories: PackedDirectory[] = [
@@ -197,7 +198,7 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
     })),
     ...cacheDirectories(values["cache-from"].map(parseCache)),
   ];
-  const caches = new CacheWriters(values["cache-to"].map(parseCache));
+  await using caches = cacheWriters(values["cache-to"].map(parseCache));
   const client = await context.client();
   const checks = await import("#cli/build/check.ts");
   const checkRequest = {
@@ -221,7 +222,7 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   let finished: Finished;
   const hidden = Buffer.from(JSON.stringify(await secrets(values.secret, context.env)));
   try {
-    const knowsFacts = features.then((names) => names.includes("facts"));
+    const knowsFacts = async (): Promise<boolean> => (await features).includes("facts");
     const packed = await packContext(loaded.dockerfile, directories, totals, knowsFacts);
     await using writers = await writersOf(context, wide, outputs);
     const response = await client.call("naruBuild", {

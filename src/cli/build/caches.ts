@@ -1,7 +1,9 @@
 /** `--cache-from` and `--cache-to`: what is asked for, and directories of this machine. */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import type { PackedDirectory } from "#cli/build/context-tar.ts";
 import { fieldsOf } from "#cli/build/inputs.ts";
+import { PieceWriters } from "#cli/build/piece-writers.ts";
+import { unpackInto } from "#cli/build/unpack.ts";
 import { NaruError } from "#lib/errors.ts";
 
 export interface CacheWish {
@@ -27,48 +29,11 @@ export const cacheDirectories = (caches: readonly CacheWish[]): PackedDirectory[
     return [{ root, prefix: `caches/${position}/`, ignore: "" }];
   });
 
-interface Writer {
-  write(data: Uint8Array): Promise<void>;
-  end(): Promise<void>;
-}
-
-const writerTo = (directory: string): Writer => {
-  mkdirSync(directory, { recursive: true });
-  const child = Bun.spawn(["tar", "-x", "-f", "-", "-C", directory], {
-    stdin: "pipe",
-    stdout: "ignore",
-    stderr: "pipe",
-  });
-  return {
-    write: async (data) => {
-      await child.stdin.write(data);
-      await child.stdin.flush();
-    },
-    end: async () => {
-      await child.stdin.end();
-      const [code, complaint] = await Promise.all([child.exited, child.stderr.text()]);
-      if (code === 0) return;
-      throw new NaruError("internal", `cannot write the cache "${directory}": ${complaint.trim()}`);
-    },
-  };
-};
-
-/** The layouts that come back, each into its directory. */
-export class CacheWriters {
-  readonly #caches: readonly CacheWish[];
-  readonly #writers = new Map<number, Writer>();
-
-  constructor(caches: readonly CacheWish[]) {
-    this.#caches = caches;
-  }
-
-  /** `data`: base64 of a piece of a tar; "" ends it. */
-  async take(position: number, data: string): Promise<void> {
-    const directory = this.#caches[position]?.attributes["dest"] ?? "";
+/** The layouts that come back, each into its directory, by their place among the caches. */
+export const cacheWriters = (caches: readonly CacheWish[]): PieceWriters =>
+  new PieceWriters((position) => {
+    const directory = caches[position]?.attributes["dest"] ?? "";
     if (directory === "") throw new NaruError("internal", "a cache that nobody asked for");
-    const writer = this.#writers.get(position) ?? writerTo(directory);
-    this.#writers.set(position, writer);
-    if (data === "") await writer.end();
-    else await writer.write(Buffer.from(data, "base64"));
-  }
-}
+    const failure = `cannot write the cache "${directory}"`;
+    return unpackInto(directory, { keepsModes: false, failure });
+  });

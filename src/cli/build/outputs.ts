@@ -1,37 +1,34 @@
 /** `--output`: what was built as files on this machine. */
 import type { CliContext } from "#cli/context.ts";
 import type { Output } from "#cli/build/inputs.ts";
+import { unpackInto } from "#cli/build/unpack.ts";
 import { checkTarget, saveStream } from "#cli/terminal/save-stream.ts";
 import type { Client } from "#client/client.ts";
-import { NaruError } from "#lib/errors.ts";
 
 interface Built {
   readonly imageId: string;
   readonly tags: readonly string[];
 }
 
-/** GNU tar keeps owners, links and modes. */
 const unpack = async (body: AsyncIterable<Uint8Array>, directory: string): Promise<void> => {
-  const { mkdirSync } = await import("node:fs");
-  mkdirSync(directory, { recursive: true });
-  const child = Bun.spawn(["tar", "-x", "-p", "-f", "-", "-C", directory], {
-    stdin: "pipe",
-    stdout: "ignore",
-    stderr: "pipe",
-  });
+  const failure = `could not unpack into "${directory}"`;
+  const writer = unpackInto(directory, { keepsModes: true, failure });
   try {
-    for await (const chunk of body) {
-      await child.stdin.write(chunk);
-      await child.stdin.flush();
-    }
+    for await (const chunk of body) await writer.write(chunk);
   } catch (error) {
-    // A tar that gave up says why itself.
-    if (Reflect.get(Object(error), "code") !== "EPIPE") throw error;
+    await writer.drop();
+    throw error;
   }
-  await child.stdin.end();
-  const [exitCode, complaint] = await Promise.all([child.exited, child.stderr.text()]);
-  if (exitCode === 0) return;
-  throw new NaruError("internal", `could not unpack into "${directory}": ${complaint.trim()}`);
+  await writer.end();
+};
+
+/** Throws before any work: an archive does not go to a terminal. */
+export const checkOutputs = async (
+  context: CliContext,
+  outputs: readonly Output[],
+): Promise<void> => {
+  const isPiped = outputs.some(({ type, destination }) => type !== "image" && destination === "-");
+  if (isPiped) await checkTarget(context, undefined);
 };
 
 /** An image is in the engine already. */
@@ -48,7 +45,6 @@ export const writeOutput = async (
     const { body } = await client.call("imageTree", { id });
     return await unpack(body, destination);
   }
-  await checkTarget(context, path);
   if (type === "tar") {
     const { body } = await client.call("imageTree", { id });
     return await saveStream(context, body, path);

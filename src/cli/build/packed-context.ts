@@ -23,13 +23,13 @@ export const packContext = async (
   dockerfile: Uint8Array,
   directories: readonly PackedDirectory[],
   totals: ContextTotals,
-  knowsFacts: Promise<boolean>,
+  knowsFacts: () => Promise<boolean>,
 ): Promise<PackedContext> => {
   if (directories.length === 0) return await asTar(dockerfile, directories, totals);
   const { contextFacts, contextKey, manifestOf, packWanted } =
     await import("#cli/build/context-facts.ts");
   const facts = await contextFacts(dockerfile, directories);
-  if (facts === undefined || !(await knowsFacts))
+  if (facts === undefined || !(await knowsFacts()))
     return await asTar(dockerfile, directories, totals);
   const manifest = manifestOf(facts);
   const asked = Promise.withResolvers<readonly number[]>();

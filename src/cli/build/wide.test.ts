@@ -51,6 +51,14 @@ test("platforms, attestations, pushes and forms go to the engine", () => {
   expect(() => wide({ attest: ["type=other"] })).toThrow('attestation "type=other"');
 });
 
+test("a Docker archive without a destination goes into the engine, also beside what needs its exporters", () => {
+  const output = ["type=docker,name=b:1", "type=docker,dest=a.tar"];
+  expect(wide({ output, provenance: "true" })?.outputs).toEqual([
+    { type: "image", attributes: { name: "b:1" } },
+    { type: "docker", attributes: {} },
+  ]);
+});
+
 test("an engine from before there were features has none, and is not asked for what it would misread", async () => {
   const engine = (answer: () => Promise<unknown>) => ({ call: answer }) as never;
   const older = engine(() => Promise.reject(responseError(404, '{"message":"page not found"}')));
@@ -66,10 +74,7 @@ test("an engine from before there were features has none, and is not asked for w
 test("a context goes as a tar to an engine that does not know facts", async () => {
   const directory = { root: import.meta.dir, prefix: "context/", ignore: "" };
   const pack = (knowsFacts: boolean) =>
-    packContext(
-      Buffer.from("FROM scratch"),
-      [directory],
-      { files: 0, bytes: 0 },
+    packContext(Buffer.from("FROM scratch"), [directory], { files: 0, bytes: 0 }, () =>
       Promise.resolve(knowsFacts),
     );
   expect(Object.keys((await pack(true)).headers)).toContain("X-Naru-Build-Context-Key");

@@ -83,7 +83,10 @@ const attributesOf = (
 
 const isNarrow = ({ attributes }: Output): boolean => Object.keys(attributes).length === 0;
 
-/** undefined: the image, and what is read out of it again, do. Throws invalid_argument. */
+/**
+ * undefined: the image, and what is read out of it again, do. A Docker archive without a destination is an image in the
+ * engine. Throws invalid_argument.
+ */
 export const wideOf = (flags: WideFlags, outputs: readonly Output[]): Wide | undefined => {
   const platforms = platformsOf(flags.platform);
   const attest = attestOf(flags);
@@ -106,7 +109,7 @@ export const wideOf = (flags: WideFlags, outputs: readonly Output[]): Wide | und
     platforms,
     attest,
     outputs: all.map((output) => ({
-      type: output.type,
+      type: output.type === "docker" && output.destination === undefined ? "image" : output.type,
       attributes: attributesOf(output, annotations),
     })),
   };
