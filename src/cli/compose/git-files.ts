@@ -60,6 +60,17 @@ export const gitAddress = (address: string): GitOrigin | undefined => {
   }
 };
 
+/**
+ * The object of that name in what `git ls-remote` lists: it lists "feature/main" for "main", too. Exact names go first,
+ * then tags, then branches, as git has it (gitrevisions(7)).
+ */
+export const refIn = (listing: string, wanted: string): string | undefined => {
+  const rows = listing.split("\n").map((line) => line.split("\t"));
+  return ["", "refs/", "refs/tags/", "refs/heads/"]
+    .map((prefix) => rows.find(([, name]) => name === prefix + wanted)?.[0])
+    .find((commit) => commit !== undefined && COMMIT.test(commit));
+};
+
 const commitOf = (address: string, origin: GitOrigin, environment: Environment): string => {
   const ref = origin.checksum === "" ? origin.ref : origin.checksum;
   if (COMMIT.test(ref)) return ref;
@@ -74,12 +85,9 @@ const commitOf = (address: string, origin: GitOrigin, environment: Environment):
     origin.remote,
     wanted,
   );
-  const [commit = ""] = found.split("\t");
-  if (COMMIT.test(commit)) return commit;
-  throw new NaruError(
-    "unavailable",
-    `cannot fetch "${address}": git told no commit of "${wanted}"`,
-  );
+  const commit = refIn(found, wanted);
+  if (commit !== undefined) return commit;
+  throw new NaruError("unavailable", `cannot fetch "${address}": there is no such branch or tag`);
 };
 
 /** The folder of that commit. Made whole under another name first: another command may be making it too. */
