@@ -40,7 +40,9 @@ test.each([
 });
 
 test("a filter of another field is refused by name", () => {
-  expect(() => cacheMatcher(["color=red"])).toThrow('the filter "color=red"');
+  for (const filter of ["color=red", "mutables", "ids=abc123", "shared true"]) {
+    expect(() => cacheMatcher([filter])).toThrow(`the filter "${filter}"`);
+  }
 });
 
 test("what is reserved stays, whatever else may be used", () => {

@@ -3,7 +3,7 @@ import type { BuildCacheItem, PruneOptions } from "#build/build.ts";
 import { NaruError } from "#lib/errors.ts";
 
 const FILTER =
-  /^(id|parents?|type|description|shared|inuse|private|mutable|immutable)(==|=|~=|!=)?(.*)$/;
+  /^(id|parents?|type|description|shared|inuse|private|mutable|immutable)(?:(==|=|~=|!=)(.*))?$/s;
 
 const fieldsOf = (item: BuildCacheItem): Readonly<Record<string, string>> => {
   const isMutable = item.kind !== "regular";
