@@ -3,6 +3,7 @@
  * argument BUILDKIT_SYNTAX or the client itself names. Any version of docker/dockerfile is the built-in one.
  */
 import type { Attributes } from "#api/docker/buildkit/attributes.ts";
+import type { runImageFrontend } from "#api/docker/buildkit/frontend-image.ts";
 import { type SolveContext, type Solved, solve } from "#api/docker/buildkit/solve.ts";
 import { NaruError } from "#lib/errors.ts";
 import { isBuiltIn } from "#spec/dockerfile/syntax.ts";
@@ -38,6 +39,10 @@ const imageOf = ({ frontend, attributes }: FrontendRequest): string | undefined 
   return isBuiltIn(source) ? undefined : source;
 };
 
+/** Most builds never need it: loaded with the first program. */
+const runProgram: typeof runImageFrontend = async (...args) =>
+  (await import("#api/docker/buildkit/frontend-image.ts")).runImageFrontend(...args);
+
 export const solveFrontend = async (
   context: SolveContext,
   request: FrontendRequest,
@@ -45,11 +50,10 @@ export const solveFrontend = async (
   checkFrontend(request.frontend);
   const { inputs, attributes } = request;
   const image = imageOf(request);
-  const { runImageFrontend } = await import("#api/docker/buildkit/frontend-image.ts");
-  if (image !== undefined) return await runImageFrontend(context, image, attributes, inputs);
+  if (image !== undefined) return await runProgram(context, image, attributes, inputs);
   const solved = await solve({ ...context, inputs }, attributes);
   if (solved.kind !== "forward") return solved;
   const { source, commandLine } = solved;
   const more = { ...attributes, source, cmdline: commandLine };
-  return await runImageFrontend(context, source, more, inputs);
+  return await runProgram(context, source, more, inputs);
 };
