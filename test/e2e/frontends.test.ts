@@ -73,6 +73,27 @@ frontendCheck(
   },
 );
 
+frontendCheck(
+  "of images that a frontend had made on its way, only the one it gave is left",
+  async (t) => {
+    const name = imageName(t);
+    const mark = `mark=${t.name()}`;
+    const files = {
+      Dockerfile: `# syntax=${await frontend()}\nforward inner\n`,
+      inner: `FROM e2e/busybox\nLABEL ${mark}\nRUN echo inner > /own\n`,
+    };
+    const folder = write(t.folder(), files);
+    const left = () => dockerOk("images", "-aq", "--filter", `label=${mark}`);
+    good(await buildx("build", "-o", `type=local,dest=${t.folder()}`, folder));
+    await until("no image", async () => (await left()) === "");
+    good(await buildx("build", "-t", name, folder));
+    await until("one image", async () => (await left()).split("\n").length === 1);
+    expect(await dockerOk("run", "--rm", name, "sh", "-c", 'cat /own; echo "$MADE_BY"')).toBe(
+      "inner\na frontend",
+    );
+  },
+);
+
 frontendCheck("a frontend has no network where its label says so, and one else", async (t) => {
   const name = imageName(t);
   const lines = ["net /net"];

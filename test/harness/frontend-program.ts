@@ -1,7 +1,8 @@
 /**
  * A frontend of a language of its own, as the program of an image: it speaks the gateway's protocol over its standard
  * input and output. Its text has a line for each step: `run SCRIPT`, `file PATH TEXT`, `arg NAME PATH` (a build
- * argument into a file), `net PATH` (the links that it sees itself), `warn TEXT`, `fail TEXT`, `exit CODE`, `wait`.
+ * argument into a file), `net PATH` (the links that it sees itself), `forward FILE` (what a Dockerfile of the same context
+ * gives), `warn TEXT`, `fail TEXT`, `exit CODE`, `wait`.
  */
 import { readFileSync } from "node:fs";
 
@@ -67,8 +68,9 @@ const ask = async <In extends DescMessage, Out extends DescMessage>(
   return fromBinary(response, await client.call(`${PREFIX}${method}`, message, forever));
 };
 
-const solve = async (definition: Definition, result: InputOf): Promise<string> => {
-  const value = { definition: definition.encode(result), allowResultReturn: true };
+const solveBy = async (
+  value: MessageInitShape<typeof GatewaySolveRequestSchema>,
+): Promise<string> => {
   const { result: given } = await ask(
     "Solve",
     GatewaySolveRequestSchema,
@@ -77,6 +79,9 @@ const solve = async (definition: Definition, result: InputOf): Promise<string> =
   );
   return given?.result.case === "ref" ? given.result.value.id : "";
 };
+
+const solve = (definition: Definition, result: InputOf): Promise<string> =>
+  solveBy({ definition: definition.encode(result), allowResultReturn: true });
 
 const readText = async (): Promise<string> => {
   const filename = options.get("filename") ?? "Dockerfile";
@@ -98,6 +103,8 @@ const giveBack = async (value: MessageInitShape<typeof ReturnRequestSchema>): Pr
 
 class Steps {
   readonly definition = new Definition();
+  /** Of what another frontend made; the steps are nothing then. */
+  forwarded: string | undefined;
   root: InputOf = this.definition.add({
     case: "source",
     value: { identifier: `docker-image://${BASE}` } as never,
@@ -131,6 +138,11 @@ const perform = async (steps: Steps, line: string): Promise<void> => {
       return steps.file(second, options.get(`build-arg:${first}`) ?? "none");
     case "net":
       return steps.file(rest, readFileSync("/proc/net/dev", "utf8"));
+    case "forward": {
+      const frontendOpt = { ...Object.fromEntries(options), filename: rest };
+      steps.forwarded = await solveBy({ frontend: "dockerfile.v0", frontendOpt });
+      return;
+    }
     case "warn":
       await ask(
         "Warn",
@@ -162,7 +174,7 @@ const pong = await ask("Ping", PongResponseSchema, {}, PongResponseSchema);
 if (!pong.frontendCapabilities.some(({ id }) => id === "solve.base")) process.exit(3);
 const steps = new Steps();
 for (const line of (await readText()).split("\n")) await perform(steps, line);
-const ref = await solve(steps.definition, steps.root);
+const ref = steps.forwarded ?? (await solve(steps.definition, steps.root));
 const base = await ask(
   "ResolveImageConfig",
   ResolveImageConfigRequestSchema,

@@ -1,9 +1,9 @@
 /** What becomes of a build's result: an image with names, an archive or files for the client. */
 import { exportArchive } from "#api/docker/buildkit/export-archive.ts";
 import { exportImage } from "#api/docker/buildkit/export-image.ts";
-import { exporterKind } from "#api/docker/buildkit/export-options.ts";
+import { exporterKind, imageOutputOf } from "#api/docker/buildkit/export-options.ts";
 import { exportFiles } from "#api/docker/buildkit/export-files.ts";
-import type { Job } from "#api/docker/buildkit/jobs.ts";
+import type { ExporterOptions, Job } from "#api/docker/buildkit/jobs.ts";
 import { resultsOf } from "#api/docker/buildkit/pack.ts";
 import { stateOf } from "#api/docker/buildkit/state.ts";
 import type { SolveContext } from "#api/docker/buildkit/solve.ts";
@@ -15,6 +15,7 @@ export const exportResult = async (
   job: Job,
   result: BuildResult,
 ): Promise<Record<string, string>> => {
+  settleImages(context, job, result);
   const response: Record<string, string> = {};
   for (const [position, exporter] of job.exporters.entries()) {
     switch (exporterKind(exporter.type)) {
@@ -30,10 +31,21 @@ export const exportResult = async (
         Object.assign(response, await exportFiles(context, exporter, result, position));
     }
   }
-  if (!job.exporters.some(({ type }) => exporterKind(type) === "image")) {
-    for (const one of resultsOf(result)) dropNameless(context, one);
-  }
   return response;
+};
+
+const isKept = (exporter: ExporterOptions): boolean =>
+  exporterKind(exporter.type) === "image" && imageOutputOf(exporter).isStored;
+
+/** What becomes of the images when the build has ended: those that it made on its way go, too. */
+const settleImages = (context: SolveContext, job: Job, result: BuildResult): void => {
+  const { nameless } = stateOf(context.backend);
+  const isWanted = job.exporters.some(isKept);
+  for (const one of resultsOf(result)) {
+    if (isWanted) nameless.keep(one.imageId);
+    else dropNameless(context, one);
+  }
+  for (const one of job.results.values()) dropNameless(context, one);
 };
 
 /** An image that nobody asked for is not left behind, unless it was there before. */

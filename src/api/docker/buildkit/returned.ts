@@ -56,7 +56,8 @@ const resultOf = async (
   if (configText === "" || (result.others ?? []).length > 0) return result;
   if (backend.images.get(result.imageId).configText === configText) return result;
   // Built here, and given another config by whoever asked for it.
-  return { ...result, imageId: builds.imageOf(result.chainId, configText).imageId };
+  const { imageId, wasHere = false } = builds.imageOf(result.chainId, configText, made);
+  return { ...result, imageId, wasHere };
 };
 
 /** Throws not_found, and not_implemented for what a frontend attests by itself. */
