@@ -29,10 +29,15 @@ test("after much work, and once for it, what it left is cleared", async () => {
   expect(count()).toBe(2);
 });
 
-test("nothing is cleared while requests come, nor after the end", async () => {
+test("nothing is cleared before it was quiet for so long, nor after the end", async () => {
   const { rest, count } = clearing(60_000);
   for (let index = 0; index < 500; index += 1) rest.onRequest();
   await Bun.sleep(1);
   expect(count()).toBe(0);
   rest[Symbol.dispose]();
+  const ended = clearing(1);
+  for (let index = 0; index < 500; index += 1) ended.rest.onRequest();
+  ended.rest[Symbol.dispose]();
+  await Bun.sleep(20);
+  expect(ended.count()).toBe(0);
 });

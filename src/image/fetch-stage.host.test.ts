@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -92,6 +93,20 @@ const failure = async (given: Given): Promise<string> => {
   }
 };
 
+/** Whose command names something below `path`. */
+const processesOf = (path: string): string[] =>
+  readdirSync("/proc").filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(path);
+    } catch {
+      return false; // ended meanwhile
+    }
+  });
+
+const until = async (isSo: () => boolean): Promise<void> => {
+  while (!isSo()) await Bun.sleep(5);
+};
+
 for (const form of ["erofs", "directory"] as const) {
   describe(form, () => {
     const blobs = {
@@ -145,9 +160,11 @@ for (const form of ["erofs", "directory"] as const) {
       const stage = stageOf({ blob: LARGE_ZIPPED, form });
       writeFileSync(join(root, "blob"), LARGE_ZIPPED.subarray(0, 1_000_000));
       stage.grow(1_000_000);
+      await until(() => processesOf(root).length > 0);
       stage.grow(0);
       expect(await stage.finish()).toBeUndefined();
       stage.stop();
+      await until(() => processesOf(root).length === 0);
     });
   });
 }

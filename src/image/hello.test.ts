@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { isStaticElf } from "#image/busybox.ts";
 import { createHello, helloLayer, isHello } from "#image/hello.ts";
 import { type FakeImages, createFakeImages, failureOf } from "#image/images.fake.ts";
+import { leastCpuMs } from "#lib/cpu-time.fake.ts";
 import { TarReader } from "#lib/tar/reader.ts";
 
 let fake: FakeImages;
@@ -21,14 +22,23 @@ test("only its own name is taken for it", () => {
 });
 
 test.if(hasBusybox)("it is made once, the same every time, in little time", async () => {
-  const start = performance.now();
+  const { layers } = fake.dependencies;
+  let made = 0;
+  const unpack = layers.unpack.bind(layers);
+  layers.unpack = (work) => {
+    made += 1;
+    return unpack(work);
+  };
   const [a, b] = await Promise.all([
     fake.images.provide("naru/hello"),
     fake.images.provide("naru/hello:latest"),
   ]);
-  expect(performance.now() - start).toBeLessThan(60_000);
+  expect(made).toBe(1);
   expect(a).toBe(b!);
-  expect(await createHello(fake.dependencies)).toBe(a!);
+  let again: unknown;
+  const spentMs = await leastCpuMs(3, async () => (again = await createHello(fake.dependencies)));
+  expect(again).toBe(a!);
+  expect(spentMs).toBeLessThan(1000);
   const record = fake.images.get("naru/hello");
   expect(record.config.config).toMatchObject({
     Cmd: ["/bin/hello"],

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Content } from "#content/content.ts";
 import { openContent } from "#content/store.ts";
-import { openDatabase } from "#database/database.ts";
+import { type Database, type SqlValue, openDatabase } from "#database/database.ts";
 import type { ImageDependencies, LayerStore } from "#image/dependencies.ts";
 import type { ImageEvent, Images } from "#image/image.ts";
 import { createImages } from "#image/images.ts";
@@ -79,6 +79,8 @@ export interface FakeImages extends Disposable {
   readonly dependencies: ImageDependencies;
   readonly events: ImageEvent[];
   readonly containers: Map<Digest, { id: string; isRunning: boolean }[]>;
+  /** How often rows of images were read so far. */
+  reads(): number;
   /** An image of one layer per name in `layers`, without any tar. */
   add(name: string, options?: AddOptions): Promise<Digest>;
 }
@@ -90,6 +92,27 @@ export interface AddOptions {
   readonly labels?: Record<string, string>;
   readonly created?: string;
 }
+
+/** The same database, and how often it was read. */
+const counted = (
+  database: Database,
+): { readonly database: Database; readonly reads: () => number } => {
+  let reads = 0;
+  return {
+    database: {
+      ...database,
+      all: <R>(sql: string, ...values: SqlValue[]) => {
+        reads += 1;
+        return database.all<R>(sql, ...values);
+      },
+      get: <R>(sql: string, ...values: SqlValue[]) => {
+        reads += 1;
+        return database.get<R>(sql, ...values);
+      },
+    },
+    reads: () => reads,
+  };
+};
 
 const MIGRATIONS = [...IMAGE_MIGRATIONS, ...LEASE_MIGRATIONS, ...TRASH_MIGRATIONS];
 const WORKER = new URL("worker.fake.ts", import.meta.url).pathname;
@@ -106,8 +129,9 @@ export const createFakeImages = (
   const content = openContent(join(root, "content"));
   const events: ImageEvent[] = [];
   const containers = new Map<Digest, { id: string; isRunning: boolean }[]>();
+  const { database: read, reads } = counted(database);
   const dependencies: ImageDependencies = {
-    rows: createImageRows(database),
+    rows: createImageRows(read),
     trash: createTrashRows(database, false),
     leases: createLeases(database),
     content,
@@ -155,6 +179,7 @@ export const createFakeImages = (
     dependencies,
     events,
     containers,
+    reads,
     add,
     [Symbol.dispose]: () => {
       database.close();

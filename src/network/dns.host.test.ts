@@ -7,28 +7,40 @@ import type { Sandbox } from "#network/network.ts";
 
 afterEach(cleanUp);
 
-/** Asks 127.0.0.11 from within, as a program there would. */
-const ask = async (
+interface AskOptions {
+  readonly isTcp?: boolean;
+  readonly type?: "A" | "PTR";
+}
+
+/** Asks 127.0.0.11 from within, as a program there would; `ms` is from its question to its answer. */
+const askTimed = async (
   sandbox: Sandbox,
   name: string,
-  options: { readonly isTcp?: boolean; readonly type?: "A" | "PTR" } = {},
-): Promise<DecodedPacket> => {
+  options: AskOptions = {},
+): Promise<{ readonly packet: DecodedPacket; readonly ms: number }> => {
   const { isTcp = false, type = "A" } = options;
   const bytes = encode({ type: "query", id: 7, flags: 256, questions: [{ type, name }] });
-  const script = `import socket,sys,struct
+  const script = `import socket,sys,struct,time
 q=bytes.fromhex("${bytes.toString("hex")}")
 s=socket.socket(socket.AF_INET, socket.${isTcp ? "SOCK_STREAM" : "SOCK_DGRAM"}); s.settimeout(8)
-s.connect(("127.0.0.11",53))
+s.connect(("127.0.0.11",53)); began=time.monotonic()
 ${isTcp ? 's.sendall(struct.pack("!H",len(q))+q); n=struct.unpack("!H",s.recv(2))[0]; r=b""\nwhile len(r)<n: r+=s.recv(n)' : "s.send(q); r=s.recv(4096)"}
-print(r.hex())`;
+print(r.hex(), (time.monotonic()-began)*1000)`;
   const child = Bun.spawn(["nsenter", `--net=${sandbox.netnsPath}`, "python3", "-c", script], {
     stdout: "pipe",
     stderr: "pipe",
   });
   const [text, complaint] = [await child.stdout.text(), await child.stderr.text()];
   if ((await child.exited) !== 0) throw new Error(complaint);
-  return decode(Buffer.from(text.trim(), "hex"));
+  const [hex = "", ms] = text.trim().split(" ");
+  return { packet: decode(Buffer.from(hex, "hex")), ms: Number(ms) };
 };
+
+const ask = async (
+  sandbox: Sandbox,
+  name: string,
+  options: AskOptions = {},
+): Promise<DecodedPacket> => (await askTimed(sandbox, name, options)).packet;
 
 const dataOf = (packet: DecodedPacket): unknown[] =>
   (packet.answers ?? []).map((answer) => (answer as { data?: unknown }).data);
@@ -192,20 +204,30 @@ test("a resolver that was killed is back at once, and knows what it knew", async
 
 test("with servers that are silent, failure is told soon", async () => {
   const { service } = await world();
-  const silent = await Bun.udpSocket({ hostname: "127.0.0.98", port: 53, socket: {} });
-  undo.push(() => silent.close());
-  const a = await service.acquire({
-    containerId: "a",
-    mode: "bridge",
-    endpoints: [{ network: "one", names: ["alpha"] }],
-    nameservers: ["127.0.0.98", "127.0.0.99"],
-  });
-  const first = performance.now();
-  expect(await ask(a, "elsewhere.example")).toMatchObject({ rcode: "SERVFAIL" });
-  expect(performance.now() - first).toBeLessThan(15_000);
-  const second = performance.now();
-  expect(await ask(a, "elsewhere.example")).toMatchObject({ rcode: "SERVFAIL" });
-  expect(performance.now() - second).toBeLessThan(15_000);
+  /** A machine that is busy for a moment makes one answer late, not each of them. */
+  const soonest = async (boxes: readonly Sandbox[]): Promise<number> => {
+    const told = await Promise.all(boxes.map((box) => askTimed(box, "elsewhere.example")));
+    for (const { packet } of told) expect(packet).toMatchObject({ rcode: "SERVFAIL" });
+    return Math.min(...told.map(({ ms }) => ms));
+  };
+  const boxes: Sandbox[] = [];
+  // Each has a server of its own: what is known of one says nothing of another.
+  for (const [index, name] of ["alpha", "beta", "gamma"].entries()) {
+    const address = `127.0.0.${90 + index}`;
+    const silent = await Bun.udpSocket({ hostname: address, port: 53, socket: {} });
+    undo.push(() => silent.close());
+    boxes.push(
+      await service.acquire({
+        containerId: name,
+        mode: "bridge",
+        endpoints: [{ network: "one", names: [name] }],
+        nameservers: [address, "127.0.0.99"],
+      }),
+    );
+  }
+  expect(await soonest(boxes)).toBeLessThan(4000);
+  // They are known to be silent by now.
+  expect(await soonest(boxes)).toBeLessThan(1500);
   // Who is near is found all the same.
-  expect(dataOf(await ask(a, "alpha"))).toEqual([at(a).ip]);
+  expect(dataOf(await ask(boxes[0]!, "alpha"))).toEqual([at(boxes[0]!).ip]);
 }, 300_000);

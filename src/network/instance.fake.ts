@@ -15,12 +15,18 @@ import { createNetworkService } from "#network/service.ts";
 
 const nft = createNftKernel();
 
+/** What the firewall was told by all instances of this process, a text for each transaction. */
+export const rulesets: string[] = [];
+
 export const host = createLinuxHost({
   namespaces: namespaceKernel,
   links: createLinkKernel(),
   ports: portKernel,
   sysctl: { readSysctl, writeSysctl },
-  applyRuleset: (text) => nft.apply(text),
+  applyRuleset: (text) => {
+    rulesets.push(text);
+    return nft.apply(text);
+  },
   applyRulesetIn: (netnsPath, text) => nft.applyIn(netnsPath, text),
 });
 

@@ -1,24 +1,19 @@
 /** The daemon killed at any instant, its monitors killed, its disk full. */
-import { readFileSync, readdirSync } from "node:fs";
-
 import { expect, test } from "bun:test";
 
 import { BUSYBOX_CONFIG, busyboxRoot, dockerArchive } from "../harness/images.ts";
 import { must, until } from "../harness/process.ts";
 import { writeTar } from "../harness/tar.ts";
-import { ended, IMAGE, isAlive, parentOf, withWorld, type CrashWorld } from "./world.ts";
+import {
+  ended,
+  IMAGE,
+  isAlive,
+  monitorsOf,
+  parentOf,
+  withWorld,
+  type CrashWorld,
+} from "./world.ts";
 import { startRegistry } from "./registry.ts";
-
-/** The conmon processes of this exec root, containers' and waiting ones. */
-const monitorsOf = (execRoot: string): string[] =>
-  readdirSync("/proc").filter((pid) => {
-    try {
-      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      return words[0]?.endsWith("conmon") === true && words.some((w) => w.startsWith(execRoot));
-    } catch {
-      return false; // no process, or none any more
-    }
-  });
 
 const logs = async (w: CrashWorld, name: string): Promise<string> =>
   (await w.cli("logs", name)).stdout;

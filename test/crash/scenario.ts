@@ -10,6 +10,8 @@ export interface Scenario {
   readonly flags?: readonly string[];
   /** What reaches the failpoint. */
   trigger(w: CrashWorld): Promise<unknown>;
+  /** While no daemon is there. */
+  meanwhile?(w: CrashWorld): Promise<void>;
   /** What must hold after the restart; makes its own clean-up. */
   verify(w: CrashWorld): Promise<void>;
 }

@@ -1,5 +1,5 @@
 /** One naru of its own that may be killed at will: start, die, start again, leave nothing. */
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 
 import { expect } from "bun:test";
 
@@ -36,8 +36,8 @@ export interface CrashWorld {
   pid(): number;
   /** Starts the daemon; with a failpoint it kills itself there. Its start may already be there. */
   start(failpoint?: string, flags?: readonly string[]): Promise<void>;
-  /** SIGTERM; containers run on. */
-  stop(): Promise<void>;
+  /** SIGTERM; containers run on. False when the daemon had to be killed. */
+  stop(): Promise<boolean>;
   /** SIGKILL. */
   kill(): Promise<void>;
   /** Waits for the daemon's own death at its failpoint; throws when it lives on. */
@@ -75,7 +75,7 @@ const makeWorld = (roots: NaruRoots, world: Isolation): CrashWorld => {
       });
     },
     stop: async () => {
-      if (daemon !== undefined) await stopNaru(daemon);
+      return daemon === undefined || (await stopNaru(daemon));
     },
     kill: async () => {
       current().kill("SIGKILL");
@@ -152,9 +152,10 @@ export const withWorld = async (
       console.error(w.log().split("\n").slice(-25).join("\n"));
       throw error;
     } finally {
-      await w.stop();
+      const isStopped = await w.stop();
       const left = await resetNaru(roots, world, before, parent === undefined ? [] : [parent]);
       expect(left).toEqual([]);
+      expect(isStopped).toBe(true);
     }
   } finally {
     if (dataMiB !== undefined) await world.exec(["umount", roots.dataRoot]);
@@ -181,6 +182,17 @@ export const isAlive = (pid: number): boolean => {
 /** The supervisor of a container: the parent of its first process. */
 export const parentOf = (pid: number): number =>
   Number(/PPid:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
+
+/** The conmon processes of this exec root, containers' and waiting ones. */
+export const monitorsOf = (execRoot: string): string[] =>
+  readdirSync("/proc").filter((pid) => {
+    try {
+      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+      return words[0]?.endsWith("conmon") === true && words.some((w) => w.startsWith(execRoot));
+    } catch {
+      return false; // no process, or none any more
+    }
+  });
 
 export const ended = (w: CrashWorld, name: string): Promise<State> =>
   until(`the end of ${name}`, async () => {

@@ -168,18 +168,19 @@ s=socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.77", 53)); 
     await silent.ready;
     await sleeper(daemon, "peer", "--network", "net");
     await sleeper(daemon, "asker", "--network", "net", "--dns", "127.0.0.77");
-    const look = async (name: string): Promise<Output & { readonly ms: number }> => {
-      const began = performance.now();
-      const said = await daemon.docker("exec", "asker", "nslookup", "-type=a", name);
-      return { ...said, ms: performance.now() - began };
+    const look = (name: string): Promise<Output> =>
+      daemon.docker("exec", "asker", "time", "-p", "nslookup", "-type=a", name);
+    /** What the look-up itself took, in there. */
+    const failureMs = async (): Promise<number> => {
+      const { stdout, stderr } = await look("elsewhere.example");
+      // Who asks has patience for five seconds, and says something else after them.
+      expect(stdout + stderr).toContain("SERVFAIL");
+      return Number(/^real (\S+)$/m.exec(stderr)?.[1]) * 1000;
     };
-    const first = await look("elsewhere.example");
-    expect(first.stdout + first.stderr).toContain("SERVFAIL");
-    // Resolvers have patience for five seconds; a busy machine's clients take their own time.
-    expect(first.ms).toBeLessThan(30_000);
-    const again = await look("elsewhere.example");
-    expect(again.stdout + again.stderr).toContain("SERVFAIL");
-    expect(again.ms).toBeLessThan(30_000);
+    await failureMs();
+    // The server is known to be silent by now. A machine that is busy for a moment makes one of them late.
+    const again = [await failureMs(), await failureMs(), await failureMs()];
+    expect(Math.min(...again)).toBeLessThan(2000);
     expect((await look("peer")).stdout).toMatch(/Address: +\d/);
   },
 );

@@ -208,6 +208,23 @@ check(
   { isAlone: true },
 );
 
+check("the processor time in stats is what the kernel counted", async (t) => {
+  const name = await t.up("--cpus", "0.5", BUSYBOX, "sh", "-c", "while :; do :; done");
+  const v1 = "cat /sys/fs/cgroup/cpuacct/cpuacct.usage 2>/dev/null";
+  const v2 = "sed -n 's/^usage_usec \\(.*\\)/\\1000/p' /sys/fs/cgroup/cpu.stat";
+  const counted = async (): Promise<number> =>
+    Number(await dockerOk("exec", name, "sh", "-c", `${v1} || ${v2}`));
+  const before = await counted();
+  expect(before).toBeGreaterThan(0);
+  const path = `/containers/${name}/stats?stream=false&one-shot=true`;
+  const stats = (await api("GET", path)).json<{
+    cpu_stats: { cpu_usage: { total_usage: number } };
+  }>();
+  const told = stats.cpu_stats.cpu_usage.total_usage;
+  expect(told).toBeGreaterThanOrEqual(before);
+  expect(told).toBeLessThanOrEqual(await counted());
+});
+
 check(
   "unknown commands of the client's are not the engine's matter, unknown paths are 404",
   async () => {

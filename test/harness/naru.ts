@@ -101,12 +101,13 @@ export const spawnNaru = async (
   };
 };
 
-/** SIGTERM, and SIGKILL after a minute. */
-export const stopNaru = async (daemon: NaruDaemon): Promise<void> => {
+/** SIGTERM, and SIGKILL after a minute; false when that was needed. */
+export const stopNaru = async (daemon: NaruDaemon): Promise<boolean> => {
   daemon.kill("SIGTERM");
   const end = await Promise.race([daemon.exited, Bun.sleep(60_000)]);
   if (end === undefined) daemon.kill("SIGKILL");
   await daemon.exited;
+  return end !== undefined;
 };
 
 /** `naru system reset`, then what is still there of this daemon. */
@@ -186,11 +187,11 @@ export const startNaru = async (): Promise<StartedEngine> => {
     pid: daemon.pid,
     readyMs,
     stop: async () => {
-      await stopNaru(daemon);
+      const isStopped = await stopNaru(daemon);
       const left = await resetNaru(roots, world, before, [...cgroupNames]);
       await world.stop();
       if (left.length === 0) await run(["rm", "-rf", roots.base]);
-      return left;
+      return isStopped ? left : ["a daemon that did not end on SIGTERM", ...left];
     },
   };
 };

@@ -19,6 +19,8 @@ export interface TestServer extends AsyncDisposable {
   readonly path: string;
   readonly backend: FakeBackend;
   readonly http: HttpServer;
+  /** How often it wrote to any of its connections. */
+  writes(): number;
   /** "GET /info", "POST /v1.40/containers/create?name=x". An object is sent as JSON. */
   call(request: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
   dial(): Promise<RawClient>;
@@ -55,7 +57,15 @@ export const serve = async (): Promise<TestServer> => {
     backend: () => Promise.resolve(backend),
     logger: backend.logger,
   });
-  const server = net.createServer({ allowHalfOpen: true }, (socket) => http.onConnection(socket));
+  let writes = 0;
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+    socket.write = (...args: unknown[]) => {
+      writes += 1;
+      return write(...args);
+    };
+    http.onConnection(socket);
+  });
   await new Promise<void>((resolve) => {
     server.listen(path, resolve);
   });
@@ -63,6 +73,7 @@ export const serve = async (): Promise<TestServer> => {
     path,
     backend,
     http,
+    writes: () => writes,
     call: async (request, body, headers = {}) => {
       const [method = "GET", url = "/"] = request.split(" ");
       const isJson = body !== undefined && typeof body !== "string";

@@ -221,8 +221,10 @@ test("logs: many lines are few writes, following ends with the client", async ()
   server.backend.logLines = Array.from({ length: 100_000 }, (_, index) =>
     line(1, `line ${index}\n`),
   );
+  const before = server.writes();
   const all = await call("GET /containers/web/logs?stdout=1");
   expect(all.text.length).toBeGreaterThan(100_000 * 18);
+  expect(server.writes() - before).toBeLessThan(200);
   server.backend.logLines = [line(1, "one\n")];
   const client = await server.dial();
   client.send("GET /containers/web/logs?stdout=1&follow=1 HTTP/1.1\r\nHost: d\r\n\r\n");
