@@ -301,12 +301,14 @@ export class Connection {
     this.#isInputEnded = true;
     const exchange = this.#exchange;
     if (this.phase === "exchange" && exchange !== undefined) {
-      if (this.#decoder !== undefined && !this.#decoder.isDone) {
+      const isCut = this.#decoder !== undefined && !this.#decoder.isDone;
+      if (isCut) {
         exchange.inbound.end(
           new NaruError("canceled", "the client left before its body was complete"),
         );
       }
-      exchange.abort();
+      // Who wants to leave HTTP may have said all of its input: that it left altogether is seen by who writes to it.
+      if (isCut || exchange.head.upgrade === undefined) exchange.abort();
     } else if (this.phase === "raw") {
       exchange?.inbound.end();
     } else if (this.phase === "lingering") {
