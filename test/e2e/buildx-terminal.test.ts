@@ -41,7 +41,8 @@ buildxCheck(
     const failed = await onTerminal(t, "build", "--progress", "tty", failing);
     expect(failed).toContain(`ERROR [2/2] RUN echo last words of ${mark}`);
     expect(failed).toContain("exit code: 5");
-    expect(failed).toMatch(/Dockerfile:2|Dockerfile/);
+    // The place in the file.
+    expect(failed).toMatch(/Dockerfile:2\n-+\n +1 \| +FROM .*\n +2 \| >>> RUN echo last words/);
   },
   options,
 );

@@ -1,4 +1,6 @@
 /** Errors as gRPC tells them. Numbers: https://grpc.io/docs/guides/status-codes/. */
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+
 import { type ErrorCode, NaruError, toNaruError } from "#lib/errors.ts";
 
 const NUMBERS: Readonly<Record<ErrorCode, number>> = {
@@ -53,10 +55,24 @@ const decodeMessage = (text: string): string => {
 
 export const statusNumber = (code: ErrorCode): number => NUMBERS[code];
 
+/** google.rpc.Status: the code, the message, and what else there is to say of an error. */
+const statusOf = (code: number, message: string, details: readonly Uint8Array[]): Uint8Array => {
+  const writer = new BinaryWriter().tag(1, WireType.Varint).int32(code);
+  writer.tag(2, WireType.LengthDelimited).string(message);
+  for (const detail of details) writer.tag(3, WireType.LengthDelimited).bytes(detail);
+  return writer.finish();
+};
+
+/** An error's `details.statusDetails` may be encoded google.protobuf.Any messages, which go along. */
 export const statusFields = (thrown: unknown): Record<string, string> => {
   if (thrown === undefined) return { "grpc-status": "0" };
-  const { code, message } = toNaruError(thrown);
-  return { "grpc-status": String(NUMBERS[code]), "grpc-message": encodeMessage(message) };
+  const { code, message, details } = toNaruError(thrown);
+  const number = NUMBERS[code];
+  const fields = { "grpc-status": String(number), "grpc-message": encodeMessage(message) };
+  const given = details["statusDetails"];
+  if (!Array.isArray(given) || given.length === 0) return fields;
+  const status = Buffer.from(statusOf(number, message, given as readonly Uint8Array[]));
+  return { ...fields, "grpc-status-details-bin": status.toString("base64") };
 };
 
 /** undefined for success. `fields` are an answer's trailers, or its head where nothing else came. */

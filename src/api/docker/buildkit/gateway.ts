@@ -3,7 +3,8 @@
  * with the reference of the solve that waits for its result in the metadata; a frontend out of an image asks over its
  * standard input and output.
  */
-import { fromBinary } from "@bufbuild/protobuf";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { answer } from "#api/docker/buildkit/answer.ts";
 import { FRONTEND_CAPABILITIES, LLB_CAPABILITIES } from "#api/docker/buildkit/capabilities.ts";
@@ -92,7 +93,9 @@ const giveBack =
     if (request.error === undefined) {
       returned.resolve(await returnedOf(backend, job, request.result));
     } else {
-      const details = { isUsers: true };
+      // Who asked shows the place that it was told of before.
+      const statusDetails = request.error.details.map((detail) => toBinary(AnySchema, detail));
+      const details = { isUsers: true, statusDetails };
       returned.reject(new NaruError("internal", request.error.message, { details }));
     }
     await answer(call, EmptySchema, {});

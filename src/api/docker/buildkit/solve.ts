@@ -17,6 +17,7 @@ import { sshSocketsOf } from "#api/docker/buildkit/ssh.ts";
 import { answerQuestion } from "#api/docker/buildkit/questions.ts";
 import type { ClientSession, Sessions } from "#api/docker/buildkit/sessions.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
+import { rangeAt, sourceDetail } from "#api/docker/buildkit/source-detail.ts";
 import { StepVertices } from "#api/docker/buildkit/vertices.ts";
 import { type BuildRequest, type BuildResult, BuildStepError, type Builds } from "#build/build.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
@@ -44,8 +45,8 @@ export interface SolveContext {
   readonly depth?: number;
 }
 
-/** A failed command in BuildKit's words; a place in the Dockerfile goes below the message. */
-export const inWords = (thrown: unknown): unknown => {
+/** A failed command in BuildKit's words, with its place; one in a Dockerfile that makes no sense goes below the message. */
+const inWords = (thrown: unknown, read: ReadDockerfile): unknown => {
   const error = toNaruError(thrown);
   const frame = error.details["frame"];
   if (typeof frame === "string") {
@@ -58,9 +59,11 @@ export const inWords = (thrown: unknown): unknown => {
     match === null
       ? error.message
       : `process "${match[1]}" did not complete successfully: exit code: ${match[2]}`;
+  const range = rangeAt(parseDockerfile(read.text), thrown.step.line);
+  const place = range && sourceDetail(read.filename, read.text, range);
   return new NaruError("internal", message, {
     cause: thrown,
-    details: { ...error.details, isUsers: true },
+    details: { ...error.details, isUsers: true, statusDetails: place === undefined ? [] : [place] },
   });
 };
 
@@ -194,6 +197,6 @@ export const solve = async (
     if (error instanceof DockerfileError) {
       await read.vertex.output(2, Buffer.from(`${error.message}\n${error.frame}\n`));
     }
-    throw inWords(error);
+    throw inWords(error, read);
   }
 };
