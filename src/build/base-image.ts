@@ -2,7 +2,7 @@
 import type { BuildRequest } from "#build/build.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { type StageState, stateOfImage } from "#build/state.ts";
-import { NaruError, hasCode } from "#lib/errors.ts";
+import { NaruError } from "#lib/errors.ts";
 import type { TransferEvent } from "#image/transfer.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import {
@@ -65,20 +65,6 @@ const pull = async (
   await told();
 };
 
-const isHere = (
-  { images }: BuildDependencies,
-  name: string,
-  platform: Platform | undefined,
-): boolean => {
-  try {
-    images.get(name, platform);
-    return true;
-  } catch (error) {
-    if (hasCode(error, "not_found")) return false;
-    throw error;
-  }
-};
-
 /** Throws what the registry says. A name that is an id, or that only this machine makes, is not pulled. */
 export const findImage = async (
   dependencies: BuildDependencies,
@@ -88,7 +74,7 @@ export const findImage = async (
   step: number,
 ): Promise<StageState> => {
   const { images, snapshots } = dependencies;
-  if (request.isPulled || !isHere(dependencies, name, platform)) {
+  if (request.isPulled || images.find(name, platform) === undefined) {
     const made = images.provide(name);
     if (made !== undefined) await made;
     else await pull(dependencies, request, parseReference(name), platform, step);

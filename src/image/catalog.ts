@@ -109,7 +109,7 @@ export interface Catalog {
   row(id: Digest): ImageRow;
   record(row: ImageRow): ImageRecord;
   get(name: string, platform?: Platform): ImageRecord;
-  find(name: string): ImageRecord | undefined;
+  find(name: string, platform?: Platform): ImageRecord | undefined;
   /** chainIDs of the image's layers, lowest first. */
   chain(row: ImageRow): readonly Digest[];
 }
@@ -212,9 +212,9 @@ export const createCatalog = (parts: Pick<ImageDependencies, "rows" | "trash">):
     record,
     get,
     chain,
-    find: (name) => {
+    find: (name, platform) => {
       try {
-        return get(name);
+        return get(name, platform);
       } catch (error) {
         if (error instanceof NaruError && error.code === "not_found") return undefined;
         throw error;

@@ -229,7 +229,7 @@ export interface Images extends ImageTransfers {
   /** The id, in microseconds. */
   resolve(name: string): Digest;
   /** undefined in place of not_found; other errors are thrown. */
-  find(name: string): ImageRecord | undefined;
+  find(name: string, platform?: Platform): ImageRecord | undefined;
   /** With `platform`: the one of the name's images that serves it best; not_found when none does. */
   get(name: string, platform?: Platform): ImageRecord;
   /** Newest first. */

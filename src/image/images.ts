@@ -58,7 +58,7 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     ));
   return {
     resolve: (name) => catalog.resolve(name),
-    find: (name) => catalog.find(name),
+    find: (name, platform) => catalog.find(name, platform),
     get: (name, platform) => catalog.get(name, platform),
     list: (options) => listImages(dependencies, catalog, options),
     inspect: (name, options) => inspectImage(dependencies, catalog, name, options),

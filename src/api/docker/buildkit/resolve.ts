@@ -1,13 +1,12 @@
 /** What sources are, for clients that make LLB out of them: the config of an image, found here or fetched. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { DockerBackend } from "#api/docker/backend.ts";
 import { answer } from "#api/docker/buildkit/answer.ts";
 import type { GatewayScope, ScopeOf } from "#api/docker/buildkit/gateway-scope.ts";
 import { solveDefinition } from "#api/docker/buildkit/llb.ts";
 import type { SolveContext } from "#api/docker/buildkit/solve.ts";
 import { type GrpcCall, type GrpcHandler, readOne } from "#api/grpc/server.ts";
 import type { ImageRecord } from "#image/image.ts";
-import { NaruError, hasCode } from "#lib/errors.ts";
+import { NaruError } from "#lib/errors.ts";
 import {
   ResolveImageConfigRequestSchema,
   ResolveImageConfigResponseSchema,
@@ -25,20 +24,6 @@ const platformOf = (bytes: Uint8Array): Platform | undefined => {
   return parsePlatform([os, architecture, variant].filter((part) => part !== "").join("/"));
 };
 
-const isHere = (
-  { images }: DockerBackend,
-  name: string,
-  platform: Platform | undefined,
-): boolean => {
-  try {
-    images.get(name, platform);
-    return true;
-  } catch (error) {
-    if (hasCode(error, "not_found")) return false;
-    throw error;
-  }
-};
-
 /** As a build from it would have it: fetched where it is not here, or where its registry is to be asked. */
 export const fetchImage = async (
   context: SolveContext,
@@ -47,7 +32,7 @@ export const fetchImage = async (
   isPulled = false,
 ): Promise<ImageRecord> => {
   const { backend, job } = context;
-  if (isPulled || !isHere(backend, name, platform)) {
+  if (isPulled || backend.images.find(name, platform) === undefined) {
     const attrs: Record<string, string> = isPulled ? { "image.resolvemode": "pull" } : {};
     const definition = sourceDefinition(`docker-image://${name}`, attrs, platform);
     await solveDefinition(context, definition, job.held);
