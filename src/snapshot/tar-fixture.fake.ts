@@ -1,6 +1,6 @@
 /** Archives for this room's tests. */
 import { mkdtempSync, rmSync } from "node:fs";
-import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
+import { type TarEntry, plainEntry } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 
 export type TarInput = Partial<Omit<TarEntry, "xattrs">> & {
@@ -9,26 +9,13 @@ export type TarInput = Partial<Omit<TarEntry, "xattrs">> & {
   readonly xattrs?: Readonly<Record<string, string>>;
 };
 
-const BASE: TarEntry = {
-  type: "file",
-  name: "",
-  linkName: "",
-  mode: 0o644,
-  uid: 0,
-  gid: 0,
-  userName: "",
-  groupName: "",
-  size: 0,
-  mtime: { seconds: 1_600_000_000, nanoseconds: 0 },
-  deviceMajor: 0,
-  deviceMinor: 0,
-  xattrs: NO_XATTRS,
-};
+const MTIME = { seconds: 1_600_000_000, nanoseconds: 0 };
 
 const oneEntry = ({ content = "", xattrs = {}, ...entry }: TarInput): Uint8Array => {
   const body = Buffer.from(content);
   const values = Object.entries(xattrs).map(([k, v]) => [k, Buffer.from(v)] as const);
-  const header = tarHeader({ ...BASE, ...entry, size: body.length, xattrs: new Map(values) });
+  const own = { mtime: MTIME, ...entry, size: body.length, xattrs: new Map(values) };
+  const header = tarHeader(plainEntry(entry.name, own));
   return Buffer.concat([header, body, tarPadding(body.length)]);
 };
 

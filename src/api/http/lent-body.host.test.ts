@@ -1,15 +1,12 @@
 /** A connection that somebody else reads a request's body from, and that is HTTP again afterwards. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readSync, rmSync } from "node:fs";
+import { expect, test } from "bun:test";
+import { readSync } from "node:fs";
 import net from "node:net";
 import type { Exchange, LentBody } from "#api/http/exchange.ts";
-import { createHttpServer } from "#api/http/server.ts";
+import { serveTests } from "#api/http/server.fake.ts";
 import { createKernel } from "#kernel/real.ts";
 import { resumeBodyDecoder } from "#spec/http/body-decoder.ts";
-import { randomHex } from "#lib/clock.ts";
-import { silentLogger } from "#lib/log.ts";
 
-const path = `/tmp/naru-lent-${randomHex(6)}.sock`;
 const BODY_BYTES = 9_000_001;
 const FIRST_BYTES = 500_000;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -80,21 +77,7 @@ const routes: Record<string, (exchange: Exchange) => void | Promise<void>> = {
     gone.resolve(rest === undefined && exchange.signal.aborted ? "cut short" : "whole");
   },
 };
-const http = createHttpServer({
-  handler: (exchange) => routes[exchange.head.path]?.(exchange),
-  fields: "",
-  logger: silentLogger,
-});
-const server = net.createServer({ allowHalfOpen: true }, (socket) => http.onConnection(socket));
-beforeAll(async () => {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(path, resolve);
-  await promise;
-});
-afterAll(() => {
-  server.close();
-  rmSync(path, { force: true });
-});
+const { path } = serveTests((exchange) => routes[exchange.head.path]?.(exchange));
 
 const bytes = Buffer.alloc(BODY_BYTES);
 for (let at = 0; at + 4 <= BODY_BYTES; at += 4) bytes.writeUInt32LE(at, at);

@@ -1,6 +1,12 @@
-/** Handlers that do what handlers of the API do, each at a path of its own: for the tests of the server. */
-import type { Exchange } from "#api/http/exchange.ts";
-import { sleep } from "#lib/clock.ts";
+/** For the tests of the server: where it listens, and handlers that do what handlers of the API do. */
+import { afterAll, beforeAll } from "bun:test";
+import { rmSync } from "node:fs";
+import net from "node:net";
+
+import type { Exchange, ExchangeHandler } from "#api/http/exchange.ts";
+import { createHttpServer, type HttpServer } from "#api/http/server.ts";
+import { randomHex, sleep } from "#lib/clock.ts";
+import { silentLogger } from "#lib/log.ts";
 
 const MIB = 1024 * 1024;
 /** What the handler under test saw. */
@@ -10,6 +16,25 @@ export const collect = async (input: AsyncIterable<Buffer>): Promise<Buffer> => 
   const parts: Buffer[] = [];
   for await (const part of input) parts.push(part);
   return Buffer.concat(parts);
+};
+
+/** A server on a unix socket of its own, for as long as the tests of the file run that calls this. */
+export const serveTests = (
+  handler: ExchangeHandler,
+): { readonly path: string; readonly http: HttpServer } => {
+  const path = `/tmp/naru-http-${randomHex(6)}.sock`;
+  const http = createHttpServer({ handler, fields: "Server: test\r\n", logger: silentLogger });
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => http.onConnection(socket));
+  beforeAll(async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.listen(path, resolve);
+    await promise;
+  });
+  afterAll(() => {
+    server.close();
+    rmSync(path, { force: true });
+  });
+  return { path, http };
 };
 
 export const routes: Record<string, (exchange: Exchange) => void | Promise<void>> = {

@@ -1,33 +1,18 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { rmSync } from "node:fs";
+import { expect, test } from "bun:test";
 import net from "node:net";
 import { duplexPair } from "node:stream";
 
 import type { Exchange } from "#api/http/exchange.ts";
-import { collect, routes, seen } from "#api/http/server.fake.ts";
+import { collect, routes, seen, serveTests } from "#api/http/server.fake.ts";
 import { createHttpServer } from "#api/http/server.ts";
-import { randomHex, sleep } from "#lib/clock.ts";
+import { sleep } from "#lib/clock.ts";
 import { watchLiveMemory } from "#lib/live-memory.fake.ts";
 import { silentLogger } from "#lib/log.ts";
 
 const MIB = 1024 * 1024;
-const path = `/tmp/naru-http-${randomHex(6)}.sock`;
-const http = createHttpServer({
-  handler: (exchange) =>
-    (routes[exchange.head.path] ?? ((x: Exchange) => x.answer(404, "", "?")))(exchange),
-  fields: "Server: test\r\n",
-  logger: silentLogger,
-});
-const server = net.createServer({ allowHalfOpen: true }, (socket) => http.onConnection(socket));
-beforeAll(async () => {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(path, resolve);
-  await promise;
-});
-afterAll(() => {
-  server.close();
-  rmSync(path, { force: true });
-});
+const { path, http } = serveTests((exchange) =>
+  (routes[exchange.head.path] ?? ((x: Exchange) => x.answer(404, "", "?")))(exchange),
+);
 
 const dial = async (): Promise<net.Socket> => {
   const socket = net.connect({ path, allowHalfOpen: true });

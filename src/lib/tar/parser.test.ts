@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
-import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
+import { type TarEntry, plainEntry } from "#lib/tar/entry.ts";
 import { hasCode } from "#lib/errors.ts";
 import { TarParser } from "#lib/tar/parser.ts";
 import { formatPaxRecord } from "#lib/tar/pax.ts";
@@ -11,21 +11,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-const fileEntry = (name: string, size: number): TarEntry => ({
-  type: "file",
-  name,
-  linkName: "",
-  mode: 0o644,
-  uid: 0,
-  gid: 0,
-  userName: "",
-  groupName: "",
-  size,
-  mtime: { seconds: 0, nanoseconds: 0 },
-  deviceMajor: 0,
-  deviceMinor: 0,
-  xattrs: NO_XATTRS,
-});
+const fileEntry = (name: string, size: number): TarEntry => plainEntry(name, { size });
 
 /** A header with its checksum made right again after `change`. */
 const forged = (change: (block: Buffer) => void, size = 0): Buffer => {

@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 import { readSavedImage } from "#cli/image/explain/archive.ts";
 import { explainImage, type Explanation } from "#cli/image/explain/report.ts";
 import { cacheOf, secretsIn, secretsInInstruction } from "#cli/image/explain/rules.ts";
-import { NO_XATTRS, type TarEntry } from "#lib/tar/entry.ts";
+import { plainEntry } from "#lib/tar/entry.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 
 const KEY = `-----BEGIN OPENSSH ${"PRIVATE"} KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU=\n`;
@@ -61,21 +61,7 @@ test("caches are known by their directories", () => {
 const tarOf = (files: Readonly<Record<string, string>>): Buffer => {
   const parts: Uint8Array[] = [];
   for (const [name, text] of Object.entries(files)) {
-    const entry: TarEntry = {
-      type: "file",
-      name,
-      linkName: "",
-      mode: 0o644,
-      uid: 0,
-      gid: 0,
-      userName: "",
-      groupName: "",
-      size: Buffer.byteLength(text, "latin1"),
-      mtime: { seconds: 0, nanoseconds: 0 },
-      deviceMajor: 0,
-      deviceMinor: 0,
-      xattrs: NO_XATTRS,
-    };
+    const entry = plainEntry(name, { size: Buffer.byteLength(text, "latin1") });
     parts.push(tarHeader(entry), Buffer.from(text, "latin1"), tarPadding(entry.size));
   }
   return Buffer.concat([...parts, TAR_END]);
