@@ -101,6 +101,14 @@ describe("layouts", () => {
     return bytes;
   };
 
+  test("what a layout lists beside images is in nobody's way", async () => {
+    const [from, to] = [join(root, "from"), join(root, "to")];
+    const other = describeBlob("application/vnd.example+toml", "not = json");
+    write(from, [...one, "not = json"], [other, named(one[0], "1")]);
+    expect(await writeLayout(to, "a", readLayout(from, undefined, undefined))).toBe(3);
+    expect(await writeLayout(to, "b", readLayout(from, "1", undefined, true))).toBe(0);
+  });
+
   test("what is not there, or not one, is told", async () => {
     write(root, [...one, ...two], [named(one[0], "1"), named(two[0], "2")]);
     expect(readAll(root)).rejects.toThrow("several images: name one of 1, 2");

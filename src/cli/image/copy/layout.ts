@@ -11,7 +11,7 @@ import { CONTAINERD_NAME, REF_NAME } from "#spec/image/descriptor.ts";
 import { asArray, asObject, asStringMap, decodeJson } from "#spec/image/decode.ts";
 import { checkArchivePath } from "#spec/image/docker-archive.ts";
 import { parseManifest } from "#spec/image/manifest.ts";
-import { OCI_INDEX, isUrlLayer } from "#spec/image/media-type.ts";
+import { OCI_INDEX, isIndexType, isManifestType, isUrlLayer } from "#spec/image/media-type.ts";
 
 const LAYOUT = '{"imageLayoutVersion":"1.0.0"}';
 const BLOB = /^blobs\/(sha256|sha512)\/([0-9a-f]+)$/;
@@ -24,6 +24,15 @@ const entriesOf = (text: string): Entry[] =>
   asArray(asObject(decodeJson(text, "index.json"), "index.json")["manifests"], "manifests").map(
     (entry) => asObject(entry, "entry of index.json"),
   );
+
+/** What else an index.json lists is nobody's fault, and no image (image-spec 1.1 image-layout.md, index.json). */
+const knownOf = (entries: readonly Entry[]): readonly Entry[] => {
+  const known = entries.filter(({ mediaType = "" }) => {
+    const type = String(mediaType);
+    return type === "" || isManifestType(type) || isIndexType(type);
+  });
+  return known.length === 0 ? entries : known;
+};
 
 const nameOf = (entry: Entry): string | undefined =>
   asStringMap(entry["annotations"], "annotations")[REF_NAME];
@@ -110,7 +119,7 @@ export async function* readLayout(
   const index = await readFile(join(path, "index.json"), "utf8").catch((cause: unknown) => {
     throw new NaruError("not_found", `"${path}" is no OCI layout: it has no index.json`, { cause });
   });
-  const entries = entriesOf(index);
+  const entries = knownOf(entriesOf(index));
   const referrers = await referrersOf(path, entries);
   const isReferrer = (one: Entry): boolean => referrers.some(({ entry: other }) => other === one);
   const images = entries.filter((one) => !isReferrer(one));
