@@ -29,9 +29,13 @@ const senders: Record<string, FileSender | undefined> = {
   none: undefined,
 };
 
+/** Answers that were begun. */
+let begun = 0;
+
 /** /<sender>/<first>/<size>/<announced> */
 const handle = async (exchange: Exchange): Promise<void> => {
   const [, sender = "", first, size, announced] = exchange.head.path.split("/");
+  begun += 1;
   const fd = openSync(file, "r");
   const range = { first: Number(first), sizeBytes: Number(size) };
   try {
@@ -116,4 +120,30 @@ test("a file that is too short cuts the connection, so that the client notices",
     expect(failure).toBe("cut off");
     expect(failures.join()).toContain("shorter than it should be");
   }
+});
+
+test("answers to a client that asks for more before it reads hold what it asked for", async () => {
+  begun = 0;
+  const [size, count] = [30_000, 600];
+  const firsts = Array.from({ length: count }, (_, at) => at * 7);
+  const expected = firsts.map((first) => digestOf(content.subarray(first, first + size)));
+  const socket = net.connect({ port, host: "127.0.0.1" });
+  const parts: Buffer[] = [];
+  socket.pause().on("data", (part: Buffer) => void parts.push(part));
+  const asked = firsts.map((first) => `GET /cold/${first}/${size} HTTP/1.1\r\nHost: d\r\n\r\n`);
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.write(asked.join("").replace(/\r\n$/, "Connection: close\r\n\r\n"));
+  // Until the sockets are full, and the next answers wait in this process.
+  for (let before = -1; begun === 0 || before < begun; await Bun.sleep(50)) before = begun;
+  expect(begun).toBeLessThan(count);
+  socket.resume();
+  await closed;
+  const whole = Buffer.concat(parts);
+  const answers: string[] = [];
+  for (let at = 0; answers.length < count;) {
+    const begin = whole.indexOf("\r\n\r\n", at) + 4;
+    at = begin + size;
+    answers.push(digestOf(whole.subarray(begin, at)));
+  }
+  expect(answers).toEqual(expected);
 });

@@ -48,6 +48,32 @@ test("many lines do not wait for the end of the turn", async () => {
   expect(writes.length).toBe(1);
 });
 
+test("what waits behind other bytes stays what it was, whatever its writer does with its buffer", async () => {
+  const taken: string[] = [];
+  let take: (() => void) | undefined;
+  const socket = new Duplex({
+    writableHighWaterMark: 100_000,
+    read: () => undefined,
+    write: (chunk: Buffer, _encoding, done) => {
+      taken.push(chunk.toString());
+      take = done;
+    },
+  });
+  const outbound = new Outbound(socket);
+  await outbound.send("first");
+  const buffer = Buffer.alloc(20_000, "a");
+  await outbound.send(buffer.subarray(0, 5));
+  await outbound.sendChunk(buffer);
+  buffer.fill("b");
+  for (let index = 0; index < 5; index += 1) {
+    const done = take;
+    take = undefined;
+    done?.();
+    await turn();
+  }
+  expect(taken.join("")).toBe(`firstaaaaa4e20\r\n${"a".repeat(20_000)}\r\n`);
+});
+
 test("a client that is gone is told at the next line", async () => {
   const { writes, outbound } = setUp();
   await outbound.sendChunkSoon("a");

@@ -42,7 +42,14 @@ export class Outbound {
     this.#soon = "";
     if (soon !== "" && typeof data === "string") return this.#socket.write(soon + data, "utf8");
     if (soon !== "") this.#socket.write(soon, "utf8");
-    return typeof data === "string" ? this.#socket.write(data, "utf8") : this.#socket.write(data);
+    return typeof data === "string" ? this.#socket.write(data, "utf8") : this.#put(data);
+  }
+
+  /** Behind other bytes the stream keeps what it is given: where nobody waits for it to go out, that is a copy. */
+  #put(data: Uint8Array): boolean {
+    const { writableLength: aheadBytes, writableHighWaterMark: highBytes } = this.#socket;
+    const isKept = aheadBytes > 0 && aheadBytes + data.length < highBytes;
+    return this.#socket.write(isKept ? Buffer.from(data) : data);
   }
 
   /** What is written next has this size: it should go out in one piece, and its reader wake once. */
@@ -93,7 +100,7 @@ export class Outbound {
       await this.send(Buffer.concat([Buffer.from(`${size.toString(16)}\r\n`), data, CRLF]));
     } else {
       this.write(`${size.toString(16)}\r\n`);
-      this.#socket.write(data);
+      this.#put(data);
       await this.send(CRLF);
     }
   }
