@@ -10,23 +10,20 @@ import { Socket } from "node:net";
 import { ptr } from "bun:ffi";
 import { ERRNO, throwErrno } from "#kernel/errno.ts";
 import { lastErrno, libc } from "#kernel/libc.ts";
+import { type WidenSendBuffer, widenSendBuffer } from "#kernel/send-buffer.ts";
 
 export interface FileSender {
   /** undefined: bytes have to go through the runtime (TLS, a unix socket's pipe, something still to be written). */
   socketOf(stream: Duplex): number | undefined;
   /** Bytes that the socket took; 0 when it is full. Does not wait for the client, but for the disk: see `isCached`. */
   send(socketFd: number, fileFd: number, offset: number, sizeBytes: number): number;
-  /** Lets so many bytes be under way in the socket (SO_SNDBUFFORCE), or as many as the host allows (SO_SNDBUF). */
-  widen(socketFd: number, sizeBytes: number): void;
+  /** Lets so many bytes be under way in the socket. */
+  readonly widen: WidenSendBuffer;
   /** Whether the byte at `offset` is in memory (preadv2, RWF_NOWAIT); false also where the file system does not tell. */
   isCached(fileFd: number, offset: number): boolean;
 }
 
 const RWF_NOWAIT = 8;
-/** socket(7). The kernel doubles what it is told, for its own bookkeeping. */
-const SOL_SOCKET = 1;
-const SO_SNDBUF = 7;
-const SO_SNDBUFFORCE = 32;
 /** The client is gone: the runtime hears of it by itself, and tells whoever waits. */
 const GONE = [ERRNO["EPIPE"], ERRNO["ECONNRESET"], ERRNO["ENOTCONN"]];
 
@@ -58,13 +55,7 @@ export const fileSender: FileSender = {
     if (errno === ERRNO["EAGAIN"] || GONE.includes(errno)) return 0;
     return throwErrno("sendfile", errno, `descriptor ${socketFd}`);
   },
-  widen: (socketFd, sizeBytes) => {
-    const value = new Int32Array([sizeBytes / 2]);
-    for (const option of [SO_SNDBUFFORCE, SO_SNDBUF]) {
-      if (libc().setsockopt(socketFd, SOL_SOCKET, option, value, 4) === 0) return;
-      // EPERM: another option does with less, and without either it is only slower.
-    }
-  },
+  widen: widenSendBuffer,
   isCached: (fileFd, offset) =>
     Number(libc().preadv2(fileFd, oneByteVector, 1, offset, RWF_NOWAIT)) === 1,
 };

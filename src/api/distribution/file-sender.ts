@@ -46,7 +46,7 @@ export interface FileRange {
 const PART_BYTES = 256 * 1024;
 
 /** Under way in the socket. */
-const SOCKET_BYTES = 4 * 1024 * 1024;
+const SOCKET_BYTES = 2 * 1024 * 1024;
 
 interface Transfer {
   readonly fd: number;
@@ -77,8 +77,7 @@ const pass = (transfer: Transfer, sizeBytes: number, sender: FileSender): void =
 /** A new connection would have to grow into a large blob, and the blob be half through by then. */
 const widen = ({ stream }: Transfer, sender: FileSender): void => {
   stream.pass?.((connection) => {
-    const socket = sender.socketOf(connection);
-    if (socket !== undefined) sender.widen(socket, SOCKET_BYTES);
+    sender.widen(connection, SOCKET_BYTES);
     return 0;
   });
 };

@@ -9,7 +9,7 @@ import { NaruError } from "#lib/errors.ts";
 import type { FileSender } from "#kernel/send-file.ts";
 
 /** With so much under way the client does not run dry while this thread answers others. */
-const SOCKET_BYTES = 4 * 1024 * 1024;
+const SOCKET_BYTES = 2 * 1024 * 1024;
 const PASS_BYTES = 512 * 1024;
 /** At once, without a look at who else waits. */
 const TURN_BYTES = 4 * 1024 * 1024;
@@ -100,8 +100,7 @@ export const sendArchive = async (
   signal: AbortSignal,
 ): Promise<void> => {
   stream.pass?.((connection) => {
-    const socket = sender.socketOf(connection);
-    if (socket !== undefined) sender.widen(socket, SOCKET_BYTES);
+    sender.widen(connection, SOCKET_BYTES);
     return 0;
   });
   for (const segment of segments) {
