@@ -2,6 +2,8 @@
 import type { CopyPlan } from "#build/op/copy-tree.ts";
 import type { BodyState } from "#spec/http/body-decoder.ts";
 import type { ErrorCode } from "#lib/errors.ts";
+import type { RootAttributes } from "#snapshot/layer-form.ts";
+import type { Digest } from "#spec/image/digest.ts";
 
 /** Where the child finds the descriptor that is handed to it. */
 export const HANDED_FD = 3;
@@ -18,7 +20,26 @@ export type BuildJob =
       readonly lent?: BodyState;
     }
   /** The plan is a file: it may name many sources. `tellsOn`: a descriptor that hears of what was made. */
-  | { readonly verb: "copy"; readonly planFile: string; readonly tellsOn?: number };
+  | { readonly verb: "copy"; readonly planFile: string; readonly tellsOn?: number }
+  /** The layer of a copy as its tar with an index, into `directory`; its progress goes to the descriptor that was handed. */
+  | {
+      readonly verb: "pack";
+      readonly planFile: string;
+      readonly directory: string;
+      readonly mtimeMaxSeconds?: number;
+    }
+  /** Sums up that tar, as the descriptor that was handed tells of it. */
+  | { readonly verb: "sum"; readonly file: string };
+
+/** Empty where the writer has not come to its end. */
+export type TarSum =
+  | { readonly diffId: Digest; readonly tarBytes: number }
+  | { readonly diffId?: never };
+
+/** Or why the layer is to be made by copying. */
+export type PackedLayer =
+  | { readonly sizeBytes: number; readonly root: RootAttributes }
+  | { readonly unsuited: string };
 
 export interface BuildJobResults {
   receive: {
@@ -29,6 +50,8 @@ export interface BuildJobResults {
     readonly restBase64?: string;
   };
   copy: Record<string, never>;
+  pack: PackedLayer;
+  sum: TarSum;
 }
 
 export type { CopyPlan };

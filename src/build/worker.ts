@@ -5,18 +5,22 @@
 import { readFileSync, readSync, writeSync } from "node:fs";
 import { unpackContext, unpackPlain } from "#build/context.ts";
 import { lentBody } from "#build/lent-body.ts";
+import { packCopyPlan } from "#build/op/copy-pack.ts";
 import { CopyTeller } from "#build/op/copy-teller.ts";
 import { type CopyPlan, runCopyPlan } from "#build/op/copy-tree.ts";
+import { ProgressTeller, sumByProgress } from "#build/op/tar-progress.ts";
 import {
   type BuildJob,
   type BuildJobResults,
   type BuildWorkerAnswer,
   HANDED_FD,
+  type PackedLayer,
 } from "#build/worker-protocol.ts";
-import { toNaruError } from "#lib/errors.ts";
+import { hasCode, toNaruError } from "#lib/errors.ts";
 import type { FileKernel, SocketKernel } from "#kernel/kernel.ts";
 import { MAGIC_BYTES, detectCompression } from "#snapshot/compression.ts";
 import { diskError } from "#snapshot/disk-error.ts";
+import { IndexWriter } from "#snapshot/index-writer.ts";
 
 type WorkerKernel = FileKernel & Pick<SocketKernel, "waitReadable">;
 
@@ -81,6 +85,29 @@ const receive = async (
   return { digests, sizeBytes, ...restBase64() };
 };
 
+const pack = (
+  kernel: WorkerKernel,
+  { planFile, directory, mtimeMaxSeconds }: Extract<BuildJob, { verb: "pack" }>,
+): PackedLayer => {
+  const plan = JSON.parse(readFileSync(planFile, "utf8")) as CopyPlan;
+  using index = new IndexWriter({ directory, maxEntries: Number.POSITIVE_INFINITY });
+  const teller = new ProgressTeller(HANDED_FD);
+  try {
+    const onEntry = index.entry.bind(index);
+    for (const chunk of packCopyPlan(kernel, plan, { onEntry, mtimeMaxSeconds })) {
+      index.append(chunk);
+      if (index.isUnsuited) break;
+      teller.wrote(chunk.length);
+    }
+  } catch (error) {
+    if (!hasCode(error, "failed_precondition")) throw error;
+    return { unsuited: toNaruError(error).message };
+  }
+  if (index.isUnsuited) return { unsuited: "no index can show it" };
+  teller.end();
+  return index.finish() ?? { unsuited: "no index can show it" };
+};
+
 const runJob = async (kernel: WorkerKernel, job: BuildJob): Promise<object> => {
   switch (job.verb) {
     case "receive":
@@ -92,6 +119,10 @@ const runJob = async (kernel: WorkerKernel, job: BuildJob): Promise<object> => {
         job.tellsOn === undefined ? undefined : new CopyTeller(job.tellsOn),
       );
       return {};
+    case "pack":
+      return pack(kernel, job);
+    case "sum":
+      return sumByProgress(job.file, HANDED_FD);
   }
 };
 

@@ -5,7 +5,7 @@ import type { BuildDependencies } from "#build/dependencies.ts";
 import { invariant } from "#lib/errors.ts";
 import type { StepConfigDependencies } from "#container/step-config.ts";
 import type { RoomInputs } from "#daemon/rooms.ts";
-import { workerCommand } from "#daemon/worker-command.ts";
+import { bulkWorkerCommand } from "#daemon/worker-command.ts";
 import type { BuildCacheRows } from "#metadata/build-cache.ts";
 import type { BuildHistoryRows } from "#metadata/build-history.ts";
 import type { Runtime } from "#runtime/runtime.ts";
@@ -49,7 +49,7 @@ const make = async (
     },
     paths: pathsOf(inputs),
     entitlements: inputs.config.buildEntitlements,
-    workerCommand: [...workerCommand(), "build"],
+    workerCommand: [...bulkWorkerCommand(), "build"],
     log: log.with({ room: "build" }),
   };
   await sweepBuilds(dependencies);

@@ -8,8 +8,9 @@ import type { StagedFiles } from "#image/layer-stage.ts";
 import type { UnpackLine, UnpackResult, UnpackTask } from "#image/worker-protocol.ts";
 import { NaruError } from "#lib/errors.ts";
 import { MAGIC_BYTES, detectCompression } from "#snapshot/compression.ts";
+import { GrowingSum } from "#snapshot/growing-sum.ts";
 import { type LayerForm, TAR_FILE } from "#snapshot/layer-form.ts";
-import { type Digest, sha256Digest } from "#spec/image/digest.ts";
+import type { Digest } from "#spec/image/digest.ts";
 
 export interface UnpackOptions {
   /** Starts the image worker. */
@@ -25,40 +26,8 @@ export interface UnpackOptions {
 
 /** What is not worth to be told by itself. */
 const BATCH_BYTES = 512 * 1024;
-const CHUNK_BYTES = 1024 * 1024;
 
 type Child = Bun.Subprocess<"pipe", "pipe", "inherit">;
-
-/** The hash of a file that another process writes. */
-class TarHash implements Disposable {
-  readonly #fd: number;
-  readonly #hasher = new Bun.CryptoHasher("sha256");
-  readonly #buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-  #position = 0;
-
-  constructor(path: string) {
-    this.#fd = openSync(path, "r");
-  }
-
-  /** Where making the layer failed the tar ends earlier: then its sum says nothing, and the result the reason. */
-  reach(end: number): void {
-    while (this.#position < end) {
-      const want = Math.min(CHUNK_BYTES, end - this.#position);
-      const count = readSync(this.#fd, this.#buffer, 0, want, this.#position);
-      if (count === 0) return;
-      this.#hasher.update(this.#buffer.subarray(0, count));
-      this.#position += count;
-    }
-  }
-
-  digest(): Digest {
-    return sha256Digest(this.#hasher.digest("hex"));
-  }
-
-  [Symbol.dispose](): void {
-    closeSync(this.#fd);
-  }
-}
 
 /** Tells the child how much is there; ends it when that was wrong. */
 const feed = async (child: Child, growth: Growth, sizeBytes: number): Promise<void> => {
@@ -86,13 +55,13 @@ const follow = async (
   { directory, form, diffId, onProgress }: UnpackOptions,
   onReady: () => void,
 ): Promise<StagedFiles> => {
-  let tar: TarHash | undefined;
+  let tar: GrowingSum | undefined;
   try {
     for await (const line of linesOf(child.stdout)) {
       if (line.kind === "error") throw new NaruError(line.code, line.message);
       if (line.kind === "unpacked") {
         if (line.taken === 0) {
-          tar = form === "erofs" ? new TarHash(`${directory}/${TAR_FILE}`) : undefined;
+          tar = form === "erofs" ? new GrowingSum(`${directory}/${TAR_FILE}`) : undefined;
           onReady();
         }
         tar?.reach(line.written);

@@ -37,7 +37,7 @@ export const listXattrs = (path: string): string[] => {
   const list = readGrowing("llistxattr", path, (buffer) =>
     libc().llistxattr(cPath, buffer, buffer.length),
   );
-  return list === undefined
+  return list === undefined || list.length === 0
     ? []
     : decodeName(list)
         .split("\0")

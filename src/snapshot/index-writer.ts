@@ -3,6 +3,7 @@
  * end. Synchronous: it stands in child processes, as TreeWriter does.
  */
 import { closeSync, linkSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
+import type { TarEntry } from "#lib/tar/entry.ts";
 import { TarParser } from "#lib/tar/parser.ts";
 import { diskError } from "#snapshot/disk-error.ts";
 import { INDEX_FILE, type RootAttributes, TAR_FILE } from "#snapshot/layer-form.ts";
@@ -59,6 +60,20 @@ export class IndexWriter implements Disposable {
 
   push(bytes: Uint8Array): void {
     this.#parser.push(bytes);
+    this.append(bytes);
+  }
+
+  /** No index can show this layer: the rest need not come. */
+  get isUnsuited(): boolean {
+    return this.#tree.unsuited !== undefined;
+  }
+
+  /** An entry of a tar that this process packs itself: `append` brings the bytes, and nothing is parsed. */
+  entry(entry: TarEntry, dataOffset: number): void {
+    this.#tree.entry(entry, dataOffset);
+  }
+
+  append(bytes: Uint8Array): void {
     this.#tarBytes += bytes.length;
     if (this.#fd === -1) return;
     try {

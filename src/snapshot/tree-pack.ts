@@ -43,19 +43,30 @@ const HOST_XATTRS: ReadonlySet<string> = new Set([
   "security.evm",
 ]);
 
+export interface PackerOptions {
+  /** Hears of each entry and of where its content begins in the archive, as from a parser. */
+  readonly onEntry?: ((entry: TarEntry, dataOffset: number) => void) | undefined;
+  /** Nobody puts anything else in a file's place meanwhile. */
+  readonly isStill?: boolean;
+}
+
 export class TreePacker {
   readonly #kernel: FileKernel;
   readonly #links = new Map<string, string>();
   #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   #fill = 0;
   #sizeBytes = 0;
+  /** Bytes of the archive before the chunk. */
+  #taken = 0;
 
   readonly #isReused: boolean;
+  readonly #options: PackerOptions;
 
   /** "reused": a chunk is valid until the next one is asked for. */
-  constructor(kernel: FileKernel, chunks: "kept" | "reused" = "kept") {
+  constructor(kernel: FileKernel, chunks: "kept" | "reused" = "kept", options: PackerOptions = {}) {
     this.#kernel = kernel;
     this.#isReused = chunks === "reused";
+    this.#options = options;
   }
 
   /** Sum of the file sizes packed so far. */
@@ -63,12 +74,16 @@ export class TreePacker {
     return this.#sizeBytes;
   }
 
-  /** One file of the tree. A name seen before under the same inode becomes a hard link. */
+  /**
+   * One file of the tree. A name seen before under the same inode becomes a hard link. Attributes are the file's own
+   * unless they are given: then of a directory nothing is read.
+   */
   *node(
     tarName: string,
     directoryFd: number,
     name: string,
     stat: FileStat,
+    given?: ReadonlyMap<string, Uint8Array>,
   ): Generator<Uint8Array, void> {
     const type = entryType(stat);
     if (type === undefined) return;
@@ -78,10 +93,10 @@ export class TreePacker {
       if (first !== undefined) {
         yield* this.entry({ ...this.#describe("hard link", tarName, stat), linkName: first });
       } else if (type === "file") {
-        yield* this.#file(tarName, directoryFd, name, stat);
+        yield* this.#file(tarName, directoryFd, name, stat, given);
       } else {
         const linkName = type === "symlink" ? this.#kernel.readlinkAt(directoryFd, name) : "";
-        const xattrs = this.#xattrs(directoryFd, name);
+        const xattrs = given ?? this.#xattrs(directoryFd, name);
         yield* this.entry({ ...this.#describe(type, tarName, stat), linkName, xattrs });
       }
     } catch (error) {
@@ -102,6 +117,7 @@ export class TreePacker {
   /** An entry without content. */
   *entry(entry: TarEntry): Generator<Uint8Array, void> {
     yield* this.#put(tarHeader(entry));
+    this.#options.onEntry?.(entry, this.#taken + this.#fill);
   }
 
   /** An empty file that only its name gives a meaning (whiteouts). */
@@ -125,13 +141,14 @@ export class TreePacker {
     directoryFd: number,
     name: string,
     stat: FileStat,
+    given: ReadonlyMap<string, Uint8Array> | undefined,
   ): Generator<Uint8Array, void> {
     const fd = this.#openFile(directoryFd, name);
     if (fd === undefined) return;
     try {
-      const xattrs = this.#xattrs(directoryFd, name);
+      const xattrs = given ?? this.#xattrs(directoryFd, name);
       this.#sizeBytes += stat.size;
-      yield* this.#put(tarHeader({ ...this.#describe("file", tarName, stat), xattrs }));
+      yield* this.entry({ ...this.#describe("file", tarName, stat), xattrs });
       // The header has promised a length: a file that shrinks is filled up, one that grows is cut.
       for (let left = stat.size; left > 0;) {
         if (this.#fill === CHUNK_BYTES) yield this.#take();
@@ -152,6 +169,9 @@ export class TreePacker {
    * file's place, it is noticed before it is really opened.
    */
   #openFile(directoryFd: number, name: string): number | undefined {
+    if (this.#options.isStill === true) {
+      return this.#kernel.openAt(directoryFd, name, constants.O_RDONLY);
+    }
     const pathFd = this.#kernel.openAt(directoryFd, name, O_PATH);
     try {
       if (!fstatSync(pathFd).isFile()) return undefined;
@@ -207,6 +227,7 @@ export class TreePacker {
   #take(): Uint8Array {
     const chunk = this.#chunk.subarray(0, this.#fill);
     if (!this.#isReused) this.#chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    this.#taken += this.#fill;
     this.#fill = 0;
     return chunk;
   }
@@ -234,7 +255,8 @@ export const statOfFd = (fd: number): FileStat => {
 
 const EMPTY_FILE = plainEntry("", { mode: 0 });
 
-const isPortableXattr = (name: string): boolean =>
+/** Overlay's own marks and what belongs to the host stay out of archives. */
+export const isPortableXattr = (name: string): boolean =>
   !name.startsWith(OVERLAY_XATTR_PREFIX) && !HOST_XATTRS.has(name);
 
 /** A generator's chunks as a stream that reads only when it is read. Cancelling ends the generator. */

@@ -6,6 +6,7 @@ import { isArchiveFile } from "#build/op/archive.ts";
 import { type CopyItem, type CopyPlan, runCopyPlan } from "#build/op/copy-tree.ts";
 import { checkMode } from "#build/op/mode.ts";
 import { onSnapshot } from "#build/op/on-snapshot.ts";
+import { packedLayer } from "#build/op/packed-layer.ts";
 import { type FoundSource, findSources } from "#build/op/sources.ts";
 import type { InputDigest } from "#build/op/tree-digest.ts";
 import type { RunContext, Vertex } from "#build/solver.ts";
@@ -191,15 +192,18 @@ const sizeOf = (inputs: readonly InputDigest[]): CopySize => ({
   bytes: inputs.reduce((sum, input) => sum + input.sizeBytes, 0),
 });
 
+const isSmall = ({ files, bytes }: CopySize): boolean =>
+  files <= SMALL_FILES && bytes <= SMALL_BYTES;
+
 /** Here for little, in a child process for more. `isLast`: nothing else is written into the snapshot. */
 export const runPlan = async (
   dependencies: BuildDependencies,
   plan: CopyPlan,
-  { files, bytes }: CopySize,
+  size: CopySize,
   { id, signal }: RunContext,
   isLast = false,
 ): Promise<void> => {
-  if (files <= SMALL_FILES && bytes <= SMALL_BYTES && plan.items.every((i) => !i.isUnpacked)) {
+  if (isSmall(size) && plan.items.every((item) => !item.isUnpacked)) {
     return await runCopyPlan(dependencies.kernel, plan);
   }
   const planFile = `${dependencies.paths.work}/copy-${id}.json`;
@@ -285,23 +289,33 @@ export const copyVertex = async (
       input,
     ]),
   );
-  const run = (context: RunContext): Promise<Digest | undefined> =>
-    onSnapshot(dependencies, context, parent, async (rootfs) => {
-      const owner = chown === undefined ? undefined : ownerOf(dependencies, rootfs, chown);
-      const isFromContext = request.from.every(({ tree }) => tree.layers === undefined);
-      const plan: CopyPlan = {
-        targetRoot: rootfs,
-        items: await planItems(dependencies.kernel, request, selections, rootfs),
-        ...(owner === undefined && !isFromContext
-          ? {}
-          : { owner: { uid: owner?.uid ?? 0, gid: owner?.gid ?? 0 } }),
-        ...(owner === undefined ? {} : { unpackedOwner: owner }),
-        ...(chmod === undefined ? {} : { chmod }),
-      };
-      const size = sizeOf(selections.map((one) => one.input));
-      await runPlan(dependencies, plan, size, context, context.mtimeMaxSeconds === undefined);
+  const planOn = async (rootfs: string): Promise<CopyPlan> => {
+    const owner = chown === undefined ? undefined : ownerOf(dependencies, rootfs, chown);
+    const isFromContext = request.from.every(({ tree }) => tree.layers === undefined);
+    return {
+      targetRoot: rootfs,
+      items: await planItems(dependencies.kernel, request, selections, rootfs),
+      ...(owner === undefined && !isFromContext
+        ? {}
+        : { owner: { uid: owner?.uid ?? 0, gid: owner?.gid ?? 0 } }),
+      ...(owner === undefined ? {} : { unpackedOwner: owner }),
+      ...(chmod === undefined ? {} : { chmod }),
+    };
+  };
+  const size = sizeOf(selections.map((one) => one.input));
+  const run = async (context: RunContext): Promise<Digest | undefined> => {
+    if (!isSmall(size) && dependencies.snapshots.newLayers().form === "erofs") {
+      using below = dependencies.snapshots.view(parent);
+      const plan = await planOn(below.path);
+      const packed = await packedLayer(dependencies, plan, context, parent);
+      if (packed !== undefined) return packed.chainId;
+    }
+    return await onSnapshot(dependencies, context, parent, async (rootfs) => {
+      const isLast = context.mtimeMaxSeconds === undefined;
+      await runPlan(dependencies, await planOn(rootfs), size, context, isLast);
       return [];
     });
+  };
   return {
     description: `${keyword} ${content}`,
     definition: {

@@ -5,7 +5,7 @@ import { failpoint } from "#lib/failpoint.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
 /** The end marks of a tar: nothing was written. */
-const EMPTY_TAR_BYTES = 1024;
+export const EMPTY_TAR_BYTES = 1024;
 
 type Named = Pick<RunContext, "id" | "signal" | "mtimeMaxSeconds">;
 

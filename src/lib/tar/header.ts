@@ -1,4 +1,5 @@
 /** One 512-byte header block, without what extended headers say over it. */
+import { blockSum } from "#lib/tar/block-sum.ts";
 import { BLOCK_BYTES, badTar } from "#lib/tar/entry.ts";
 import { decodeName } from "#lib/tar/name-bytes.ts";
 import { parseNumber } from "#lib/tar/numeric.ts";
@@ -31,31 +32,13 @@ const field = (block: Uint8Array, offset: number, length: number): string => {
   return decodeName(block.subarray(offset, end));
 };
 
-/** Sum of all bytes. Four at a time, in two lanes of 16 bits each: 128 words cannot overflow them. */
-const sumBytes = (block: Uint8Array): number => {
-  let sum = 0;
-  if (block.byteOffset % 4 !== 0) {
-    for (let at = 0; at < BLOCK_BYTES; at++) sum += block[at] ?? 0;
-    return sum;
-  }
-  const words = new Uint32Array(block.buffer, block.byteOffset, BLOCK_BYTES / 4);
-  let even = 0;
-  let odd = 0;
-  for (let at = 0; at < words.length; at++) {
-    const word = words[at] ?? 0;
-    even += word & 0x00ff00ff;
-    odd += (word >>> 8) & 0x00ff00ff;
-  }
-  return (even & 0xffff) + (even >>> 16) + (odd & 0xffff) + (odd >>> 16);
-};
-
 const CHECKSUM_START = 148;
 const CHECKSUM_END = 156;
 
 /** The sum counts the checksum field as blanks. Some old programs added signed bytes. */
 const isChecksumRight = (block: Uint8Array): boolean => {
   const stored = parseNumber(block, CHECKSUM_START, 8);
-  let sum = sumBytes(block);
+  let sum = blockSum(block);
   for (let at = CHECKSUM_START; at < CHECKSUM_END; at++) sum += 0x20 - (block[at] ?? 0);
   if (stored === sum) return true;
   for (let at = 0; at < BLOCK_BYTES; at++) {

@@ -4,6 +4,7 @@
  * Names that are not ASCII are written as their bytes. An archive is: for each entry its
  * `tarHeader`, its content, `tarPadding(size)`; at the end TAR_END.
  */
+import { blockSum } from "#lib/tar/block-sum.ts";
 import {
   BLOCK_BYTES,
   type TarEntry,
@@ -30,6 +31,7 @@ const FLAGS: Readonly<Record<TarEntryType, string>> = {
 const MAX_OCTAL_8 = 0o7777777;
 const MAX_OCTAL_12 = 0o77777777777;
 const SLASH = 0x2f;
+const MAGIC = Buffer.from("ustar\x0000", "latin1");
 
 export const tarPadding = (size: number): Uint8Array => TAR_END.subarray(0, paddingBytes(size));
 
@@ -63,11 +65,9 @@ const putName = (block: Uint8Array, name: Uint8Array): boolean => {
 };
 
 const seal = (block: Uint8Array): void => {
-  block.set(Buffer.from("ustar\x0000", "latin1"), 257);
+  block.set(MAGIC, 257);
   block.fill(0x20, 148, 156);
-  let sum = 0;
-  for (const byte of block) sum += byte;
-  octal(block, 148, 7, sum);
+  octal(block, 148, 7, blockSum(block));
   block[154] = 0;
 };
 
