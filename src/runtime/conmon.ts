@@ -23,11 +23,18 @@ export interface ConmonRequest {
   readonly socketName: string;
   /** Path of the OCI process JSON: an exec instead of a create. */
   readonly execProcess?: string;
+  /** A program with arguments that runs the runtime. */
+  readonly precededBy?: readonly string[];
 }
 
 const READ_LIMIT = 64 * 1024;
 
 const argumentsOf = (paths: ConmonPaths, request: ConmonRequest): string[] => {
+  const [program, ...runtimeArguments] = [
+    ...(request.precededBy ?? []),
+    paths.runtime,
+    `--root=${paths.state}`,
+  ];
   const list = [
     paths.conmon,
     "--api-version",
@@ -39,9 +46,8 @@ const argumentsOf = (paths: ConmonPaths, request: ConmonRequest): string[] => {
     "-n",
     request.id,
     "-r",
-    paths.runtime,
-    "--runtime-arg",
-    `--root=${paths.state}`,
+    program,
+    ...runtimeArguments.flatMap((argument) => ["--runtime-arg", argument]),
     "-b",
     request.bundle,
     "-p",

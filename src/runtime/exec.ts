@@ -13,6 +13,17 @@ import type { OutputChunk } from "#runtime/output.ts";
 import { type LoadedExec, type ReadyExecs, spawnExec } from "#runtime/ready-execs.ts";
 import type { ExecOptions, ExecProcess, Stdio } from "#runtime/runtime.ts";
 
+export interface ExecTools {
+  readonly kernel: SocketKernel;
+  readonly paths: ConmonPaths;
+  /** Each exec has a directory of its own there. */
+  readonly directory: string;
+  /** undefined = this runtime cannot be loaded before. */
+  readonly ready: ReadyExecs | undefined;
+  /** See precedence.ts. */
+  readonly precedence: () => Promise<readonly string[]>;
+}
+
 /**
  * Both streams as they come. What the runtime itself says before the process runs (`hasStarted`) is
  * held back: it is no output of the process, but the reason why there is none (`onFailure`).
@@ -116,11 +127,10 @@ const directExec = ({ child, directory }: LoadedExec, options: ExecOptions): Exe
 };
 
 const monitoredExec = async (
-  kernel: SocketKernel,
-  paths: ConmonPaths,
+  { kernel, paths }: ExecTools,
   options: ExecOptions,
   directory: string,
-  spec: string,
+  precededBy: readonly string[],
 ): Promise<ExecProcess> => {
   const socketName = options.execId.slice(0, 32);
   let stdio: Stdio | undefined;
@@ -132,7 +142,8 @@ const monitoredExec = async (
     isTty: options.isTty,
     hasStdin: options.hasStdin,
     keepsStdinOpen: false,
-    execProcess: spec,
+    execProcess: `${directory}/process.json`,
+    precededBy,
   };
   const onAttachable = (): void => {
     stdio = attachStdio(kernel, `${paths.sockets}/${socketName}/attach`);
@@ -161,22 +172,17 @@ const monitoredExec = async (
   }
 };
 
-export const startExec = async (
-  kernel: SocketKernel,
-  paths: ConmonPaths,
-  execRoot: string,
-  options: ExecOptions,
-  ready?: ReadyExecs,
-): Promise<ExecProcess> => {
+export const startExec = async (tools: ExecTools, options: ExecOptions): Promise<ExecProcess> => {
+  const { paths, directory: root, ready } = tools;
   const makeDirectory = (): string => {
-    const directory = `${execRoot}/${options.execId}`;
+    const directory = `${root}/${options.execId}`;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     writeFileSync(`${directory}/process.json`, options.process, { mode: 0o600 });
     return directory;
   };
   if (options.isTty || options.isDetached) {
-    const directory = makeDirectory();
-    return monitoredExec(kernel, paths, options, directory, `${directory}/process.json`);
+    const precededBy = options.isTty ? await tools.precedence() : [];
+    return monitoredExec(tools, options, makeDirectory(), precededBy);
   }
   return directExec(loadedExec(paths, ready, options, makeDirectory), options);
 };

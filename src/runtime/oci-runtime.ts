@@ -24,10 +24,11 @@ import { attachStdio } from "#runtime/attach.ts";
 import { type ConmonPaths, runConmon } from "#runtime/conmon.ts";
 import { deleteEnded } from "#runtime/crun-state.ts";
 import { writeControl } from "#runtime/control.ts";
+import { createPrecedence } from "#runtime/precedence.ts";
 import { type ProtectedBinary, protectBinary } from "#runtime/protected-binary.ts";
 import { ReadyExecs } from "#runtime/ready-execs.ts";
 import { ReadyMonitors } from "#runtime/ready-monitors.ts";
-import { startExec } from "#runtime/exec.ts";
+import { type ExecTools, startExec } from "#runtime/exec.ts";
 import { ExitFiles } from "#runtime/exits.ts";
 import { type RunPaths, runToEnd, sweepRuns } from "#runtime/run.ts";
 import type { CreateOptions, CreatedProcess, Runtime, RuntimeOptions } from "#runtime/runtime.ts";
@@ -126,14 +127,18 @@ const readyMonitors = (
 
 const execsOf = ({ root }: RuntimeOptions): string => `${root}/exec`;
 
-const readyExecs = (
+const execToolsOf = (
   kernel: RuntimeKernel,
   paths: ConmonPaths,
   options: RuntimeOptions,
-): ReadyExecs | undefined =>
-  options.runtimeName === "crun"
-    ? new ReadyExecs({ kernel, paths, directory: execsOf(options), onError: options.onUnready })
-    : undefined;
+): ExecTools => {
+  const directory = execsOf(options);
+  const tools = { kernel, paths, directory };
+  if (options.runtimeName !== "crun")
+    return { ...tools, ready: undefined, precedence: () => Promise.resolve([]) };
+  const ready = new ReadyExecs({ ...tools, onError: options.onUnready });
+  return { ...tools, ready, precedence: createPrecedence() };
+};
 
 /** Creates by a ready monitor where there is one for the id, else by a fresh one. */
 const creatorOf = (
@@ -174,7 +179,7 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
 
   const ready = readyMonitors(kernel, paths, options);
   const create = creatorOf(kernel, paths, options, ready);
-  const execs = readyExecs(kernel, paths, options);
+  const execs = execToolsOf(kernel, paths, options);
 
   const start = async (id: string, process: CreatedProcess): Promise<void> => {
     if (options.runtimeName === "crun") {
@@ -220,10 +225,12 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
     attach: (id) => attachStdio(kernel, `${paths.sockets}/${socketNameOf(id)}/attach`),
     resize: (bundle, size) => writeControl(bundle, `1 ${size.height} ${size.width}\n`),
     reopenLog: (bundle) => writeControl(bundle, "2 0 0\n"),
-    exec: (request) => startExec(kernel, paths, execsOf(options), request, execs),
+    exec: (request) => startExec(execs, request),
     prepareExec: (id, { hasStdin, after }) =>
-      after === undefined ? execs?.prepare(id, hasStdin) : execs?.prepareAgain(id, hasStdin, after),
-    dropExecs: (id) => execs?.drop(id),
+      after === undefined
+        ? execs.ready?.prepare(id, hasStdin)
+        : execs.ready?.prepareAgain(id, hasStdin, after),
+    dropExecs: (id) => execs.ready?.drop(id),
     run: (request) => runToEnd(kernel, runs, request),
     sweepRuns: () => sweepRuns(runs),
     pastExit: (id) => exits.read(id),
@@ -231,7 +238,7 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
     close: () => {
       exits.close();
       ready?.close();
-      execs?.close();
+      execs.ready?.close();
       own?.[Symbol.dispose]();
     },
   };

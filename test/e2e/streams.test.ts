@@ -192,3 +192,31 @@ check("an interrupted attach client frees its connection, the container goes on"
   }
   expect((await stateOf(name)).Running).toBe(true);
 });
+
+/** Where it is not allowed, crun sets the size when the process runs already. */
+const hasRealTime = Bun.spawnSync(["chrt", "--reset-on-fork", "--fifo", "1", "true"]).success;
+
+check(
+  "an exec's terminal has its size before its process asks, whose priority is the usual one",
+  async (t) => {
+    const name = await t.idle();
+    const ConsoleSize = [33, 77];
+    const Cmd = ["sh", "-c", "stty size; cut -d ' ' -f 19,40,41 /proc/self/stat"];
+    const seen = new Set<string>();
+    for (let turn = 0; turn < 20; turn += 1) {
+      const made = await api("POST", `/v1.44/containers/${name}/exec`, {
+        body: { Cmd, Tty: true, AttachStdout: true, ConsoleSize },
+      });
+      const path = `/v1.44/exec/${made.json<{ Id: string }>().Id}/start`;
+      const body = { Tty: true, ConsoleSize };
+      const connection = await hijack(engine.socketPath, "POST", path, { body });
+      seen.add((await connection.rest()).toString());
+    }
+    expect([...seen]).toEqual(["33 77\r\n0 0 0\r\n"]);
+  },
+  {
+    skip:
+      skipOn("docker20", "it knows no console size") ??
+      (hasRealTime ? undefined : "chrt is not allowed here"),
+  },
+);
