@@ -10,7 +10,7 @@ import { checkName } from "#container/names.ts";
 import { validateRestartPolicy } from "#container/normalize-host.ts";
 import { liveLimits } from "#container/runtime-config/resources.ts";
 import { validateResources } from "#container/validate-resources.ts";
-import type { HostConfig } from "#spec/docker/host-config.ts";
+import type { HostConfig, Resources } from "#spec/docker/host-config.ts";
 
 /** The networks it is in call it by the new name from now on. */
 const renamedEndpoints = (
@@ -47,19 +47,54 @@ export const renameContainer = (engine: Engine, id: string, newName: string): Pr
     engine.emit(renamed, "rename", { oldName: `/${record.name}` });
   });
 
-const UPDATABLE = [
-  "BlkioWeight",
-  "CpuShares",
-  "CpuPeriod",
-  "CpuQuota",
-  "CpusetCpus",
-  "CpusetMems",
-  "Memory",
-  "MemoryReservation",
-  "MemorySwap",
-  "NanoCpus",
-  "PidsLimit",
-] as const satisfies readonly (keyof HostConfig)[];
+/** Which resources an update may change; the others are refused, where Docker passes them over. */
+const IS_UPDATABLE: Readonly<Record<keyof Resources, boolean>> = {
+  BlkioWeight: true,
+  CpuShares: true,
+  CpuPeriod: true,
+  CpuQuota: true,
+  CpusetCpus: true,
+  CpusetMems: true,
+  Memory: true,
+  MemoryReservation: true,
+  MemorySwap: true,
+  NanoCpus: true,
+  PidsLimit: true,
+  BlkioWeightDevice: false,
+  BlkioDeviceReadBps: false,
+  BlkioDeviceWriteBps: false,
+  BlkioDeviceReadIOps: false,
+  BlkioDeviceWriteIOps: false,
+  CgroupParent: false,
+  CpuRealtimePeriod: false,
+  CpuRealtimeRuntime: false,
+  Devices: false,
+  DeviceCgroupRules: false,
+  DeviceRequests: false,
+  MemorySwappiness: false,
+  OomKillDisable: false,
+  Ulimits: false,
+  CpuCount: false,
+  CpuPercent: false,
+  IOMaximumIOps: false,
+  IOMaximumBandwidth: false,
+};
+const RESOURCES = Object.keys(IS_UPDATABLE) as (keyof Resources)[];
+const UPDATABLE = RESOURCES.filter((key) => IS_UPDATABLE[key]);
+
+const isEmpty = (value: unknown): boolean => !value || (Array.isArray(value) && value.length === 0);
+
+/** Throws not_implemented for what would change something that stays as it was created. */
+export const checkUpdatable = (host: HostConfig, request: UpdateRequest): void => {
+  for (const key of RESOURCES) {
+    const value = request[key];
+    if (IS_UPDATABLE[key] || isEmpty(value) || Bun.deepEquals(value, host[key])) continue;
+    throw new NaruError(
+      "not_implemented",
+      `an update of "${key}" is not supported: create the container anew with it`,
+    );
+  }
+};
 
 /** Zero and empty mean "as it is" (Docker's rule), so does anything absent. Zero PidsLimit lifts it. */
 const merge = (host: HostConfig, request: UpdateRequest): HostConfig => {
@@ -124,6 +159,7 @@ export const updateContainer = (
         `Cannot update container ${id}: container is marked for removal and cannot be "update"`,
       );
     }
+    checkUpdatable(record.hostConfig, request);
     const hostConfig = merge(record.hostConfig, request);
     checkMemory(record.hostConfig, hostConfig, request);
     validateResources(hostConfig, engine.deps.facts);
