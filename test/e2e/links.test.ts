@@ -49,6 +49,22 @@ check("link: lines in /etc/hosts and variables on the default bridge", async () 
   await dockerOk("rm", "-f", web, db);
 });
 
+check("link: lists have the names that links give, and find nothing by them", async () => {
+  const [db, web] = [uniqueName("db"), uniqueName("web")];
+  await dockerOk("create", "--name", db, BUSYBOX, "true");
+  const names = async (...options: string[]): Promise<string[]> =>
+    (await dockerOk("ps", "-a", "--filter", ...options, "--format", "{{.Names}}")).split("\n");
+  expect(await names(`name=${db}`, "--no-trunc")).toEqual([db]);
+  await dockerOk("create", "--name", web, "--link", `${db}:x`, BUSYBOX, "true");
+  expect(await names(`name=${db}`)).toEqual([db]);
+  const [both = ""] = await names(`name=${db}`, "--no-trunc");
+  expect(both.split(",").toSorted()).toEqual([db, `${web}/x`]);
+  expect(await names(`name=${web}`)).toEqual([web]);
+  await dockerOk("rm", "-f", web);
+  expect(await names(`name=${db}`, "--no-trunc")).toEqual([db]);
+  await dockerOk("rm", "-f", db);
+});
+
 check("link: a target that starts again is followed", async () => {
   const [db, web, other] = [uniqueName("db"), uniqueName("web"), uniqueName("other")];
   await dockerOk("run", "-d", "--name", db, BUSYBOX, "sleep", "600");

@@ -5,6 +5,7 @@ import {
   CONTAINER_FILTERS,
   createContainerFilter,
 } from "#api/docker/container/list-filter.ts";
+import { linkNames } from "#api/docker/container/link-names.ts";
 import { SummaryCache, type SummaryItem } from "#api/docker/container/summary.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { get, type Route } from "#api/docker/route.ts";
@@ -68,13 +69,12 @@ export const listBytes = async (
   options: { readonly minor: number; readonly hasSizes: boolean },
 ): Promise<Buffer> => {
   const isMoved = imageMoves(backend.images);
+  const names = linkNames(backend.containers.list());
   const items: SummaryItem[] = [];
   for (const record of records) {
-    const isImageMoved = isMoved(record);
+    const item = { record, isImageMoved: isMoved(record), linkNames: names.get(record.id) };
     items.push(
-      options.hasSizes
-        ? { record, isImageMoved, sizes: await backend.containers.sizes(record.id) }
-        : { record, isImageMoved },
+      options.hasSizes ? { ...item, sizes: await backend.containers.sizes(record.id) } : item,
     );
   }
   let cache = caches.get(backend);

@@ -60,12 +60,17 @@ const summaryEndpoint = (endpoint: EndpointSettings): EndpointSettings => ({
   DNSNames: null,
 });
 
-const build = (record: ContainerRecord): Fragment => {
-  const { config, hostConfig, state } = record;
-  const networks = Object.fromEntries(
-    Object.entries(record.endpoints).map(([name, value]) => [name, summaryEndpoint(value)]),
-  );
-  const middle = {
+/** `linkNames`: see link-names.ts. */
+const headOf = (
+  record: ContainerRecord,
+  image: string,
+  linkNames: readonly string[] = [],
+): Buffer => {
+  const { config, state } = record;
+  const whole = {
+    Id: record.id,
+    Names: [`/${record.name}`, ...linkNames].toSorted(),
+    Image: image,
     ImageID: record.imageId,
     Command: commandText(record),
     Created: Number(parseInstant(record.createdAt) / 1_000_000_000n),
@@ -73,21 +78,24 @@ const build = (record: ContainerRecord): Fragment => {
     Labels: config.Labels,
     State: state.status,
   };
+  return Buffer.from(`${JSON.stringify(whole).slice(0, -1)},"Status":"`);
+};
+
+const build = (record: ContainerRecord): Fragment => {
+  const { config, hostConfig, state } = record;
+  const networks = Object.fromEntries(
+    Object.entries(record.endpoints).map(([name, value]) => [name, summaryEndpoint(value)]),
+  );
   const tail = { NetworkSettings: { Networks: networks }, Mounts: record.mounts };
   const { NetworkMode, Annotations } = hostConfig;
-  const headOf = (image: string): Buffer =>
-    Buffer.from(
-      `{"Id":"${record.id}","Names":${JSON.stringify([`/${record.name}`])},"Image":${JSON.stringify(image)},` +
-        `${JSON.stringify(middle).slice(1, -1)},"Status":"`,
-    );
   const restOf = (annotations: object): Buffer =>
     Buffer.from(
       `","HostConfig":${JSON.stringify({ NetworkMode, ...annotations })},${JSON.stringify(tail).slice(1, -1)}`,
     );
   const restBefore46 = restOf({});
   return {
-    head: headOf(config.Image),
-    headMoved: headOf(record.imageId),
+    head: headOf(record, config.Image),
+    headMoved: headOf(record, record.imageId),
     status: statusTemplate(state),
     rest: Annotations === undefined ? restBefore46 : restOf({ Annotations }),
     restBefore46,
@@ -108,6 +116,8 @@ export interface SummaryItem {
   /** The name the container was made with leads to another image now. */
   readonly isImageMoved: boolean;
   readonly sizes?: { readonly rw: number; readonly rootFs: number };
+  /** Where others link to it. */
+  readonly linkNames?: readonly string[] | undefined;
 }
 
 const OPEN = 0x5b;
@@ -156,17 +166,22 @@ export class SummaryCache {
 }
 
 const isSame = (a: SummaryItem, b: SummaryItem | undefined): boolean =>
-  a.record === b?.record && a.isImageMoved === b.isImageMoved && a.sizes === b.sizes;
+  a.record === b?.record &&
+  a.isImageMoved === b.isImageMoved &&
+  a.sizes === b.sizes &&
+  a.linkNames?.join() === b.linkNames?.join();
 
 /** The whole list as JSON, ending in a newline. */
 export const summaryList = (
   items: readonly SummaryItem[],
   options: { readonly minor: number; readonly nowMs: number },
 ): Buffer => {
-  const parts = items.map(({ record, isImageMoved, sizes }) => {
+  const parts = items.map(({ record, isImageMoved, sizes, linkNames }) => {
     const { head, headMoved, status, rest, restBefore46 } = fragmentOf(record);
+    const ownHead = isImageMoved ? headMoved : head;
+    const image = isImageMoved ? record.imageId : record.config.Image;
     return {
-      head: isImageMoved ? headMoved : head,
+      head: linkNames === undefined ? ownHead : headOf(record, image, linkNames),
       // Status texts are ASCII.
       status: statusText(status, options.nowMs),
       rest: options.minor < 46 ? restBefore46 : rest,
