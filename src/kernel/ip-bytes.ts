@@ -1,6 +1,6 @@
 /** IP addresses between text and the bytes that the kernel takes. Either family. */
-import { isIP } from "node:net";
 import { NaruError } from "#lib/errors.ts";
+import { versionOfIP } from "#lib/ip-address.ts";
 
 export const AF_INET = 2;
 export const AF_INET6 = 10;
@@ -33,8 +33,8 @@ const v6Bytes = (text: string): number[] => {
 
 /** Zone names (`%eth0`) are refused: an address here belongs to an interface already. */
 export const parseIp = (text: string): Uint8Array => {
-  const version = isIP(text);
-  if (version === 0 || text.includes("%")) {
+  const version = versionOfIP(text);
+  if (version === 0) {
     throw new NaruError("invalid_argument", `"${text}" is not an IP address`);
   }
   return Uint8Array.from(version === 4 ? v4Bytes(text) : v6Bytes(text));

@@ -2,8 +2,8 @@
  * Contents of /etc/hosts, /etc/resolv.conf and /etc/hostname of a container. Pure; formats after
  * hosts(5), resolv.conf(5), hostname(5).
  */
-import { isIP } from "node:net";
 import { NaruError } from "#lib/errors.ts";
+import { isIP, isIPv4 } from "#lib/ip-address.ts";
 
 const LOCAL_HOSTS = `127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -38,7 +38,7 @@ export const parseExtraHost = (
   if (name === "") {
     throw new NaruError("invalid_argument", `bad format for add-host: "${text}"`);
   }
-  if (address !== "host-gateway" && isIP(address) === 0) {
+  if (address !== "host-gateway" && !isIP(address)) {
     throw new NaruError("invalid_argument", `invalid IP address in add-host: "${address}"`);
   }
   return { name, address };
@@ -137,7 +137,7 @@ export const renderResolvConf = ({ host, overrides, isHostNetwork }: ResolvConfI
   const parsed = parseResolvConf(host);
   // A container of these networks has IPv4 alone.
   const reachable = parsed.servers.filter(
-    (server) => isHostNetwork || (!isLoopback(server) && isIP(server) === 4),
+    (server) => isHostNetwork || (!isLoopback(server) && isIPv4(server)),
   );
   const fallback = reachable.length > 0 || isHostNetwork ? reachable : FALLBACK_SERVERS;
   const servers = overrides.servers.length > 0 ? overrides.servers : fallback;

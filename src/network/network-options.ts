@@ -1,6 +1,6 @@
 /** Driver options of a bridge network, Docker's labels. Pure. */
-import { isIP } from "node:net";
 import { NaruError } from "#lib/errors.ts";
+import { isIPv4 } from "#lib/ip-address.ts";
 import type { MacvlanMode } from "#kernel/link-kernel.ts";
 import type { BridgeRecord } from "#network/network.ts";
 
@@ -36,7 +36,7 @@ const mtu = (key: string, value: string): number => {
 };
 
 const hostIp = (key: string, value: string): string =>
-  isIP(value) === 4 ? value : invalid(key, value, "an IPv4 address is expected");
+  isIPv4(value) ? value : invalid(key, value, "an IPv4 address is expected");
 
 const gatewayMode = (key: string, value: string, known: readonly string[]): void => {
   if (known.includes(value)) return;

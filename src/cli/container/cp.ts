@@ -7,7 +7,7 @@ import { humanSize } from "#cli/format/units.ts";
 import { defineCommand, TWO } from "#cli/framework/command.ts";
 import { usageError } from "#cli/framework/errors.ts";
 import { bool } from "#cli/framework/flags.ts";
-import { absolutePath } from "#cli/run-options/addresses.ts";
+import { absolutePath } from "#lib/path.ts";
 import { hasCode, NaruError } from "#lib/errors.ts";
 import type { PathStat } from "#spec/docker/container.ts";
 

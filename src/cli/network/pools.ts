@@ -1,5 +1,5 @@
 /** Subnets with the ranges, gateways and auxiliary addresses that lie in them. */
-import { isIP, isIPv4 } from "#cli/run-options/addresses.ts";
+import { isIP, isIPv4 } from "#lib/ip-address.ts";
 import { usageError } from "#cli/framework/errors.ts";
 
 export interface PoolOptions {

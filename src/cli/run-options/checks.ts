@@ -1,6 +1,6 @@
 /** Small values of the run flags, checked as docker checks them. */
 import { cut } from "#cli/run-options/csv.ts";
-import { isIP } from "#cli/run-options/addresses.ts";
+import { isIP } from "#lib/ip-address.ts";
 import type { RestartPolicy } from "#spec/docker/host-config.ts";
 
 export const parseAttach = (text: string): string => {

@@ -1,5 +1,5 @@
 /** --mount, --volume and --tmpfs as the API's mounts, with docker's checks and words. */
-import { absolutePath } from "#cli/run-options/addresses.ts";
+import { absolutePath } from "#lib/path.ts";
 import { cut, parseCsv } from "#cli/run-options/csv.ts";
 import { parseRam } from "#cli/format/units.ts";
 import type { BindOptions, Mount, TmpfsOptions, VolumeOptions } from "#spec/docker/host-config.ts";

@@ -1,5 +1,5 @@
 /** --network with its long form, and the older flags that speak of the first network. */
-import { isIP } from "#cli/run-options/addresses.ts";
+import { isIP } from "#lib/ip-address.ts";
 import { cut, parseCsv } from "#cli/run-options/csv.ts";
 import type { EndpointSettings } from "#spec/docker/network.ts";
 

@@ -1,5 +1,5 @@
 /** --publish and --expose: `[ip:]host:container[/protocol]` with ranges, as docker reads them. */
-import { isIP } from "#cli/run-options/addresses.ts";
+import { isIP } from "#lib/ip-address.ts";
 import { cut } from "#cli/run-options/csv.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
 

@@ -6,6 +6,7 @@ import { define, dict, listOf, value } from "#spec/compose/shape.ts";
 import { parseBytes, parseDuration } from "#spec/compose/units.ts";
 import { formatDuration } from "#lib/duration.ts";
 import { splitWords } from "#spec/compose/words.ts";
+import { cleanPath } from "#lib/path.ts";
 
 export const text = value("text; put it in quotes", (given) =>
   typeof given === "string" ? given : undefined,
@@ -195,18 +196,6 @@ export const resolvePath = (path: string, reading: Reading): string => {
       : path;
   const whole = expanded.startsWith("/") ? expanded : `${reading.folder}/${expanded}`;
   return cleanPath(whole);
-};
-
-/** Without `.`, `..` and doubled slashes. */
-export const cleanPath = (path: string): string => {
-  const parts: string[] = [];
-  for (const part of path.split("/")) {
-    if (part === "" || part === ".") continue;
-    if (part === ".." && parts.length > 0 && parts.at(-1) !== "..") parts.pop();
-    else if (part !== ".." || !path.startsWith("/")) parts.push(part);
-  }
-  const joined = parts.join("/");
-  return path.startsWith("/") ? `/${joined}` : joined === "" ? "." : joined;
 };
 
 /** A path on this machine, made absolute. */

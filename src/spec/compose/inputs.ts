@@ -4,7 +4,7 @@
  */
 import type { LoadOptions, ProjectSource } from "#spec/compose/project.ts";
 import { parseDotenv } from "#spec/compose/dotenv.ts";
-import { cleanPath } from "#spec/compose/forms.ts";
+import { cleanPath } from "#lib/path.ts";
 import { NaruError } from "#lib/errors.ts";
 
 export interface Inputs {
@@ -22,7 +22,8 @@ export interface Inputs {
 
 /** What a compose file is called when nobody names it, the first one goes before the others. */
 export const NAMES = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
-const OVERRIDES = [
+/** What may stand beside it, likewise. */
+export const OVERRIDES = [
   "compose.override.yml",
   "compose.override.yaml",
   "docker-compose.override.yml",

@@ -3,7 +3,7 @@ import type { Model, Service } from "#spec/compose/compose.ts";
 import type { LoadOptions, Project } from "#spec/compose/project.ts";
 import { parseDotenv } from "#spec/compose/dotenv.ts";
 import { resolveEnvironment } from "#spec/compose/environment.ts";
-import { cleanPath } from "#spec/compose/forms.ts";
+import { cleanPath } from "#lib/path.ts";
 import type { Variables } from "#spec/compose/interpolate.ts";
 import { InterpolationError, substitute } from "#spec/compose/interpolate.ts";
 import type { MapNode, Node } from "#spec/compose/node.ts";

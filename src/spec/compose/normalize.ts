@@ -1,6 +1,6 @@
 /** Defaults and what follows from others: networks, names, implied dependencies. */
 import type { Dependency, Model, Network, Service } from "#spec/compose/compose.ts";
-import { cleanPath } from "#spec/compose/forms.ts";
+import { cleanPath } from "#lib/path.ts";
 
 export interface NormalizeContext {
   readonly name: string;

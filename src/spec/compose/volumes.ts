@@ -1,5 +1,5 @@
 /** Mounts in the short form: `[SOURCE:]TARGET[:OPTION,…]`. */
-import { cleanPath } from "#spec/compose/forms.ts";
+import { cleanPath } from "#lib/path.ts";
 
 const PROPAGATIONS = new Set(["rprivate", "private", "rshared", "shared", "rslave", "slave"]);
 

@@ -2,8 +2,8 @@
  * Ports as Docker writes them: "80/tcp" keys, "8000-8010" ranges, and the map from container ports to
  * host bindings (Engine API `PortMap`). Texts of the refusals are the ones clients know.
  */
-import { isIP } from "node:net";
 import { NaruError } from "#lib/errors.ts";
+import { isIP } from "#lib/ip-address.ts";
 import type { PortBinding, PortMap } from "#spec/docker/host-config.ts";
 
 export type PortProtocol = "tcp" | "udp";
@@ -78,7 +78,7 @@ export const formatPort = (port: Port): string => `${port.number}/${port.protoco
 const parseHostIp = (hostIp: string): string => {
   const bare = hostIp.replace(/^\[(.*)\]$/, "$1");
   if (bare === "") return "";
-  if (isIP(bare) === 0) return refuse(`invalid IP address in port binding: "${hostIp}"`);
+  if (!isIP(bare)) return refuse(`invalid IP address in port binding: "${hostIp}"`);
   return bare;
 };
 

@@ -1,5 +1,5 @@
 /** Git repositories as ADD names them: "https://host/x.git#ref:dir", "git@host:x.git?tag=v1". */
-import { posix } from "node:path";
+import { cleanPath } from "#lib/path.ts";
 import { Complaint } from "#spec/dockerfile/error.ts";
 import { readBool } from "#spec/dockerfile/mount.ts";
 import type { GitOrigin } from "#spec/dockerfile/plan.ts";
@@ -103,7 +103,7 @@ export const parseGitOrigin = (
   const draft: Draft = {
     remote: parts.remote,
     ref,
-    subdirectory: posix.join("/", directory).slice(1),
+    subdirectory: cleanPath(`/${directory}`).slice(1),
     checksum: "",
     keepsGitDir: keepGitDir ?? false,
     hasSubmodules: true,

@@ -1,5 +1,5 @@
 /** EXPOSE: "[ip:][host:]port[-port][/protocol]". Source: the Dockerfile reference, "EXPOSE". */
-import { isIP } from "node:net";
+import { isIP } from "#lib/ip-address.ts";
 import { Complaint } from "#spec/dockerfile/error.ts";
 
 export interface ExposedPorts {
@@ -41,7 +41,7 @@ export const parseExposed = (word: string): ExposedPorts => {
   if (!PROTOCOLS.includes(protocol.toLowerCase())) {
     throw new Complaint(`invalid port: ${JSON.stringify(word)}: invalid proto: ${protocol}`);
   }
-  if (ip !== "" && isIP(ip.replace(/^\[(.*)\]$/, "$1")) === 0) {
+  if (ip !== "" && !isIP(ip.replace(/^\[(.*)\]$/, "$1"))) {
     throw new Complaint(`invalid IP address: ${ip}`);
   }
   const [first, last] = readRange(range, "containerPort");
