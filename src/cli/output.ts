@@ -69,8 +69,8 @@ export class Output {
   async isTerminal(stream: OutputStream): Promise<boolean> {
     const known = this.#isTerminal[stream];
     if (known !== undefined) return known;
-    const { isatty } = await import("node:tty");
-    const answer = isatty(stream === "stdout" ? 1 : 2);
+    const { isTerminal } = await import("#cli/terminal/is-terminal.ts");
+    const answer = await isTerminal(stream === "stdout" ? 1 : 2);
     this.#isTerminal = { ...this.#isTerminal, [stream]: answer };
     return answer;
   }

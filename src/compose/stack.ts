@@ -9,7 +9,6 @@ import type {
   ProgressEvent,
   StackOptions,
 } from "#compose/compose.ts";
-import { execute } from "#compose/execute.ts";
 import { runGraph } from "#compose/graph.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Model } from "#spec/compose/compose.ts";
@@ -89,6 +88,9 @@ export class Stack {
    * `halt`, whose consequence it is.
    */
   async run(plan: Plan, isStopping = false): Promise<void> {
+    if (plan.operations.length === 0) return;
+    // Most of this room, and nothing of it is needed when all is up to date.
+    const { execute } = await import("#compose/execute.ts");
     const waits = plan.operations.some((operation) => operation.kind === "await");
     if (waits) await this.events.ready();
     await runGraph<Operation>(

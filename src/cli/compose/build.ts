@@ -34,7 +34,7 @@ export const command = defineCommand({
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
-    const project = openProject(context, args);
+    const project = await openProject(context, args);
     const chosen = withServices(project.model, args, flags["with-dependencies"]);
     const names = buildOrder(chosen);
     if (names.length === 0) context.output.error("No services to build");

@@ -31,7 +31,7 @@ export const chooseContainers = async (
   named: readonly string[],
   options: OpenStackOptions & { readonly hasOneOff?: boolean } = {},
 ): Promise<Chosen> => {
-  const { name, project } = findProject(context);
+  const { name, project } = await findProject(context);
   const { stack, screen } = await openStack(context, project ?? namelessProject(name), options);
   const all = await stack.containers();
   checkServices(named, stack, all);

@@ -54,11 +54,11 @@ export const command = defineCommand({
   args: ONE,
   run: async ({ context, flags, args }) => {
     const [name = ""] = args;
-    const original = openProject(context);
+    const original = await openProject(context);
     if (original.model.name === name) {
       throw new NaruError("invalid_argument", `"${name}" is the project itself; name the copy`);
     }
-    const copy = openProject(context, [], { name });
+    const copy = await openProject(context, [], { name });
     const services = Object.fromEntries(
       Object.entries(copy.model.services).map(([key, service]) => [
         key,

@@ -18,8 +18,8 @@ const namesOf = (record: object | undefined): string[] => Object.keys(record ?? 
 const imagesOf = (model: Model): string[] =>
   Object.entries(model.services).map(([name, service]) => service.image ?? `${model.name}-${name}`);
 
-const printVariables = (context: CliContext): void => {
-  const { files, source } = loadOptions(context);
+const printVariables = async (context: CliContext): Promise<void> => {
+  const { files, source } = await loadOptions(context);
   const uses = new Map(
     files.flatMap((file) =>
       parseYaml(file, source.read(file) ?? "")
@@ -86,10 +86,10 @@ export const command = defineCommand({
   args: ANY,
   run: async ({ context, flags, args }) => {
     if (flags.variables) {
-      printVariables(context);
+      await printVariables(context);
       return 0;
     }
-    const whole = openProject(context, args, {
+    const whole = await openProject(context, args, {
       isInterpolated: !flags["no-interpolate"],
       isEnvironmentResolved: !flags["no-env-resolution"],
     });

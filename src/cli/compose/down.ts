@@ -25,7 +25,7 @@ export const command = defineCommand({
     if (rmi !== undefined && rmi !== "all" && rmi !== "local") {
       throw usageError(`--rmi takes "all" or "local", not "${rmi}"`);
     }
-    const { name, project } = findProject(context);
+    const { name, project } = await findProject(context);
     const { stack, screen } = await openStack(context, project ?? namelessProject(name), {
       stopTimeout: flags.timeout,
     });

@@ -29,7 +29,7 @@ export const command = defineCommand({
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
-    const { name } = findProject(context);
+    const { name } = await findProject(context);
     const client = await context.client();
     const response = await client.call("events", {
       query: {

@@ -2,12 +2,12 @@
  * Compose files of git repositories: `-f`, `include` and `extends` take "https://host/x.git#ref:path".
  * Each commit is kept once, under the user's cache folder.
  */
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { NAMES } from "#spec/compose/inputs.ts";
 import { Complaint } from "#spec/dockerfile/error.ts";
 import { parseGitOrigin } from "#spec/dockerfile/git-origin.ts";
 import type { GitOrigin } from "#spec/dockerfile/plan.ts";
 import { NaruError } from "#lib/errors.ts";
+import { lateFs } from "#lib/late-builtins.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -97,6 +97,7 @@ const checkedOut = (
   commit: string,
   environment: Environment,
 ): string => {
+  const { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } = lateFs();
   const cache = environment["XDG_CACHE_HOME"] ?? `${environment["HOME"] ?? "/root"}/.cache`;
   const parent = `${cache}/naru/compose`;
   const remote = Bun.hash(origin.remote).toString(36);
@@ -129,6 +130,7 @@ const checkedOut = (
 export const fetchGitFile = (address: string, environment: Environment): string | undefined => {
   const origin = gitAddress(address);
   if (origin === undefined) return undefined;
+  const { existsSync, statSync } = lateFs();
   const commit = commitOf(address, origin, environment);
   const folder = checkedOut(address, origin, commit, environment);
   const path = origin.subdirectory === "" ? folder : `${folder}/${origin.subdirectory}`;

@@ -13,7 +13,7 @@ export const command = defineCommand({
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
-    const { project } = findProject(context);
+    const { project } = await findProject(context);
     /** Without the files nothing is known to be an orphan. */
     const isOrphan = ({ service, isOneOff }: ObservedContainer): boolean =>
       project !== undefined &&

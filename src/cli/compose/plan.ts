@@ -18,7 +18,7 @@ export const command = defineCommand({
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
-    const whole = openProject(context, args);
+    const whole = await openProject(context, args);
     const project = { ...whole, model: withScale(whole.model, flags.scale) };
     const { stack } = await openStack(context, project, { isQuiet: true });
     using _owned = stack;

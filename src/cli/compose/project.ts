@@ -1,31 +1,19 @@
 /** The project the command line means, read from its files. */
-import { existsSync, readFileSync, statSync } from "node:fs";
 import type { CliContext } from "#cli/context.ts";
-import { fetchGitFile } from "#cli/compose/git-files.ts";
+import { openSource } from "#cli/compose/source.ts";
 import { composeFlagsOf } from "#cli/compose/state.ts";
 import type { LoadOptions, Project } from "#spec/compose/project.ts";
-import { resolveInputs, STDIN } from "#spec/compose/inputs.ts";
+import { resolveInputs } from "#spec/compose/inputs.ts";
 import { cleanName, loadProject } from "#spec/compose/load.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 
-let stdin: string | undefined;
-
-const readText = (path: string): string | undefined => {
-  if (path.endsWith(`/${STDIN}`) && !existsSync(path)) return (stdin ??= readFileSync(0, "utf8"));
-  if (!existsSync(path) || statSync(path).isDirectory()) return undefined;
-  return readFileSync(path, "utf8");
-};
-
 /** Throws `not_found` when there is no compose file. */
-export const loadOptions = (context: CliContext): LoadOptions => {
+export const loadOptions = async (context: CliContext): Promise<LoadOptions> => {
   const flags = composeFlagsOf(context);
   const folder = process.cwd();
   const directory = flags["project-directory"];
   return resolveInputs({
-    source: {
-      read: readText,
-      fetch: (address) => fetchGitFile(address, context.env),
-    },
+    source: await openSource(folder, context.env),
     folder,
     environment: { PWD: folder, ...context.env },
     files: flags.file,
@@ -37,12 +25,12 @@ export const loadOptions = (context: CliContext): LoadOptions => {
 };
 
 /** Loads it, and tells its warnings on standard error. */
-export const openProject = (
+export const openProject = async (
   context: CliContext,
   named: readonly string[] = [],
   changes: Partial<LoadOptions> = {},
-): Project => {
-  const project = loadProject({ ...loadOptions(context), named, ...changes });
+): Promise<Project> => {
+  const project = loadProject({ ...(await loadOptions(context)), named, ...changes });
   for (const warning of project.warnings) context.output.error(`warning: ${warning}`);
   for (const name of named) {
     if (name in project.model.services || name in project.disabled) continue;
@@ -54,9 +42,9 @@ export const openProject = (
  * The project's name for commands that can do without the file: `-p`, else what the file or its
  * folder says. The project is there when the file is.
  */
-export const findProject = (
+export const findProject = async (
   context: CliContext,
-): { readonly name: string; readonly project: Project | undefined } => {
+): Promise<{ readonly name: string; readonly project: Project | undefined }> => {
   const given =
     composeFlagsOf(context)["project-name"] ?? context.env["COMPOSE_PROJECT_NAME"] ?? "";
   const hasFile = composeFlagsOf(context).file.length > 0;
@@ -65,13 +53,13 @@ export const findProject = (
       throw new NaruError("invalid_argument", `"${given}" is no project name`);
     }
     try {
-      const project = loadProject({ ...loadOptions(context), profiles: ["*"] });
+      const project = loadProject({ ...(await loadOptions(context)), profiles: ["*"] });
       if (project.model.name === given) return { name: given, project };
     } catch (error) {
       if (!hasCode(error, "not_found")) throw error;
     }
     return { name: given, project: undefined };
   }
-  const project = openProject(context, [], { profiles: ["*"] });
+  const project = await openProject(context, [], { profiles: ["*"] });
   return { name: project.model.name, project };
 };

@@ -40,7 +40,7 @@ export const command = defineCommand({
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
-    const project = openProject(context, args);
+    const project = await openProject(context, args);
     const chosen = withServices(project.model, args, flags["include-deps"]);
     const names = Object.keys(chosen.services);
     const goesOn = flags["ignore-push-failures"];

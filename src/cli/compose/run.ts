@@ -9,7 +9,7 @@ import type { FlagValues } from "#cli/framework/flags.ts";
 import { isInputTerminal } from "#cli/terminal/stdin.ts";
 import { createContainer } from "#compose/containers.ts";
 import { parsePorts } from "#spec/compose/ports.ts";
-import { cleanPath } from "#spec/compose/forms.ts";
+import { cleanPath } from "#lib/path.ts";
 import { parseVolume } from "#spec/compose/volumes.ts";
 import { splitWords } from "#spec/compose/words.ts";
 import type { Service, ServiceMount, ServicePort } from "#spec/compose/compose.ts";
@@ -121,7 +121,7 @@ export const command = defineCommand({
   isInterspersed: false,
   run: async ({ context, flags, args }) => {
     const [name = "", ...words] = args;
-    const project = openProject(context, [name]);
+    const project = await openProject(context, [name]);
     const { stack, screen } = await openStack(context, project, {
       isQuiet: flags.quiet,
       isPullQuiet: flags["quiet-pull"],

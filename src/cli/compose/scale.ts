@@ -11,7 +11,7 @@ export const command = defineCommand({
   args: AT_LEAST_ONE,
   run: async ({ context, flags, args }) => {
     const named = args.map((text) => text.split("=")[0] ?? "");
-    const whole = openProject(context, named);
+    const whole = await openProject(context, named);
     const project = { ...whole, model: withScale(whole.model, args) };
     const { stack, screen } = await openStack(context, project);
     using _owned = stack;

@@ -1,5 +1,4 @@
 /** Opens a project's stack for a command: client, progress, files, builder. */
-import { readFile } from "node:fs/promises";
 import type { CliContext } from "#cli/context.ts";
 import { Screen } from "#cli/compose/screen.ts";
 import type { ScreenMode } from "#cli/compose/screen.ts";
@@ -70,7 +69,7 @@ export const openStack = async (
     host: {
       readFile: async (path) => {
         try {
-          return await readFile(path);
+          return await Bun.file(path).bytes();
         } catch (cause) {
           throw new NaruError("not_found", `the file "${path}" cannot be read`, { cause });
         }

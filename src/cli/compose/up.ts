@@ -1,4 +1,3 @@
-import { attachAll } from "#cli/compose/attach-all.ts";
 import { bringUp } from "#cli/compose/bring-up.ts";
 import { openProject } from "#cli/compose/project.ts";
 import { openStack } from "#cli/compose/stack.ts";
@@ -37,7 +36,7 @@ export const command = defineCommand({
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
-    const whole = openProject(context, args);
+    const whole = await openProject(context, args);
     const project = { ...whole, model: withScale(whole.model, flags.scale) };
     if (Object.keys(project.model.services).length === 0) {
       throw new NaruError("invalid_argument", "there is no service to bring up");
@@ -74,6 +73,7 @@ export const command = defineCommand({
       const { watchProject } = await import("#cli/compose/watch-project.ts");
       return await watchProject(context, stack, screen, args);
     }
+    const { attachAll } = await import("#cli/compose/attach-all.ts");
     return await attachAll(context, stack, screen, options, {
       shown: flags.attach,
       hidden: flags["no-attach"],

@@ -9,7 +9,7 @@ export const command = defineCommand({
   flags: { format: format(), quiet: bool("Only display names", "q") },
   args: NONE,
   run: async ({ context, flags }) => {
-    const { name } = findProject(context);
+    const { name } = await findProject(context);
     const { command: list } = await import("#cli/volume/ls.ts");
     return delegate(context, list, [], {
       filter: { label: [`${LABEL.project}=${name}`] },

@@ -18,7 +18,7 @@ export const command = defineCommand({
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
-    const project = openProject(context, args);
+    const project = await openProject(context, args);
     const { stack, screen } = await openStack(context, project, { isQuiet: flags.quiet });
     using _owned = stack;
     if (flags["no-up"]) await stack.observe();

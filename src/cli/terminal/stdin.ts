@@ -1,9 +1,8 @@
 /** Standard input: as a pipe, or as a terminal in raw mode. */
 
-export const isInputTerminal = async (): Promise<boolean> => {
-  const { isatty } = await import("node:tty");
-  return isatty(0);
-};
+import { isTerminal } from "#cli/terminal/is-terminal.ts";
+
+export const isInputTerminal = (): Promise<boolean> => isTerminal(0);
 
 export const pipedInput = (): AsyncIterable<Uint8Array> => Bun.stdin.stream();
 
