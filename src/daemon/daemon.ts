@@ -1,46 +1,34 @@
 /** `naru daemon`: construct, restore, serve, shut down. Containers run on when it stops. */
 import { mkdirSync, writeSync } from "node:fs";
-import { hostname } from "node:os";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { sleep } from "#lib/clock.ts";
 import { FAILPOINTS, armFailpoint } from "#lib/failpoint.ts";
-import { FairTurn } from "#lib/fair-turn.ts";
 import { type Logger, createLogger } from "#lib/log.ts";
 import type { Kernel, ProcessKernel } from "#kernel/kernel.ts";
 import { createKernel } from "#kernel/real.ts";
 import { widenSendBuffer } from "#kernel/send-buffer.ts";
 import { createDockerServer, loadEndpoints } from "#api/docker/api.ts";
-import type { DockerBackend } from "#api/docker/backend.ts";
 import type { HttpServer } from "#api/http/server.ts";
-import { dockerBackend } from "#daemon/backend.ts";
-import {
-  type DaemonConfig,
-  environment,
-  parseDaemonConfig,
-  takeServiceManager,
-} from "#daemon/config.ts";
+import type { Opened, RoomStart } from "#daemon/bring-up.ts";
+import { environment, parseDaemonConfig, takeServiceManager } from "#daemon/config.ts";
 import { daemonHelp } from "#daemon/help.ts";
-import { startHostNames } from "#daemon/host-names.ts";
 import { ensureInstance } from "#daemon/instance.ts";
-import { startFrontDoor } from "#daemon/front-door.ts";
 import { listenOn } from "#daemon/listen.ts";
 import type { OnConnection } from "#daemon/listener.ts";
-import { type StderrLog, createStderrLog } from "#daemon/log-sink.ts";
-import { startDiskBudget } from "#daemon/disk-budget.ts";
-import { createNotifier } from "#daemon/notify.ts";
+import { createStderrLog } from "#daemon/log-sink.ts";
+import { type Notifier, createNotifier } from "#daemon/notify.ts";
 import { writePidFile } from "#daemon/pid-file.ts";
-import { planReload } from "#daemon/reload.ts";
+import { reload } from "#daemon/reload.ts";
 import { restWhenQuiet } from "#daemon/rest.ts";
-import { type Rooms, buildRooms } from "#daemon/rooms.ts";
+import type { Rooms } from "#daemon/rooms.ts";
+import type { Running } from "#daemon/running.ts";
 import { claimExecRoot, lockRoot } from "#daemon/root-lock.ts";
 import { watchSignals } from "#daemon/signals.ts";
-import { findTools, type Tools } from "#daemon/tools.ts";
 import { writeTraces } from "#daemon/traces.ts";
 
 const STDOUT = 1;
 /** Until then what runs is mostly what runs once. */
 const STARTED_MS = 500;
-/** Whoever waits for a first answer gets it before this thread is busy with the rooms. */
 const FIRST_ANSWER_MS = 2;
 /** What a first container needs, made after the first answers. */
 const WARM_UP_MS = 25;
@@ -63,21 +51,6 @@ const raiseDescriptorLimit = (kernel: ProcessKernel, log: Logger): void => {
   }
 };
 
-/** The rooms compare what they know with the host; requests wait for that, all but pings. */
-const startRooms = async (rooms: Rooms): Promise<void> => {
-  const turn = new FairTurn();
-  await sleep(FIRST_ANSWER_MS);
-  await rooms.images.restore();
-  await turn.yield();
-  await rooms.network.start();
-  await turn.yield();
-  await rooms.volumes.start();
-  await rooms.sweepBuilds();
-  await rooms.containers.restore();
-  rooms.volumes.settle();
-  await turn.yield();
-};
-
 /** Half of the descriptors stay for containers; who comes beyond the other half is hung up on. */
 const acceptUpTo = (limit: number, server: HttpServer, log: Logger): OnConnection => {
   let isFull = false;
@@ -88,38 +61,6 @@ const acceptUpTo = (limit: number, server: HttpServer, log: Logger): OnConnectio
     if (hasRoom) server.onConnection(socket);
     else socket.destroy();
   };
-};
-
-/** The configuration that is in force, and how it came about. */
-interface Running {
-  readonly argv: readonly string[];
-  config: DaemonConfig;
-  readonly stderr: StderrLog;
-  readonly log: Logger;
-}
-
-/** A configuration that is wrong changes nothing. */
-const reload = (running: Running, rooms: Rooms, instance: string): void => {
-  const { log, stderr } = running;
-  try {
-    const { config, applied, waiting } = planReload(
-      running.config,
-      parseDaemonConfig(running.argv),
-    );
-    running.config = config;
-    stderr.configure(config.logLevel, config.logFormat);
-    log.info("read the configuration again", { applied });
-    if (waiting.length > 0) log.warn("these changes wait for a restart", { waiting });
-    const debug = String(config.logLevel === "debug");
-    const labels = JSON.stringify(config.labels);
-    rooms.events.publish({
-      Type: "daemon",
-      Action: "reload",
-      Actor: { ID: instance, Attributes: { name: hostname(), debug, labels } },
-    });
-  } catch (error) {
-    log.error(`the configuration stays as it was: ${toNaruError(error).message}`);
-  }
 };
 
 /** Returns the address, which `cleanup` closes. */
@@ -155,31 +96,28 @@ const listen = async (
   return listeners.map((listener) => listener.address);
 };
 
-/** Brings the rooms up. What it returns is what requests need. */
-const bringUp = async (
-  running: Running,
-  rooms: Rooms,
-  tools: Tools,
-  instance: string,
-  cleanup: AsyncDisposableStack,
-): Promise<DockerBackend> => {
-  const { config, log } = running;
-  await startRooms(rooms);
-  cleanup.defer(() => rooms.network.stop());
-  cleanup.defer(() => rooms.containers.close());
-  cleanup.defer(rooms.startSweeps());
-  cleanup.defer(startDiskBudget(config, rooms, log.with({ room: "gc" })));
-  const door = await startFrontDoor(config, rooms, log.with({ room: "door" }));
-  cleanup.defer(() => door.stop());
-  cleanup.defer(startHostNames(config, rooms, log.with({ room: "network" })));
-  return dockerBackend(rooms, {
-    config: () => running.config,
-    tools,
-    instance,
-    frontDoor: () => door.report(),
-    log,
-  });
+/** Whoever waits for a first answer has it before this thread is busy with the rooms, and with loading them. */
+const openRooms = async (start: RoomStart): Promise<Opened> => {
+  await sleep(FIRST_ANSWER_MS);
+  const { bringUp } = await import("#daemon/bring-up.ts");
+  return bringUp(start);
 };
+
+/** Asked for during the start, it follows it. A start that fails is told by whoever waits for it. */
+const reloadWhenOpen = (
+  running: Running,
+  opening: Promise<Opened>,
+  instance: string,
+  notifier: Notifier,
+): Promise<void> =>
+  opening.then(
+    ({ rooms }) => {
+      notifier.reloading();
+      reload(running, rooms.events, instance);
+      notifier.ready();
+    },
+    () => undefined,
+  );
 
 const serve = async (running: Running): Promise<void> => {
   const { config, log } = running;
@@ -193,33 +131,25 @@ const serve = async (running: Running): Promise<void> => {
   const instance = ensureInstance(config.dataRoot);
   claimExecRoot(config.execRoot, config.dataRoot, instance);
   writeTraces(config);
-  const tools = findTools(config.runtimes, config.defaultRuntime);
   const notifier = createNotifier(kernel, notifySocket, log);
-  const rooms = buildRooms({ config, instance, kernel, tools, log });
-  cleanup.defer(() => rooms.database.close());
-  cleanup.defer(() => rooms.events.flush());
+  let opened: Promise<Opened> | undefined;
+  const open = (): Promise<Opened> =>
+    (opened ??= openRooms({ running, kernel, instance, cleanup }));
   const stopped = watchSignals(log, {
-    reload: () => {
-      notifier.reloading();
-      reload(running, rooms, instance);
-      notifier.ready();
-    },
+    reload: () => void reloadWhenOpen(running, open(), instance, notifier),
     shutdownTimeoutSeconds: () => running.config.shutdownTimeoutSeconds,
   });
   // Ends first: the requests under way need the rooms.
   await using entrance = new AsyncDisposableStack();
-  let opened: Promise<DockerBackend> | undefined;
-  const open = (): Promise<DockerBackend> =>
-    (opened ??= bringUp(running, rooms, tools, instance, cleanup));
   const rest = entrance.use(restWhenQuiet(() => Bun.gc(true)));
   const server = createDockerServer({
-    backend: open,
+    backend: async () => (await open()).backend,
     logger: log.with({ room: "api" }),
     widen: widenSendBuffer,
     onRequest: rest.onRequest,
   });
   const addresses = await listen(running, kernel, passedSocketCount, server, entrance);
-  await open();
+  const { rooms } = await open();
   if (config.serveImages !== undefined) {
     addresses.push(await serveImagesAt(config.serveImages, running, rooms, entrance));
   }

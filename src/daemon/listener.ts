@@ -1,6 +1,6 @@
 /** What the kinds of listening sockets share. */
 import type { Server } from "node:net";
-import type { Duplex } from "node:stream";
+import type { Socket } from "#api/http/socket.ts";
 import { NaruError } from "#lib/errors.ts";
 
 export interface Listener {
@@ -10,7 +10,7 @@ export interface Listener {
   close(): void;
 }
 
-export type OnConnection = (socket: Duplex) => void;
+export type OnConnection = (socket: Socket) => void;
 
 /** Resolves when `server` listens. Throws failed_precondition naming `what`. */
 export const listening = (server: Server, what: string, listen: () => void): Promise<void> =>

@@ -5,16 +5,20 @@
  * runtime has nothing of its own left to write, and must be asked anew after each `await` (a socket that closed has
  * no descriptor, and its number may be another's by then).
  */
-import { type Duplex } from "node:stream";
-import { Socket } from "node:net";
 import { ptr } from "bun:ffi";
 import { ERRNO, throwErrno } from "#kernel/errno.ts";
 import { lastErrno, libc } from "#kernel/libc.ts";
 import { type WidenSendBuffer, widenSendBuffer } from "#kernel/send-buffer.ts";
+import { descriptorOf, isEncrypted } from "#kernel/socket-descriptor.ts";
+
+interface Writing {
+  /** Bytes that the runtime has still to write. */
+  readonly writableLength: number;
+}
 
 export interface FileSender {
   /** undefined: bytes have to go through the runtime (TLS, a unix socket's pipe, something still to be written). */
-  socketOf(stream: Duplex): number | undefined;
+  socketOf(socket: Writing): number | undefined;
   /** Bytes that the socket took; 0 when it is full. Does not wait for the client, but for the disk: see `isCached`. */
   send(socketFd: number, fileFd: number, offset: number, sizeBytes: number): number;
   /** Lets so many bytes be under way in the socket. */
@@ -32,21 +36,9 @@ const oneByte = new Uint8Array(1);
 /** struct iovec: where, how much. */
 const oneByteVector = new BigUint64Array([BigInt(ptr(oneByte)), 1n]);
 
-interface Handled {
-  /** Node's name for the socket below a stream; no documented way leads to its descriptor. */
-  readonly _handle?: { readonly fd?: unknown } | null;
-  readonly encrypted?: unknown;
-}
-
 export const fileSender: FileSender = {
-  socketOf: (stream) => {
-    if (!(stream instanceof Socket) || stream.destroyed || stream.writableLength > 0) {
-      return undefined;
-    }
-    const { _handle: handle, encrypted } = stream as Handled;
-    const fd = encrypted === true ? undefined : handle?.fd;
-    return typeof fd === "number" && fd >= 0 ? fd : undefined;
-  },
+  socketOf: (socket) =>
+    socket.writableLength > 0 || isEncrypted(socket) ? undefined : descriptorOf(socket),
   send: (socketFd, fileFd, offset, sizeBytes) => {
     position[0] = BigInt(offset);
     const sent = Number(libc().sendfile(socketFd, fileFd, position, sizeBytes));

@@ -25,7 +25,6 @@ export const isIPv6 = (text: string): boolean => {
 };
 
 /** 0 is none. */
-export const versionOfIP = (text: string): 0 | 4 | 6 =>
-  isIPv4(text) ? 4 : isIPv6(text) ? 6 : 0;
+export const versionOfIP = (text: string): 0 | 4 | 6 => (isIPv4(text) ? 4 : isIPv6(text) ? 6 : 0);
 
 export const isIP = (text: string): boolean => versionOfIP(text) !== 0;

@@ -1,27 +1,17 @@
 /**
  * Rotated files as gzip (RFC 1952), for the log option "compress".
  */
-import {
-  closeSync,
-  fstatSync,
-  openSync,
-  read,
-  renameSync,
-  rmSync,
-  unlinkSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, fstatSync, openSync, renameSync, rmSync, unlinkSync, writeSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
-import { promisify } from "node:util";
 import { crc32, createDeflateRaw, createGunzip } from "node:zlib";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { OpenLogFile } from "#log/files.ts";
 import { gzipHeader, identityOf } from "#log/identity.ts";
+import { readAt } from "#log/read-at.ts";
 
 const UINT32 = 2 ** 32;
 const BLOCK_BYTES = 256 * 1024;
-const readAt = promisify(read);
 
 // Streams over a descriptor close it when they fail; here whoever opened it does.
 async function* blocksOf(
@@ -31,7 +21,7 @@ async function* blocksOf(
   for (let at = 0; ;) {
     const block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
     // oxlint-disable-next-line no-await-in-loop -- in their order
-    const { bytesRead } = await readAt(fd, block, 0, BLOCK_BYTES, at);
+    const bytesRead = await readAt(fd, block, 0, BLOCK_BYTES, at);
     if (bytesRead === 0) return;
     at += bytesRead;
     const read = block.subarray(0, bytesRead);

@@ -1,15 +1,12 @@
 /** Batches of records from all files of a log, oldest first, and what is added while following. */
-import { closeSync, read } from "node:fs";
+import { closeSync } from "node:fs";
 import { dirname } from "node:path";
-import { promisify } from "node:util";
-import { expandFile } from "#log/compressed.ts";
 import { type OpenLogFile, currentIdentity, openLogFiles } from "#log/files.ts";
 import type { LogReadOptions } from "#log/log.ts";
 import { type LogBatch, LogScanner } from "#log/scanner.ts";
 import { findTail, type LogPosition } from "#log/tail.ts";
+import { readAt } from "#log/read-at.ts";
 import { LogWatcher } from "#log/watch.ts";
-
-const readAt = promisify(read);
 
 const BLOCK_BYTES = 256 * 1024;
 /** Without a newline in so much it is no log: it is passed on in pieces. */
@@ -33,10 +30,8 @@ class FileCursor {
   async *batches(limit: number, isWhole: boolean): AsyncGenerator<LogBatch> {
     for (;;) {
       const room = Math.min(this.#block.length - this.#rest, limit - this.#offset);
-      const { bytesRead } =
-        room <= 0
-          ? { bytesRead: 0 }
-          : await readAt(this.#file.fd, this.#block, this.#rest, room, this.#offset);
+      const bytesRead =
+        room <= 0 ? 0 : await readAt(this.#file.fd, this.#block, this.#rest, room, this.#offset);
       if (bytesRead === 0 && !isWhole) return;
       this.#offset += bytesRead;
       const length = this.#rest + bytesRead;
@@ -61,6 +56,8 @@ class FileCursor {
 
 /** Compressed files as files that can be read from anywhere; on a failure none stays open. */
 const expandAll = async (files: readonly OpenLogFile[], path: string): Promise<OpenLogFile[]> => {
+  if (!files.some(({ isCompressed }) => isCompressed)) return [...files];
+  const { expandFile } = await import("#log/compressed.ts");
   const outcomes = await Promise.allSettled(files.map((file) => expandFile(file, dirname(path))));
   const open = outcomes.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   for (const one of outcomes) {

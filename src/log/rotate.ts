@@ -6,7 +6,6 @@
  */
 import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { sleep } from "#lib/clock.ts";
-import { compressFile } from "#log/compressed.ts";
 import { rotatedFiles } from "#log/files.ts";
 import { LogWatcher } from "#log/watch.ts";
 
@@ -60,10 +59,11 @@ export const rotateIfDue = (options: RotateOptions): RotationStep => {
 
 /** Compresses the rotated files that are not yet. Nobody writes to them any more. */
 export const compressRotated = async (path: string): Promise<void> => {
-  for (const { path: file, isCompressed } of rotatedFiles(path)) {
-    // oxlint-disable-next-line no-await-in-loop -- one core at most goes into it
-    if (!isCompressed) await compressFile(file);
-  }
+  const files = rotatedFiles(path).filter(({ isCompressed }) => !isCompressed);
+  if (files.length === 0) return;
+  const { compressFile } = await import("#log/compressed.ts");
+  // oxlint-disable-next-line no-await-in-loop -- one core at most goes into it
+  for (const { path: file } of files) await compressFile(file);
 };
 
 /** At most one look in this time, and none while nothing is written. */

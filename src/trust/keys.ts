@@ -1,5 +1,6 @@
 /** Public keys of rules: PEM files, as `cosign generate-key-pair` and openssl write them. */
-import { type KeyObject, createHash, createPublicKey } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+import { lateCrypto } from "#lib/late-builtins.ts";
 import type { TrustKey } from "#trust/trust.ts";
 
 const RSA_BITS_MIN = 2048;
@@ -17,6 +18,7 @@ export const parseKey = (pem: string, path: string): TrustKey => {
   if (pem.includes("PRIVATE KEY")) {
     throw new Error("it is a private key: name the public one (cosign.pub)");
   }
+  const { createHash, createPublicKey } = lateCrypto();
   const key = createPublicKey(pem);
   const kind = kindOf(key);
   if (kind === undefined) {

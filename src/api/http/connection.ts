@@ -2,8 +2,8 @@
  * One HTTP/1.1 connection: requests one after the other (pipelined ones wait their turn, bounded),
  * keep-alive, 100-continue, half-close, and the way out of HTTP for upgraded streams.
  */
-import type { Duplex } from "node:stream";
 
+import type { Socket } from "#api/http/socket.ts";
 import { type BodyDecoder, createBodyDecoder } from "#spec/http/body-decoder.ts";
 import type { ExchangeHandler, LentBody } from "#api/http/exchange.ts";
 import { HEAD_LIMIT_BYTES, type RequestHead } from "#api/http/head.ts";
@@ -58,7 +58,7 @@ export type ConnectionPhase =
   | "closed";
 
 export class Connection {
-  readonly socket: Duplex;
+  readonly socket: Socket;
   readonly options: ConnectionOptions;
   readonly outbound: Outbound;
   phase: ConnectionPhase = "idle";
@@ -74,7 +74,7 @@ export class Connection {
   #mayDropLastChunk = false;
   readonly #heads: HeadReader;
 
-  constructor(socket: Duplex, options: ConnectionOptions) {
+  constructor(socket: Socket, options: ConnectionOptions) {
     this.socket = socket;
     this.options = options;
     this.outbound = new Outbound(socket, options.widen);

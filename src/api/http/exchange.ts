@@ -3,8 +3,8 @@
  * and `hijack` is called once; when the handler's promise settles the exchange must be complete,
  * otherwise the connection is cut so that the client notices.
  */
-import type { Duplex } from "node:stream";
 import type { RequestHead } from "#api/http/head.ts";
+import type { Socket } from "#api/http/socket.ts";
 import type { BodyState } from "#spec/http/body-decoder.ts";
 import type { PreparedAnswer } from "#api/http/prepared.ts";
 
@@ -23,7 +23,7 @@ export interface AnswerStream {
    * Of a counted body: lets `send` put bytes into the connection itself, past this stream. `send` is called at once,
    * with the connection or not at all, and gives how many they were. 0 also when the client is gone.
    */
-  pass?(send: (connection: Duplex) => number): number;
+  pass?(send: (connection: Socket) => number): number;
   end(): void;
 }
 

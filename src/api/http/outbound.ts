@@ -1,6 +1,6 @@
 /** The writing side of a connection: back-pressure as a promise, silence after the end. */
-import type { Duplex } from "node:stream";
 
+import type { Socket } from "#api/http/socket.ts";
 import { NaruError } from "#lib/errors.ts";
 
 /** Lines that wait for the end of the turn; more goes out at once. */
@@ -18,10 +18,10 @@ const MUCH_BYTES = 64 * 1024;
 const AHEAD_FACTOR = 4;
 
 /** Makes room in a connection for bytes that its client has not read yet. */
-export type Widen = (socket: Duplex, sizeBytes: number) => void;
+export type Widen = (socket: Socket, sizeBytes: number) => void;
 
 export class Outbound {
-  readonly #socket: Duplex;
+  readonly #socket: Socket;
   readonly #widen: Widen | undefined;
   #roomBytes = NARROW_BYTES;
   #isGone = false;
@@ -29,7 +29,7 @@ export class Outbound {
   /** Framed already, and not yet with the socket. */
   #soon = "";
 
-  constructor(socket: Duplex, widen?: Widen) {
+  constructor(socket: Socket, widen?: Widen) {
     this.#socket = socket;
     this.#widen = widen;
     socket.on("drain", () => this.#release());
@@ -40,9 +40,9 @@ export class Outbound {
     if (this.#isGone) return true;
     const soon = this.#soon;
     this.#soon = "";
-    if (soon !== "" && typeof data === "string") return this.#socket.write(soon + data, "utf8");
-    if (soon !== "") this.#socket.write(soon, "utf8");
-    return typeof data === "string" ? this.#socket.write(data, "utf8") : this.#put(data);
+    if (soon !== "" && typeof data === "string") return this.#socket.write(soon + data);
+    if (soon !== "") this.#socket.write(soon);
+    return typeof data === "string" ? this.#socket.write(data) : this.#put(data);
   }
 
   /** Behind other bytes the stream keeps what it is given: where nobody waits for it to go out, that is a copy. */
@@ -69,7 +69,7 @@ export class Outbound {
   }
 
   /** See `AnswerStream.pass`. */
-  pass(send: (connection: Duplex) => number): number {
+  pass(send: (connection: Socket) => number): number {
     if (this.#soon !== "") this.write("");
     return this.#isGone ? 0 : send(this.#socket);
   }

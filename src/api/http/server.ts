@@ -2,11 +2,11 @@
  * An HTTP/1.1 server without a listening socket: `daemon/` listens (with `allowHalfOpen: true`, or
  * half-closed streams are cut) and hands each accepted socket to `onConnection`.
  */
-import type { Duplex } from "node:stream";
 
 import { Connection, type ConnectionOptions, type ConnectionPhase } from "#api/http/connection.ts";
 import type { ExchangeHandler } from "#api/http/exchange.ts";
 import type { Widen } from "#api/http/outbound.ts";
+import type { Socket } from "#api/http/socket.ts";
 import { reasonOf } from "#api/http/status-text.ts";
 import type { Logger } from "#lib/log.ts";
 
@@ -41,7 +41,7 @@ export interface HttpServerOptions {
 }
 
 export interface HttpServer {
-  onConnection(socket: Duplex): void;
+  onConnection(socket: Socket): void;
   readonly connectionCount: number;
   /** Idle connections and endless answers end now, the others after their answer, all after `graceMs`. */
   close(graceMs: number): Promise<void>;
@@ -53,7 +53,7 @@ const plainRefusal: ConnectionOptions["refusal"] = (message) => ({
 });
 
 /**
- * A half-closed unix socket whose client has gone altogether: the runtime lets go of its handle on
+ * A half-closed unix socket of `node:net` whose client has gone altogether: the runtime lets go of its handle on
  * the hang-up but tells nobody until the next write (tried with Bun 1.4.5).
  */
 const isAbandoned = ({ phase, isInputEnded, socket }: Connection): boolean =>
