@@ -15,21 +15,30 @@ import { type OutputDocument, OutputFiles, type OutputPart } from "#build/output
 import type { ResultFiles } from "#build/result-files.ts";
 import { type Attestation, statementText } from "#image/bundle-index.ts";
 import { nowNs } from "#lib/clock.ts";
+import { FairTurn } from "#lib/fair-turn.ts";
 import { NaruError } from "#lib/errors.ts";
 import { formatPlatform } from "#spec/image/platform.ts";
 
 /** Beyond it, files are of no common kind. */
 const GO_TYPE_BITS = 2 ** 24;
 
-/** Every file with its digest, as the subjects of a statement. */
-const subjectsOf = (files: ResultFiles): object[] =>
-  [...files.nodes()]
-    .filter(({ goMode }) => goMode < GO_TYPE_BITS)
-    .map(({ path }) => {
-      const hash = createHash("sha256");
-      for (const chunk of files.read(path)) hash.update(chunk);
-      return { name: path, digest: { sha256: hash.digest("hex") } };
-    });
+/** Every file with its digest, as the subjects of a statement. Others have their turn between pieces. */
+const subjectsOf = async (files: ResultFiles, signal: AbortSignal): Promise<object[]> => {
+  const turn = new FairTurn();
+  const subjects: object[] = [];
+  for (const { path, goMode } of files.nodes()) {
+    if (goMode >= GO_TYPE_BITS) continue;
+    const hash = createHash("sha256");
+    for (const chunk of files.read(path)) {
+      hash.update(chunk);
+      if (turn.isOver) await turn.yield();
+    }
+    if (turn.isOver) await turn.yield();
+    signal.throwIfAborted();
+    subjects.push({ name: path, digest: { sha256: hash.digest("hex") } });
+  }
+  return subjects;
+};
 
 const fileName = ({ predicateType }: Attestation): string => {
   if (predicateType === SPDX_TYPE) return "sbom.spdx.json";
@@ -50,7 +59,7 @@ const documentsOf = async (
   if (prefix.includes("/")) {
     throw new NaruError("invalid_argument", `"attestation-prefix=${prefix}" holds a "/"`);
   }
-  const subjects = subjectsOf(files);
+  const subjects = await subjectsOf(files, context.signal);
   return attestations.map((one) => ({
     name: `${prefix}${fileName(one)}`,
     text: statementText(one, subjects),
