@@ -29,9 +29,11 @@ test("platforms, attestations, pushes and forms go to the engine", () => {
   expect(wide({ platform: "linux/amd64,linux/arm64" })).toEqual({
     platforms: ["linux/amd64", "linux/arm64"],
     attest: {},
-    outputs: [{ type: "image", attributes: {} }],
+    outputs: [{ type: "image", attributes: { name: "a:1" } }],
   });
-  expect(wide({ push: true })?.outputs).toEqual([{ type: "image", attributes: { push: "true" } }]);
+  expect(wide({ push: true })?.outputs).toEqual([
+    { type: "image", attributes: { name: "a:1", push: "true" } },
+  ]);
   expect(wide({ attest: ["type=provenance,mode=max"], sbom: "true" })?.attest).toEqual({
     provenance: "mode=max",
     sbom: "",
@@ -39,10 +41,11 @@ test("platforms, attestations, pushes and forms go to the engine", () => {
   expect(wide({ attest: ["type=sbom"], sbom: "false", push: true })?.attest).toEqual({});
   const archive = "type=oci,dest=d,tar=false,compression=zstd,name=a";
   expect(wide({ output: [archive] })?.outputs).toEqual([
-    { type: "oci", attributes: { name: "a", compression: "zstd" } },
+    { type: "oci", attributes: { name: "a:1,a", compression: "zstd" } },
   ]);
   const annotation = ["a=1", "index:b=2", "manifest[linux/amd64]:c=3"];
   expect(wide({ annotation })?.outputs[0]?.attributes).toEqual({
+    name: "a:1",
     "annotation-manifest.a": "1",
     "annotation-index.b": "2",
     "annotation-manifest[linux/amd64].c": "3",
@@ -51,11 +54,22 @@ test("platforms, attestations, pushes and forms go to the engine", () => {
   expect(() => wide({ attest: ["type=other"] })).toThrow('attestation "type=other"');
 });
 
+test("every image gets the names of --tag and its own, and no other output's", () => {
+  const output = ["type=image,name=b:1,compression=zstd", "type=oci,dest=a.tar", "type=tar,dest=t"];
+  expect(
+    wide({ output, tag: ["a:1", "b:1"] })?.outputs.map(({ attributes }) => attributes),
+  ).toEqual([{ name: "a:1,b:1", compression: "zstd" }, { name: "a:1,b:1" }, {}]);
+  const two = ["type=registry,name=r.test/x:1", "type=image,name=here:1"];
+  expect(
+    wide({ output: two, tag: [] })?.outputs.map(({ attributes }) => attributes["name"]),
+  ).toEqual(["r.test/x:1", "here:1"]);
+});
+
 test("a Docker archive without a destination goes into the engine, also beside what needs its exporters", () => {
   const output = ["type=docker,name=b:1", "type=docker,dest=a.tar"];
   expect(wide({ output, provenance: "true" })?.outputs).toEqual([
-    { type: "image", attributes: { name: "b:1" } },
-    { type: "docker", attributes: {} },
+    { type: "image", attributes: { name: "a:1,b:1" } },
+    { type: "docker", attributes: { name: "a:1" } },
   ]);
 });
 

@@ -73,12 +73,14 @@ const annotationsOf = (given: readonly string[]): Record<string, string> =>
 /** Its own directory is the client's: the engine sends a tar. */
 const attributesOf = (
   { type, names, attributes }: Output,
+  tags: readonly string[],
   annotations: Readonly<Record<string, string>>,
 ): Record<string, string> => {
   const { tar: _tar, ...rest } = attributes;
-  const isImage = type === "image" || type === "oci" || type === "docker";
-  const own = names.length === 0 ? {} : { name: names.join(",") };
-  return { ...own, ...rest, ...(isImage ? annotations : {}) };
+  if (type === "local" || type === "tar") return rest;
+  // Those of `--tag` and its own: no other output's.
+  const all = [...new Set([...tags, ...names])];
+  return { ...(all.length === 0 ? {} : { name: all.join(",") }), ...rest, ...annotations };
 };
 
 const isNarrow = ({ attributes }: Output): boolean => Object.keys(attributes).length === 0;
@@ -110,7 +112,7 @@ export const wideOf = (flags: WideFlags, outputs: readonly Output[]): Wide | und
     attest,
     outputs: all.map((output) => ({
       type: output.type === "docker" && output.destination === undefined ? "image" : output.type,
-      attributes: attributesOf(output, annotations),
+      attributes: attributesOf(output, flags.tag, annotations),
     })),
   };
 };
