@@ -2,12 +2,11 @@
  * One HTTP/1.1 connection: requests one after the other (pipelined ones wait their turn, bounded),
  * keep-alive, 100-continue, half-close, and the way out of HTTP for upgraded streams.
  */
-
 import type { Socket } from "#api/http/socket.ts";
 import { type BodyDecoder, createBodyDecoder } from "#spec/http/body-decoder.ts";
 import type { ExchangeHandler, LentBody } from "#api/http/exchange.ts";
-import { HEAD_LIMIT_BYTES, type RequestHead } from "#api/http/head.ts";
-import { HeadReader, headTooLong } from "#api/http/head-reader.ts";
+import type { RequestHead } from "#api/http/head.ts";
+import { HeadReader, mayEndHead } from "#api/http/head-reader.ts";
 import { HTTP2_HEAD } from "#api/http/http2-preface.ts";
 import { closing, HttpExchange } from "#api/http/http-exchange.ts";
 import type { Inbound } from "#api/http/inbound.ts";
@@ -20,7 +19,6 @@ import type { Logger } from "#lib/log.ts";
 const PIPELINE_LIMIT_BYTES = 64 * 1024;
 /** Bytes of an unread body that are worth reading to keep the connection. */
 const DISCARD_LIMIT_BYTES = 256 * 1024;
-const LINE_FEED = 10;
 const EMPTY = Buffer.alloc(0);
 /** What a client that announced a chunked body sends before it starts to speak raw. */
 const LAST_CHUNK = Buffer.from("0\r\n\r\n");
@@ -70,6 +68,7 @@ export class Connection {
   #discardedBytes = 0;
   #isInputEnded = false;
   #isPumping = false;
+  #isWaiting = false;
   #pauses = 0;
   #mayDropLastChunk = false;
   readonly #heads: HeadReader;
@@ -171,8 +170,7 @@ export class Connection {
       case "idle":
       case "head":
         this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]);
-        if (this.phase === "idle" || bytes.includes(LINE_FEED)) this.#pump();
-        this.#checkHeadLimit();
+        if (this.phase === "idle" || mayEndHead(this.#pending, bytes)) this.#pump();
         break;
       case "exchange":
         this.#onBody(bytes);
@@ -189,18 +187,16 @@ export class Connection {
     }
   }
 
-  #checkHeadLimit(): void {
-    if (this.phase === "head" && this.#pending.length > HEAD_LIMIT_BYTES) {
-      this.#refuse(headTooLong());
-    }
-  }
-
   /** Starts requests as long as complete heads wait and none is being answered. */
   #pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
     try {
       while (this.#pending.length > 0 && (this.phase === "idle" || this.phase === "head")) {
+        if (this.outbound.isFull) {
+          this.#pumpWhenTaken();
+          break;
+        }
         const found = this.#heads.read(this.#pending);
         if (found === undefined) {
           this.phase = "head";
@@ -214,6 +210,19 @@ export class Connection {
     } finally {
       this.#isPumping = false;
     }
+  }
+
+  /** Who reads no answers is given no further ones: they would heap up here. */
+  #pumpWhenTaken(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.pause(2);
+    // Never rejects.
+    void this.outbound.drained().then(() => {
+      this.#isWaiting = false;
+      this.resume(2);
+      this.#pump();
+    });
   }
 
   #start(head: RequestHead): void {

@@ -21,8 +21,12 @@ const notHttp = (): NaruError =>
     details: { status: 400 },
   });
 
-export const headTooLong = (): NaruError =>
+const headTooLong = (): NaruError =>
   new NaruError("invalid_argument", "the request head is too long", { details: { status: 431 } });
+
+/** Whether it is worth another look: `arrived` are the last of `pending`. */
+export const mayEndHead = (pending: Buffer, arrived: Buffer): boolean =>
+  arrived.includes(LINE_FEED) || pending.length > HEAD_LIMIT_BYTES;
 
 /** Of one connection: the first head alone may be HTTP/2's preface. */
 export class HeadReader {
@@ -53,6 +57,7 @@ export class HeadReader {
     if (end < 0) {
       // Clients that try TLS first wait for an answer to their hello: any will do, at once.
       if (pending[from] === TLS_HANDSHAKE) throw notHttp();
+      if (pending.length > HEAD_LIMIT_BYTES) throw headTooLong();
       return undefined;
     }
     if (end - from > HEAD_LIMIT_BYTES) throw headTooLong();

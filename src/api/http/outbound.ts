@@ -64,7 +64,7 @@ export class Outbound {
   async send(data: string | Uint8Array): Promise<void> {
     // Who sends much at a time goes on with it: writer and reader need not take turns.
     if (data.length >= MUCH_BYTES) this.expect(data.length * AHEAD_FACTOR);
-    if (!this.write(data)) await this.#drained();
+    if (!this.write(data)) await this.drained();
     if (this.#isGone) throw gone();
   }
 
@@ -80,7 +80,7 @@ export class Outbound {
    * when the client is gone.
    */
   async sendChunkSoon(text: string): Promise<void> {
-    if (this.#socket.writableNeedDrain && !this.#isGone) await this.#drained();
+    if (this.isFull) await this.drained();
     if (this.#isGone) throw gone();
     if (text === "") return;
     if (this.#soon === "") setImmediate(() => this.#soon !== "" && this.write(""));
@@ -111,7 +111,13 @@ export class Outbound {
     this.#release();
   }
 
-  #drained(): Promise<void> {
+  /** What was written waits for its reader. */
+  get isFull(): boolean {
+    return this.#socket.writableNeedDrain && !this.#isGone;
+  }
+
+  /** Resolves when all of it is with the kernel, or the client is gone. To be called when there is something. */
+  drained(): Promise<void> {
     this.#drain ??= Promise.withResolvers<void>();
     return this.#drain.promise;
   }

@@ -52,6 +52,10 @@ export const routes: Record<string, (exchange: Exchange) => void | Promise<void>
     await stream.write(Buffer.from("two"));
     stream.end();
   },
+  "/big": (x) => {
+    seen.push("big");
+    x.answer(200, "", Buffer.alloc(MIB, "b"));
+  },
   "/throws": () => {
     throw new Error("broken");
   },

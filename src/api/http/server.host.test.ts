@@ -301,6 +301,22 @@ test("hijack: a silent stream outlives a half-close and ends with the client", a
   await until(() => seen.includes("gone"));
 });
 
+test("a client that asks on and reads nothing is answered no further, and goes on when it reads", async () => {
+  seen.length = 0;
+  const [socket, count] = [await dial(), 60];
+  socket.pause();
+  socket.write("GET /big HTTP/1.1\r\nHost: d\r\n\r\n".repeat(count));
+  for (let before = -1; seen.length === 0 || before < seen.length; await sleep(50)) {
+    before = seen.length;
+  }
+  expect(seen.length).toBeLessThan(20);
+  let gotBytes = 0;
+  socket.on("data", (part: Buffer) => void (gotBytes += part.length)).resume();
+  await until(() => gotBytes > count * MIB);
+  expect(seen.length).toBe(count);
+  socket.destroy();
+});
+
 test("no connection is left behind, and close waits for busy ones", async () => {
   await until(() => http.connectionCount === 0);
   const socket = await dial();
