@@ -26,7 +26,7 @@ export const buildEntitlementsOf = (values: OptionValues): ReadonlySet<Entitleme
   }
   const given = objectOf('"builder": "entitlements"', entitlements);
   for (const [key, value] of Object.entries(given)) {
-    if (KEYS[key] === undefined) {
+    if (!Object.hasOwn(KEYS, key)) {
       const known = Object.keys(KEYS).join(" and ");
       return invalid(`"builder": "entitlements": unknown key "${key}": there are ${known}`);
     }

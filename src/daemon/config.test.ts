@@ -150,6 +150,7 @@ const REFUSED: readonly [file: unknown, flags: string[], message: string | RegEx
   [{ builder: { gc: {} } }, [], '"builder": "gc" is not supported: use --disk-budget'],
   [{ builder: { entitlements: [] } }, [], '"builder": "entitlements" must be an object'],
   [{ builder: { entitlements: { device: true } } }, [], 'unknown key "device"'],
+  [{ builder: { entitlements: { constructor: true } } }, [], 'unknown key "constructor"'],
   [{ builder: { entitlements: { "network-host": 1 } } }, [], "must be true or false"],
   [{ labels: ["plain"] }, [], 'label "plain" must be key=value'],
   [{ "default-shm-size": "much" }, [], "\"default-shm-size\": invalid size: 'much'"],
