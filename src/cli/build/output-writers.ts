@@ -1,29 +1,10 @@
 /** What comes back for `--output`, each to its place: a file, standard output, a directory. */
-import { open, rename, rm } from "node:fs/promises";
 import type { CliContext } from "#cli/context.ts";
 import type { Output } from "#cli/build/inputs.ts";
 import { type PieceWriter, PieceWriters } from "#cli/build/piece-writers.ts";
 import { unpackInto } from "#cli/build/unpack.ts";
+import { fileWriter } from "#cli/terminal/save-stream.ts";
 import { NaruError } from "#lib/errors.ts";
-
-/** The file appears under its name when it is complete. */
-const fileWriter = async (path: string): Promise<PieceWriter> => {
-  const temporary = `${path}.${String(process.pid)}.tmp`;
-  const file = await open(temporary, "w");
-  return {
-    write: async (data) => {
-      await file.write(data);
-    },
-    end: async () => {
-      await file.close();
-      await rename(temporary, path);
-    },
-    drop: async () => {
-      await file.close();
-      await rm(temporary, { force: true });
-    },
-  };
-};
 
 const streamWriter = ({ output }: CliContext): PieceWriter => ({
   write: (data) => output.write("stdout", data),

@@ -9,7 +9,26 @@ export const checkTarget = async (context: CliContext, path: string | undefined)
   }
 };
 
-/** The file appears under its name when it is complete. */
+/** A file that appears under its name when it is complete: one of `end` and `drop` is to be called. */
+export const fileWriter = async (path: string) => {
+  const { open, rename, rm } = await import("node:fs/promises");
+  const temporary = `${path}.${String(process.pid)}.tmp`;
+  const file = await open(temporary, "w");
+  return {
+    write: async (data: Uint8Array): Promise<void> => {
+      await file.write(data);
+    },
+    end: async (): Promise<void> => {
+      await file.close();
+      await rename(temporary, path);
+    },
+    drop: async (): Promise<void> => {
+      await file.close();
+      await rm(temporary, { force: true });
+    },
+  };
+};
+
 export const saveStream = async (
   context: CliContext,
   body: AsyncIterable<Uint8Array>,
@@ -19,15 +38,12 @@ export const saveStream = async (
     for await (const chunk of body) await context.output.write("stdout", chunk);
     return;
   }
-  const { open, rename, rm } = await import("node:fs/promises");
-  const temporary = `${path}.${String(process.pid)}.tmp`;
-  const file = await open(temporary, "w");
+  const file = await fileWriter(path);
   try {
     for await (const chunk of body) await file.write(chunk);
-    await file.close();
-    await rename(temporary, path);
+    await file.end();
   } catch (error) {
-    await rm(temporary, { force: true });
+    await file.drop();
     throw error;
   }
 };
