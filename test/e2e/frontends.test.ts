@@ -84,6 +84,10 @@ frontendCheck(
     };
     const folder = write(t.folder(), files);
     const left = () => dockerOk("images", "-aq", "--filter", `label=${mark}`);
+    write(folder, { failing: `# syntax=${await frontend()}\nforward inner\nfail for good\n` });
+    const failed = await buildx("build", "-f", `${folder}/failing`, folder);
+    expect(failed.stderr).toContain("for good");
+    await until("no image of a failure", async () => (await left()) === "");
     good(await buildx("build", "-o", `type=local,dest=${t.folder()}`, folder));
     await until("no image", async () => (await left()) === "");
     good(await buildx("build", "-t", name, folder));

@@ -64,7 +64,9 @@ export const buildWide = async (
   sink: (position: number, data: Uint8Array) => Promise<void>,
 ): Promise<{ readonly result: BuildResult; readonly told: Told }> => {
   const builds = await backend.builds();
-  await using _running = stateOf(backend).nameless.enter(backend);
+  const { nameless, sessions } = stateOf(backend);
+  await using _running = nameless.enter(backend);
+  const results: BuildResult[] = [];
   const job = new Job(randomHex(16));
   try {
     job.frontend = "dockerfile.v0";
@@ -76,7 +78,6 @@ export const buildWide = async (
       const isFiles = type === "local" || type === "tar";
       return { type, attributes: isFiles ? attributes : { ...names, ...attributes } };
     });
-    const results: BuildResult[] = [];
     // The names are the index's.
     const plain = { ...request, tags: [] };
     for (const name of wishes.platforms) {
@@ -84,11 +85,14 @@ export const buildWide = async (
       results.push(await builds.build({ ...plain, platform: parsePlatform(name) }));
     }
     const [first = await builds.build(plain), ...others] = results;
-    const { sessions } = stateOf(backend);
     const { credentials, signal } = request;
     const context = { backend, sessions, job, session: undefined, credentials, sink, signal };
     const result = { ...first, others };
     return { result, told: await exportResult(context, job, result) };
+  } catch (error) {
+    // Of the platforms before the one that failed.
+    for (const { imageId, wasHere } of results) if (wasHere !== true) nameless.add(imageId);
+    throw error;
   } finally {
     job.complete(undefined, {});
   }

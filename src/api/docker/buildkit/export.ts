@@ -37,7 +37,7 @@ export const exportResult = async (
 const isKept = (exporter: ExporterOptions): boolean =>
   exporterKind(exporter.type) === "image" && imageOutputOf(exporter).isStored;
 
-/** What becomes of the images when the build has ended: those that it made on its way go, too. */
+/** What becomes of the result's images when the build has ended. */
 const settleImages = (context: SolveContext, job: Job, result: BuildResult): void => {
   const { nameless } = stateOf(context.backend);
   const isWanted = job.exporters.some(isKept);
@@ -45,7 +45,6 @@ const settleImages = (context: SolveContext, job: Job, result: BuildResult): voi
     if (isWanted) nameless.keep(one.imageId);
     else dropNameless(context, one);
   }
-  for (const one of job.results.values()) dropNameless(context, one);
 };
 
 /** An image that nobody asked for is not left behind, unless it was there before. */

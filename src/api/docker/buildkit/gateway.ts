@@ -14,6 +14,7 @@ import { resolveHandlers } from "#api/docker/buildkit/resolve.ts";
 import { resultHandlers } from "#api/docker/buildkit/results.ts";
 import { IMAGE_CONFIG, returnedOf } from "#api/docker/buildkit/returned.ts";
 import type { SolveContext } from "#api/docker/buildkit/solve.ts";
+import { stateOf } from "#api/docker/buildkit/state.ts";
 import { type GrpcCall, type GrpcHandler, readOne } from "#api/grpc/server.ts";
 import { randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -63,6 +64,8 @@ const solveByGateway =
     const scope = scopeOf(call);
     const { job } = scope;
     const context = await scope.context(call.signal);
+    // It may wind up later than the build whose client has gone.
+    await using _running = stateOf(backend).nameless.enter(backend);
     if (request.frontend === "") return await solveTree(call, context, request);
     const { frontend, frontendOpt: attributes, frontendInputs: inputs } = request;
     // Asked by the client, it is the build that its history tells of.

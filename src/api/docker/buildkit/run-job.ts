@@ -118,6 +118,10 @@ export const runJob = async (
     failure = error;
     throw error;
   } finally {
+    // What a build function had made on its way, also to a failure; what its exporters keep stays.
+    for (const { imageId, wasHere } of [...job.results.values()].flatMap(resultsOf)) {
+      if (wasHere !== true) state.nameless.add(imageId);
+    }
     job.complete(failure, response);
     await remember(backend, state, job);
   }

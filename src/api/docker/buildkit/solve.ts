@@ -15,6 +15,7 @@ import type { Job } from "#api/docker/buildkit/jobs.ts";
 import { credentialsOf, secretsOf } from "#api/docker/buildkit/session-services.ts";
 import { sshSocketsOf } from "#api/docker/buildkit/ssh.ts";
 import { answerQuestion } from "#api/docker/buildkit/questions.ts";
+import { dropNameless } from "#api/docker/buildkit/export.ts";
 import type { ClientSession, Sessions } from "#api/docker/buildkit/sessions.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { rangeAt, sourceDetail } from "#api/docker/buildkit/source-detail.ts";
@@ -108,11 +109,12 @@ export interface Forward {
 
 /** All platforms at once; what they have in common is run once. The first that fails ends the others. */
 const buildAll = async (
-  { log, ref, steps }: Job,
+  context: SolveContext,
   builds: Builds,
   platforms: readonly (Platform | undefined)[],
   requestFor: (platform: Platform | undefined, steps: StepVertices) => BuildRequest,
 ): Promise<[BuildResult, ...BuildResult[]]> => {
+  const { log, ref, steps } = context.job;
   const stop = new AbortController();
   const running = platforms.map(async (platform) => {
     const isOnly = platforms.length === 1 || platform === undefined;
@@ -126,8 +128,11 @@ const buildAll = async (
       throw error;
     }
   });
-  await Promise.allSettled(running);
-  if (stop.signal.aborted) throw stop.signal.reason;
+  const ended = await Promise.allSettled(running);
+  if (stop.signal.aborted) {
+    for (const one of ended) if (one.status === "fulfilled") dropNameless(context, one.value);
+    throw stop.signal.reason;
+  }
   const [first, ...others] = await Promise.all(running);
   if (first === undefined) throw new NaruError("internal", "a build without a platform");
   return [first, ...others];
@@ -191,7 +196,7 @@ export const solve = async (
       signal,
       onEvent: (event) => steps.take(event),
     });
-    const [result, ...others] = await buildAll(job, builds, platforms, requestFor);
+    const [result, ...others] = await buildAll(context, builds, platforms, requestFor);
     return { kind: "image", result: { ...result, others } };
   } catch (error) {
     if (error instanceof DockerfileError) {
