@@ -1,11 +1,13 @@
 /** A connection that left HTTP/1.1, in the form that node:http2 takes. */
 import { Duplex } from "node:stream";
 
+import { WindowKeeper } from "#api/grpc/window-keeper.ts";
 import type { RawConnection } from "#api/http/exchange.ts";
 
 /** Ends and breaks together with `raw`; destroying it lets go of `raw`. */
 export const duplexOf = (raw: RawConnection): Duplex => {
   const input = raw.input[Symbol.asyncIterator]();
+  const windows = new WindowKeeper();
   let isReading = false;
   const duplex = new Duplex({
     read() {
@@ -14,7 +16,7 @@ export const duplexOf = (raw: RawConnection): Duplex => {
       input.next().then(
         (next) => {
           isReading = false;
-          this.push(next.done === true ? null : next.value);
+          this.push(next.done === true ? null : windows.feed(next.value));
         },
         (error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))),
       );
