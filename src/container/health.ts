@@ -107,15 +107,18 @@ const probe = async (
       () => TIMED_OUT,
       () => TIMED_OUT,
     );
-    const code = await Promise.race([process.exited, expiry]);
-    if (typeof code === "symbol") {
+    // A check lasts as long as its output: what it left behind may hold that open for ever.
+    const whole = Promise.all([process.exited, output]);
+    const result = await Promise.race([whole, expiry]);
+    if (typeof result === "symbol") {
+      whole.catch(() => undefined); // It has timed out, whatever else becomes of it.
       if (process.pid() > 0) engine.deps.kernel.kill(process.pid(), 9);
       const timeout = `Health check exceeded timeout (${formatDuration(timeoutMs * 1e6)})`;
       // What it said before; a child of the probe may hold the pipe open.
       const said = await Promise.race([output, sleep(OUTPUT_GRACE_MS).then(() => "")]);
       return ended(-1, said === "" ? timeout : `${timeout}: ${said}`);
     }
-    return ended(code, await output);
+    return ended(...result);
   } catch (error) {
     return ended(-1, error instanceof Error ? error.message : String(error));
   } finally {

@@ -93,6 +93,23 @@ check("a check that takes too long counts as failed with -1", async (t) => {
   expect(last?.Output).toMatch(/exceeded timeout/i);
 });
 
+check("a check that leaves something behind with its output takes too long", async (t) => {
+  const name = await t.idle(
+    "--health-cmd",
+    "echo up; sleep 300 & exit 0",
+    "--health-interval",
+    "200ms",
+    "--health-timeout",
+    "2s",
+    "--health-retries",
+    "1",
+  );
+  await status(name, "unhealthy");
+  const last = (await healthOf(name)).Log.at(-1);
+  expect(last?.ExitCode).toBe(-1);
+  expect(last?.Output).toMatch(/exceeded timeout/i);
+});
+
 check("failures in the start period do not count", async (t) => {
   const name = await t.idle(
     "--health-cmd",
