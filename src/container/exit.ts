@@ -2,10 +2,10 @@
  * The end of a process: the record first (so that `wait` answers at once), then what it held. The
  * restart policy says what comes next. Runs inside the container's actor.
  */
-import { rmSync } from "node:fs";
 import { parseInstant, sleep } from "#lib/clock.ts";
 import { toNaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
+import { removeDirectory } from "#lib/remove-directory.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { countOomKills } from "#container/oom.ts";
@@ -30,7 +30,7 @@ export const releaseProcess = async (engine: Engine, record: ContainerRecord): P
   deps.snapshots.unmount(record.id);
   deps.volumes.releaseMounts(record.id);
   deps.kernel.unmount(`${engine.bundleOf(record.id)}/shm`);
-  rmSync(engine.bundleOf(record.id), { recursive: true, force: true });
+  removeDirectory(engine.bundleOf(record.id));
 };
 
 const endedState = (record: ContainerRecord, notice: ExitNotice, oomKills: number) => ({

@@ -4,6 +4,7 @@
  * restart policies say what to start.
  */
 import { existsSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { removeDirectory } from "#lib/remove-directory.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { handleExit, releaseProcess } from "#container/exit.ts";
@@ -58,7 +59,7 @@ const sweepOrphans = async (engine: Engine): Promise<void> => {
     for (const runtime of deps.runtimes.values()) await runtime.delete(id);
     deps.volumes.releaseMounts(id);
     for (const mount of deps.kernel.mountsUnder(engine.bundleOf(id))) deps.kernel.unmount(mount);
-    rmSync(engine.bundleOf(id), { recursive: true, force: true });
+    removeDirectory(engine.bundleOf(id));
   }
   const isKept = (id: string): boolean => isKnown(id) || deps.trash.has("container", id);
   for (const { id } of deps.snapshots.actives()) {

@@ -3,10 +3,11 @@
  * Runs inside the container's actor.
  */
 import { checkLinks } from "#container/links.ts";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { now } from "#lib/clock.ts";
 import { NaruError, invariant, toNaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
+import { removeDirectory } from "#lib/remove-directory.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { removeRecord } from "#container/remove.ts";
@@ -62,7 +63,7 @@ const prepareProcess = async (
   const canBeReady = needsNoHostMounts(record);
   if (!canBeReady) dropReady(engine, id);
   mkdirSync(bundle, { recursive: true, mode: 0o700 });
-  undo.defer(() => rmSync(bundle, { recursive: true, force: true }));
+  undo.defer(() => removeDirectory(bundle));
   // The host's mounts first: the namespace that the root is mounted in is a copy of the host's.
   undo.defer(() => volumes.releaseMounts(id));
   const userMounts = await volumes.runtimeMounts(id, record.hostConfig, record.mounts);

@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { sleep } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
+import { removeDirectory } from "#lib/remove-directory.ts";
 import type { SocketKernel } from "#kernel/kernel.ts";
 import { attachStdio } from "#runtime/attach.ts";
 import { type ConmonPaths, runConmon } from "#runtime/conmon.ts";
@@ -149,7 +150,7 @@ const monitoredExec = async (
     stdio = attachStdio(kernel, `${paths.sockets}/${socketName}/attach`);
   };
   const clean = (): void => {
-    rmSync(directory, { recursive: true, force: true });
+    removeDirectory(directory);
     rmSync(`${paths.sockets}/${socketName}`, { recursive: true, force: true });
   };
   try {

@@ -29,6 +29,7 @@ import { type ProtectedBinary, protectBinary } from "#runtime/protected-binary.t
 import { ReadyExecs } from "#runtime/ready-execs.ts";
 import { ReadyMonitors } from "#runtime/ready-monitors.ts";
 import { type ExecTools, startExec } from "#runtime/exec.ts";
+import { sweepExecs } from "#runtime/exec-sweep.ts";
 import { ExitFiles } from "#runtime/exits.ts";
 import { type RunPaths, runToEnd, sweepRuns } from "#runtime/run.ts";
 import type { CreateOptions, CreatedProcess, Runtime, RuntimeOptions } from "#runtime/runtime.ts";
@@ -92,7 +93,7 @@ const runCommand = async (cmd: string[]): Promise<{ code: number; stderr: string
 const conmonPidOf = (bundle: string): number =>
   Number(readFileSync(`${bundle}/conmon.pid`, "utf8"));
 
-/** Makes the directories, and the runtime's binary where it needs no copy of itself. */
+/** Makes and clears the directories, and the runtime's binary where it needs no copy of itself. */
 const preparePaths = (
   kernel: RuntimeKernel,
   options: RuntimeOptions,
@@ -112,6 +113,7 @@ const preparePaths = (
   for (const directory of [paths.state, paths.exits, paths.sockets, execsOf(options), runs.runs]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
+  sweepExecs(execsOf(options));
   return { own, paths, runs };
 };
 

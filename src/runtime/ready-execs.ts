@@ -3,16 +3,7 @@
  * (decision 28). One begins to load when an exec is created, so that it has the time until it is started, and
  * one after an exec has ended, for the next one. When this process dies it finds no process, and ends.
  */
-import {
-  closeSync,
-  constants,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, rmSync, symlinkSync, writeSync } from "node:fs";
 import { randomHex, sleep } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { SocketKernel } from "#kernel/kernel.ts";
@@ -28,8 +19,6 @@ export interface ReadyExecInputs {
 
 /** At most so many wait, one a container. */
 const MAX_WAITING = 8;
-/** Of their directories, among those of execs that run. */
-const PREFIX = "ready-";
 const WAIT_MS = 10_000;
 /** What a client does after an exec comes first. */
 const AGAIN_DELAY_MS = 20;
@@ -78,7 +67,7 @@ class WaitingExec implements LoadedExec {
 
   constructor({ kernel, paths, directory }: ReadyExecInputs, id: string, hasStdin: boolean) {
     this.hasStdin = hasStdin;
-    this.directory = `${directory}/${PREFIX}${randomHex(16)}`;
+    this.directory = `${directory}/ready-${randomHex(16)}`;
     using undo = new DisposableStack();
     const { readFd, writeFd } = kernel.pipe();
     undo.defer(() => closeSync(readFd));
@@ -129,13 +118,8 @@ export class ReadyExecs {
   #isTrying = false;
   #isClosed = false;
 
-  /** What a killed daemon's left is swept. */
   constructor(inputs: ReadyExecInputs) {
     this.#inputs = inputs;
-    for (const name of readdirSync(inputs.directory)) {
-      if (!name.startsWith(PREFIX)) continue;
-      rmSync(`${inputs.directory}/${name}`, { recursive: true, force: true });
-    }
   }
 
   /** Begins to load one for the container `id`, unless one waits. */

@@ -21,6 +21,7 @@ import {
 import { dirname } from "node:path";
 import { sleep } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
+import { removeDirectory } from "#lib/remove-directory.ts";
 import type { NamespaceKernel, ProcessKernel, SocketKernel } from "#kernel/kernel.ts";
 import { type ConmonPaths, lineReader, readNumber, spawnConmon } from "#runtime/conmon.ts";
 import type { ContainerPlaces } from "#runtime/runtime.ts";
@@ -95,7 +96,7 @@ export class ReadyMonitor {
     mkdirSync(dirname(logPath), { recursive: true, mode: 0o710 });
     undo.defer(() => rmSync(dirname(logPath), { recursive: true, force: true }));
     mkdirSync(bundle, { recursive: true, mode: 0o700 });
-    undo.defer(() => rmSync(bundle, { recursive: true, force: true }));
+    undo.defer(() => removeDirectory(bundle));
     undo.defer(() => rmSync(`${paths.sockets}/${socketNameOf(id)}`, { force: true }));
     const config = kernel.pipe();
     const read = closed(config.readFd);
@@ -153,7 +154,7 @@ export class ReadyMonitor {
     const { kernel, paths, places, socketNameOf } = this.#inputs;
     for (const fd of this.#open) this.#close(fd);
     if (this.isAlive) kernel.kill(this.conmonPid, SIGKILL);
-    rmSync(places.bundleOf(this.id), { recursive: true, force: true });
+    removeDirectory(places.bundleOf(this.id));
     rmSync(`${paths.sockets}/${socketNameOf(this.id)}`, { force: true });
     if (isUnborn) rmSync(dirname(places.logOf(this.id)), { recursive: true, force: true });
   }
