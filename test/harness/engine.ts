@@ -29,8 +29,9 @@ export interface StartedEngine {
   readonly enter: readonly string[];
   readonly dataRoot: string;
   readonly pid: number;
-  /** Milliseconds from its spawn to its first answer. */
+  /** Milliseconds from its spawn to its first answered ping, and to the first list of containers, asked for after that. */
   readonly readyMs: number;
+  readonly listMs: number;
   /** Ends the engine and its world; resolves with what was found left over (empty is good). */
   stop(): Promise<readonly string[]>;
 }

@@ -143,21 +143,25 @@ export const resetNaru = async (
   return left;
 };
 
-/** When a socket that is not there yet first answers a ping; undefined when `isOver` comes before that. */
-const firstAnswer = async (
+/** When a socket that is not there yet first answers; NaN when `isOver` comes before that. */
+const firstAnswers = async (
   socketPath: string,
   isOver: () => boolean,
-): Promise<number | undefined> => {
-  while (!isOver()) {
-    try {
-      const { ok } = await fetch("http://naru/_ping", { unix: socketPath });
-      if (ok) return performance.now();
-    } catch {
-      // Nobody listens yet.
+): Promise<{ readonly ping: number; readonly list: number }> => {
+  const get = async (path: string): Promise<number> => {
+    while (!isOver()) {
+      try {
+        const { ok } = await fetch(`http://naru${path}`, { unix: socketPath });
+        if (ok) return performance.now();
+      } catch {
+        // Nobody listens yet.
+      }
+      await Bun.sleep(1);
     }
-    await Bun.sleep(1);
-  }
-  return undefined;
+    return Number.NaN;
+  };
+  const ping = await get("/_ping");
+  return { ping, list: await get("/containers/json") };
 };
 
 /** The e2e engine: daemon in its own namespaces under /tmp. */
@@ -171,12 +175,12 @@ export const startNaru = async (): Promise<StartedEngine> => {
   };
   let isOver = false;
   const began = performance.now();
-  const answered = firstAnswer(roots.socketPath, () => isOver);
+  const answered = firstAnswers(roots.socketPath, () => isOver);
   const daemon = await spawnNaru(roots, { enter: world.enter }).catch((error: unknown) => {
     isOver = true;
     return fail(error);
   });
-  const readyMs = ((await answered) ?? Number.NaN) - began;
+  const { ping, list } = await answered;
   const cgroupNames = new Set<string>();
   return {
     kind: "naru",
@@ -185,7 +189,8 @@ export const startNaru = async (): Promise<StartedEngine> => {
     enter: world.enter,
     dataRoot: roots.dataRoot,
     pid: daemon.pid,
-    readyMs,
+    readyMs: ping - began,
+    listMs: list - began,
     stop: async () => {
       const isStopped = await stopNaru(daemon);
       const left = await resetNaru(roots, world, before, [...cgroupNames]);

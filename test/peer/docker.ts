@@ -29,7 +29,7 @@ const dockerd = async (
   const log = Bun.file(`${base}/dockerd.log`);
   writeFileSync(`${base}/daemon.json`, "{}");
   const began = performance.now();
-  let readyMs = 0;
+  let [readyMs, listMs] = [0, 0];
   const child = Bun.spawn(
     [
       ...world.enter,
@@ -70,6 +70,8 @@ const dockerd = async (
       5,
     );
     readyMs = performance.now() - began;
+    await (await fetch("http://docker/containers/json", { unix: socketPath })).text();
+    listMs = performance.now() - began;
   } catch (error) {
     await stop();
     throw error;
@@ -82,6 +84,7 @@ const dockerd = async (
     dataRoot: `${base}/data`,
     pid: child.pid,
     readyMs,
+    listMs,
     stop,
   };
 };
