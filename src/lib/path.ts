@@ -1,6 +1,6 @@
 /** Paths as text, without node:path: loading that costs a command, and the engine's start, about a millisecond. */
 
-/** Without ".", "..", and double or last slashes. ".." of an absolute path ends at "/"; nothing at all is ".". */
+/** As Go's filepath.Clean: without ".", "..", and double or last slashes. ".." of an absolute path ends at "/"; nothing at all is ".". */
 export const cleanPath = (path: string): string => {
   const parts: string[] = [];
   for (const part of path.split("/")) {

@@ -1,4 +1,5 @@
 /** `naru build`: packs the context, shows what happens, writes what was asked for. */
+import type { CheckRequest } from "#cli/build/check.ts";
 import type { CliContext } from "#cli/context.ts";
 import type { ContextTotals, PackedDirectory } from "#cli/build/context-tar.ts";
 import { packContext } from "#cli/build/packed-context.ts";
@@ -122,16 +123,18 @@ async function* after(
   yield* rest;
 }
 
-/** Tells of what was packed, and that it was all. */
+/** Tells of what was packed, and, soon after it has been sent, that it was all. */
 async function* watched(
   pieces: AsyncIterable<Uint8Array>,
   totals: ContextTotals,
   progress: BuildProgress,
+  onSent: () => void,
 ): AsyncGenerator<Uint8Array, void> {
   for await (const piece of pieces) {
     progress.sent(totals.files, totals.bytes);
     yield piece;
   }
+  setImmediate(onSent);
 }
 
 const writersOf = async (
@@ -180,6 +183,17 @@ const progressesOf = (first: BuildProgress, given: Given): (() => Promise<BuildP
   };
 };
 
+const checkRequestOf = (
+  { context, flags: values }: Given,
+  named: ReturnType<typeof namedContexts>,
+  platform: string | undefined,
+): CheckRequest => ({
+  target: values.target,
+  platform,
+  buildArgs: buildArguments(values["build-arg"], context.env),
+  contexts: [...Object.keys(named.images), ...Object.keys(named.trees)],
+});
+
 const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   const { context, flags: values, args } = given;
   const { engineFeatures, outputsOf, platformsOf, requireFeature, wideOf } =
@@ -201,24 +215,22 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   await using caches = cacheWriters(values["cache-to"].map(parseCache));
   const client = await context.client();
   const checks = await import("#cli/build/check.ts");
-  const checkRequest = {
-    target: values.target,
-    platform: platformsOf(values.platform)[0],
-    buildArgs: buildArguments(values["build-arg"], context.env),
-    contexts: [...Object.keys(named.images), ...Object.keys(named.trees)],
-  };
+  const checkRequest = checkRequestOf(given, named, platformsOf(values.platform)[0]);
   if (values.check) {
     const result = await checks.checkContext(loaded, checkRequest, client);
     return checks.printChecks(loaded, result, context.output);
   }
   if (checks.mayRefuse(loaded, checkRequest)) {
-    checks.refuseViolations(await checks.checkBuild(loaded, checkRequest, client));
+    checks.refuseViolations((await checks.checkBuild(loaded, checkRequest, client)).result);
   }
   const features = engineFeatures(client);
   features.catch(() => undefined); // Awaited below.
   if (wide !== undefined) requireFeature(await features, "outputs", "an output of this kind");
   const progress = await progressOf(given);
   const totals: ContextTotals = { files: 0, bytes: 0 };
+  const tellsWarnings = !values.quiet && values.progress !== "json";
+  const beside = checks.checkBeside(loaded, checkRequest, client);
+  const onSent = tellsWarnings ? beside.begin : () => undefined;
   let finished: Finished;
   const hidden = Buffer.from(JSON.stringify(await secrets(values.secret, context.env)));
   try {
@@ -229,7 +241,7 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
       query: queryOf(given, outputs),
       signal,
       headers: { ...(await headersOf(given, wide, named, hidden.length)), ...packed.headers },
-      body: watched(after(hidden, packed.body), totals, progress),
+      body: watched(after(hidden, packed.body), totals, progress, onSent),
     });
     finished = await follow(response.body, {
       progress: progressesOf(progress, given),
@@ -242,9 +254,8 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
     await progress.end();
     throw error;
   }
-  if (!values.quiet && values.progress !== "json") {
-    // Now its base images are here, whose variables count.
-    checks.printWarnings(await checks.checkBuild(loaded, checkRequest, client), context.output);
+  if (tellsWarnings) {
+    checks.printWarnings(await beside.result(values.pull), context.output);
   }
   await conclude(given, { client, wide, outputs, finished });
   return 0;

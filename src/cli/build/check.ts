@@ -61,7 +61,7 @@ const imagesOf = async (
   file: Dockerfile,
   options: PlanOptions,
   client: Client,
-): Promise<ReadonlyMap<number, CheckedImage>> => {
+): Promise<{ images: ReadonlyMap<number, CheckedImage>; areAll: boolean }> => {
   const images = new Map<number, CheckedImage>();
   const bases = baseImages(planDockerfile(file, { ...options, hasAllStages: true }));
   await Promise.all(
@@ -77,7 +77,7 @@ const imagesOf = async (
       }
     }),
   );
-  return images;
+  return { images, areAll: images.size === bases.length };
 };
 
 /** The error with its code frame: there is no other place to show it. */
@@ -89,7 +89,7 @@ const check = async (
   loaded: LoadedContext,
   request: CheckRequest,
   client: Client,
-): Promise<CheckResult> => {
+): Promise<{ result: CheckResult; isSure: boolean }> => {
   const plan = planOptions(request);
   const config = configOf(plan.buildArgs);
   const ignored = parseDockerignore(loaded.directory?.ignore ?? "");
@@ -97,8 +97,9 @@ const check = async (
   try {
     const first = checkDockerfile(file, options);
     // What cannot be planned has no images to ask for.
-    if (first.error !== undefined) return first;
-    return checkDockerfile(file, { ...options, images: await imagesOf(file, plan, client) });
+    if (first.error !== undefined) return { result: first, isSure: true };
+    const { images, areAll } = await imagesOf(file, plan, client);
+    return { result: checkDockerfile(file, { ...options, images }), isSure: areAll };
   } catch (error) {
     throw error instanceof DockerfileError ? framed(error) : error;
   }
@@ -116,23 +117,56 @@ export const checkContext = async (
   } catch (error) {
     throw error instanceof DockerfileError ? framed(error) : error;
   }
-  return await check(file, loaded, request, client);
+  return (await check(file, loaded, request, client)).result;
 };
 
-/** For a build. undefined: it is no Dockerfile, which is the engine's to tell. */
+export interface BuildCheck {
+  /** undefined: it is no Dockerfile, which is the engine's to tell. */
+  readonly result: CheckResult | undefined;
+  /** Every base image was there, and its variables counted. */
+  readonly isSure: boolean;
+}
+
+/** For a build. */
 export const checkBuild = async (
   loaded: LoadedContext,
   request: CheckRequest,
   client: Client,
-): Promise<CheckResult | undefined> => {
+): Promise<BuildCheck> => {
   let file: Dockerfile;
   try {
     file = parseDockerfile(loaded.dockerfile.toString("utf8"));
   } catch (error) {
-    if (error instanceof DockerfileError) return undefined;
+    if (error instanceof DockerfileError) return { result: undefined, isSure: true };
     throw error;
   }
   return await check(file, loaded, request, client);
+};
+
+export interface CheckBeside {
+  /** Makes it now; what goes wrong goes wrong again in `result`. */
+  readonly begin: () => void;
+  /** Of the end of the build. `isPulled`: base images may be others than at its beginning. */
+  result(isPulled: boolean): Promise<CheckResult | undefined>;
+}
+
+/** A build's check made while the engine works, and once more where the base images came only then. */
+export const checkBeside = (
+  loaded: LoadedContext,
+  request: CheckRequest,
+  client: Client,
+): CheckBeside => {
+  let early: Promise<BuildCheck | undefined> | undefined;
+  return {
+    begin: () => {
+      early ??= checkBuild(loaded, request, client).catch(() => undefined);
+    },
+    result: async (isPulled) => {
+      const found = isPulled ? undefined : await early;
+      if (found?.isSure === true) return found.result;
+      return (await checkBuild(loaded, request, client)).result;
+    },
+  };
 };
 
 const count = (warnings: readonly Warning[]): string =>

@@ -140,9 +140,9 @@ export const contextFacts = async (
 /** The same context has the same key, wherever it is named from. */
 export const contextKey = async (directories: readonly PackedDirectory[]): Promise<string> => {
   const { realpathSync } = await import("node:fs");
-  const { hostname } = await import("node:os");
+  const hostname = (await Bun.file("/proc/sys/kernel/hostname").text()).trim();
   const parts = directories.map(({ root, prefix }) => [prefix, realpathSync(root)]);
-  return new Bun.CryptoHasher("sha256").update(JSON.stringify([hostname(), parts])).digest("hex");
+  return new Bun.CryptoHasher("sha256").update(JSON.stringify([hostname, parts])).digest("hex");
 };
 
 export const manifestOf = (facts: readonly ContextFact[]): Buffer =>

@@ -5,7 +5,7 @@
  * or a directory above it decides. `#` at the start of a line is a comment. A slash at the start or at
  * the end of a pattern means nothing: patterns always begin at the context's root.
  */
-import { posix } from "node:path";
+import { cleanPath } from "#lib/path.ts";
 import { NaruError } from "#lib/errors.ts";
 import {
   type PathTest,
@@ -16,16 +16,10 @@ import {
 
 const BYTE_ORDER_MARK = "\uFEFF";
 
-/** Go's filepath.Clean. */
-const clean = (path: string): string => {
-  const normal = posix.normalize(path);
-  return normal.length > 1 && normal.endsWith("/") ? normal.slice(0, -1) : normal;
-};
-
 const normalizePattern = (line: string): string => {
   const isException = line.startsWith("!");
   const given = isException ? line.slice(1).trim() : line;
-  const cleaned = given === "" ? "" : clean(given).replace(/^\/(?=.)/, "");
+  const cleaned = given === "" ? "" : cleanPath(given).replace(/^\/(?=.)/, "");
   return isException ? `!${cleaned}` : cleaned;
 };
 
@@ -106,7 +100,7 @@ export class IgnoreMatcher {
 
   /** "a/b" or "./a/b/": relative to the context's root. The root itself is never ignored. */
   isIgnored(path: string): boolean {
-    const cleaned = clean(path).replace(/^\/+/, "");
+    const cleaned = cleanPath(path).replace(/^\/+/, "");
     if (cleaned === "." || cleaned === "") return false;
     let state = this.root;
     let at = -1;
