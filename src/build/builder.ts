@@ -16,6 +16,7 @@ import { ContextTree } from "#build/kept-context.ts";
 import { KeptContexts, type KeptTree, sweepKept } from "#build/kept-contexts.ts";
 import { importLayers, registerTree } from "#build/llb/image.ts";
 import { CacheBudget } from "#build/budget.ts";
+import { LayerChildren } from "#build/op/layer-children.ts";
 import { CacheMounts } from "#build/op/cache-mounts.ts";
 import { cacheUsage, pruneCache } from "#build/prune.ts";
 import { ResultFiles } from "#build/result-files.ts";
@@ -74,7 +75,8 @@ class Builder implements Builds {
   readonly #budget: CacheBudget;
   readonly history: BuildHistory;
 
-  constructor(dependencies: BuildDependencies) {
+  constructor(given: Omit<BuildDependencies, "layerChildren">) {
+    const dependencies = { ...given, layerChildren: new LayerChildren(given) };
     this.#dependencies = dependencies;
     this.#solver = new Solver(dependencies);
     this.#cacheMounts = new CacheMounts(dependencies.paths.cacheMounts, dependencies.kernel);
@@ -92,12 +94,19 @@ class Builder implements Builds {
   };
 
   contextTree: Builds["contextTree"] = async (key) => {
-    const kept = key === undefined ? undefined : await this.#kept.open(key);
+    const onChange = (): void => this.#expectLayer();
+    const kept = key === undefined ? undefined : await this.#kept.open(key, onChange);
     if (kept !== undefined) return kept;
     const { root, [Symbol.dispose]: dispose } = makeContextDirectory(this.#dependencies);
     const { kernel } = this.#dependencies;
     return await ContextTree.open({ root, listPath: undefined, kernel, dispose });
   };
+
+  /** A large context has changed: what copies it will run. */
+  #expectLayer(): void {
+    const { layerChildren, snapshots } = this.#dependencies;
+    if (snapshots.newLayers().form === "erofs") layerChildren.expect();
+  }
 
   resultFiles: Builds["resultFiles"] = (chainId) => {
     const { kernel, snapshots } = this.#dependencies;
@@ -325,4 +334,5 @@ export const sweepBuilds = async ({
 };
 
 /** `sweepBuilds` has run. */
-export const createBuilder = (dependencies: BuildDependencies): Builds => new Builder(dependencies);
+export const createBuilder = (dependencies: Omit<BuildDependencies, "layerChildren">): Builds =>
+  new Builder(dependencies);

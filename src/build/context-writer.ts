@@ -16,6 +16,8 @@ const OWNER = { uid: 0, gid: 0 };
 export class ContextWriter implements TarHandler, Disposable {
   /** sha256 of each file's content, in hex, by path. */
   readonly digests = new Map<string, string>();
+  /** So far. */
+  hasNoXattrs = true;
   readonly #writer: TreeWriter;
   #path = "";
   #hasher: Bun.CryptoHasher | undefined;
@@ -43,6 +45,7 @@ export class ContextWriter implements TarHandler, Disposable {
     if (entry.type === "character device" || entry.type === "block device") {
       throw badTar(entry.name, "is a device, which a build context must not hold");
     }
+    if (entry.xattrs.size > 0) this.hasNoXattrs = false;
     this.#path = entryPath(entry.name);
     const file = this.#path === "" ? undefined : this.#kept?.take(this.#path, entry);
     if (file !== undefined) {

@@ -37,6 +37,8 @@ export interface BuildContext extends Disposable {
   readonly digests: ReadonlyMap<string, string>;
   /** "" or the reason for which a missing file may be missing. */
   readonly hint: string;
+  /** No file in it has extended attributes that copies keep; absent: they are asked for. */
+  readonly hasNoXattrs?: boolean;
 }
 
 /** A context up to this size is unpacked here; a child process takes longer to start. */
@@ -84,13 +86,18 @@ async function* each(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array, 
   yield* chunks;
 }
 
+export interface UnpackedContext {
+  readonly digests: ReadonlyMap<string, string>;
+  readonly hasNoXattrs: boolean;
+}
+
 /** Unpacks a tar, compressed or not, and returns the digests of its files. */
 export const unpackContext = async (
   kernel: FileKernel,
   root: string,
   source: AsyncIterable<Uint8Array>,
   listPath?: string,
-): Promise<ReadonlyMap<string, string>> => {
+): Promise<UnpackedContext> => {
   const rootFd = openSync(root, DIRECTORY);
   try {
     using kept = listPath === undefined ? undefined : new KeptFiles(kernel, rootFd, listPath);
@@ -99,7 +106,7 @@ export const unpackContext = async (
     for await (const chunk of decompress(source)) parser.push(chunk);
     parser.end();
     writer.finish();
-    return writer.digests;
+    return { digests: writer.digests, hasNoXattrs: writer.hasNoXattrs };
   } finally {
     closeSync(rootFd);
   }
@@ -112,7 +119,7 @@ export const unpackPlain = (
   head: Uint8Array,
   rest: Iterable<Uint8Array>,
   listPath?: string,
-): ReadonlyMap<string, string> => {
+): UnpackedContext => {
   const rootFd = openSync(root, DIRECTORY);
   try {
     using kept = listPath === undefined ? undefined : new KeptFiles(kernel, rootFd, listPath);
@@ -122,7 +129,7 @@ export const unpackPlain = (
     for (const chunk of rest) parser.push(chunk);
     parser.end();
     writer.finish();
-    return writer.digests;
+    return { digests: writer.digests, hasNoXattrs: writer.hasNoXattrs };
   } finally {
     closeSync(rootFd);
   }
@@ -169,13 +176,13 @@ export const receiveContext = async (
   using undo = new DisposableStack();
   if (isWhole) {
     const { root, [Symbol.dispose]: dispose } = undo.use(makeContextDirectory(dependencies));
-    const digests = await unpackContext(dependencies.kernel, root, each(chunks));
+    const unpacked = await unpackContext(dependencies.kernel, root, each(chunks));
     failpoint("build.after-context");
     undo.move();
     // Many files take longer to delete than an answer should wait.
     const end = (): void =>
-      digests.size <= SMALL_CONTEXT_FILES ? dispose() : discardTree(dirname(root));
-    return { root, digests, hint: "", [Symbol.dispose]: end };
+      unpacked.digests.size <= SMALL_CONTEXT_FILES ? dispose() : discardTree(dirname(root));
+    return { root, ...unpacked, hint: "", [Symbol.dispose]: end };
   }
   const kept = keep();
   if (kept !== undefined) {
@@ -191,7 +198,7 @@ export const receiveContext = async (
   } as const;
   const lent = await source.lend?.();
   const { workerCommand } = dependencies;
-  const { digests, sizeBytes } =
+  const { digests, sizeBytes, hasNoXattrs } =
     lent === undefined
       ? await runBuildWorker(workerCommand, job, { stdin: chained(chunks, iterator), signal })
       : await receiveLent(workerCommand, job, lent, chunks, signal);
@@ -202,7 +209,7 @@ export const receiveContext = async (
     if (sizeBytes > KEPT_TREE_MAX_BYTES) kept.forget();
     kept[Symbol.dispose]();
   };
-  return { root, digests: new Map(digests), hint: "", [Symbol.dispose]: end };
+  return { root, digests: new Map(digests), hasNoXattrs, hint: "", [Symbol.dispose]: end };
 };
 
 /** A directory of a context as a context of its own; disposing it does nothing. An absent one is empty. */
@@ -221,7 +228,8 @@ export const partOfContext = (context: BuildContext, directory: string): BuildCo
   for (const [path, digest] of context.digests) {
     if (path.startsWith(prefix)) digests.set(path.slice(prefix.length), digest);
   }
-  return { root, digests, hint: context.hint, [Symbol.dispose]: () => undefined };
+  const { hint, hasNoXattrs = false } = context;
+  return { root, digests, hasNoXattrs, hint, [Symbol.dispose]: () => undefined };
 };
 
 /** A small file of a tree, symlinks resolved inside; undefined when it is not there. */

@@ -1,5 +1,6 @@
 /** What this room is handed by the daemon, each part as narrow as it is needed here. */
 import type { Entitlement } from "#build/entitlements.ts";
+import type { LayerChildren } from "#build/op/layer-children.ts";
 import type { Images } from "#image/image.ts";
 import type { Logger } from "#lib/log.ts";
 import type { Kernel } from "#kernel/kernel.ts";
@@ -68,5 +69,6 @@ export interface BuildDependencies {
   readonly cgroupParent: string;
   /** argv that starts `runBuildWorkerProcess`; the job follows as one more argument. */
   readonly workerCommand: readonly string[];
+  readonly layerChildren: LayerChildren;
   readonly log: Logger;
 }

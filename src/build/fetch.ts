@@ -268,7 +268,7 @@ export const fetchContext = async (
   const tree = `${root}/tree`;
   mkdirSync(tree);
   if (await isArchive(path)) {
-    const digests = await unpackContext(dependencies.kernel, tree, Bun.file(path).stream());
+    const { digests } = await unpackContext(dependencies.kernel, tree, Bun.file(path).stream());
     undo.move();
     return { ...base, root: tree, digests };
   }

@@ -52,6 +52,9 @@ export interface FileFacts {
 /** What is larger is made anew each time. */
 export const KEPT_TREE_MAX_BYTES = 1024 ** 3;
 
+/** Fewer are soon copied. */
+const LARGE_ENTRIES = 200;
+
 interface Entry extends FileFacts {
   /** sha256 of a file's content, in hex; "" for others. */
   digest: string;
@@ -138,6 +141,10 @@ export interface ContextPlace {
   readonly dispose: () => void;
   /** Removes a tree that is kept; `dispose` follows. */
   readonly forget?: () => void;
+  /** Told once, at the first file of a large tree that is not as it was. */
+  readonly onChange?: () => void;
+  /** Told at the end: the tree is in use until the promise resolves, which never rejects. */
+  readonly onClosing?: (closed: Promise<void>) => void;
 }
 
 /** A tree while it is brought up to date. */
@@ -152,6 +159,8 @@ export class ContextTree {
   readonly #dispose: () => void;
   readonly #forget: () => void;
   #isOver = false;
+  readonly #onClosing: ContextPlace["onClosing"];
+  #onChange: (() => void) | undefined;
 
   private constructor(place: ContextPlace, known: ReadonlyMap<string, Entry>) {
     this.root = place.root;
@@ -160,6 +169,8 @@ export class ContextTree {
     this.#dispose = place.dispose;
     this.#forget = place.forget ?? ((): void => undefined);
     this.#known = known;
+    this.#onClosing = place.onClosing;
+    this.#onChange = known.size > LARGE_ENTRIES ? place.onChange : undefined;
   }
 
   static async open(place: ContextPlace): Promise<ContextTree> {
@@ -181,6 +192,8 @@ export class ContextTree {
     this.#entries.set(facts.path, entry);
     if (facts.kind === "file") this.#sizeBytes += facts.sizeBytes;
     if (isKnown) return false;
+    // Our own client sends the Dockerfile each time.
+    if (facts.path !== "Dockerfile") this.#tellChange();
     const path = `${this.root}/${facts.path}`;
     if (known !== undefined && !(known.kind === "directory" && facts.kind === "directory")) {
       rmSync(path, { recursive: true, force: true });
@@ -228,16 +241,37 @@ export class ContextTree {
     const turn = new FairTurn();
     await this.#removeUnnamed(turn);
     const digests = new Map<string, string>();
-    for (const { path, digest } of this.#entries.values()) {
+    let hasNoXattrs = true;
+    for (const { path, digest, xattrs } of this.#entries.values()) {
       if (digest !== "") digests.set(path, digest);
+      if (xattrs !== undefined) hasNoXattrs = false;
       if (turn.isOver) await turn.yield();
     }
-    if (this.#listPath !== undefined) await writeList(this.#listPath, this.#entries.values());
-    const end = (): void => {
+    // The build does not wait for the list, but the next one does, and gets the tree with it.
+    const listed = this.#writeList();
+    let isListed = false;
+    void listed.then(() => (isListed = true));
+    const close = (): void => {
       if (this.#sizeBytes > KEPT_TREE_MAX_BYTES) this.#forget();
       this.#dispose();
     };
-    return { root: this.root, digests, hint: "", [Symbol.dispose]: end };
+    const end = (): void => {
+      if (isListed) return close();
+      const closed = listed.then(close);
+      this.#onClosing?.(closed);
+    };
+    return { root: this.root, digests, hasNoXattrs, hint: "", [Symbol.dispose]: end };
+  }
+
+  /** Never rejects: a tree without a list starts empty. */
+  async #writeList(): Promise<void> {
+    const listPath = this.#listPath;
+    if (listPath === undefined || this.#sizeBytes > KEPT_TREE_MAX_BYTES) return;
+    try {
+      await writeList(listPath, this.#entries.values());
+    } catch {
+      rmSync(listPath, { force: true });
+    }
   }
 
   /** Instead of `finish`: a tree in an unknown state is not used again. Safe to call twice. */
@@ -270,6 +304,11 @@ export class ContextTree {
       count += 1;
     }
     if (gone !== undefined) discardTree(gone);
+  }
+
+  #tellChange(): void {
+    this.#onChange?.();
+    this.#onChange = undefined;
   }
 
   #checkParent({ path, kind, link }: FileFacts): void {

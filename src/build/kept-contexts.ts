@@ -46,6 +46,8 @@ export class KeptContexts {
   readonly #directory: string;
   readonly #kernel: FileKernel;
   readonly #busy = new Set<string>();
+  /** Trees whose build is over and whose list is still being written. */
+  readonly #closing = new Map<string, Promise<void>>();
 
   constructor(directory: string, kernel: FileKernel) {
     this.#directory = directory;
@@ -53,14 +55,22 @@ export class KeptContexts {
   }
 
   /** undefined while another build has the tree of that key. `key` is a digest in hex. */
-  async open(key: string): Promise<ContextTree | undefined> {
+  async open(key: string, onChange?: () => void): Promise<ContextTree | undefined> {
+    await this.#closing.get(key);
     const tree = this.reserve(key);
     if (tree === undefined) return undefined;
     const { root, listPath } = tree;
     const dispose = (): void => tree[Symbol.dispose]();
     const forget = (): void => tree.forget();
     try {
-      return await ContextTree.open({ root, listPath, kernel: this.#kernel, dispose, forget });
+      const kernel = this.#kernel;
+      const onClosing = (closed: Promise<void>): void => {
+        this.#closing.set(key, closed);
+        void closed.then(() => this.#closing.delete(key));
+      };
+      const change = onChange === undefined ? {} : { onChange };
+      const place = { root, listPath, kernel, dispose, forget, onClosing, ...change };
+      return await ContextTree.open(place);
     } catch (error) {
       dispose();
       throw error;
@@ -84,6 +94,7 @@ export class KeptContexts {
 
   /** As records of the cache. Counts the trees' files in small steps. */
   async list(signal?: AbortSignal): Promise<BuildCacheItem[]> {
+    await Promise.all(this.#closing.values());
     const items: BuildCacheItem[] = [];
     for (const name of namesIn(this.#directory)) {
       const list = statSync(`${this.#directory}/${name}.json`, { throwIfNoEntry: false });

@@ -61,7 +61,7 @@ const treeFor = () => {
   mkdirSync(root);
   const listPath = `${root}.json`;
   const receive = (...entries: Parameters<typeof tarOf>[0][number][]) =>
-    unpackPlain(fileKernel, root, tarOf(entries), [], listPath);
+    unpackPlain(fileKernel, root, tarOf(entries), [], listPath).digests;
   return { root, listPath, receive };
 };
 

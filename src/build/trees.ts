@@ -17,12 +17,13 @@ export interface SourceTree extends DigestedTree {
 }
 
 export const contextTree = (
-  context: Pick<BuildContext, "root" | "digests" | "hint">,
+  context: Pick<BuildContext, "root" | "digests" | "hint" | "hasNoXattrs">,
   name: string,
 ): SourceTree => ({
   name,
   root: context.root,
   digests: context.digests,
+  hasNoXattrs: context.hasNoXattrs ?? false,
   hasOwners: false,
   layers: undefined,
   hint: context.hint,

@@ -1,5 +1,10 @@
 /** The daemon's side of the build worker: starts it, feeds it, ends it. */
-import type { BuildJob, BuildJobResults, BuildWorkerAnswer } from "#build/worker-protocol.ts";
+import {
+  type BuildJob,
+  type BuildJobResults,
+  type BuildWorkerAnswer,
+  JOB_FOLLOWS,
+} from "#build/worker-protocol.ts";
 import { NaruError } from "#lib/errors.ts";
 
 interface Options {
@@ -68,16 +73,43 @@ export const runBuildWorker = async <J extends BuildJob>(
   { stdin, handed, signal }: Options,
 ): Promise<BuildJobResults[J["verb"]]> => {
   signal.throwIfAborted();
-  const child: Child = Bun.spawn([...command, JSON.stringify(job)], {
-    stdio: [
-      stdin === undefined ? "ignore" : "pipe",
-      "pipe",
-      "pipe",
-      ...(handed === undefined ? [] : [handed]),
-    ],
-  });
+  const input = stdin === undefined ? "ignore" : "pipe";
+  const child = spawn([...command, JSON.stringify(job)], input, handed);
+  return await outcome<J>(child, stdin, signal);
+};
+
+/** A child that was started before its job is known. */
+export interface WaitingWorker {
+  /** Once. The child is gone when this settles, whatever happened. */
+  run<J extends BuildJob>(job: J, signal: AbortSignal): Promise<BuildJobResults[J["verb"]]>;
+  /** There is no job for it. */
+  end(): void;
+}
+
+/** It has `handed` as descriptor 3; this one stays the caller's. */
+export const startBuildWorker = (command: readonly string[], handed: number): WaitingWorker => {
+  const child = spawn([...command, JOB_FOLLOWS], "pipe", handed);
+  const only = async function* (job: BuildJob): AsyncGenerator<Uint8Array, void> {
+    yield Buffer.from(JSON.stringify(job));
+  };
+  return {
+    run: async <J extends BuildJob>(job: J, signal: AbortSignal) =>
+      await outcome<J>(child, only(job), signal),
+    end: () => child.kill("SIGKILL"),
+  };
+};
+
+const spawn = (argv: string[], stdin: "pipe" | "ignore", handed: number | undefined): Child =>
+  Bun.spawn(argv, { stdio: [stdin, "pipe", "pipe", ...(handed === undefined ? [] : [handed])] });
+
+const outcome = async <J extends BuildJob>(
+  child: Child,
+  stdin: AsyncIterable<Uint8Array> | undefined,
+  signal: AbortSignal,
+): Promise<BuildJobResults[J["verb"]]> => {
   const kill = (): void => child.kill("SIGKILL");
   signal.addEventListener("abort", kill, { once: true });
+  if (signal.aborted) kill();
   let feedError: unknown;
   try {
     const feeding = (stdin === undefined ? Promise.resolve() : feed(child, stdin)).catch(

@@ -8,6 +8,9 @@ import type { Digest } from "#spec/image/digest.ts";
 /** Where the child finds the descriptor that is handed to it. */
 export const HANDED_FD = 3;
 
+/** In the job's place: it comes on stdin, or nothing does. */
+export const JOB_FOLLOWS = "-";
+
 export type BuildJob =
   /**
    * stdin: a tar, compressed or not. `listPath`: of a tree that stays, see kept-files.ts. `lent`: the tar goes on in the
@@ -46,6 +49,7 @@ export interface BuildJobResults {
     readonly digests: readonly (readonly [path: string, digest: string])[];
     /** Of the tar. */
     readonly sizeBytes: number;
+    readonly hasNoXattrs: boolean;
     /** What was read from the connection beyond the body. */
     readonly restBase64?: string;
   };

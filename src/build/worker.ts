@@ -14,6 +14,7 @@ import {
   type BuildJobResults,
   type BuildWorkerAnswer,
   HANDED_FD,
+  JOB_FOLLOWS,
   type PackedLayer,
 } from "#build/worker-protocol.ts";
 import { hasCode, toNaruError } from "#lib/errors.ts";
@@ -79,10 +80,10 @@ const receive = async (
       for (const chunk of chunks) yield new Uint8Array(chunk);
     };
     const found = await unpackContext(kernel, root, unread(), listPath);
-    return { digests: [...found], sizeBytes, ...restBase64() };
+    return { ...found, digests: [...found.digests], sizeBytes, ...restBase64() };
   }
-  const digests = [...unpackPlain(kernel, root, first, chunks, listPath)];
-  return { digests, sizeBytes, ...restBase64() };
+  const found = unpackPlain(kernel, root, first, chunks, listPath);
+  return { ...found, digests: [...found.digests], sizeBytes, ...restBase64() };
 };
 
 const pack = (
@@ -134,7 +135,9 @@ export const runBuildWorkerProcess = async (
   // Modes are set as sources say; nothing else runs in this process.
   process.umask(0);
   try {
-    say({ result: await runJob(kernel, JSON.parse(argv[0] ?? "") as BuildJob) });
+    const text = argv[0] === JOB_FOLLOWS ? readFileSync(STDIN, "utf8") : argv[0];
+    if (text === "") return 0; // Whoever started it is gone.
+    say({ result: await runJob(kernel, JSON.parse(text ?? "") as BuildJob) });
     return 0;
   } catch (thrown) {
     const { code, message } = toNaruError(diskError(thrown));

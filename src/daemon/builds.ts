@@ -36,7 +36,7 @@ const make = async (
     import("#container/step-config.ts"),
     import("#container/user-files.ts"),
   ]);
-  const dependencies: BuildDependencies = {
+  const dependencies: Omit<BuildDependencies, "layerChildren"> = {
     ...parts,
     runtime,
     configs: {

@@ -122,7 +122,7 @@ class CopyPacker {
     const parentFd = this.#levels.at(-1)?.belowFd;
     const below = this.#below(parentFd, name);
     const later = this.#changed(stat);
-    const own = this.#xattrs(fd, name, isCopied);
+    const own = this.#copied(fd, name);
     if (below === undefined || parentFd === undefined) {
       yield* this.#directory(target, later, own);
       this.#levels.push({ path, belowFd: undefined });
@@ -146,7 +146,7 @@ class CopyPacker {
       return;
     }
     yield* this.#release();
-    const xattrs = type === "file" ? this.#xattrs(fd, name, isCopied) : NO_XATTRS;
+    const xattrs = type === "file" ? this.#copied(fd, name) : NO_XATTRS;
     const later = this.#changed(stat);
     const mode = type === "symlink" ? stat.mode : later.mode;
     yield* this.#packer.node(target, fd, name, { ...later, mode }, xattrs);
@@ -201,6 +201,10 @@ class CopyPacker {
     if (!names.some((key) => key.startsWith("system."))) return fd;
     this.#kernel.close(fd);
     throw unsuited(`the directory "${name}" has access lists`);
+  }
+
+  #copied(fd: number, name: string): Xattrs {
+    return this.#plan.items[0]?.hasNoXattrs === true ? NO_XATTRS : this.#xattrs(fd, name, isCopied);
   }
 
   #all(fd: number, name: string): Xattrs {

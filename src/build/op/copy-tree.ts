@@ -38,6 +38,8 @@ export interface CopyItem {
   readonly isUnpacked: boolean;
   /** Paths below a directory that are left out. */
   readonly ignored: readonly string[];
+  /** Nothing there has extended attributes: they are not asked for. */
+  readonly hasNoXattrs?: boolean;
 }
 
 export interface Owner {

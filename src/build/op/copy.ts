@@ -159,10 +159,10 @@ const planItems = async (
   const inside = (name: string): string => (target === "" ? name : `${target}/${name}`);
   const items = selections.flatMap(({ from, found }) =>
     found.map(async (source): Promise<CopyItem> => {
-      const { root } = from.tree;
+      const { root, hasNoXattrs = false } = from.tree;
       const isUnpacked =
         from.isUnpacked && !source.isDirectory && (await isArchiveFile(kernel, root, source.path));
-      const base = { root, path: source.path, isUnpacked };
+      const base = { root, path: source.path, isUnpacked, hasNoXattrs };
       if (request.isParents) {
         const kept = parentsPath(source, pivotsOf(from.sources));
         const ignored = source.isDirectory

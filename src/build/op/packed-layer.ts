@@ -1,45 +1,15 @@
 /** A copy that becomes a layer as a tar with its index: written by one child, summed up by another meanwhile. */
-import { closeSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import type { CopyPlan } from "#build/op/copy-tree.ts";
 import { EMPTY_TAR_BYTES } from "#build/op/on-snapshot.ts";
 import type { RunContext } from "#build/solver.ts";
-import { runBuildWorker } from "#build/worker-client.ts";
-import type { PackedLayer, TarSum } from "#build/worker-protocol.ts";
 import { NaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import { TAR_FILE } from "#snapshot/layer-form.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
-type Dependencies = Pick<BuildDependencies, "kernel" | "paths" | "snapshots" | "workerCommand">;
-
-/** Both children are gone when this settles. */
-const packAndSum = async (
-  { kernel, workerCommand }: Dependencies,
-  planFile: string,
-  directory: string,
-  { signal, mtimeMaxSeconds }: RunContext,
-): Promise<[PackedLayer, TarSum]> => {
-  const { readFd, writeFd } = kernel.pipe();
-  const pack = {
-    verb: "pack",
-    planFile,
-    directory,
-    ...(mtimeMaxSeconds === undefined ? {} : { mtimeMaxSeconds }),
-  } as const;
-  const sum = { verb: "sum", file: `${directory}/${TAR_FILE}` } as const;
-  const running = [
-    runBuildWorker(workerCommand, pack, { handed: writeFd, signal }),
-    runBuildWorker(workerCommand, sum, { handed: readFd, signal }),
-  ] as const;
-  // The children have their own by now: each must notice when the other's is closed.
-  closeSync(writeFd);
-  closeSync(readFd);
-  const [packed, summed] = await Promise.allSettled(running);
-  if (packed.status === "rejected") throw packed.reason;
-  if (summed.status === "rejected") throw summed.reason;
-  return [packed.value, summed.value];
-};
+type Dependencies = Pick<BuildDependencies, "layerChildren" | "paths" | "snapshots">;
 
 /**
  * The layer of `plan`, whose target is a view of `parent`; `parent` where nothing is in it. Undefined: this copy has
@@ -51,12 +21,22 @@ export const packedLayer = async (
   context: RunContext,
   parent: Digest | undefined,
 ): Promise<{ readonly chainId: Digest | undefined } | undefined> => {
-  const { paths, snapshots } = dependencies;
+  const { layerChildren, paths, snapshots } = dependencies;
   const planFile = `${paths.work}/copy-${context.id}.json`;
   const directory = `${paths.work}/layer-${context.id}`;
   try {
     writeFileSync(planFile, JSON.stringify(plan), { mode: 0o600 });
-    const [packed, sum] = await packAndSum(dependencies, planFile, directory, context);
+    const { mtimeMaxSeconds, signal } = context;
+    const [packed, sum] = await layerChildren.run(
+      {
+        verb: "pack",
+        planFile,
+        directory,
+        ...(mtimeMaxSeconds === undefined ? {} : { mtimeMaxSeconds }),
+      },
+      { verb: "sum", file: `${directory}/${TAR_FILE}` },
+      signal,
+    );
     if ("unsuited" in packed) return undefined;
     if (sum.diffId === undefined) {
       throw new NaruError("internal", "the layer was written to its end, but not summed up");

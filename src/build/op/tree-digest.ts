@@ -18,6 +18,7 @@ export interface DigestedTree {
   readonly digests: ReadonlyMap<string, string>;
   /** Owners count: they are copied. */
   readonly hasOwners: boolean;
+  readonly hasNoXattrs?: boolean;
 }
 
 export interface InputDigest {
@@ -58,7 +59,8 @@ const describe = async (
   switch (stat.mode & S_IFMT) {
     case S_IFREG: {
       const digest = tree.digests.get(entry.path) ?? (await hashFile(file, signal));
-      const capability = kernel.getXattr(file, CAPABILITY)?.toHex() ?? "";
+      const capability =
+        tree.hasNoXattrs === true ? "" : (kernel.getXattr(file, CAPABILITY)?.toHex() ?? "");
       return `${head} ${digest} ${capability}`;
     }
     case S_IFLNK:
