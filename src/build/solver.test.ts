@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { type SolveOptions, Solver, type Vertex } from "#build/solver.ts";
+import { NaruError } from "#lib/errors.ts";
+import { silentLogger } from "#lib/log.ts";
 import { openDatabase } from "#database/database.ts";
 import { BUILD_CACHE_MIGRATIONS, createBuildCacheRows } from "#metadata/build-cache.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
@@ -11,8 +13,10 @@ const setUp = () => {
   const rows = createBuildCacheRows(openDatabase(":memory:", BUILD_CACHE_MIGRATIONS));
   const there = new Set<Digest>([LAYER]);
   const snapshots = { layer: (id: Digest) => (there.has(id) ? { sizeBytes: 7 } : undefined) };
-  const solver = new Solver({ rows, snapshots } as unknown as BuildDependencies);
-  return { rows, there, solver };
+  const warnings: string[] = [];
+  const log = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+  const solver = new Solver({ rows, snapshots, log } as unknown as BuildDependencies);
+  return { rows, there, solver, warnings };
 };
 
 const options = (extra: Partial<SolveOptions> = {}): SolveOptions => ({
@@ -143,4 +147,18 @@ test("layers of running builds are held", () => {
   expect(solver.isLayerHeld(LAYER)).toBe(true);
   two[Symbol.dispose]();
   expect(solver.isLayerHeld(LAYER)).toBe(false);
+});
+
+test("a use that cannot be noted (a full disk) harms neither its build nor the engine", async () => {
+  const { rows, solver, warnings } = setUp();
+  const vertex = vertexOf(async () => LAYER);
+  await solver.solve(vertex, options());
+  rows.touch = () => {
+    throw new NaruError("resource_exhausted", "the disk is full");
+  };
+  expect((await solver.solve(vertex, options())).isCached).toBe(true);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(warnings).toEqual(["uses of the build cache could not be noted"]);
+  await solver.solve(vertex, options());
+  expect(() => solver.countUses()).not.toThrow();
 });

@@ -224,9 +224,15 @@ export class Solver {
     if (this.#found.length === 1) setImmediate(() => this.countUses());
   }
 
-  /** Rows say from now on how often they were used. */
+  /** Rows say from now on how often they were used. Never throws: nobody waits for it, and on a full disk it cannot be noted. */
   countUses(): void {
-    if (this.#found.length > 0) this.#dependencies.rows.touch(this.#found.splice(0), now());
+    if (this.#found.length === 0) return;
+    const { rows, log } = this.#dependencies;
+    try {
+      rows.touch(this.#found.splice(0), now());
+    } catch (error) {
+      log.warn("uses of the build cache could not be noted", { error });
+    }
   }
 
   async #fly(key: Digest, vertex: Vertex, options: SolveOptions, why: string): Promise<Solved> {
