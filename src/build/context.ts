@@ -150,7 +150,8 @@ const receiveLent = async (
       { ...job, lent: lent.state },
       { stdin: each([...head, ...lent.early]), handed: lent.fd, signal },
     );
-    rest = Buffer.from(result.restBase64 ?? "", "base64");
+    // Without it the child had its tar before the body's end.
+    if (result.restBase64 !== undefined) rest = Buffer.from(result.restBase64, "base64");
     return result;
   } catch (error) {
     if (hasCode(error, "canceled")) rest = "cut short";
