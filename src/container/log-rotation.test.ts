@@ -8,6 +8,8 @@ let root: string;
 let record: ContainerRecord;
 let following: Promise<void>[];
 let engine: Engine;
+let isRemoved: boolean;
+let isKept: boolean;
 
 const SIZE_BYTES = 1000;
 
@@ -18,7 +20,10 @@ beforeEach(() => {
   const hostConfig = { LogConfig: { Type: "json-file", Config: { "max-size": `${SIZE_BYTES}` } } };
   record = { id: "web", logPath, hostConfig } as unknown as ContainerRecord;
   following = [];
+  isRemoved = isKept = false;
   engine = {
+    states: { find: () => (isRemoved ? undefined : record) },
+    deps: { trash: { has: () => isKept } },
     follow: (_id: string, _what: string, work: () => Promise<void>) => void following.push(work()),
   } as unknown as Engine;
 });
@@ -46,4 +51,13 @@ test("it is not cut any more once the container is being started again", async (
   reader[Symbol.dispose]();
   expect(following).toEqual([]);
   expect(sizeBytes()).toBeGreaterThan(SIZE_BYTES);
+});
+
+test("nor when it is removed, unless it can be brought back", async () => {
+  isRemoved = true;
+  await new LogRotation().trim(engine, record);
+  expect(sizeBytes()).toBeGreaterThan(SIZE_BYTES);
+  isKept = true;
+  await new LogRotation().trim(engine, record);
+  expect(sizeBytes()).toBeLessThanOrEqual(SIZE_BYTES);
 });

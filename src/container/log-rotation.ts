@@ -11,6 +11,9 @@ interface Rotating {
   readonly ended: Promise<void>;
 }
 
+const isGone = ({ states, deps }: Engine, id: string): boolean =>
+  states.find(id) === undefined && !deps.trash.has("container", id);
+
 export class LogRotation {
   readonly #followers = new Map<string, number>();
   readonly #untrimmed = new Map<string, () => void>();
@@ -44,7 +47,9 @@ export class LogRotation {
     this.#rotating.delete(record.id);
     const policy = rotationPolicy(record.hostConfig.LogConfig.Config);
     const trim = async (): Promise<void> => {
-      trimEnded(record.logPath, policy);
+      // Most often of `--rm`: its files go next.
+      if (isGone(engine, record.id)) return;
+      await trimEnded(record.logPath, policy);
       if (policy.isCompressed) await compressRotated(record.logPath);
     };
     if ((this.#followers.get(record.id) ?? 0) === 0) return await trim();

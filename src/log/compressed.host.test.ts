@@ -103,7 +103,7 @@ test("a damaged file says which, and leaves nothing open or behind", async () =>
 test("the files of an ended container are brought within the policy", async () => {
   await writeFiles(3);
   writeFileSync(path, upTo(100, 400).map(row).join(""));
-  trimEnded(path, { ...POLICY, maxFiles: 3 });
+  await trimEnded(path, { ...POLICY, maxFiles: 3 });
   const left = await numbers();
   expect(left.at(-1)).toBe(399);
   expect(left).toEqual(upTo(400 - left.length, 400));
@@ -118,7 +118,7 @@ test("what is older than an oversized file stays as long as the policy has room 
   await writeFiles(3);
   const before = rotatedFiles(path).map(({ number }) => number);
   writeFileSync(path, upTo(100, 400).map(row).join(""));
-  trimEnded(path, { ...POLICY, maxFiles: 1000 });
+  await trimEnded(path, { ...POLICY, maxFiles: 1000 });
   expect(await numbers()).toEqual(upTo(0, 400));
   expect(rotatedFiles(path).length).toBeGreaterThan(before.length + 1);
 });
@@ -129,7 +129,7 @@ test("the oversized file may be the one before the last, and older ones are comp
   renameSync(`${path}.1.gz`, `${path}.2.gz`);
   writeFileSync(`${path}.1`, upTo(100, 400).map(row).join(""));
   writeFileSync(path, upTo(400, 402).map(row).join(""));
-  trimEnded(path, POLICY);
+  await trimEnded(path, POLICY);
   expect(await numbers()).toEqual(upTo(0, 402));
 });
 
@@ -137,11 +137,11 @@ test("a line longer than a file may be makes a longer file, and takes nobody els
   await writeFiles(3);
   const long = `${" ".repeat(3000)}102\n`;
   writeFileSync(path, [row(100), row(101), row(102).replace("102\n", long), row(103)].join(""));
-  trimEnded(path, POLICY);
+  await trimEnded(path, POLICY);
   expect(await numbers()).toEqual(upTo(0, 104));
   writeFileSync(path, row(103).replace("103\n", long));
   const before = rotatedFiles(path);
-  trimEnded(path, POLICY);
+  await trimEnded(path, POLICY);
   expect(rotatedFiles(path)).toEqual(before);
   expect(readdirSync(root)).toHaveLength(before.length + 1);
 });

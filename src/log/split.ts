@@ -3,21 +3,18 @@
  * ended, the newest part is cut into files of the right size, at line borders, and the rest goes. Not
  * before: followers know files by their inodes and would read the pieces again.
  */
-import {
-  closeSync,
-  fstatSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { fstatSync, readSync, renameSync, rmSync, statSync } from "node:fs";
+import { type FileHandle, open, rename } from "node:fs/promises";
 import { rotatedFiles } from "#log/files.ts";
 import type { RotationPolicy } from "#log/rotate.ts";
 
 const BLOCK_BYTES = 256 * 1024;
 const NEWLINE = 0x0a;
+
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
 
 /** First position at or after `from` where a line begins. */
 const lineStart = (fd: number, from: number, sizeBytes: number): number => {
@@ -31,17 +28,20 @@ const lineStart = (fd: number, from: number, sizeBytes: number): number => {
   return sizeBytes;
 };
 
-const copyRange = (fd: number, start: number, end: number, target: string): void => {
-  const out = openSync(target, "w", 0o600);
-  try {
-    const block = Buffer.allocUnsafe(BLOCK_BYTES);
-    for (let at = start; at < end;) {
-      const length = readSync(fd, block, 0, Math.min(BLOCK_BYTES, end - at), at);
-      if (length === 0) return;
-      at += writeSync(out, block, 0, length);
-    }
-  } finally {
-    closeSync(out);
+/** It may be gigabytes: others have their turn in between. */
+const copyRange = async (
+  source: FileHandle,
+  { start, end }: Range,
+  target: string,
+): Promise<void> => {
+  await using out = await open(target, "w", 0o600);
+  const block = Buffer.allocUnsafe(BLOCK_BYTES);
+  for (let at = start; at < end;) {
+    // oxlint-disable-next-line no-await-in-loop -- block after block
+    const { bytesRead } = await source.read(block, 0, Math.min(BLOCK_BYTES, end - at), at);
+    if (bytesRead === 0) return;
+    // oxlint-disable-next-line no-await-in-loop -- see above
+    at += (await out.write(block, 0, bytesRead)).bytesWritten;
   }
 };
 
@@ -54,8 +54,8 @@ const pieceStart = (fd: number, end: number, maxBytes: number): number => {
 };
 
 /** Ranges of the newest `count` pieces of at most `maxBytes`, newest first. */
-const pieces = (fd: number, count: number, maxBytes: number): { start: number; end: number }[] => {
-  const ranges: { start: number; end: number }[] = [];
+const pieces = (fd: number, count: number, maxBytes: number): Range[] => {
+  const ranges: Range[] = [];
   const sizeBytes = fstatSync(fd).size;
   for (let end = sizeBytes; end > 0 && ranges.length < count;) {
     const start = pieceStart(fd, end, maxBytes);
@@ -79,25 +79,26 @@ const moveUp = (path: string, first: number, count: number, policy: RotationPoli
  * The writer has ended: an oversized log is brought within the policy, its newest part at `path`. A kill on the way
  * leaves lines twice, not missing.
  */
-export const trimEnded = (path: string, policy: RotationPolicy): void => {
+export const trimEnded = async (path: string, policy: RotationPolicy): Promise<void> => {
   const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   const largest = sizeOf(path) > policy.maxBytes ? path : `${path}.1`;
   if (!Number.isFinite(policy.maxBytes) || sizeOf(largest) <= policy.maxBytes) return;
   // What is newer than the oversized file stays as it is.
   const first = largest === path ? 0 : 1;
-  const fd = openSync(largest, "r");
-  try {
-    const ranges = pieces(fd, Math.max(1, policy.maxFiles - first), policy.maxBytes);
-    moveUp(path, first, ranges.length - 1, policy);
-    const targets = ranges.map(({ start, end }, index) => {
-      const number = index + first;
-      const target = number === 0 ? path : `${path}.${number}`;
-      copyRange(fd, start, end, `${target}.split`);
-      return target;
-    });
-    // The oversized file's own name is the last to get another content.
-    for (const target of targets.toReversed()) renameSync(`${target}.split`, target);
-  } finally {
-    closeSync(fd);
+  await using source = await open(largest, "r");
+  const ranges = pieces(source.fd, Math.max(1, policy.maxFiles - first), policy.maxBytes);
+  const targets = ranges.map((_, index) => {
+    const number = index + first;
+    return number === 0 ? path : `${path}.${number}`;
+  });
+  for (const [index, range] of ranges.entries()) {
+    // oxlint-disable-next-line no-await-in-loop -- one disk
+    await copyRange(source, range, `${targets[index]}.split`);
+  }
+  moveUp(path, first, ranges.length - 1, policy);
+  // The oversized file's own name is the last to get another content. ext4 then writes all of that out first.
+  for (const target of targets.toReversed()) {
+    // oxlint-disable-next-line no-await-in-loop -- in this order
+    await rename(`${target}.split`, target);
   }
 };
