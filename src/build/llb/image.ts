@@ -92,7 +92,9 @@ export const importLayers = async (
     parent = (await dependencies.snapshots.unpack({ parent, diffId, source, signal })).chainId;
   }
   const diffIds = layers.map(({ diffId }) => diffId);
+  const imageId = digestOf(configText);
+  const wasHere = dependencies.images.find(imageId) !== undefined;
   registerLayers(dependencies, { text: configText, parent: undefined, diffIds });
   const platform = platformOf(parseImageConfig(configText));
-  return { ...PLAIN, imageId: digestOf(configText), chainId: parent, platform };
+  return { ...PLAIN, imageId, chainId: parent, platform, wasHere };
 };

@@ -4,7 +4,6 @@ import { dropNameless } from "#api/docker/buildkit/export.ts";
 import { solveDefinition } from "#api/docker/buildkit/llb.ts";
 import { importLayout } from "#api/docker/buildkit/oci-layout.ts";
 import type { SolveContext } from "#api/docker/buildkit/solve.ts";
-import { stateOf } from "#api/docker/buildkit/state.ts";
 import type { BuildResult, NamedContext } from "#build/build.ts";
 import { NaruError } from "#lib/errors.ts";
 
@@ -26,30 +25,13 @@ const resultOf = async (
   return builds.imageOf(chainId, source.configText);
 };
 
-/** The image has no name and goes when the last of the builds that read it disposes of `images`. */
+/** The image has no name. One that was not here before goes when no build is running any more. */
 export const readImageContext = async (
   context: SolveContext,
   source: ImageContextSource,
   held: DisposableStack,
-  images: AsyncDisposableStack,
 ): Promise<NamedContext> => {
-  const { backend } = context;
-  const { borrowed } = stateOf(backend);
-  const before = new Set(
-    backend.images.list({ isAll: true, filters: new Map() }).map(({ Id }) => Id),
-  );
   const result = await resultOf(context, source, held);
-  const { imageId } = result;
-  const count = borrowed.get(imageId);
-  // One that was here already, and not for other builds alone, stays.
-  if (count !== undefined || !before.has(imageId)) {
-    borrowed.set(imageId, (count ?? 0) + 1);
-    images.defer(() => {
-      const left = (borrowed.get(imageId) ?? 1) - 1;
-      if (left > 0) return void borrowed.set(imageId, left);
-      borrowed.delete(imageId);
-      dropNameless(context, { ...result, wasHere: false });
-    });
-  }
-  return { kind: "image", reference: imageId };
+  dropNameless(context, result);
+  return { kind: "image", reference: result.imageId };
 };

@@ -1,4 +1,5 @@
 /** Builds by LLB definitions: what the graph reads comes from the client's session, its progress goes to the status. */
+import { dropNameless } from "#api/docker/buildkit/export.ts";
 import { syncFiles } from "#api/docker/buildkit/file-sync.ts";
 import { importLayout } from "#api/docker/buildkit/oci-layout.ts";
 import { credentialsOf, secretOf } from "#api/docker/buildkit/session-services.ts";
@@ -91,7 +92,9 @@ const clientOf = (context: SolveContext, held: DisposableStack): LlbClient => {
     sshSocket: (id) => sshSocketOf(backend, session, id, held, signal),
     layout: async (store, digest) => {
       const builds = await backend.builds();
-      return (await importLayout(builds, session, store, digest, undefined, signal)).chainId;
+      const result = await importLayout(builds, session, store, digest, undefined, signal);
+      dropNameless(context, result);
+      return result.chainId;
     },
     credentials: async (image) => {
       const isHere = backend.images.find(image) !== undefined;

@@ -146,7 +146,6 @@ export const solve = async (
   const { backend, sessions, job, session, signal } = context;
   const options = decodeAttributes(attributes);
   const builds = await backend.builds();
-  await using images = new AsyncDisposableStack();
   using held = new DisposableStack();
   const { log, ref: build } = job;
   const sources: InputSources = {
@@ -174,7 +173,7 @@ export const solve = async (
     const [imports, tree, namedContexts, secrets, sshSockets, credentials] = [
       await openCaches(context, attributes),
       await readContext(sources, read, dockerfile),
-      await readNamedContexts(sources, (source) => readImageContext(context, source, held, images)),
+      await readNamedContexts(sources, (source) => readImageContext(context, source, held)),
       await secretsOf(session, dockerfile, signal),
       await sshSocketsOf(backend, session, dockerfile, held, signal),
       await credentialsOf(session, wanted, signal),

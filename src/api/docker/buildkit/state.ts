@@ -9,8 +9,6 @@ export interface BuildKitState {
   readonly sessions: Sessions;
   readonly jobs: Jobs;
   readonly uploads: Uploads;
-  /** Images without a name that builds read, with how many do. */
-  readonly borrowed: Map<string, number>;
   readonly nameless: NamelessImages;
 }
 
@@ -24,7 +22,6 @@ export const stateOf = (backend: DockerBackend): BuildKitState => {
       sessions: new Sessions(),
       jobs: new Jobs(),
       uploads: new Uploads(),
-      borrowed: new Map(),
       nameless: new NamelessImages(),
     };
     states.set(backend, state);
