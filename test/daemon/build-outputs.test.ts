@@ -3,9 +3,10 @@ import { expect } from "bun:test";
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 
 import { hasBuildx } from "../harness/buildx-client.ts";
+import { must, run, until } from "../harness/process.ts";
 import { readTar } from "../harness/tar.ts";
 import { buildWorld } from "./build-world.ts";
-import { type Daemon, IMAGE, openWorld } from "./world.ts";
+import { type Daemon, IMAGE, naru, openWorld } from "./world.ts";
 
 const { world, scenario, nothingIsLeft } = await openWorld();
 const { registry, withRegistry, engine, folder, build, buildx } = buildWorld(world);
@@ -217,6 +218,45 @@ if (hasBuildx) {
       expect(readdirSync(split).toSorted()).toEqual(["linux_amd64", "linux_s390x"]);
     },
     60_000,
+  );
+
+  scenario(
+    "no image is left that nobody asked for: of a failure, of files, of contexts",
+    async () => {
+      const one = await engine("nameless");
+      const mark = "LABEL mark=nameless";
+      // An engine of its own: they go when no build is running any more.
+      const left = async (count: number): Promise<void> => {
+        const list = async () =>
+          (await one.dockerOk("images", "-aq", "--filter", "label=mark=nameless"))
+            .split("\n")
+            .filter((id) => id !== "");
+        await until(`${count} images`, async () => (await list()).length === count, 120_000);
+      };
+      const partial = folder("nameless-partial", {
+        Dockerfile: `FROM scratch\nARG TARGETARCH\n${mark}\nCOPY $TARGETARCH /arch\n`,
+        amd64: "a",
+      });
+      const platforms = ["--platform", "linux/amd64,linux/s390x"];
+      expect(await build(one, ...platforms, partial).then(() => "", String)).toContain("s390x");
+      await left(0);
+      const command = [...world.isolation.enter, ...naru, "build", ...platforms, partial];
+      const failed = await run(command, { env: { NARU_HOST: socketOf(one) } });
+      expect(failed.stderr).toContain("s390x");
+      await left(0);
+      const layout = folder("nameless-layout", {
+        Dockerfile: `FROM ${IMAGE}\n${mark}\nRUN echo of the layout > /lay\n`,
+      });
+      await build(one, "-o", `type=oci,dest=${layout}/lay.tar`, layout);
+      await left(0);
+      await must(["tar", "-xf", `${layout}/lay.tar`, "-C", layout]);
+      const upon = folder("nameless-upon", { Dockerfile: "FROM lay\nRUN cp /lay /copy\n" });
+      const context = ["--build-context", `lay=oci-layout://${layout}`];
+      await build(one, ...context, "-t", "upon:1", upon);
+      await left(1);
+      expect(await one.dockerOk("run", "--rm", "upon:1", "cat", "/copy")).toBe("of the layout");
+    },
+    300_000,
   );
 
   scenario("a push by digest has no tag, and imagetools makes an index of it", async () => {

@@ -3,16 +3,7 @@ import { expect } from "bun:test";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 
 import { write } from "../harness/build.ts";
-import {
-  type Check,
-  check,
-  docker,
-  dockerOk,
-  engine,
-  naruOnly,
-  run,
-  until,
-} from "../harness/check.ts";
+import { type Check, check, docker, dockerOk, engine, naruOnly, run } from "../harness/check.ts";
 import { naruBinary } from "../harness/naru.ts";
 import type { Output } from "../harness/process.ts";
 import { readTar } from "../harness/tar.ts";
@@ -20,14 +11,8 @@ import { readTar } from "../harness/tar.ts";
 const OWN = { skip: naruOnly("naru build") };
 const FILES = { Dockerfile: "FROM scratch\nCOPY a /dir/a\n", a: "content" };
 
-const build = (t: Check, ...args: string[]): Promise<Output> => buildOf(t, FILES, ...args);
-
-const buildOf = (
-  t: Check,
-  files: Readonly<Record<string, string>>,
-  ...args: string[]
-): Promise<Output> => {
-  const folder = write(t.folder(), files);
+const build = (t: Check, ...args: string[]): Promise<Output> => {
+  const folder = write(t.folder(), FILES);
   const env = { NARU_HOST: engine.host };
   return run([naruBinary(), "build", "--progress", "plain", ...args, folder], { env });
 };
@@ -57,21 +42,6 @@ check(
     };
     const architectures = index.manifests.map(({ platform }) => platform.architecture);
     expect(architectures).toEqual(["amd64", "s390x"]);
-  },
-  OWN,
-);
-
-check(
-  "a platform that fails leaves no image of the others behind",
-  async (t) => {
-    const mark = `mark=${t.name()}`;
-    const lines = ["FROM scratch", "ARG TARGETARCH", `LABEL ${mark}`, "COPY $TARGETARCH /arch"];
-    const files = { Dockerfile: `${lines.join("\n")}\n`, amd64: "here" };
-    const failed = await buildOf(t, files, "--platform", "linux/amd64,linux/s390x");
-    expect(failed.code).toBe(1);
-    expect(failed.stderr).toContain("s390x");
-    const left = () => dockerOk("images", "-aq", "--filter", `label=${mark}`);
-    await until("no image", async () => (await left()) === "");
   },
   OWN,
 );
