@@ -156,14 +156,18 @@ for (const form of ["erofs", "directory"] as const) {
       expect((await stage.finish())?.form).toBe(form);
     });
 
-    test("a download that begins anew is told as such, and leaves no process", async () => {
+    test("a download that begins anew is told as such, and leaves the place to the next one", async () => {
       const stage = stageOf({ blob: LARGE_ZIPPED, form });
       writeFileSync(join(root, "blob"), LARGE_ZIPPED.subarray(0, 1_000_000));
       stage.grow(1_000_000);
       await until(() => processesOf(root).length > 0);
       stage.grow(0);
       expect(await stage.finish()).toBeUndefined();
-      stage.stop();
+      await stage.stopped();
+      rmSync(join(root, "layer"), { recursive: true, force: true });
+      const again = stageOf({ blob: LARGE_ZIPPED, form });
+      await arrive(again, LARGE_ZIPPED);
+      expect((await again.finish())?.form).toBe(form);
       await until(() => processesOf(root).length === 0);
     });
   });

@@ -74,6 +74,12 @@ export class StreamStage {
     for (const child of this.#children) child.kill("SIGKILL");
   }
 
+  /** As `stop`; resolves when nobody writes into the directory any more. */
+  async stopped(): Promise<void> {
+    this.stop();
+    await Promise.all(this.#children.map((child) => child.exited));
+  }
+
   async *#chunks(): AsyncGenerator<Uint8Array, void> {
     const { file, sizeBytes, onProgress } = this.#options;
     const growth = this.#growth;

@@ -81,7 +81,7 @@ const pull = async (options: FetchWorkerOptions, task: PullTask): Promise<PullRe
     tellExtract(extracted);
     const staged = await stage.finish();
     if (staged !== undefined) return { staged };
-    stage.stop();
+    await stage.stopped();
     rmSync(wanted.directory, { recursive: true, force: true });
     stage = makeStage();
     stage?.grow(blob.size);
