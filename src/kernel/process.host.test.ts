@@ -21,12 +21,13 @@ const pidfdsOf = (pids: readonly number[]): string[] =>
   });
 
 test("waits for a process that is not a child, and at once for one that is gone", async () => {
+  const start = performance.now();
   const pid = orphan(3);
   expect(kernel.kill(pid, 0)).toBe(true);
   expect(kernel.startTime(pid)).toBeGreaterThan(0n);
-  const start = performance.now();
   await kernel.waitForEnd(pid);
-  expect(performance.now() - start).toBeGreaterThan(100);
+  // Its whole life, however long it took to get here.
+  expect(performance.now() - start).toBeGreaterThan(2_900);
   // Ended means a zombie at least; its new parent collects it a moment later.
   while (kernel.kill(pid, 0)) await Bun.sleep(1);
   expect(kernel.startTime(pid)).toBeUndefined();
