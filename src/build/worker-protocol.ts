@@ -1,5 +1,5 @@
 /** What the daemon and its build children say to each other: one JSON argument, one JSON line. */
-import type { CopyPlan } from "#build/op/copy-tree.ts";
+import type { CopyPlan } from "#build/op/copy-plan.ts";
 import type { BodyState } from "#spec/http/body-decoder.ts";
 import type { ErrorCode } from "#lib/errors.ts";
 import type { RootAttributes } from "#snapshot/layer-form.ts";

@@ -7,7 +7,8 @@ import { unpackContext, unpackPlain } from "#build/context.ts";
 import { lentBody } from "#build/lent-body.ts";
 import { packCopyPlan } from "#build/op/copy-pack.ts";
 import { CopyTeller } from "#build/op/copy-teller.ts";
-import { type CopyPlan, runCopyPlan } from "#build/op/copy-tree.ts";
+import type { CopyPlan } from "#build/op/copy-plan.ts";
+import { runCopyPlan } from "#build/op/copy-tree.ts";
 import { ProgressTeller, sumByProgress } from "#build/op/tar-progress.ts";
 import {
   type BuildJob,

@@ -2,7 +2,7 @@
 import { constants, ftruncateSync, writeSync } from "node:fs";
 import { posix } from "node:path";
 import { globExpression, hasWildcard } from "#build/op/glob.ts";
-import type { Owner } from "#build/op/copy-tree.ts";
+import type { Owner } from "#build/op/copy-plan.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import { splitPath } from "#snapshot/directory-cache.ts";

@@ -4,7 +4,7 @@ import { posix } from "node:path";
 import { kindOf, relativePath } from "#build/llb/file-action.ts";
 import { isArchiveFile } from "#build/op/archive.ts";
 import type { CopySize } from "#build/op/copy.ts";
-import type { CopyItem, CopyPlan, Owner } from "#build/op/copy-tree.ts";
+import type { CopyItem, CopyPlan, Owner } from "#build/op/copy-plan.ts";
 import { type FoundSource, findSources } from "#build/op/sources.ts";
 import { resolveLinks } from "#snapshot/container-path.ts";
 import { DIRECTORY_FLAGS, walkTree } from "#snapshot/tree-walk.ts";

@@ -9,7 +9,7 @@ import {
   solveVertex,
 } from "#build/llb/run.ts";
 import { runPlan } from "#build/op/copy.ts";
-import type { Owner } from "#build/op/copy-tree.ts";
+import type { Owner } from "#build/op/copy-plan.ts";
 import { onSnapshot } from "#build/op/on-snapshot.ts";
 import type { RunContext } from "#build/solver.ts";
 import { NaruError } from "#lib/errors.ts";

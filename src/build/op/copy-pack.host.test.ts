@@ -14,7 +14,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { packCopyPlan } from "#build/op/copy-pack.ts";
-import { type CopyPlan, runCopyPlan } from "#build/op/copy-tree.ts";
+import type { CopyPlan } from "#build/op/copy-plan.ts";
+import { runCopyPlan } from "#build/op/copy-tree.ts";
 import { ProgressTeller, sumByProgress } from "#build/op/tar-progress.ts";
 import { packDiff } from "#snapshot/diff.ts";
 import { IndexWriter } from "#snapshot/index-writer.ts";

@@ -6,8 +6,13 @@
  * Only copies whose layer follows from the two trees are packed: one source, every directory on its way a real one.
  * Others throw failed_precondition, and are for `runCopyPlan`, which also has the words for what cannot be copied.
  */
-import type { CopyItem, CopyPlan } from "#build/op/copy-tree.ts";
-import { applyMode } from "#build/op/mode.ts";
+import {
+  type CopyItem,
+  type CopyPlan,
+  isCopiedXattr,
+  modeOf,
+  ownerOf,
+} from "#build/op/copy-plan.ts";
 import type { FileKernel, FileStat } from "#kernel/kernel.ts";
 import { nowNs } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -15,7 +20,7 @@ import { NO_XATTRS } from "#lib/tar/entry.ts";
 import { splitPath } from "#snapshot/directory-cache.ts";
 import { type PackerOptions, TreePacker, entryType, isPortableXattr } from "#snapshot/tree-pack.ts";
 import { DIRECTORY_FLAGS, statOrGone, walkTree } from "#snapshot/tree-walk.ts";
-import { OVERLAY_XATTR_PREFIX, S_IFDIR, S_IFMT, isDirectory } from "#snapshot/whiteout.ts";
+import { S_IFDIR, S_IFMT, isDirectory } from "#snapshot/whiteout.ts";
 
 type Xattrs = ReadonlyMap<string, Uint8Array>;
 type Chunks = Generator<Uint8Array, void>;
@@ -38,11 +43,6 @@ interface Held {
 
 const unsuited = (reason: string): NaruError =>
   new NaruError("failed_precondition", `the layer cannot be packed from its source: ${reason}`);
-
-/** As `runCopyPlan` takes them along: labels and sums of the host stay behind. */
-const isCopied = (name: string): boolean =>
-  (name.startsWith("user.") || name === "security.capability") &&
-  !name.startsWith(OVERLAY_XATTR_PREFIX);
 
 class CopyPacker {
   readonly #kernel: FileKernel;
@@ -172,12 +172,10 @@ class CopyPacker {
 
   /** Mode, owner and time of the copy. */
   #changed(stat: FileStat): FileStat {
-    const { chmod, owner, mtimeSeconds } = this.#plan;
-    const { uid, gid } = owner ?? stat;
-    const bits = stat.mode & 0o7777;
-    const mode = chmod === undefined ? bits : applyMode(chmod, bits, isDirectory(stat));
-    const mtime = this.#clamped(mtimeSeconds ?? stat.mtime.seconds);
-    return { ...stat, mode: (stat.mode & S_IFMT) | mode, uid, gid, mtime };
+    const { uid, gid } = ownerOf(this.#plan, stat);
+    const mode = (stat.mode & S_IFMT) | modeOf(this.#plan, stat);
+    const mtime = this.#clamped(this.#plan.mtimeSeconds ?? stat.mtime.seconds);
+    return { ...stat, mode, uid, gid, mtime };
   }
 
   #clamped(seconds: number): FileStat["mtime"] {
@@ -204,7 +202,9 @@ class CopyPacker {
   }
 
   #copied(fd: number, name: string): Xattrs {
-    return this.#plan.items[0]?.hasNoXattrs === true ? NO_XATTRS : this.#xattrs(fd, name, isCopied);
+    return this.#plan.items[0]?.hasNoXattrs === true
+      ? NO_XATTRS
+      : this.#xattrs(fd, name, isCopiedXattr);
   }
 
   #all(fd: number, name: string): Xattrs {

@@ -11,7 +11,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { CopyTeller } from "#build/op/copy-teller.ts";
-import { type CopyPlan, runCopyPlan } from "#build/op/copy-tree.ts";
+import type { CopyPlan } from "#build/op/copy-plan.ts";
+import { runCopyPlan } from "#build/op/copy-tree.ts";
 import { sumDiff } from "#snapshot/seal.ts";
 import type { DiffTarResult } from "#snapshot/snapshot.ts";
 import { type TestStore, testStore } from "#snapshot/store-fixture.fake.ts";

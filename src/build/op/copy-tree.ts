@@ -6,8 +6,14 @@
 import { closeSync, constants, copyFileSync, fchmodSync, fchownSync, openSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import type { FileKernel, FileStat } from "#kernel/kernel.ts";
+import {
+  type CopyItem,
+  type CopyPlan,
+  isCopiedXattr,
+  modeOf,
+  ownerOf,
+} from "#build/op/copy-plan.ts";
 import type { CopyTeller } from "#build/op/copy-teller.ts";
-import { applyMode } from "#build/op/mode.ts";
 import { nowNs } from "#lib/clock.ts";
 import { errnoOf, splitPath } from "#snapshot/directory-cache.ts";
 import { decompress } from "#snapshot/decompress.ts";
@@ -16,7 +22,6 @@ import { removeTreeAt } from "#snapshot/remove-tree.ts";
 import { DIRECTORY_FLAGS, statOrGone, walkTree } from "#snapshot/tree-walk.ts";
 import { TreeWriter } from "#snapshot/tree-writer.ts";
 import {
-  OVERLAY_XATTR_PREFIX,
   S_IFBLK,
   S_IFCHR,
   S_IFDIR,
@@ -26,39 +31,6 @@ import {
   S_IFREG,
   isDirectory,
 } from "#snapshot/whiteout.ts";
-
-export interface CopyItem {
-  /** Host path of the tree to read from. */
-  readonly root: string;
-  /** Relative to it, symlinks resolved; "" is the tree itself. */
-  readonly path: string;
-  /** Relative to the target's root. A directory's content goes into it, a file becomes it. */
-  readonly target: string;
-  /** The file is an archive whose content goes into `target`. */
-  readonly isUnpacked: boolean;
-  /** Paths below a directory that are left out. */
-  readonly ignored: readonly string[];
-  /** Nothing there has extended attributes: they are not asked for. */
-  readonly hasNoXattrs?: boolean;
-}
-
-export interface Owner {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-export interface CopyPlan {
-  readonly targetRoot: string;
-  readonly items: readonly CopyItem[];
-  /** Of all that is written; each file's own when absent. */
-  readonly owner?: Owner;
-  /** Of what comes out of archives; what they say when absent. */
-  readonly unpackedOwner?: Owner;
-  /** Octal or symbolic, as --chmod says it. */
-  readonly chmod?: string;
-  /** Seconds since the epoch, for all that is written. */
-  readonly mtimeSeconds?: number;
-}
 
 const refuse = (message: string, cause?: unknown): never => {
   throw new NaruError("failed_precondition", message, cause === undefined ? {} : { cause });
@@ -172,8 +144,8 @@ class TreeCopier {
 
   #tellDirectory(path: string, stat: FileStat, isOld: boolean): void {
     if (path === "" || this.#teller === undefined) return;
-    const { uid, gid } = this.#plan.owner ?? stat;
-    const mode = S_IFDIR | this.#modeOf(stat);
+    const { uid, gid } = ownerOf(this.#plan, stat);
+    const mode = S_IFDIR | modeOf(this.#plan, stat);
     const directory = { mode, uid, gid, mtime: this.#time(stat).seconds };
     this.#teller.tell({ path, directory, isOld });
   }
@@ -311,7 +283,7 @@ class TreeCopier {
         break;
       case S_IFLNK: {
         this.#kernel.symlinkAt(this.#kernel.readlinkAt(fromFd, fromName), toFd, name);
-        const { uid, gid } = this.#plan.owner ?? stat;
+        const { uid, gid } = ownerOf(this.#plan, stat);
         this.#kernel.chownAt(toFd, name, uid, gid);
         break;
       }
@@ -338,25 +310,19 @@ class TreeCopier {
     }
     const fd = openSync(target, constants.O_WRONLY | constants.O_NOFOLLOW);
     try {
-      const { uid, gid } = this.#plan.owner ?? stat;
+      const { uid, gid } = ownerOf(this.#plan, stat);
       fchownSync(fd, uid, gid);
-      fchmodSync(fd, this.#modeOf(stat));
+      fchmodSync(fd, modeOf(this.#plan, stat));
     } finally {
       closeSync(fd);
     }
     this.#copyXattrs(fromFd, fromName, undefined, name, toFd);
   }
 
-  #modeOf(stat: FileStat): number {
-    const { chmod } = this.#plan;
-    const mode = stat.mode & 0o7777;
-    return chmod === undefined ? mode : applyMode(chmod, mode, isDirectory(stat));
-  }
-
   #own(fd: number, name: string, stat: FileStat): void {
-    const { uid, gid } = this.#plan.owner ?? stat;
+    const { uid, gid } = ownerOf(this.#plan, stat);
     this.#kernel.chownAt(fd, name, uid, gid);
-    this.#kernel.chmodAt(fd, name, this.#modeOf(stat));
+    this.#kernel.chmodAt(fd, name, modeOf(this.#plan, stat));
   }
 
   #copyXattrs(
@@ -367,10 +333,7 @@ class TreeCopier {
     openFd?: number,
   ): void {
     const from = `${this.#kernel.fdPath(fromFd)}/${fromName}`;
-    const names = this.#kernel
-      .listXattrs(from)
-      .filter((key) => key.startsWith("user.") || key === "security.capability")
-      .filter((key) => !key.startsWith(OVERLAY_XATTR_PREFIX));
+    const names = this.#kernel.listXattrs(from).filter(isCopiedXattr);
     if (names.length === 0) return;
     const fd = openFd ?? this.#kernel.openInRoot(this.#targetFd, parent || ".", DIRECTORY_FLAGS);
     try {

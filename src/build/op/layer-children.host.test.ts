@@ -1,7 +1,7 @@
 /** The two children that make a layer: started for a job, or before it. */
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import type { CopyPlan } from "#build/op/copy-tree.ts";
+import type { CopyPlan } from "#build/op/copy-plan.ts";
 import { LayerChildren } from "#build/op/layer-children.ts";
 import type { PackedLayer, TarSum } from "#build/worker-protocol.ts";
 import { sleep } from "#lib/clock.ts";

@@ -1,7 +1,7 @@
 /** A copy that becomes a layer as a tar with its index: written by one child, summed up by another meanwhile. */
 import { rmSync, writeFileSync } from "node:fs";
 import type { BuildDependencies } from "#build/dependencies.ts";
-import type { CopyPlan } from "#build/op/copy-tree.ts";
+import type { CopyPlan } from "#build/op/copy-plan.ts";
 import { EMPTY_TAR_BYTES } from "#build/op/on-snapshot.ts";
 import type { RunContext } from "#build/solver.ts";
 import { NaruError } from "#lib/errors.ts";
