@@ -17,6 +17,7 @@ import type { CopyTeller } from "#build/op/copy-teller.ts";
 import { nowNs } from "#lib/clock.ts";
 import { errnoOf, splitPath } from "#snapshot/directory-cache.ts";
 import { decompress } from "#snapshot/decompress.ts";
+import { encodeName } from "#lib/tar/name-bytes.ts";
 import { TarParser } from "#lib/tar/parser.ts";
 import { removeTreeAt } from "#snapshot/remove-tree.ts";
 import { DIRECTORY_FLAGS, statOrGone, walkTree } from "#snapshot/tree-walk.ts";
@@ -34,6 +35,12 @@ import {
 
 const refuse = (message: string, cause?: unknown): never => {
   throw new NaruError("failed_precondition", message, cause === undefined ? {} : { cause });
+};
+
+/** node:fs takes names that are not UTF-8 only as bytes. */
+const pathIn = (directory: string, name: string): string | Buffer => {
+  const path = `${directory}/${name}`;
+  return path.isWellFormed() ? path : Buffer.from(encodeName(path));
 };
 
 class TreeCopier {
@@ -302,11 +309,12 @@ class TreeCopier {
   }
 
   #file(fromFd: number, fromName: string, stat: FileStat, toFd: number, name: string): void {
-    const target = `${this.#kernel.fdPath(toFd)}/${name}`;
+    const target = pathIn(this.#kernel.fdPath(toFd), name);
     if (stat.size === 0) {
       closeSync(openSync(target, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600));
     } else {
-      copyFileSync(`${this.#kernel.fdPath(fromFd)}/${fromName}`, target, constants.COPYFILE_EXCL);
+      const source = pathIn(this.#kernel.fdPath(fromFd), fromName);
+      copyFileSync(source, target, constants.COPYFILE_EXCL);
     }
     const fd = openSync(target, constants.O_WRONLY | constants.O_NOFOLLOW);
     try {
@@ -337,6 +345,8 @@ class TreeCopier {
     if (names.length === 0) return;
     const fd = openFd ?? this.#kernel.openInRoot(this.#targetFd, parent || ".", DIRECTORY_FLAGS);
     try {
+      // Of a directory that a symlink stands for, as in #finishDirectory: it has none of them.
+      if (openFd === undefined && !isDirectory(this.#kernel.statAt(fd, name))) return;
       for (const key of names) {
         const value = this.#kernel.getXattr(from, key);
         if (value === undefined) continue;
