@@ -18,6 +18,8 @@ interface Place {
   readonly root: string;
   readonly source: RandomTree;
   readonly lower: RandomTree;
+  /** Known of the source, as a client's facts tell it. */
+  readonly hasNoXattrs: boolean;
 }
 
 /** Each path with all below it, or alone. */
@@ -34,8 +36,9 @@ const ignoredOf = (dice: Dice, names: readonly string[]): string[] => {
   return [...ignored];
 };
 
-const randomItem = (dice: Dice, { root, source, lower }: Place): CopyItem => {
-  const base = { root, isUnpacked: false, ignored: [] };
+const randomItem = (dice: Dice, place: Place): CopyItem => {
+  const { root, source, lower, hasNoXattrs } = place;
+  const base = { root, isUnpacked: false, ignored: [], hasNoXattrs };
   const below = dice.once(8)
     ? dice.pick([...lower.others, ""])
     : dice.pick(dice.once(3) ? [""] : lower.directories);
@@ -126,14 +129,18 @@ export const differences = async (seed: number, copies: number): Promise<Differe
   await using t = testStore("erofs");
   const dice = new Dice(seed);
   const root = `${t.directory}/source`;
-  const source = randomTree(t.kernel, dice, root, { entries: 6 + dice.below(14), isOdd: true });
+  const attributes = dice.pick(["none", "user", "system", "system"] as const);
+  const hasMarks = dice.once(8);
+  const entries = 6 + dice.below(14);
+  const source = randomTree(t.kernel, dice, root, { entries, attributes, hasMarks });
   const lower: RandomTree = { directories: [], others: [] };
   let parent: Digest | undefined;
   for (const name of ["low", "high"].slice(dice.below(2))) {
     const at = `${t.directory}/${name}`;
     const made = randomTree(t.kernel, dice, at, {
       entries: 4 + dice.below(10),
-      isOdd: dice.once(4),
+      attributes: dice.once(4) ? "system" : "user",
+      hasMarks: false,
     });
     lower.directories.push(...made.directories);
     lower.others.push(...made.others);
@@ -143,14 +150,14 @@ export const differences = async (seed: number, copies: number): Promise<Differe
   const found: string[] = [];
   if (parent === undefined) return { found, counts };
   // What --from reads: a stage's layers instead of a context.
-  const stage = dice.once(3) ? layerOf(t, undefined, root) : undefined;
+  const stage = !hasMarks && dice.once(3) ? layerOf(t, undefined, root) : undefined;
   using view = stage === undefined ? undefined : t.store.view(stage);
   const from =
     view === undefined
       ? { root, source }
       : { root: view.path, source: inLayer(t, view.path, source) };
   for (let copy = 0; copy < copies; copy++) {
-    const plan = randomPlan(dice, { ...from, lower });
+    const plan = randomPlan(dice, { ...from, lower, hasNoXattrs: attributes === "none" });
     const { found: more, kinds } = await comparisonOf(
       t,
       parent,

@@ -150,7 +150,8 @@ const SAME: readonly [string, Items, Partial<CopyPlan>?][] = [
     { owner: { uid: 3, gid: 4 }, chmod: "u=rwX" },
   ],
   ["as root's", [{ target: "s" }], { owner: { uid: 0, gid: 0 } }],
-  ["with one time for all", [{ target: "s" }], { mtimeSeconds: 77 }],
+  ["with one time for all", [{ target: "app" }], { mtimeSeconds: 77 }],
+  ["a new directory with one time for all", [{ path: "z", target: "s" }], { mtimeSeconds: 77 }],
 ];
 
 for (const [name, items, plan = {}] of SAME) {
@@ -171,23 +172,29 @@ for (const [name, items, plan = {}] of SAME) {
   });
 }
 
-const UNSUITED: readonly [string, Items, ((root: string) => void)?][] = [
+const UNSUITED: readonly [string, Items, ((root: string) => void)?, Partial<CopyPlan>?][] = [
   ["several sources", [{ target: "a" }, { target: "b" }]],
   ["a way through a symlink", [{ target: "link/in" }]],
   ["a file in the way of a directory", [{ target: "plain" }]],
   ["a directory in the way of a file", [{ path: "old", target: "app/sub" }]],
   ["a symlink in the way of a directory", [{ target: "" }], (root) => mkdirSync(`${root}/link`)],
   ["something in a directory that is left out", [{ target: "s", ignored: ["sub/inner"] }]],
+  ["one time for new directories", [{ target: "a/b" }], () => undefined, { mtimeSeconds: 77 }],
+  [
+    "a name that would be a whiteout",
+    [{ target: "app" }],
+    (root) => writeFileSync(`${root}/.wh.old`, ""),
+  ],
   ["an archive", [{ path: "old", target: "s", isUnpacked: true }]],
 ];
 
-for (const [name, items, change] of UNSUITED) {
+for (const [name, items, change, plan = {}] of UNSUITED) {
   test(`${name}: not packed`, async () => {
     await using t = testStore();
     sourceOf(t, change);
     const parent = await t.stack(LOWER);
     using lower = t.store.view(parent);
-    const chunks = packCopyPlan(t.kernel, planOn(t, lower.path, items, {}));
+    const chunks = packCopyPlan(t.kernel, planOn(t, lower.path, items, plan));
     expect(() => [...chunks]).toThrow("cannot be packed");
   });
 }

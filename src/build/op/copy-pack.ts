@@ -20,7 +20,7 @@ import { NO_XATTRS } from "#lib/tar/entry.ts";
 import { splitPath } from "#snapshot/directory-cache.ts";
 import { type PackerOptions, TreePacker, entryType, isPortableXattr } from "#snapshot/tree-pack.ts";
 import { DIRECTORY_FLAGS, statOrGone, walkTree } from "#snapshot/tree-walk.ts";
-import { S_IFDIR, S_IFMT, isDirectory } from "#snapshot/whiteout.ts";
+import { S_IFDIR, S_IFMT, WHITEOUT_PREFIX, isDirectory, isWhiteout } from "#snapshot/whiteout.ts";
 
 type Xattrs = ReadonlyMap<string, Uint8Array>;
 type Chunks = Generator<Uint8Array, void>;
@@ -99,6 +99,9 @@ class CopyPacker {
       }
       this.#touchLast(mtime);
       const isTarget = index === names.length - 1 && of !== undefined;
+      if (!isTarget && this.#plan.mtimeSeconds !== undefined) {
+        throw unsuited(`whether the new directory "${at}" keeps its time depends on its content`);
+      }
       const stat = isTarget ? this.#changed(of) : { ...NEW_DIRECTORY, uid, gid, mtime };
       yield* this.#directory(at, stat, NO_XATTRS);
       belowFd = undefined;
@@ -139,6 +142,7 @@ class CopyPacker {
   /** Everything that is no directory. */
   *#leaf(target: string, fd: number, name: string, newName: string, stat: FileStat): Chunks {
     const below = this.#below(this.#levels.at(-1)?.belowFd, newName, true);
+    if (isWhiteout(stat)) throw unsuited(`the device "/${target}" would be a whiteout`);
     const type = entryType(stat);
     if (type === undefined) {
       // Sockets are not copied, but what is in their way is removed.
@@ -184,6 +188,7 @@ class CopyPacker {
 
   /** A directory, or nothing, where one is to be; where a leaf is to be, anything but a directory. */
   #below(fd: number | undefined, name: string, isLeaf = false): FileStat | undefined {
+    if (name.startsWith(WHITEOUT_PREFIX)) throw unsuited(`"${name}" would be a whiteout`);
     const stat = fd === undefined ? undefined : statOrGone(this.#kernel, fd, name);
     if (stat === undefined || isDirectory(stat) !== isLeaf) return stat;
     throw unsuited(`"${name}" is there already and ${isLeaf ? "a" : "no"} directory`);

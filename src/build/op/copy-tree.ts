@@ -31,6 +31,7 @@ import {
   S_IFMT,
   S_IFREG,
   isDirectory,
+  isWhiteout,
 } from "#snapshot/whiteout.ts";
 
 const refuse = (message: string, cause?: unknown): never => {
@@ -270,6 +271,8 @@ class TreeCopier {
     name: string,
     path: string,
   ): void {
+    if (isWhiteout(stat))
+      refuse(`cannot copy the device 0:0 to /${path}: in layers it is a deletion`);
     const key = `${stat.dev}:${stat.ino}`;
     const first = stat.nlink > 1 ? this.#links.get(key) : undefined;
     this.#clear(toFd, name, path);

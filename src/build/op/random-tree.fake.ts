@@ -63,6 +63,8 @@ const NAMES: readonly string[] = [
   "m".repeat(160),
   "한".repeat(85),
 ];
+/** What layers mean by such names is not what a source means: files. */
+const MARKS: readonly string[] = [".wh.a", ".wh.b", ".wh..wh..opq"];
 const SIZES = [0, 0, 1, 5, 511, 512, 513, 4096, 9000, 262_144 - 512, 262_145];
 const OWNERS = [0, 0, 0, 5, 1000, 65_534, 2_097_151, 2_097_152, 4_294_967_294];
 const FILE_MODES = [0o644, 0o600, 0o755, 0o4755, 0o2711, 0o1644, 0, 0o444, 0o7777];
@@ -77,8 +79,10 @@ const CAPABILITY = Buffer.from("0100000200040000000000000000000000000000", "hex"
 
 export interface TreeOptions {
   readonly entries: number;
-  /** Whether the files may have attributes of the system's own. */
-  readonly isOdd: boolean;
+  /** Extended ones that files may have: none, what a context brings, or the system's own as well. */
+  readonly attributes: "none" | "user" | "system";
+  /** Whether there may be names and devices that mean a deletion in a layer. */
+  readonly hasMarks: boolean;
 }
 
 export interface RandomTree {
@@ -105,10 +109,11 @@ class TreeMaker {
   run(): void {
     mkdirSync(this.#root, { recursive: true });
     const taken = new Set<string>();
+    const { hasMarks } = this.#options;
     for (let count = 0; count < this.#options.entries; count++) {
       const recent = this.made.directories.slice(-3);
       const parent = this.#dice.pick(this.#dice.once(2) ? recent : this.made.directories);
-      const name = this.#dice.pick(NAMES);
+      const name = this.#dice.pick(hasMarks && this.#dice.once(6) ? MARKS : NAMES);
       const path = parent === "" ? name : `${parent}/${name}`;
       if (taken.has(path) || path.length > 900) continue;
       taken.add(path);
@@ -164,12 +169,12 @@ class TreeMaker {
 
   #device(path: string): void {
     const type = this.#dice.pick(DEVICES);
-    // A device 0/0 would be a whiteout, in every upper directory.
-    const [major, minor] = this.#dice.pick([
+    const numbers = [
       [1, 3],
       [7, 300],
       [4000, 5],
-    ] as const);
+    ] as const;
+    const [major, minor] = this.#options.hasMarks ? [0, 0] : this.#dice.pick(numbers);
     const isDevice = type === S_IFCHR || type === S_IFBLK;
     this.#at(path, (fd, name) =>
       this.#kernel.mknodAt(fd, name, type | 0o600, isDevice ? major : 0, isDevice ? minor : 0),
@@ -186,6 +191,7 @@ class TreeMaker {
     chmodSync(this.#bytes(path), dice.pick(modes));
     const isTree = modes === TREE_MODES;
     const isFile = !isTree && this.#isFile(path);
+    if (this.#options.attributes === "none") return;
     this.#at(path, (fd, name) => {
       const file = `${this.#kernel.fdPath(fd)}/${name}`;
       const set = (key: string, value: string | Buffer): void =>
@@ -193,7 +199,7 @@ class TreeMaker {
       if ((isTree || isFile) && dice.once(5)) set("user.note", dice.pick(["", "n", "é\n=\0"]));
       if ((isTree || isFile) && dice.once(12)) set("user.Über=", "v".repeat(300));
       if (isFile && dice.once(10)) set("security.capability", CAPABILITY);
-      if (!this.#options.isOdd) return;
+      if (this.#options.attributes !== "system") return;
       if (dice.once(8)) set("trusted.own", "t");
       if (isTree && dice.once(30)) set("system.posix_acl_default", ACCESS_LIST);
       if ((isTree || isFile) && dice.once(20)) set("system.posix_acl_access", ACCESS_LIST);
