@@ -120,7 +120,8 @@ class TreeCopier {
     const ignored = new Set(item.ignored);
     const late: [string, FileStat][] = [];
     if (isNew && stat !== undefined) this.#tellDirectory(item.target, stat, false);
-    let fixed = isNew && stat === undefined ? this.#fixTime(item.target, false) : undefined;
+    const isFixed = isNew && stat === undefined && this.#teller !== undefined;
+    let fixed = isFixed ? this.#fixTime(item.target, false) : undefined;
     try {
       for (const node of walkTree(this.#kernel, fd)) {
         if (ignored.has(node.path)) continue;
@@ -159,18 +160,18 @@ class TreeCopier {
   }
 
   /**
-   * What is made in a directory changes its time: one whose time is not the source's gets one that is known before,
-   * and again at the end. An old one is in the layer from now on, with those above it.
+   * What is made in a directory changes its time, and what is made deeper does not: one whose time is not the source's
+   * gets, however it is copied to, one that is known before, and again at the end. An old one is in the layer from now on, with those above it.
    */
   #fixTime(path: string, isOld: boolean): FileStat["mtime"] | undefined {
-    if (path === "" || this.#teller === undefined) return undefined;
+    if (path === "") return undefined;
     const time = { seconds: Number(nowNs() / 1_000_000_000n), nanoseconds: 0 };
     this.#setTime(path, time);
     const [directory, base] = splitPath(path);
     const fd = this.#kernel.openInRoot(this.#targetFd, directory || ".", DIRECTORY_FLAGS);
     try {
       const { mode, uid, gid } = this.#kernel.statAt(fd, base);
-      this.#teller.tell({ path, directory: { mode, uid, gid, mtime: time.seconds }, isOld });
+      this.#teller?.tell({ path, directory: { mode, uid, gid, mtime: time.seconds }, isOld });
     } finally {
       this.#kernel.close(fd);
     }

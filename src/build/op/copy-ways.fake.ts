@@ -18,7 +18,7 @@ import { DIRECTORY_FLAGS, walkTree } from "#snapshot/tree-walk.ts";
 import { S_IFLNK, S_IFMT, S_IFREG, isDirectory } from "#snapshot/whiteout.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 
-/** A line for each file: all that a program in there could see of it, times set back to `maxSeconds`. */
+/** A line for each file: what a program in there could see of it, times set back to `maxSeconds`. */
 const treeLines = ({ kernel }: TestStore, root: string, maxSeconds: number): string[] => {
   const fd = kernel.openInRoot(root, ".", DIRECTORY_FLAGS);
   const { mode, uid, gid } = fstatSync(fd);
@@ -42,13 +42,15 @@ const treeLines = ({ kernel }: TestStore, root: string, maxSeconds: number): str
       }
       const device = type === S_IFREG || isTree ? "" : `${stat.rdevMajor}:${stat.rdevMinor}`;
       const { uid: user, gid: group } = stat;
+      // A directory that is only touched is no part of a layer; times of those that are, the tar has.
+      const seconds = isTree ? 0 : Math.min(stat.mtime.seconds, maxSeconds);
       const all = {
         user,
         group,
         device,
         xattrs,
         content,
-        seconds: Math.min(stat.mtime.seconds, maxSeconds),
+        seconds,
       };
       const links = isTree ? {} : { links: stat.nlink };
       lines.push(JSON.stringify({ path, mode: stat.mode.toString(8), ...all, ...links }));

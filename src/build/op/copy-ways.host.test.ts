@@ -71,3 +71,14 @@ test("a symlink that stands for a copied directory gets none of its attributes",
   expect(written.lines.join("\n")).toContain('"opt/file"');
   expect(written.lines.join("\n")).not.toContain("user.note");
 });
+
+test("a directory that is copied to has a new time, even if only what is deeper is new", async () => {
+  await using t = testStore("erofs");
+  const root = `${t.directory}/source`;
+  mkdirSync(`${root}/sub`, { recursive: true });
+  writeFileSync(`${root}/sub/file`, "content");
+  const mtime = { seconds: 1_000_000_000, nanoseconds: 0 };
+  const parent = await t.stack([directory("app/", { mtime }), directory("app/sub/")]);
+  const [written, packed] = await bothWays(t, parent, root, "app");
+  expect(packed).toMatchObject({ tar: written.tar });
+});
