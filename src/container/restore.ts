@@ -14,6 +14,7 @@ import { resumeHeld } from "#container/stand-still.ts";
 import { startsWithDaemon } from "#container/restart-policy.ts";
 import type { RestoreEntry } from "#network/network.ts";
 import { startContainer } from "#container/start.ts";
+import type { ExitNotice } from "#runtime/runtime.ts";
 
 const SIGKILL = 9;
 
@@ -115,6 +116,34 @@ const startAgain = async (engine: Engine, record: ContainerRecord): Promise<void
   }
 };
 
+/** A conmon whose container has just ended is about to write how: only one that is gone has said all it will say. */
+const LAST_WORD_MS = 2000;
+
+/** How a container ended while no daemon looked. */
+const pastExitOf = async (
+  engine: Engine,
+  record: ContainerRecord,
+): Promise<ExitNotice | undefined> => {
+  if (!isLive(record.state)) return undefined;
+  const look = () => engine.runtimeOf(record).pastExit(record.id);
+  const past = look();
+  if (past !== undefined || isRunning(engine, record)) return past;
+  const { conmonPid } = record.state.process;
+  // Not another program that has its number now.
+  const comm = `/proc/${conmonPid}/comm`;
+  if (!existsSync(comm) || readFileSync(comm, "utf8") !== "conmon\n") return look();
+  try {
+    await engine.deps.kernel.waitForEnd(conmonPid, AbortSignal.timeout(LAST_WORD_MS));
+  } catch (error) {
+    engine.deps.log.warn("conmon goes on without its container", {
+      container: record.id,
+      conmonPid,
+      error: String(error),
+    });
+  }
+  return look();
+};
+
 /** Resolves when requests may be served; restarts by policy go on after that. */
 export const restoreContainers = async (engine: Engine): Promise<void> => {
   const before = engine.states.list();
@@ -129,7 +158,7 @@ export const restoreContainers = async (engine: Engine): Promise<void> => {
   );
   for (const record of before) {
     engine.deps.volumes.adopt(record.id, record.mounts, isLive(record.state));
-    const past = isLive(record.state) ? engine.runtimeOf(record).pastExit(record.id) : undefined;
+    const past = await pastExitOf(engine, record);
     if (past !== undefined) await engine.actors.run(record.id, () => handleExit(engine, past));
     else if (isRunning(engine, record)) engine.onStarted(record.id);
     else if (isLive(record.state))

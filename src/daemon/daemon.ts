@@ -127,7 +127,7 @@ const serve = async (running: Running): Promise<void> => {
   mkdirSync(config.execRoot, { recursive: true, mode: 0o711 });
   const kernel = createKernel();
   raiseDescriptorLimit(kernel, log);
-  cleanup.use(lockRoot(kernel, config.dataRoot));
+  cleanup.use(await lockRoot(kernel, config.dataRoot));
   const instance = ensureInstance(config.dataRoot);
   claimExecRoot(config.execRoot, config.dataRoot, instance);
   writeTraces(config);

@@ -162,7 +162,7 @@ const reset = async (target: ResetTarget): Promise<void> => {
   const kernel = createKernel();
   const { dataRoot, execRoot } = target;
   await stopDaemon(kernel, dataRoot);
-  using lock = existsSync(dataRoot) ? lockRoot(kernel, dataRoot) : undefined;
+  using lock = existsSync(dataRoot) ? await lockRoot(kernel, dataRoot) : undefined;
   void lock;
   if (target.instances.length > 0) await removeRuntimeState(kernel, target);
   for (const path of target.sockets) removeSocket(path);

@@ -11,18 +11,18 @@ const newRoot = (name: string): string => {
   return `${base}/${name}`;
 };
 
-test("a root is locked once, by whom the file says", () => {
+test("a root is locked once, by whom the file says", async () => {
   const root = newRoot("once");
   expect(lockHolder(kernel, root)).toBeUndefined();
-  const lock = lockRoot(kernel, root);
+  const lock = await lockRoot(kernel, root);
   expect(readFileSync(`${root}/daemon.lock`, "utf8")).toBe(`${process.pid}\n`);
   expect(lockHolder(kernel, root)).toBe(process.pid);
-  expect(() => lockRoot(kernel, root)).toThrow(
+  expect(await lockRoot(kernel, root).catch(String)).toContain(
     `another naru daemon (process ${process.pid}) uses "${root}": stop it, or give this one a --data-root and --exec-root of its own`,
   );
   lock[Symbol.dispose]();
   expect(lockHolder(kernel, root)).toBeUndefined();
-  lockRoot(kernel, root)[Symbol.dispose]();
+  (await lockRoot(kernel, root))[Symbol.dispose]();
 });
 
 test("a lock ends with its holder, whatever its file says", async () => {
@@ -33,12 +33,26 @@ test("a lock ends with its holder, whatever its file says", async () => {
   );
   await holder.stdout.getReader().read();
   writeFileSync(`${root}/daemon.lock`, `${holder.pid}\n`);
-  expect(() => lockRoot(kernel, root)).toThrow(`(process ${holder.pid})`);
+  expect(await lockRoot(kernel, root).catch(String)).toContain(`(process ${holder.pid})`);
   holder.kill("SIGKILL");
   await holder.exited;
-  using lock = lockRoot(kernel, root);
+  using lock = await lockRoot(kernel, root);
   expect(lock).toBeDefined();
   expect(readFileSync(`${root}/daemon.lock`, "utf8")).toBe(`${process.pid}\n`);
+});
+
+test("what a killed daemon was just starting may hold its lock a moment longer", async () => {
+  const root = newRoot("heir");
+  const heir = Bun.spawn(
+    ["flock", "--no-fork", `${root}/daemon.lock`, "sh", "-c", "echo held; exec sleep 0.2"],
+    { stdout: "pipe" },
+  );
+  await heir.stdout.getReader().read();
+  // Nobody has a number as high as this.
+  writeFileSync(`${root}/daemon.lock`, "99999999\n");
+  using lock = await lockRoot(kernel, root);
+  expect(lock).toBeDefined();
+  expect(await heir.exited).toBe(0);
 });
 
 test("an exec root belongs to one instance", () => {

@@ -4,6 +4,7 @@
  */
 import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { writeFileAtomic } from "#lib/atomic-file.ts";
+import { monotonicMs, sleep } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Kernel } from "#kernel/kernel.ts";
 
@@ -26,16 +27,26 @@ export const lockHolder = (
   }
 };
 
+/** A child that a killed daemon was just starting holds its lock for as long as it takes to become another program. */
+const LAST_HOLD_MS = 2000;
+const RETRY_MS = 2;
+
 /** Throws failed_precondition naming the daemon that runs. The root must exist. */
-export const lockRoot = (
+export const lockRoot = async (
   kernel: Pick<Kernel, "lockFile" | "startTime">,
   root: string,
-): Disposable => {
+): Promise<Disposable> => {
   const path = lockPathOf(root);
   const fd = openSync(path, "a+", 0o600);
-  if (!kernel.lockFile(fd)) {
-    closeSync(fd);
+  const deadlineMs = monotonicMs() + LAST_HOLD_MS;
+  while (!kernel.lockFile(fd)) {
     const pid = lockHolder(kernel, root);
+    if (pid === undefined && monotonicMs() < deadlineMs) {
+      // oxlint-disable-next-line no-await-in-loop -- the pause between two tries
+      await sleep(RETRY_MS);
+      continue;
+    }
+    closeSync(fd);
     throw new NaruError(
       "failed_precondition",
       `another naru daemon${pid === undefined ? "" : ` (process ${pid})`} uses "${root}": stop it, or give this one a --data-root and --exec-root of its own`,

@@ -186,6 +186,21 @@ test("a monitor killed while the daemon is dead", async () => {
   });
 }, 400_000);
 
+test("a daemon that starts while conmon has yet to write how its container ended waits for it", async () => {
+  await withWorld(async (w) => {
+    const { Pid } = await w.up("box", "sleep", "600");
+    const monitor = parentOf(Pid);
+    await w.kill();
+    process.kill(monitor, "SIGSTOP");
+    process.kill(Pid, "SIGKILL");
+    const starting = w.start();
+    await Bun.sleep(300);
+    process.kill(monitor, "SIGCONT");
+    await starting;
+    expect((await ended(w, "box")).ExitCode).toBe(137);
+  });
+}, 400_000);
+
 test("a machine that lost all processes (as after a boot): ended, startable", async () => {
   await withWorld(async (w) => {
     const { Pid } = await w.up("box", "sleep", "600");

@@ -150,7 +150,7 @@ const serve = async (argv: readonly string[], log: Logger): Promise<void> => {
   const root = resolve(config.dataRoot);
   mkdirSync(root, { recursive: true, mode: 0o700 });
   const kernel = createKernel();
-  cleanup.use(lockRoot(kernel, root));
+  cleanup.use(await lockRoot(kernel, root));
   const built = await buildAccess(config, root, log);
   const live: Live = { config, rules: createRules(config.rules), built };
   const database = openDatabase(`${root}/registry.db`, REGISTRY_MIGRATIONS, { isPowerSafe: true });
