@@ -254,3 +254,24 @@ describe("typed calls", () => {
     expect(await new Client(address).call("containerStart", { id: "x" })).toBeUndefined();
   });
 });
+
+test("an engine that is just ending is asked again where that does no harm", async () => {
+  const { address, connections } = serve((_request, socket) => {
+    if (connections.opened % 3 !== 0) {
+      socket.end();
+      return undefined;
+    }
+    return ok("again");
+  });
+  const client = new HttpClient(address);
+  const answer = await client.request({ method: "GET", path: "/" });
+  expect(await answer.text()).toBe("again");
+  expect(connections.opened).toBe(3);
+  client.close();
+  const other = new HttpClient(address);
+  expect(await other.request({ method: "POST", path: "/" }).catch(String)).toContain(
+    "the engine closed the connection without an answer",
+  );
+  expect(connections.opened).toBe(4);
+  other.close();
+});

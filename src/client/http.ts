@@ -6,7 +6,7 @@ import { decodeBody } from "#client/body.ts";
 import { ByteReader } from "#client/byte-reader.ts";
 import { Connection } from "#client/connection.ts";
 import type { Address } from "#client/connection.ts";
-import { monotonicMs } from "#lib/clock.ts";
+import { monotonicMs, sleep } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 
 export type Method = "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
@@ -40,6 +40,11 @@ export interface Upgraded {
 
 /** Servers close idle connections at their own time; an older one is not worth the risk. */
 const IDLE_LIMIT_MS = 1500;
+
+/** The socket of an engine that was killed takes connections for a moment longer, and answers none. */
+const ENDING = { tries: 4, pauseMs: 25 };
+
+const isHarmless = ({ method }: HttpRequest): boolean => method === "GET" || method === "HEAD";
 
 interface Head {
   readonly status: number;
@@ -158,16 +163,20 @@ export class HttpClient {
 
   /** Answers of any status are returned; only a failed connection or an abort throws. */
   async request(request: HttpRequest): Promise<HttpResponse> {
-    for (;;) {
+    for (let freshTries = 1; ;) {
       request.signal?.throwIfAborted();
       const { connection, isFresh } = await this.#connect();
       const response = await this.#exchange(connection, request);
       if (response !== undefined) return response;
       connection.close();
       // A kept connection that the server had closed meanwhile: nothing was answered, so once more.
-      if (isFresh || isStream(request.body)) {
+      const mayAsk = isFresh ? isHarmless(request) && freshTries < ENDING.tries : true;
+      if (!mayAsk || isStream(request.body)) {
         throw new NaruError("unavailable", "the engine closed the connection without an answer");
       }
+      if (!isFresh) continue;
+      freshTries += 1;
+      await sleep(ENDING.pauseMs);
     }
   }
 
