@@ -24,14 +24,21 @@ const isRunning = (engine: Engine, record: ContainerRecord): boolean => {
   return ticks !== undefined && String(ticks) === record.state.process.startTicks;
 };
 
+/** What /proc says of a process; "" when it has gone, which it may do at any moment. */
+const procText = (pid: number, name: "comm" | "cmdline"): string => {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, "utf8");
+  } catch {
+    return "";
+  }
+};
+
 /** A conmon that was still making its container when the daemon died must not finish now. */
 const killMaker = (engine: Engine, bundle: string, id: string): void => {
   const path = `${bundle}/conmon.pid`;
   if (!existsSync(path)) return;
   const pid = Number(readFileSync(path, "utf8"));
-  if (!(pid > 0) || !existsSync(`/proc/${pid}/cmdline`)) return;
-  if (readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(id))
-    engine.deps.kernel.kill(pid, SIGKILL);
+  if (pid > 0 && procText(pid, "cmdline").includes(id)) engine.deps.kernel.kill(pid, SIGKILL);
 };
 
 /** What a start that was cut short left of a container that does not run. */
@@ -130,8 +137,7 @@ const pastExitOf = async (
   if (past !== undefined || isRunning(engine, record)) return past;
   const { conmonPid } = record.state.process;
   // Not another program that has its number now.
-  const comm = `/proc/${conmonPid}/comm`;
-  if (!existsSync(comm) || readFileSync(comm, "utf8") !== "conmon\n") return look();
+  if (procText(conmonPid, "comm") !== "conmon\n") return look();
   try {
     await engine.deps.kernel.waitForEnd(conmonPid, AbortSignal.timeout(LAST_WORD_MS));
   } catch (error) {
