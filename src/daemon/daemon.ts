@@ -103,21 +103,18 @@ const openRooms = async (start: RoomStart): Promise<Opened> => {
   return bringUp(start);
 };
 
-/** Asked for during the start, it follows it. A start that fails is told by whoever waits for it. */
-const reloadWhenOpen = (
+/** Asked for during the start, it follows it. */
+const reloadWhenOpen = async (
   running: Running,
-  opening: Promise<Opened>,
+  whenOpen: Promise<Opened>,
   instance: string,
   notifier: Notifier,
-): Promise<void> =>
-  opening.then(
-    ({ rooms }) => {
-      notifier.reloading();
-      reload(running, rooms.events, instance);
-      notifier.ready();
-    },
-    () => undefined,
-  );
+): Promise<void> => {
+  const { rooms } = await whenOpen;
+  notifier.reloading();
+  reload(running, rooms.events, instance);
+  notifier.ready();
+};
 
 const serve = async (running: Running): Promise<void> => {
   const { config, log } = running;
@@ -135,8 +132,10 @@ const serve = async (running: Running): Promise<void> => {
   let opened: Promise<Opened> | undefined;
   const open = (): Promise<Opened> =>
     (opened ??= openRooms({ running, kernel, instance, cleanup }));
+  // Never rejects: a start that fails is the end.
+  const whenOpen = Promise.withResolvers<Opened>();
   const stopped = watchSignals(log, {
-    reload: () => void reloadWhenOpen(running, open(), instance, notifier),
+    reload: () => void reloadWhenOpen(running, whenOpen.promise, instance, notifier),
     shutdownTimeoutSeconds: () => running.config.shutdownTimeoutSeconds,
   });
   // Ends first: the requests under way need the rooms.
@@ -149,7 +148,9 @@ const serve = async (running: Running): Promise<void> => {
     onRequest: rest.onRequest,
   });
   const addresses = await listen(running, kernel, passedSocketCount, server, entrance);
-  const { rooms } = await open();
+  const there = await open();
+  whenOpen.resolve(there);
+  const { rooms } = there;
   if (config.serveImages !== undefined) {
     addresses.push(await serveImagesAt(config.serveImages, running, rooms, entrance));
   }
