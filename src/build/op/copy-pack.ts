@@ -9,6 +9,7 @@
 import {
   type CopyItem,
   type CopyPlan,
+  NEW_DIRECTORY,
   isCopiedXattr,
   modeOf,
   ownerOf,
@@ -20,7 +21,7 @@ import { NO_XATTRS } from "#lib/tar/entry.ts";
 import { splitPath } from "#snapshot/directory-cache.ts";
 import { type PackerOptions, TreePacker, entryType, isPortableXattr } from "#snapshot/tree-pack.ts";
 import { DIRECTORY_FLAGS, statOrGone, walkTree } from "#snapshot/tree-walk.ts";
-import { S_IFDIR, S_IFMT, WHITEOUT_PREFIX, isDirectory, isWhiteout } from "#snapshot/whiteout.ts";
+import { S_IFMT, WHITEOUT_PREFIX, isDirectory, isWhiteout } from "#snapshot/whiteout.ts";
 
 type Xattrs = ReadonlyMap<string, Uint8Array>;
 type Chunks = Generator<Uint8Array, void>;
@@ -240,19 +241,6 @@ class CopyPacker {
     if (path !== undefined) throw unsuited(`"${path}" is left out, and something in it is not`);
   }
 }
-
-const NEW_DIRECTORY: FileStat = {
-  mode: S_IFDIR | 0o755,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  rdevMajor: 0,
-  rdevMinor: 0,
-  ino: 0n,
-  dev: 0n,
-  nlink: 2,
-  mtime: { seconds: 0, nanoseconds: 0 },
-};
 
 export interface PackOptions {
   /** Hears of each entry and of where its content begins in the tar. */

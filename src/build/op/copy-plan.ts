@@ -1,7 +1,21 @@
 /** What is to be copied where, and what becomes of each file's attributes: the same for all ways of copying. */
 import { applyMode } from "#build/op/mode.ts";
 import type { FileStat } from "#kernel/kernel.ts";
-import { isDirectory } from "#snapshot/whiteout.ts";
+import { S_IFDIR, isDirectory } from "#snapshot/whiteout.ts";
+
+/** A directory that nobody has described: root's. */
+export const NEW_DIRECTORY: FileStat = {
+  mode: S_IFDIR | 0o755,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  rdevMajor: 0,
+  rdevMinor: 0,
+  ino: 0n,
+  dev: 0n,
+  nlink: 2,
+  mtime: { seconds: 0, nanoseconds: 0 },
+};
 
 export interface CopyItem {
   /** Host path of the tree to read from. */

@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { posix } from "node:path";
 import type { NaruError } from "#lib/errors.ts";
 import type { FileKernel, FileStat } from "#kernel/kernel.ts";
+import { NEW_DIRECTORY } from "#build/op/copy-plan.ts";
 import { globExpression, hasWildcard, unescapeGlob } from "#build/op/glob.ts";
 import { resolveLinks } from "#snapshot/container-path.ts";
 import { splitPath } from "#snapshot/directory-cache.ts";
@@ -33,7 +34,7 @@ const openDirectory = (kernel: FileKernel, rootFd: number, path: string): number
 };
 
 const statPath = (kernel: FileKernel, rootFd: number, path: string): FileStat | undefined => {
-  if (path === "") return { ...ROOT_STAT };
+  if (path === "") return NEW_DIRECTORY;
   const [parent, name] = splitPath(path);
   const fd = openDirectory(kernel, rootFd, parent);
   if (fd === undefined) return undefined;
@@ -42,19 +43,6 @@ const statPath = (kernel: FileKernel, rootFd: number, path: string): FileStat | 
   } finally {
     kernel.close(fd);
   }
-};
-
-const ROOT_STAT: FileStat = {
-  mode: 0o040755,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  rdevMajor: 0,
-  rdevMinor: 0,
-  ino: 0n,
-  dev: 0n,
-  nlink: 2,
-  mtime: { seconds: 0, nanoseconds: 0 },
 };
 
 const locate = (kernel: FileKernel, rootFd: number, named: string): FoundSource | undefined => {
