@@ -3,6 +3,7 @@ import { expect } from "bun:test";
 
 import {
   BUSYBOX,
+  type Check,
   FULL,
   check,
   docker,
@@ -76,38 +77,21 @@ check("the log keeps the last five results with their times", async (t) => {
   expect(Date.parse(Log[4]?.Start ?? "")).toBeGreaterThan(Date.parse(Log[0]?.Start ?? ""));
 });
 
-check("a check that takes too long counts as failed with -1", async (t) => {
-  const name = await t.idle(
-    "--health-cmd",
-    "sleep 30",
-    "--health-interval",
-    "200ms",
-    "--health-timeout",
-    "500ms",
-    "--health-retries",
-    "1",
-  );
+const timesOut = async (t: Check, command: string, timeout: string): Promise<void> => {
+  const limits = ["--health-interval", "200ms", "--health-retries", "1"];
+  const name = await t.idle("--health-cmd", command, "--health-timeout", timeout, ...limits);
   await status(name, "unhealthy");
   const last = (await healthOf(name)).Log.at(-1);
   expect(last?.ExitCode).toBe(-1);
   expect(last?.Output).toMatch(/exceeded timeout/i);
+};
+
+check("a check that takes too long counts as failed with -1", async (t) => {
+  await timesOut(t, "sleep 30", "500ms");
 });
 
 check("a check that leaves something behind with its output takes too long", async (t) => {
-  const name = await t.idle(
-    "--health-cmd",
-    "echo up; sleep 300 & exit 0",
-    "--health-interval",
-    "200ms",
-    "--health-timeout",
-    "2s",
-    "--health-retries",
-    "1",
-  );
-  await status(name, "unhealthy");
-  const last = (await healthOf(name)).Log.at(-1);
-  expect(last?.ExitCode).toBe(-1);
-  expect(last?.Output).toMatch(/exceeded timeout/i);
+  await timesOut(t, "echo up; sleep 300 & exit 0", "2s");
 });
 
 check("failures in the start period do not count", async (t) => {
