@@ -24,9 +24,9 @@ import type { BuildSession, StageResult } from "#build/session.ts";
 import { Solver } from "#build/solver.ts";
 import { StageRun } from "#build/stage.ts";
 import { checkClassicTarget, listSteps, stageName, withLabelStep } from "#build/stages.ts";
-import { type StageState, withLabels } from "#build/state.ts";
+import { type StageState, bareImage, epochInstant, withLabels } from "#build/state.ts";
 import { LayerTrees, type SourceTree, contextTree } from "#build/trees.ts";
-import { randomHex } from "#lib/clock.ts";
+import { now, randomHex } from "#lib/clock.ts";
 import { exportTree } from "#snapshot/export.ts";
 import { streamOf } from "#snapshot/tree-pack.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -236,9 +236,14 @@ class Builder implements Builds {
     request.signal.throwIfAborted();
     if (abort.signal.aborted) throw abort.signal.reason;
     for (const result of settled) if (result.status === "rejected") throw result.reason;
-    const { state } = await session.resultOf(plan.target, plan);
+    const { state: ended, resolved } = await session.resultOf(plan.target, plan);
     const unused = unusedBuildArgs(plan.dockerfile, request.buildArgs, plan.globalArgs);
     if (unused.length > 0) await session.emit({ kind: "unused-args", names: unused });
+    const created = epochInstant(request.sourceDateEpoch) ?? now();
+    const state =
+      ended.image === undefined && !request.keepsStepImages
+        ? bareImage(ended, resolved.state.config, created)
+        : ended;
     const labelled = request.keepsStepImages ? state : withLabels(state, request.labels);
     const result = await exportImage(this.#dependencies, request, labelled);
     this.#budget.check();

@@ -44,7 +44,8 @@ const copySources = async (point: StagePoint, step: CopyStep): Promise<CopyFrom[
 const ownerOfLinked = ({ session, state }: StagePoint, { chown }: CopyStep): string | undefined => {
   if (chown === undefined) return undefined;
   const { root } = session.trees.tree(state.chainId, "the files below");
-  return numericOwner(session.dependencies, root, chown);
+  const { keepsStepImages: isClassic } = session.request;
+  return numericOwner(session.dependencies, root, { chown, isClassic });
 };
 
 /** COPY, ADD. */
@@ -61,6 +62,7 @@ export const planCopy = async (point: StagePoint, step: CopyStep): Promise<Plann
       excludes: step.excludes,
       isParents: step.origins.some(({ kind }) => kind === "parents"),
       isLink: step.isLink,
+      isClassic: session.request.keepsStepImages,
       parent: state.chainId,
     },
     session.signal,

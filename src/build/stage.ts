@@ -13,8 +13,14 @@ import { planRun } from "#build/plan-run.ts";
 import type { BuildSession, StageResult } from "#build/session.ts";
 import type { Imported, Solved, Vertex } from "#build/solver.ts";
 import { stageName } from "#build/stages.ts";
-import { type StageState, type StepChange, applyStep, emptyState } from "#build/state.ts";
-import { formatInstant, monotonicMs } from "#lib/clock.ts";
+import {
+  type StageState,
+  type StepChange,
+  applyStep,
+  emptyState,
+  epochInstant,
+} from "#build/state.ts";
+import { monotonicMs } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { Stage, StageInstruction } from "#spec/dockerfile/dockerfile.ts";
 import { DockerfileError } from "#spec/dockerfile/error.ts";
@@ -29,9 +35,6 @@ const withEpoch = (vertex: Vertex, mtimeMaxSeconds: number | undefined): Vertex 
   mtimeMaxSeconds === undefined
     ? vertex
     : { ...vertex, mtimeMaxSeconds, definition: { ...vertex.definition, epoch: mtimeMaxSeconds } };
-
-const epochInstant = (seconds: number | undefined): string | undefined =>
-  seconds === undefined ? undefined : formatInstant(BigInt(seconds) * 1_000_000_000n);
 
 const DESCRIPTION_MAX = 1000;
 const HISTORY_COMMENT = "buildkit.dockerfile.v0";
@@ -129,6 +132,7 @@ export class StageRun {
         excludes: [],
         isParents: false,
         isLink: false,
+        isClassic: false,
         parent: undefined,
       },
       signal,

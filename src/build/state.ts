@@ -1,6 +1,7 @@
 /** What an image is made of while a stage grows: one value, a new one for each step. */
 import type { ImageRecord } from "#image/image.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
+import { formatInstant } from "#lib/clock.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import type { HistoryEntry, ImageConfig } from "#spec/image/config.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
@@ -55,6 +56,10 @@ export const stateOfImage = (record: ImageRecord): StageState => ({
   steps: [],
 });
 
+/** SOURCE_DATE_EPOCH as an image's config says it. */
+export const epochInstant = (seconds: number | undefined): string | undefined =>
+  seconds === undefined ? undefined : formatInstant(BigInt(seconds) * 1_000_000_000n);
+
 export interface StepChange {
   readonly config: RunConfig;
   readonly author?: string;
@@ -105,6 +110,14 @@ export const applyStep = (state: StageState, change: StepChange): StageState => 
   const image = { id: digestOf(text), text };
   const step: StepImage = { ...image, parent: state.image?.id, diffIds: next.diffIds };
   return { ...next, image, steps: [...state.steps, step] };
+};
+
+/** An image of nothing but a config: what BuildKit makes of a stage on scratch without a step. */
+export const bareImage = (state: StageState, config: RunConfig, created: string): StageState => {
+  const next = { ...state, config, created };
+  const text = configText(next);
+  const image = { id: digestOf(text), text };
+  return { ...next, image, steps: [{ ...image, parent: undefined, diffIds: state.diffIds }] };
 };
 
 /** With labels that came with the request. Says nothing in the history, as BuildKit does not. */

@@ -68,6 +68,23 @@ check("COPY: a symlink in the image on the way is followed inside of it", async 
   expect(await inside(out.image, "cat /real/a; readlink /l")).toBe("through/real");
 });
 
+check("COPY: what a symlink at the destination points to is written", async (t) => {
+  const text = `FROM {base}
+RUN mkdir /real && echo old > /real/f && ln -s f /real/l && ln -s /real/new /file && ln -s /later /dir
+COPY a /real/l
+COPY a /file
+COPY d /dir
+WORKDIR /dir/below
+COPY a b /real/
+`;
+  const out = await built(t, text, { a: "A", b: "B", "d/c": "C" });
+  const look =
+    "cd /real; for l in l /file /dir; do readlink $l; done; cat f new /dir/c; echo; ls -d /later/below; ls";
+  expect(await inside(out.image, look)).toBe(
+    "f\n/real/new\n/later\nAAC\n/later/below\na\nb\nf\nl\nnew",
+  );
+});
+
 for (const [what, line, words] of [
   ["that is not there", "COPY nope /x", /stat \/?nope: file does not exist|nope/],
   ["of which a pattern finds none", "COPY nope* /x", /no source files were specified/],

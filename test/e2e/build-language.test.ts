@@ -126,3 +126,42 @@ COPY --from=two /two /
     expect(await sum(image)).not.toBe(await sum(first.image));
   },
 );
+
+buildxCheck("a pattern that finds nothing copies nothing", async (t) => {
+  const { image } = await build(t, "FROM {base}\nCOPY nothing* /d/\nCOPY a nothing* /e/\n", {
+    a: "x",
+  });
+  expect(await inside(image, "ls /d 2>&1; ls /e")).toContain("a");
+});
+
+buildxCheck("several files go into a directory that is there, without a slash", async (t) => {
+  const text = "FROM {base}\nWORKDIR /app\nCOPY a b /app\nCOPY d a /new\n";
+  const { image } = await build(t, text, { a: "A", b: "B", "d/c": "C" });
+  expect(await inside(image, "cd /; ls app new")).toBe("app:\na\nb\n\nnew:\na\nc");
+});
+
+buildxCheck("an owner that the image does not know is root, a group the user's own", async (t) => {
+  const text = `FROM {base} AS made
+COPY --chown=user:nobody-here a /g
+COPY --chown=nobody-here a /u
+FROM scratch AS alone
+COPY --chown=root:root a /a
+FROM made
+COPY --from=alone /a /a
+`;
+  const { image } = await build(t, text, { a: "A" });
+  expect(await inside(image, "stat -c %u:%g /g /u /a")).toBe("1000:1000\n0:0\n0:0");
+});
+
+buildxCheck("FROM scratch alone is an image without files", async (t) => {
+  const { image } = await build(t, "FROM scratch\n", {}, ["--label", "l=m"]);
+  const config = await configOf(image);
+  expect(config["Labels"]).toEqual({ l: "m" } as never);
+  expect(await dockerOk("image", "inspect", "-f", "{{len .RootFS.Layers}}", image)).toMatch(/^0/);
+});
+
+buildxCheck("--exclude takes a pattern in any spelling", async (t) => {
+  const text = "FROM {base}\nCOPY --exclude=./s d /a\nCOPY --exclude=s/ d /b\n";
+  const { image } = await build(t, text, { "d/s/x": "", "d/k": "" });
+  expect(await inside(image, "ls /a /b")).toBe("/a:\nk\n\n/b:\nk");
+});

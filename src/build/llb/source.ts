@@ -98,6 +98,7 @@ const layerOf = async (
       excludes: [],
       isParents: false,
       isLink: false,
+      isClassic: false,
       parent: undefined,
     },
     run.signal,

@@ -16,6 +16,7 @@ import { runBuildWorker } from "#build/worker-client.ts";
 import { HANDED_FD } from "#build/worker-protocol.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
+import { resolveLinks } from "#snapshot/container-path.ts";
 import { DIRECTORY_FLAGS, walkTree } from "#snapshot/tree-walk.ts";
 import { IgnoreMatcher } from "#spec/dockerfile/dockerignore.ts";
 import type { Digest } from "#spec/image/digest.ts";
@@ -40,6 +41,11 @@ export interface CopyRequest {
   readonly isParents: boolean;
   /** A layer of its own: nothing of the files below has a part in it. */
   readonly isLink: boolean;
+  /**
+   * As the classic builder, which refuses what BuildKit takes: patterns that find nothing, several files to what is
+   * not told to be a directory, owners that the files below do not know.
+   */
+  readonly isClassic: boolean;
   readonly parent: Digest | undefined;
 }
 
@@ -73,6 +79,22 @@ const ignoredTest = (excludes: readonly string[]): ((path: string) => boolean) =
   return (path) => matcher.isIgnored(path);
 };
 
+const namesDirectory = (destination: string): boolean => /(^|\/)\.{0,2}$/.test(destination);
+
+const checkClassic = (request: CopyRequest, selections: readonly Selection[]): void => {
+  const { destination, excludes, isParents, keyword } = request;
+  const count = selections.reduce((sum, { found }) => sum + found.length, 0);
+  if (count === 0 && excludes.length === 0) {
+    throw new NaruError("invalid_argument", `${keyword} failed: no source files were specified`);
+  }
+  if (count > 1 && !namesDirectory(destination) && !isParents) {
+    throw new NaruError(
+      "invalid_argument",
+      `When using ${keyword} with more than one source file, the destination must be a directory and end with a /`,
+    );
+  }
+};
+
 const select = async (
   dependencies: BuildDependencies,
   request: CopyRequest,
@@ -90,12 +112,7 @@ const select = async (
     const input = await inputDigestOf(dependencies, from.tree, found, excludes, isIgnored, signal);
     selections.push({ from, found, input });
   }
-  if (selections.every(({ found }) => found.length === 0) && request.excludes.length === 0) {
-    throw new NaruError(
-      "invalid_argument",
-      `${request.keyword} failed: no source files were specified`,
-    );
-  }
+  if (request.isClassic) checkClassic(request, selections);
   return selections;
 };
 
@@ -110,7 +127,15 @@ const isDirectoryIn = (kernel: FileKernel, root: string, path: string): boolean 
   }
 };
 
-const namesDirectory = (destination: string): boolean => /(^|\/)\.{0,2}$/.test(destination);
+/** What a symlink at the destination points to is written, inside the root; relative to it. */
+export const linkedTarget = (kernel: FileKernel, rootfs: string, destination: string): string => {
+  const rootFd = kernel.openInRoot(rootfs, ".", DIRECTORY_FLAGS);
+  try {
+    return resolveLinks(kernel, rootFd, destination).slice(1);
+  } finally {
+    kernel.close(rootFd);
+  }
+};
 
 /** What stays of a source's path with --parents: all of it, or what follows "/./". */
 const parentsPath = (source: FoundSource, pivots: readonly string[]): string => {
@@ -147,40 +172,32 @@ const planItems = async (
   selections: readonly Selection[],
   rootfs: string,
 ): Promise<CopyItem[]> => {
-  const target = posix.resolve(request.destination).slice(1);
-  const count = selections.reduce((sum, { found }) => sum + found.length, 0);
-  const isDirectory = namesDirectory(request.destination);
-  if (count > 1 && !isDirectory && !request.isParents) {
-    throw new NaruError(
-      "invalid_argument",
-      `When using ${request.keyword} with more than one source file, the destination must be a directory and end with a /`,
-    );
-  }
-  const goesInside = isDirectory || isDirectoryIn(kernel, rootfs, target);
+  const target = linkedTarget(kernel, rootfs, posix.resolve(request.destination));
   const inside = (name: string): string => (target === "" ? name : `${target}/${name}`);
-  const items = selections.flatMap(({ from, found }) =>
-    found.map(async (source): Promise<CopyItem> => {
-      const { root, hasNoXattrs = false } = from.tree;
+  let goesInside = namesDirectory(request.destination) || isDirectoryIn(kernel, rootfs, target);
+  const items: CopyItem[] = [];
+  for (const { from, found } of selections) {
+    const { root, hasNoXattrs = false } = from.tree;
+    for (const source of found) {
+      const { path, isDirectory } = source;
       const isUnpacked =
-        from.isUnpacked && !source.isDirectory && (await isArchiveFile(kernel, root, source.path));
-      const base = { root, path: source.path, isUnpacked, hasNoXattrs };
+        from.isUnpacked && !isDirectory && (await isArchiveFile(kernel, root, path));
+      const ignored = isDirectory ? ignoredBelow(kernel, root, path, request.excludes) : [];
+      const base = { root, path, isUnpacked, hasNoXattrs, ignored };
       if (request.isParents) {
-        const kept = parentsPath(source, pivotsOf(from.sources));
-        const ignored = source.isDirectory
-          ? ignoredBelow(kernel, root, source.path, request.excludes)
-          : [];
-        return { ...base, target: inside(kept), ignored };
+        items.push({ ...base, target: inside(parentsPath(source, pivotsOf(from.sources))) });
+      } else if (isDirectory || isUnpacked) {
+        items.push({ ...base, target });
+        goesInside = true;
+      } else {
+        items.push({
+          ...base,
+          target: goesInside ? inside(posix.basename(source.namedPath)) : target,
+        });
       }
-      if (source.isDirectory) {
-        const ignored = ignoredBelow(kernel, root, source.path, request.excludes);
-        return { ...base, target, ignored };
-      }
-      const isFileOnly = !isUnpacked && !goesInside;
-      const name = posix.basename(source.namedPath);
-      return { ...base, target: isUnpacked || isFileOnly ? target : inside(name), ignored: [] };
-    }),
-  );
-  return await Promise.all(items);
+    }
+  }
+  return items;
 };
 
 export interface CopySize {
@@ -254,14 +271,42 @@ const ownerOf = (
   }
 };
 
+/** BuildKit's way: a user that nobody knows is root, a group that nobody knows is the user's own. */
+const lenientOwnerOf = (
+  { configs }: BuildDependencies,
+  rootfs: string,
+  chown: string,
+): { uid: number; gid: number } => {
+  const found = (spec: string): { uid: number; gid: number } | undefined => {
+    try {
+      return configs.userOf(rootfs, spec);
+    } catch (error) {
+      if (hasCode(error, "invalid_argument")) return undefined;
+      throw error;
+    }
+  };
+  const [user = "", group = user] = chown.split(":", 2);
+  const own = found(user) ?? { uid: 0, gid: 0 };
+  return { uid: own.uid, gid: found(`0:${group}`)?.gid ?? own.gid };
+};
+
+const ownerFor = (
+  dependencies: BuildDependencies,
+  rootfs: string,
+  { chown, isClassic }: Pick<CopyRequest, "chown" | "isClassic">,
+): { uid: number; gid: number } | undefined =>
+  chown === undefined
+    ? undefined
+    : (isClassic ? ownerOf : lenientOwnerOf)(dependencies, rootfs, chown);
+
 /** `chown` as numbers, by the files of `root`; numbers alone need no files. */
 export const numericOwner = (
   dependencies: BuildDependencies,
   root: string,
-  chown: string,
-): string => {
-  const { uid, gid } = ownerOf(dependencies, root, chown);
-  return `${uid}:${gid}`;
+  request: Pick<CopyRequest, "chown" | "isClassic">,
+): string | undefined => {
+  const owner = ownerFor(dependencies, root, request);
+  return owner && `${owner.uid}:${owner.gid}`;
 };
 
 export interface CopyVertex extends Vertex {
@@ -291,7 +336,7 @@ export const copyVertex = async (
     ]),
   );
   const planOn = async (rootfs: string): Promise<CopyPlan> => {
-    const owner = chown === undefined ? undefined : ownerOf(dependencies, rootfs, chown);
+    const owner = ownerFor(dependencies, rootfs, request);
     const isFromContext = request.from.every(({ tree }) => tree.layers === undefined);
     return {
       targetRoot: rootfs,
@@ -323,6 +368,10 @@ export const copyVertex = async (
       op: "copy",
       destination: shown,
       chown: chown ?? null,
+      // What BuildKit takes for root is not a hit for who would be refused.
+      ...(request.isClassic && chown !== undefined && /\D/.test(chown.replace(":", ""))
+        ? { knowsOwner: true }
+        : {}),
       chmod: chmod ?? null,
       parents: request.isParents,
       unpack: request.from.map((from) => from.isUnpacked),

@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { posix } from "node:path";
 import type { BuildDependencies } from "#build/dependencies.ts";
+import { linkedTarget } from "#build/op/copy.ts";
 import { runCopyPlan } from "#build/op/copy-tree.ts";
 import { onSnapshot } from "#build/op/on-snapshot.ts";
 import type { RunContext, Vertex } from "#build/solver.ts";
@@ -27,7 +28,7 @@ export const workdirVertex = (
         const item = {
           root: empty,
           path: "",
-          target: posix.resolve(path).slice(1),
+          target: linkedTarget(dependencies.kernel, rootfs, posix.resolve(path)),
           isUnpacked: false,
           ignored: [],
         };

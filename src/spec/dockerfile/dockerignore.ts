@@ -47,13 +47,14 @@ interface Rule {
 
 const toRule = (written: string): Rule => {
   const isException = written.startsWith("!");
-  const pattern = isException ? written.slice(1) : written;
-  if (pattern === "") {
+  const given = isException ? written.slice(1) : written;
+  if (given === "") {
     throw new NaruError(
       "invalid_argument",
-      'illegal exclusion pattern: "!" in .dockerignore: a pattern must follow it',
+      'illegal exclusion pattern: "!": a pattern must follow it',
     );
   }
+  const pattern = cleanPath(given);
   return { isException, pattern, test: compileIgnorePattern(pattern) };
 };
 
@@ -68,7 +69,7 @@ export class IgnoreMatcher {
   readonly #rules: readonly Rule[];
   readonly #exceptions: readonly string[];
 
-  /** Patterns as parseDockerignore returns them. Throws invalid_argument: malformed patterns. */
+  /** Patterns as parseDockerignore returns them, or as --exclude says them. Throws invalid_argument: malformed patterns. */
   constructor(patterns: readonly string[]) {
     this.#rules = patterns
       .map((pattern) => pattern.trim())

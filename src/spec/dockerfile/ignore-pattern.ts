@@ -9,10 +9,7 @@ import { NaruError } from "#lib/errors.ts";
 export type PathTest = (path: string) => boolean;
 
 const refuse = (pattern: string, reason: string): never => {
-  throw new NaruError(
-    "invalid_argument",
-    `invalid pattern "${pattern}" in .dockerignore: ${reason}`,
-  );
+  throw new NaruError("invalid_argument", `invalid pattern "${pattern}": ${reason}`);
 };
 
 const literal = (char: string): string => char.replace(/[\\^$.*+?()[\]{}|/-]/, String.raw`\$&`);
