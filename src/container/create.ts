@@ -13,7 +13,7 @@ import { checkName, generateName } from "#container/names.ts";
 import { initialEndpoints, parseNetworkMode, validateNetworking } from "#container/network-mode.ts";
 import { checkEndpoint } from "#container/start-network.ts";
 import { normalizeConfig } from "#container/normalize-config.ts";
-import { normalizeHostConfig } from "#container/normalize-host.ts";
+import { discardBlockWeights, normalizeHostConfig } from "#container/normalize-host.ts";
 import { logPathOf } from "#container/paths.ts";
 import { giveUpReady, newContainerId } from "#container/ready.ts";
 import { processRlimits } from "#container/runtime-config/process.ts";
@@ -32,10 +32,20 @@ const NEVER_STARTED = {
   error: "",
 } as const;
 
-const warningsOf = (engine: Engine, host: HostConfig): string[] => {
+const warningsOf = (
+  engine: Engine,
+  host: HostConfig,
+  asked: CreateRequest["HostConfig"],
+): string[] => {
   const limitOf = (name: string): bigint => engine.deps.kernel.hardLimit(name as RlimitName);
   const { warnings } = processRlimits(host.Ulimits ?? [], limitOf);
   warnings.push(...logConfigWarnings(host.LogConfig));
+  warnings.push(...discardBlockWeights({ ...asked }, engine.deps.facts));
+  if (host.OomKillDisable === true && host.Memory === 0) {
+    warnings.push(
+      "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.",
+    );
+  }
   const mode = parseNetworkMode(host.NetworkMode);
   if (mode.kind === "host" && Object.keys(host.PortBindings).length > 0) {
     warnings.push("Published ports are discarded when using host network mode");
@@ -142,6 +152,22 @@ const imageOf = async (
   }
 };
 
+/** Not "not found": clients would pull the container's own image and try again. */
+const checkMountedImages = (engine: Engine, { Mounts }: HostConfig): void => {
+  for (const { Type, Source = "" } of Mounts ?? []) {
+    if (Type !== "image" || Source === "") continue;
+    try {
+      engine.deps.images.get(Source);
+    } catch (cause) {
+      if (!hasCode(cause, "not_found")) throw cause;
+      const reason = `image "${Source}" is not here: pull it first`;
+      throw new NaruError("invalid_argument", `invalid mount config for type "image": ${reason}`, {
+        cause,
+      });
+    }
+  }
+};
+
 export const createContainer = async (
   engine: Engine,
   askedName: string | undefined,
@@ -179,6 +205,7 @@ const createAs = async (
   const image = await imageOf(engine, request.Image ?? "", wanted);
   await engine.deps.images.admit(request.Image ?? "", image);
   const record = buildRecord(engine, id, name, request, image);
+  checkMountedImages(engine, record.hostConfig);
 
   await using undo = new AsyncDisposableStack();
   failpoint("create.before-snapshot");
@@ -209,5 +236,5 @@ const createAs = async (
   undo.move();
   failpoint("create.after-row");
   engine.emit(created, "create");
-  return { Id: id, Warnings: warningsOf(engine, record.hostConfig) };
+  return { Id: id, Warnings: warningsOf(engine, record.hostConfig, request.HostConfig) };
 };

@@ -4,11 +4,15 @@ import { validateResources } from "#container/validate-resources.ts";
 import { parseDeviceRule } from "#container/runtime-config/resources.ts";
 import { validateUlimits } from "#container/runtime-config/process.ts";
 import { DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS } from "#container/runtime-config/mounts.ts";
+import { parseExtraHost } from "#network/files.ts";
 import type { Capability } from "#spec/runtime/capabilities.ts";
-import type { HostConfig, RestartPolicy } from "#spec/docker/host-config.ts";
+import type { HostConfig, Resources, RestartPolicy, Ulimit } from "#spec/docker/host-config.ts";
+import { parsePortMap } from "#spec/docker/ports.ts";
 
 export interface HostFacts {
   readonly hasApparmor: boolean;
+  /** Whether the kernel weighs block devices' users at all. */
+  readonly hasBlockWeight: boolean;
   /** What this daemon can give. */
   readonly capabilities: readonly Capability[];
   readonly isCgroupV2: boolean;
@@ -129,6 +133,12 @@ const refuseUnsupported = (host: HostConfig): void => {
   if (host.CpuRealtimePeriod > 0 || host.CpuRealtimeRuntime > 0) {
     refuse("HostConfig.CpuRealtimePeriod/Runtime", "use --cpu-shares or --cpus");
   }
+  if (host.IOMaximumIOps !== 0 || host.IOMaximumBandwidth !== 0) {
+    refuse(
+      "HostConfig.IOMaximumIOps/IOMaximumBandwidth",
+      "use --device-read-iops, --device-write-bps and the like",
+    );
+  }
   if (!["", "default"].includes(host.Isolation)) invalid(`invalid isolation: "${host.Isolation}"`);
 };
 
@@ -161,9 +171,31 @@ const validateModes = (host: HostConfig): void => {
   }
   if (Object.hasOwn(host.Annotations ?? {}, ""))
     invalid("invalid Annotation: the empty string is not permitted as an annotation key");
-  for (const entry of host.ExtraHosts ?? []) {
-    if (!/^[^:]+:.+$/.test(entry)) invalid(`bad format for add-host: "${entry}"`);
+  for (const entry of host.ExtraHosts ?? []) parseExtraHost(entry);
+  parsePortMap(host.PortBindings);
+};
+
+const WEIGHT_LOST =
+  "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.";
+const DEVICE_WEIGHT_LOST =
+  "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.";
+
+/** Weights that no kernel file takes are left out, with a warning each: the runtime would fail with them. */
+export const discardBlockWeights = (
+  resources: Partial<Resources>,
+  { hasBlockWeight }: Pick<HostFacts, "hasBlockWeight">,
+): string[] => {
+  if (hasBlockWeight) return [];
+  const warnings: string[] = [];
+  if ((resources.BlkioWeight ?? 0) > 0) {
+    resources.BlkioWeight = 0;
+    warnings.push(WEIGHT_LOST);
   }
+  if ((resources.BlkioWeightDevice ?? []).length > 0) {
+    resources.BlkioWeightDevice = [];
+    warnings.push(DEVICE_WEIGHT_LOST);
+  }
+  return warnings;
 };
 
 const fillDerived = (host: HostConfig, facts: HostFacts): void => {
@@ -208,9 +240,13 @@ export const normalizeHostConfig = (
   };
   validateRestartPolicy(host.RestartPolicy);
   fillDerived(host, facts);
+  discardBlockWeights(host, facts);
   refuseUnsupported(host);
   validateModes(host);
-  validateUlimits(host.Ulimits ?? []);
+  // What is not said of a limit is zero.
+  const ulimits: Partial<Ulimit>[] = host.Ulimits ?? [];
+  host.Ulimits = ulimits.map((one) => ({ Name: "", Soft: 0, Hard: 0, ...one }));
+  validateUlimits(host.Ulimits);
   validateResources(host, facts);
   if (!facts.runtimes.includes(host.Runtime)) {
     invalid(`unknown or invalid runtime name: ${host.Runtime}`);

@@ -17,7 +17,11 @@ const execFailure = (
 ): { message: string; exitCode: number } | undefined => {
   const quoted = JSON.stringify(name);
   const isPath = name.includes("/");
-  if (!isPath && /executable file .*not found in \$?PATH|executable file not found/i.test(text)) {
+  const isNothing = name === "" && /\bexec/i.test(text);
+  if (
+    isNothing ||
+    (!isPath && /executable file .*not found in \$?PATH|executable file not found/i.test(text))
+  ) {
     return {
       message: `exec: ${quoted}: executable file not found in $PATH: unknown`,
       exitCode: 127,

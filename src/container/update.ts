@@ -7,7 +7,7 @@ import type { ContainerRecord } from "#container/container.ts";
 import { endpointNames, filledEndpoints } from "#container/start-network.ts";
 import type { Engine } from "#container/engine.ts";
 import { checkName } from "#container/names.ts";
-import { validateRestartPolicy } from "#container/normalize-host.ts";
+import { discardBlockWeights, validateRestartPolicy } from "#container/normalize-host.ts";
 import { liveLimits } from "#container/runtime-config/resources.ts";
 import { validateResources } from "#container/validate-resources.ts";
 import type { HostConfig, Resources } from "#spec/docker/host-config.ts";
@@ -159,12 +159,14 @@ export const updateContainer = (
         `Cannot update container ${id}: container is marked for removal and cannot be "update"`,
       );
     }
-    checkUpdatable(record.hostConfig, request);
-    const hostConfig = merge(record.hostConfig, request);
-    checkMemory(record.hostConfig, hostConfig, request);
+    const wanted = { ...request };
+    const warnings = discardBlockWeights(wanted, engine.deps.facts);
+    checkUpdatable(record.hostConfig, wanted);
+    const hostConfig = merge(record.hostConfig, wanted);
+    checkMemory(record.hostConfig, hostConfig, wanted);
     validateResources(hostConfig, engine.deps.facts);
     if (isLive(record.state))
       engine.deps.cgroups.update(engine.cgroupOf(record), liveLimits(hostConfig));
     engine.emit(engine.transition(id, { hostConfig }), "update");
-    return { Warnings: null };
+    return { Warnings: warnings.length === 0 ? null : warnings };
   });

@@ -1,6 +1,7 @@
 /** What containers can be given here: the machine's powers and the daemon's defaults. */
 import { existsSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
+import { dirname } from "node:path";
 import type { HostFacts } from "#container/normalize-host.ts";
 import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
 import type { DaemonConfig } from "#daemon/config.ts";
@@ -18,6 +19,13 @@ const hasApparmor = (): boolean => {
   return existsSync(path) && readFileSync(path, "utf8").startsWith("Y");
 };
 
+/** v1 lost its file of weights together with the CFQ scheduler (Linux 5.0). */
+const hasBlockWeight = (cgroups: CgroupKernel): boolean => {
+  if (cgroups.mode === "v2") return true;
+  const some = cgroups.pathsOf("/naru").get("blkio");
+  return some !== undefined && existsSync(`${dirname(some)}/blkio.weight`);
+};
+
 /** What a container's orders are checked against and filled up from. */
 export const hostFacts = (
   config: DaemonConfig,
@@ -27,6 +35,7 @@ export const hostFacts = (
 ): HostFacts => ({
   capabilities,
   hasApparmor: hasApparmor(),
+  hasBlockWeight: hasBlockWeight(cgroups),
   isCgroupV2: cgroups.mode === "v2",
   cpuCount: cpus().length,
   runtimes: [...tools.runtimes.keys()],

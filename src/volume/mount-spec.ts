@@ -183,6 +183,8 @@ export const parseBind = (text: string, volumeDriver = ""): MountWish => {
   const source = second === undefined ? "" : first;
   const target = second ?? first;
   try {
+    if (isAbsolute(source)) mustNotHave("VolumeOptions", parsed.isNoCopy ? mode : undefined);
+    else mustNotHave("BindOptions", parsed.propagation);
     const mount: Mount = {
       Type: isAbsolute(source) ? "bind" : "volume",
       Source: source,

@@ -8,6 +8,7 @@ import type { HostMounts } from "#volume/host-mounts.ts";
 import type { BindWish, VolumeWish } from "#volume/mount-spec.ts";
 import { type ContainerMount, resolveMounts } from "#volume/mounts.ts";
 import { tmpfsMounts } from "#volume/runtime-mounts.ts";
+import { tmpfsOptionsOfMount } from "#volume/tmpfs.ts";
 import type { VolumeStore } from "#volume/store.ts";
 import type { PrepareRequest, PreparedMounts, VolumeRecord } from "#volume/volume.ts";
 
@@ -89,7 +90,9 @@ export const prepareMounts = async (
     volumeDriver: hostConfig.VolumeDriver,
     mountsOf: request.mountsOf,
   });
-  tmpfsMounts(hostConfig); // Refuses wrong options now, not at start.
+  // Refuse wrong options now, not at start.
+  tmpfsMounts(hostConfig);
+  for (const { TmpfsOptions } of hostConfig.Mounts ?? []) tmpfsOptionsOfMount(TmpfsOptions, false);
   for (const mount of mounts) if (mount.type === "bind") requireBindSource(mount);
 
   await using undo = new AsyncDisposableStack();

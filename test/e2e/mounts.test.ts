@@ -80,6 +80,16 @@ check("-v with a missing source makes the folder", async (t) => {
   expect(existsSync(`${dir}/f`)).toBe(true);
 });
 
+check(
+  "--mount type=image of an image that is not here is refused when it is asked for",
+  async (t) => {
+    const name = t.name();
+    const mount = "type=image,src=e2e/nosuch,dst=/mnt";
+    const out = await docker(["create", "--name", name, "--mount", mount, BUSYBOX, "true"]);
+    expect([out.code, out.stderr]).toEqual([1, expect.stringMatching(/e2e\/nosuch/)]);
+  },
+);
+
 check("--mount type=bind with a missing source is refused", async (t) => {
   const dir = `${t.folder()}/missing`;
   const out = await docker([

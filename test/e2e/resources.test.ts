@@ -183,6 +183,21 @@ check("--ulimit with one number is both", async (t) => {
   ]);
 });
 
+check("--ulimit -1 is no limit, within what the machine allows", async () => {
+  const limits = (name: string): Promise<string> =>
+    shOk(["--ulimit", name], "ulimit -Sc; ulimit -Hc; ulimit -St; ulimit -Ht");
+  expect(await limits("core=-1")).toMatch(/^unlimited\nunlimited\n/);
+  expect(await limits("cpu=100:-1")).toMatch(/\n100\nunlimited$/);
+});
+
+check("--blkio-weight on a kernel that weighs nothing is left out with a warning", async () => {
+  const out = await sh(["--blkio-weight", "500"], "cat /sys/fs/cgroup/blkio/blkio.weight || true");
+  expect([out.code, out.stdout.trim() === "500"]).toEqual([
+    0,
+    !/Weight discarded/.test(out.stderr),
+  ]);
+});
+
 check("an unknown --ulimit is refused", async () => {
   const out = await docker(["run", "--rm", "--ulimit", "nosuch=1", BUSYBOX, "true"]);
   expect(out.code).toBe(125);

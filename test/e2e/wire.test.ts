@@ -61,6 +61,36 @@ check(
   { skip: skipOn("docker20", "annotations came with API 1.43") },
 );
 
+check("what is wrong deep in a create is refused, nothing of it is passed over", async () => {
+  const create = (HostConfig: object): Promise<readonly [number, string]> =>
+    refusal("/containers/create", { Image: BUSYBOX, Cmd: ["true"], HostConfig });
+  const mount = { Type: "bind", Source: "/tmp", Target: "/mnt" };
+  for (const [wrong, message] of [
+    [{ Mounts: [{ ...mount, ReadOnly: "true" }] }, /ReadOnly/],
+    [{ PortBindings: { "80/tcp": [{ HostPort: 8080 }] } }, /HostPort/],
+    [
+      { PortBindings: { "80/tcp": [{ HostPort: "70000" }] } },
+      /invalid port specification: "70000"/,
+    ],
+    [{ PortBindings: { "web/tcp": [{}] } }, /invalid port specification: "web"/],
+    [{ RestartPolicy: { Name: "on-failure", MaximumRetryCount: "3" } }, /MaximumRetryCount/],
+    [{ Tmpfs: { "/mnt": 1 } }, /Tmpfs/],
+    [{ LogConfig: { Type: "json-file", Config: { "max-size": 1 } } }, /max-size/],
+    [{ ExtraHosts: ["db:nowhere"] }, /invalid IP address in add-host: "nowhere"/],
+  ] as const) {
+    expect(await create(wrong)).toEqual([400, expect.stringMatching(message)]);
+  }
+});
+
+check("names of fields count without their case, at every depth", async (t) => {
+  const name = t.name();
+  t.defer(() => api("DELETE", `/containers/${name}?force=1`));
+  const mounts = [{ type: "bind", source: "/tmp", target: "/mnt", readonly: true }];
+  const body = { image: BUSYBOX, cmd: ["true"], hostconfig: { mounts } };
+  expect((await api("POST", `/containers/create?name=${name}`, { body })).status).toBe(201);
+  expect(await field(name, "{{range .Mounts}}{{.Destination}} {{.RW}}{{end}}")).toBe("/mnt false");
+});
+
 check("a restart policy for a container that is removed at its end is a conflict", async (t) => {
   const name = await t.idle("--rm");
   const body = { RestartPolicy: { Name: "always" } };

@@ -160,7 +160,7 @@ test("bodies: bad JSON, wrong types, limits", async () => {
     '400 invalid JSON: "Cmd" is not a list of strings',
   );
   expect(await message(create('{"HostConfig":{"Memory":"1g"}}'))).toBe(
-    '400 invalid JSON: "HostConfig.Memory" is not a number',
+    '400 invalid JSON: "HostConfig.Memory" is not a whole number',
   );
   const huge = await create(`{"Image":"${"x".repeat(5 * 1024 * 1024)}"}`);
   expect(huge.status).toBe(413);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { processOomScoreAdj } from "#container/runtime-config/process.ts";
+import { processOomScoreAdj, processRlimits } from "#container/runtime-config/process.ts";
 
 test.each([
   // A daemon that is protected does not hand its protection down.
@@ -13,4 +13,14 @@ test.each([
   [100, 300, 100],
 ])("wanted %d, inherited %d: says %p", (wanted, inherited, said) => {
   expect(processOomScoreAdj(wanted, inherited)).toBe(said);
+});
+
+test("no limit is 2^64-1 to the digit, and a ceiling lowers it", () => {
+  const ulimits = [{ Name: "core", Soft: 1024, Hard: -1 }];
+  const open = processRlimits(ulimits, () => 2n ** 64n - 1n);
+  expect(JSON.stringify(open)).toBe(
+    '{"rlimits":[{"type":"RLIMIT_CORE","soft":1024,"hard":18446744073709551615}],"warnings":[]}',
+  );
+  const { rlimits } = processRlimits(ulimits, () => 4096n);
+  expect(rlimits).toEqual([{ type: "RLIMIT_CORE", soft: 1024, hard: 4096 }]);
 });

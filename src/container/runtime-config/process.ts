@@ -1,6 +1,7 @@
 /** The `process` of config.json: arguments, environment, user, capabilities, rlimits. */
 import { NaruError } from "#lib/errors.ts";
 import type { RuntimeCapabilities, RuntimeRlimit } from "#spec/runtime/config.ts";
+import { uint64 } from "#spec/runtime/uint64.ts";
 import type { Ulimit } from "#spec/docker/host-config.ts";
 
 const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -49,6 +50,8 @@ export const processCapabilities = (
     : { bounding: set, effective: [], permitted: [] };
 };
 
+const UNLIMITED = 2n ** 64n - 1n;
+
 /**
  * Limits above what this host lets naru raise are clamped rather than failed (hosts without
  * CAP_SYS_RESOURCE); the warning says so.
@@ -60,18 +63,22 @@ export const processRlimits = (
   const warnings: string[] = [];
   const rlimits = ulimits.map((ulimit): RuntimeRlimit => {
     const ceiling = hardLimit(ulimit.Name);
-    const clamp = (value: number): number => {
-      const wanted = value < 0 ? 2n ** 64n - 1n : BigInt(value);
-      return Number(wanted > ceiling ? ceiling : wanted);
+    const clamp = (value: number): bigint => {
+      const wanted = value < 0 ? UNLIMITED : BigInt(value);
+      return wanted > ceiling ? ceiling : wanted;
     };
     const soft = clamp(ulimit.Soft);
     const hard = clamp(ulimit.Hard);
-    if (ulimit.Hard >= 0 && hard !== ulimit.Hard) {
+    if (ulimit.Hard >= 0 && hard !== BigInt(ulimit.Hard)) {
       warnings.push(
         `ulimit "${ulimit.Name}" was lowered to ${hard}: this host does not let naru raise it to ${ulimit.Hard}`,
       );
     }
-    return { type: `RLIMIT_${ulimit.Name.toUpperCase()}`, soft, hard };
+    return {
+      type: `RLIMIT_${ulimit.Name.toUpperCase()}`,
+      soft: uint64(soft),
+      hard: uint64(hard),
+    };
   });
   return { rlimits, warnings };
 };

@@ -1,4 +1,5 @@
 /** OCI runtime-spec 1.2 `config.json`: the parts naru writes (wire spelling kept). */
+import type { Uint64 } from "#spec/runtime/uint64.ts";
 
 export interface RuntimeMount {
   destination: string;
@@ -9,8 +10,8 @@ export interface RuntimeMount {
 
 export interface RuntimeRlimit {
   type: string;
-  soft: number;
-  hard: number;
+  soft: Uint64;
+  hard: Uint64;
 }
 
 export interface RuntimeUser {

@@ -1,7 +1,7 @@
 /** Commands within a running container: create, start, inspect, resize. */
+import { checkFields, TEXTS } from "#api/docker/body-fields.ts";
 import type { Call } from "#api/docker/call.ts";
 import { hijackStdio, rawClient } from "#api/docker/container/attach.ts";
-import { checkKinds } from "#api/docker/container/create-decode.ts";
 import { sizeOf } from "#api/docker/container/lifecycle.ts";
 import { multiplexFrame } from "#api/docker/multiplex.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
@@ -9,23 +9,23 @@ import { pumpStdio } from "#api/docker/stdio-pump.ts";
 import { hasCode, NaruError, toNaruError } from "#lib/errors.ts";
 import type { ExecCreateRequest } from "#spec/docker/container.ts";
 
-const CREATE_KINDS = {
+const CREATE_FIELDS = {
   User: "text",
   Privileged: "flag",
   Tty: "flag",
-  ConsoleSize: "list",
+  ConsoleSize: { list: "number" },
   AttachStdin: "flag",
   AttachStdout: "flag",
   AttachStderr: "flag",
   DetachKeys: "text",
-  Env: "texts",
+  Env: TEXTS,
   WorkingDir: "text",
   Cmd: "textOrTexts",
 } as const;
-const START_KINDS = { Detach: "flag", Tty: "flag", ConsoleSize: "list" } as const;
+const START_FIELDS = { Detach: "flag", Tty: "flag", ConsoleSize: { list: "number" } } as const;
 
 const create = async (call: Call): Promise<void> => {
-  const body = checkKinds((await call.readJson()) ?? {}, CREATE_KINDS, "");
+  const body = checkFields((await call.readJson()) ?? {}, CREATE_FIELDS);
   const request = body as ExecCreateRequest;
   if ((request.Cmd ?? []).length === 0) {
     throw new NaruError("invalid_argument", "No exec command specified");
@@ -44,7 +44,7 @@ const consoleSize = (call: Call, value: unknown, isTty: boolean): [number, numbe
 };
 
 const start = async (call: Call): Promise<void> => {
-  const body = checkKinds((await call.readJson()) ?? {}, START_KINDS, "");
+  const body = checkFields((await call.readJson()) ?? {}, START_FIELDS);
   const { containers, logger } = call.backend;
   const { OpenStdin } = containers.execInspect(call.name);
   const isTty = body["Tty"] === true;

@@ -1,6 +1,7 @@
 /** The verbs that answer with a status alone, and update, top, changes, prune. */
+import { checkFields } from "#api/docker/body-fields.ts";
 import type { Call } from "#api/docker/call.ts";
-import { checkKinds, RESOURCE_KINDS } from "#api/docker/container/create-decode.ts";
+import { RESOURCE_FIELDS } from "#api/docker/container/create-decode.ts";
 import { del, get, post, type Route } from "#api/docker/route.ts";
 import type { UpdateRequest } from "#container/containers.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
@@ -72,7 +73,7 @@ const rename = async (call: Call): Promise<void> => {
 
 const update = async (call: Call): Promise<void> => {
   const body = (await call.readJson()) ?? {};
-  const request = checkKinds(body, RESOURCE_KINDS, "");
+  const request = checkFields(body, RESOURCE_FIELDS);
   if (call.minor < 40) delete request["PidsLimit"];
   const limit = request["PidsLimit"];
   // 0 and everything negative mean "no limit".

@@ -239,7 +239,7 @@ test("networks and volumes", async () => {
     Name: "own",
     IPAM: { Config: [{ Subnet: 1 }] },
   });
-  expect(wrong.json.message).toBe('invalid JSON: "IPAM.Config.Subnet" is not a string');
+  expect(wrong.json.message).toBe('invalid JSON: "IPAM.Config[0].Subnet" is not a string');
   expect((await call("POST /networks/own/connect", { Container: "web" })).status).toBe(200);
   expect((await call("POST /networks/own/disconnect", {})).status).toBe(400);
   const { status } = await call("POST /volumes/create", {

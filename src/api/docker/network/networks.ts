@@ -1,6 +1,7 @@
 /** Networks: list, create, inspect, remove, prune; containers join and leave them. */
+import { checkFields, type Fields, TEXT_MAP } from "#api/docker/body-fields.ts";
 import type { Call } from "#api/docker/call.ts";
-import { checkKinds } from "#api/docker/container/create-decode.ts";
+import { ENDPOINT } from "#api/docker/container/create-decode.ts";
 import { textMatcher } from "#api/docker/filter-match.ts";
 import { del, get, post, type Route } from "#api/docker/route.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -56,7 +57,7 @@ const inspect = (call: Call): void => {
   call.json(200, network);
 };
 
-const CREATE_KINDS = {
+const CREATE_FIELDS: Fields = {
   Name: "text",
   CheckDuplicate: "flag",
   Driver: "text",
@@ -67,31 +68,30 @@ const CREATE_KINDS = {
   Attachable: "flag",
   Ingress: "flag",
   ConfigOnly: "flag",
-  ConfigFrom: "object",
-  IPAM: "object",
-  Options: "object",
-  Labels: "object",
-} as const;
-
-const IPAM_KINDS = { Driver: "text", Options: "object", Config: "list" } as const;
-
-const CONFIG_KINDS = {
-  Subnet: "text",
-  IPRange: "text",
-  Gateway: "text",
-  AuxiliaryAddresses: "object",
-} as const;
+  ConfigFrom: { fields: { Network: "text" } },
+  IPAM: {
+    fields: {
+      Driver: "text",
+      Options: TEXT_MAP,
+      Config: {
+        list: {
+          fields: {
+            Subnet: "text",
+            IPRange: "text",
+            Gateway: "text",
+            AuxiliaryAddresses: TEXT_MAP,
+          },
+        },
+      },
+    },
+  },
+  Options: TEXT_MAP,
+  Labels: TEXT_MAP,
+};
 
 const create = async (call: Call): Promise<void> => {
-  const body = checkKinds((await call.readJson()) ?? {}, CREATE_KINDS, "");
+  const body = checkFields((await call.readJson()) ?? {}, CREATE_FIELDS);
   if (call.minor < 48) delete body["EnableIPv4"];
-  const ipam = body["IPAM"];
-  if (ipam !== undefined) {
-    const checked = checkKinds(ipam as Record<string, unknown>, IPAM_KINDS, "IPAM.");
-    const configs = (checked["Config"] ?? []) as Record<string, unknown>[];
-    const Config = configs.map((one) => checkKinds(one, CONFIG_KINDS, "IPAM.Config."));
-    body["IPAM"] = { ...checked, Config };
-  }
   const request = { Name: "", ...body } as NetworkCreateRequest;
   const Id = await call.backend.networks.create(request);
   call.json(201, { Id, Warning: "" });
@@ -108,8 +108,8 @@ const prune = async (call: Call): Promise<void> => {
   call.json(200, { NetworksDeleted: names.length === 0 ? null : names });
 };
 
-const CONNECT_KINDS = { Container: "text", EndpointConfig: "object" } as const;
-const DISCONNECT_KINDS = { Container: "text", Force: "flag" } as const;
+const CONNECT_FIELDS: Fields = { Container: "text", EndpointConfig: { fields: ENDPOINT } };
+const DISCONNECT_FIELDS: Fields = { Container: "text", Force: "flag" };
 
 const containerOf = (body: Record<string, unknown>): string => {
   const container = body["Container"];
@@ -118,14 +118,14 @@ const containerOf = (body: Record<string, unknown>): string => {
 };
 
 const connect = async (call: Call): Promise<void> => {
-  const body = checkKinds((await call.readJson()) ?? {}, CONNECT_KINDS, "");
+  const body = checkFields((await call.readJson()) ?? {}, CONNECT_FIELDS);
   const settings = body["EndpointConfig"] as Partial<EndpointSettings> | undefined;
   await call.backend.containers.connect(containerOf(body), call.name, settings);
   call.empty(200);
 };
 
 const disconnect = async (call: Call): Promise<void> => {
-  const body = checkKinds((await call.readJson()) ?? {}, DISCONNECT_KINDS, "");
+  const body = checkFields((await call.readJson()) ?? {}, DISCONNECT_FIELDS);
   await call.backend.containers.disconnect(containerOf(body), call.name);
   call.empty(200);
 };

@@ -1,6 +1,6 @@
 /** naru's own: volumes renamed, cloned, written to archives and read from them. */
+import { checkFields, TEXT_MAP } from "#api/docker/body-fields.ts";
 import type { Call } from "#api/docker/call.ts";
-import { checkKinds } from "#api/docker/container/create-decode.ts";
 import { get, post, type Route } from "#api/docker/route.ts";
 import { pumpStream } from "#api/docker/stream.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -25,11 +25,10 @@ const rename = (call: Call): void =>
   call.json(200, call.backend.volumes.rename(call.name, required(call, "name")));
 
 const clone = async (call: Call): Promise<void> => {
-  const body = checkKinds(
-    (await call.readJson()) ?? {},
-    { Name: "text", Labels: "object" } as const,
-    "",
-  ) as Partial<VolumeCloneRequest>;
+  const body = checkFields((await call.readJson()) ?? {}, {
+    Name: "text",
+    Labels: TEXT_MAP,
+  }) as Partial<VolumeCloneRequest>;
   const { Name = "", Labels } = body;
   if (Name === "") throw new NaruError("invalid_argument", "bad parameter: Name cannot be empty");
   const volume = await call.backend.volumes.clone(

@@ -1,18 +1,18 @@
 /** Volumes: list, create, inspect, remove, prune. */
+import { checkFields, TEXT_MAP } from "#api/docker/body-fields.ts";
 import type { Call } from "#api/docker/call.ts";
-import { checkKinds } from "#api/docker/container/create-decode.ts";
 import { textMatcher } from "#api/docker/filter-match.ts";
 import { del, get, post, put, type Route } from "#api/docker/route.ts";
 import { NaruError } from "#lib/errors.ts";
 import { booleanFilter, matchesAny, matchesLabels } from "#spec/docker/filters.ts";
 import type { VolumeCreateRequest } from "#spec/docker/volume.ts";
 
-const CREATE_KINDS = {
+const CREATE_FIELDS = {
   Name: "text",
   Driver: "text",
-  DriverOpts: "object",
-  Labels: "object",
-  ClusterVolumeSpec: "object",
+  DriverOpts: TEXT_MAP,
+  Labels: TEXT_MAP,
+  ClusterVolumeSpec: "empty",
 } as const;
 
 const list = (call: Call): void => {
@@ -43,7 +43,7 @@ const inspect = async (call: Call): Promise<void> => {
 };
 
 const create = async (call: Call): Promise<void> => {
-  const body = checkKinds((await call.readJson()) ?? {}, CREATE_KINDS, "");
+  const body = checkFields((await call.readJson()) ?? {}, CREATE_FIELDS);
   if ("ClusterVolumeSpec" in body) {
     throw new NaruError("not_implemented", "cluster volumes are not supported by naru");
   }
