@@ -250,6 +250,8 @@ export interface Builds {
   /** For reading files of contexts. */
   readonly kernel: FileKernel;
   build(request: BuildRequest): Promise<BuildResult>;
+  /** What "host-gateway" stands for in extra hosts. */
+  hostGateway(): string;
   /** A graph of operations in place of a Dockerfile: see llb/llb.ts. `held` keeps the layers until it is disposed of. */
   solveLlb(request: LlbRequest, held: DisposableStack): Promise<Digest | undefined>;
   /** Runs the program of an image that makes definitions, to its end. Throws failed_precondition with its last words. */

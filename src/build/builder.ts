@@ -176,6 +176,10 @@ class Builder implements Builds {
 
   isLayerHeld: Builds["isLayerHeld"] = (chainId) => this.#solver.isLayerHeld(chainId);
 
+  hostGateway(): string {
+    return this.#dependencies.network.hostGateway();
+  }
+
   async build(request: BuildRequest): Promise<BuildResult> {
     request.signal.throwIfAborted();
     request.tags.forEach(checkTag);

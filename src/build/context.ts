@@ -11,6 +11,7 @@ import {
   readFileSync,
   rmSync,
 } from "node:fs";
+import { makeContextRoot } from "#build/context-root.ts";
 import { ContextWriter } from "#build/context-writer.ts";
 import type { ContextSource, LentSource } from "#build/build.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
@@ -52,7 +53,7 @@ export const makeContextDirectory = (
 ): { root: string } & Disposable => {
   const directory = `${dependencies.paths.work}/context-${randomHex(8)}`;
   const root = `${directory}/tree`;
-  mkdirSync(root, { recursive: true, mode: 0o700 });
+  makeContextRoot(root);
   const dispose = (): void => rmSync(directory, { recursive: true, force: true });
   return { root, [Symbol.dispose]: dispose };
 };

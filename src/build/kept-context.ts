@@ -25,6 +25,7 @@ import {
 } from "node:fs";
 import { open, readFile, rm } from "node:fs/promises";
 import type { BuildContext } from "#build/context.ts";
+import { makeContextRoot } from "#build/context-root.ts";
 import { discardTree, goneBeside } from "#build/discard-tree.ts";
 import { CONTEXT_ENTRIES_MAX } from "#build/context-writer.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
@@ -178,7 +179,7 @@ export class ContextTree {
     const known = listPath === undefined ? new Map<string, Entry>() : await readList(listPath);
     if (listPath !== undefined) rmSync(listPath, { force: true });
     if (known.size === 0) await rm(root, { recursive: true, force: true });
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    makeContextRoot(root);
     return new ContextTree(place, known);
   }
 

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import type { BuildCacheItem } from "#build/build.ts";
+import { makeContextRoot } from "#build/context-root.ts";
 import { GONE, discardTree, goneBeside } from "#build/discard-tree.ts";
 import { ContextTree } from "#build/kept-context.ts";
 import { treeUsage } from "#snapshot/usage.ts";
@@ -82,7 +83,7 @@ export class KeptContexts {
     if (this.#busy.has(key)) return undefined;
     this.#removeOld(key);
     const root = `${this.#directory}/${key}`;
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    makeContextRoot(root);
     this.#busy.add(key);
     return {
       root,

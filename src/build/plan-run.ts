@@ -82,10 +82,12 @@ export const planRun = async (point: StagePoint, step: RunStep): Promise<Planned
       cacheMounts: session.cacheMounts,
       secrets: request.secrets,
       sshSockets: request.sshSockets,
+      cacheNamespace: request.buildArgs.get("BUILDKIT_CACHE_MOUNT_NS"),
     },
     inputs,
     // The same files may be programs of either.
     ...(isHost(state.platform) ? {} : { platform: state.platform }),
+    hostname: request.buildArgs.get("BUILDKIT_SANDBOX_HOSTNAME") || undefined,
     parent: state.chainId,
     description: step.createdBy,
   });

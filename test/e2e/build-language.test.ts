@@ -165,3 +165,55 @@ buildxCheck("--exclude takes a pattern in any spelling", async (t) => {
   const { image } = await build(t, text, { "d/s/x": "", "d/k": "" });
   expect(await inside(image, "ls /a /b")).toBe("/a:\nk\n\n/b:\nk");
 });
+
+buildxCheck("a bind mount of a context can be read by whoever RUN runs as", async (t) => {
+  const other = write(t.folder(), { there: "" });
+  const text = `FROM {base}
+USER user
+RUN --mount=target=/src cat /src/a /src/d/b > /tmp/o
+RUN --mount=target=/src,from=other ls /src > /tmp/p
+`;
+  const files = { a: "A", "d/b": "B" };
+  const { image } = await build(t, text, files, ["--build-context", `other=${other}`]);
+  expect(await inside(image, "cat /tmp/o; echo; cat /tmp/p")).toBe("AB\nthere");
+});
+
+buildxCheck("what a mount lies in is mounted before it, whatever comes first", async (t) => {
+  const text = `FROM {base}
+ARG mode=711
+RUN --mount=type=cache,id=${t.name()},target=/a/b,mode=$mode --mount=type=tmpfs,target=/a ls /a > /o; stat -c %a /a/b >> /o
+`;
+  const { image } = await build(t, text);
+  expect(await inside(image, "cat /o")).toBe("b\n711");
+});
+
+buildxCheck("a cache of another owner or beginning is another cache", async (t) => {
+  const cache = `RUN --mount=type=cache,id=${t.name()},target=/c`;
+  const text = `FROM {base} AS seed
+RUN mkdir /s && touch /s/f && chown 3:4 /s
+FROM {base}
+${cache} touch /c/roots
+USER user
+${cache},uid=1000 touch /c/mine; ls /c > /tmp/o
+${cache},from=seed,source=/s stat -c %u:%g /c >> /tmp/o; ls /c >> /tmp/o
+USER root
+${cache} ls /c > /p
+`;
+  const { image } = await build(t, text);
+  expect(await inside(image, "cat /tmp/o /p")).toBe("mine\n3:4\nf\nroots");
+  const argument = ["--build-arg", "BUILDKIT_CACHE_MOUNT_NS=other"];
+  const spaced = await build(
+    t,
+    `FROM {base}\n${cache} ls /c > /o; echo none >> /o\n`,
+    {},
+    argument,
+  );
+  expect(await inside(spaced.image, "cat /o")).toBe("none");
+});
+
+buildxCheck("the sandbox has the hostname and the gateway that were asked for", async (t) => {
+  const text = "FROM {base}\nRUN hostname > /o; grep -c 'gate$' /etc/hosts >> /o\n";
+  const args = ["--build-arg", "BUILDKIT_SANDBOX_HOSTNAME=own", "--add-host", "gate:host-gateway"];
+  const { image } = await build(t, text, {}, args);
+  expect(await inside(image, "cat /o")).toBe("own\n1");
+});

@@ -311,6 +311,28 @@ buildxCheck("--check tells what is not meant", async (t) => {
   expect(stdout + stderr).toContain("MaintainerDeprecated");
 });
 
+buildxCheck(
+  "checks know the base image's variables, and what the build argument says",
+  async (t) => {
+    const text = `FROM ${BUSYBOX} AS Foo\nENV A=$NOT_THERE B=$PATH\n`;
+    const folder = write(t.folder(), { Dockerfile: text });
+    const plain = await buildx("build", "--progress", "plain", folder);
+    expect(good(plain)).toMatch(
+      /UndefinedVar: Usage of undefined variable '\$NOT_THERE' \(line 2\)/,
+    );
+    expect(plain.stderr).not.toContain("'$PATH'");
+    const check = await buildx("build", "--check", folder);
+    expect(check.code).toBe(1);
+    expect(check.stdout + check.stderr).toContain("UndefinedVar");
+    const say = (value: string): string => `BUILDKIT_DOCKERFILE_CHECK=${value}`;
+    const none = await buildx("build", "--check", "--build-arg", say("skip=all"), folder);
+    expect(good(none)).toContain("no warnings found");
+    const asError = await buildx("build", "--build-arg", say("error=true"), folder);
+    expect(asError.code).not.toBe(0);
+    expect(asError.stderr).toMatch(/lint violation found for rules: StageNameCasing, UndefinedVar/);
+  },
+);
+
 buildxCheck("du, prune and history ls answer", async (t) => {
   const folder = write(t.folder(), { Dockerfile: `FROM ${BUSYBOX}\nRUN echo ${t.name()}\n` });
   good(await buildx("build", "-q", folder));

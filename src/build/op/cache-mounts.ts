@@ -37,8 +37,15 @@ export class CacheMounts {
     mkdirSync(root, { recursive: true, mode: 0o700 });
   }
 
-  async acquire(id: string, sharing: CacheSharing, signal: AbortSignal): Promise<CacheMount> {
-    const name = hexOf(digestOf(id)).slice(0, 32);
+  /** `begun`: what it begins with, where that is not an empty directory of root's; another beginning is another cache. */
+  async acquire(
+    id: string,
+    sharing: CacheSharing,
+    signal: AbortSignal,
+    begun = "",
+  ): Promise<CacheMount> {
+    const known = begun === "" ? id : `${id}\n${begun}`;
+    const name = hexOf(digestOf(known)).slice(0, 32);
     if (sharing === "locked") return await this.#locked(name, id, signal);
     if (sharing === "shared") return this.#open(name, id);
     for (let index = 0; ; index++) {

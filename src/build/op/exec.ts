@@ -205,6 +205,7 @@ const mountKey = ({ mount }: StepMount): object => ({
   type: mount.type,
   target: mount.target ?? "",
   ...(mount.type === "secret" || mount.type === "cache" ? { id: mount.id } : {}),
+  ...(mount.type === "secret" && mount.env !== undefined ? { env: mount.env } : {}),
   ...(mount.type === "bind" || mount.type === "cache" ? { source: mount.source } : {}),
   ...("isReadonly" in mount ? { isReadonly: mount.isReadonly } : {}),
 });
@@ -221,6 +222,7 @@ export const execVertex = (dependencies: BuildDependencies, request: ExecRequest
     user: request.user,
     network: typeof request.network === "string" ? request.network : request.network.name,
     hosts: request.extraHosts,
+    ...(request.hostname === undefined ? {} : { hostname: request.hostname }),
     ...(request.hostConfig.Privileged === true ? { security: "insecure" } : {}),
     mounts: request.mounts.map(mountKey),
   },

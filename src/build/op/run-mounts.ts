@@ -1,5 +1,5 @@
 /** `RUN --mount`: what is made on the host for each, and how it stands in config.json. */
-import { chmodSync, chownSync, mkdirSync, readlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { posix } from "node:path";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import type { CacheMounts } from "#build/op/cache-mounts.ts";
@@ -25,6 +25,8 @@ export interface MountSources {
   readonly cacheMounts: CacheMounts;
   readonly secrets: ReadonlyMap<string, Uint8Array>;
   readonly sshSockets: ReadonlyMap<string, string>;
+  /** In front of the ids of caches: the build argument BUILDKIT_CACHE_MOUNT_NS. */
+  readonly cacheNamespace?: string | undefined;
 }
 
 export interface PreparedMounts {
@@ -115,21 +117,42 @@ const prepareBind = (
   return bind(target, insidePath(kernel, snapshots.mount(id, true), mount.source), "rw");
 };
 
+/** As BuildKit tells caches of one id apart: by the files and the owner that they begin with. */
+const begunWith = (mount: MountOf<"cache">, tree: SourceTree | undefined): string =>
+  [
+    ...(mount.hasOwner ? [`${mount.uid}:${mount.gid}:${mount.mode.toString(8)}`] : []),
+    ...(tree?.layers?.chainId === undefined ? [] : [`${tree.layers.chainId} ${mount.source}`]),
+  ].join(" ");
+
+/** A directory of the tree with its own mode and owner. */
+const fillCache = async (
+  kernel: FileKernel,
+  cachePath: string,
+  tree: SourceTree,
+  source: string,
+): Promise<void> => {
+  const path = source.replace(/^\/+/, "");
+  const item = { root: tree.root, path, target: "", isUnpacked: false, ignored: [] };
+  await runCopyPlan(kernel, { targetRoot: cachePath, items: [item] });
+  const { mode, uid, gid } = statSync(insidePath(kernel, tree.root, path));
+  chownSync(cachePath, uid, gid);
+  chmodSync(cachePath, mode & 0o7777);
+};
+
 const prepareCache = async (
   context: MountContext,
   mount: MountOf<"cache">,
   tree: SourceTree | undefined,
 ): Promise<RuntimeMount> => {
   const { kernel } = context.dependencies;
-  const { id, sharing, target } = mount;
-  const cache = await context.sources.cacheMounts.acquire(id, sharing, context.signal);
+  const { sharing, target } = mount;
+  const { cacheMounts, cacheNamespace = "" } = context.sources;
+  const id = cacheNamespace === "" ? mount.id : `${cacheNamespace}/${mount.id}`;
+  const begun = begunWith(mount, tree);
+  const cache = await cacheMounts.acquire(id, sharing, context.signal, begun);
   context.undo.use(cache);
   if (cache.isNew) {
-    if (tree !== undefined) {
-      const path = mount.source.replace(/^\/+/, "");
-      const item = { root: tree.root, path, target: "", isUnpacked: false, ignored: [] };
-      await runCopyPlan(kernel, { targetRoot: cache.path, items: [item] });
-    }
+    if (tree !== undefined) await fillCache(kernel, cache.path, tree, mount.source);
     if (tree === undefined || mount.hasOwner) {
       chmodSync(cache.path, mount.mode);
       chownSync(cache.path, mount.uid, mount.gid);
@@ -251,5 +274,9 @@ export const prepareMounts = async (
       }
     }
   }
+  // What lies above is mounted before what lies in it, in whatever order they were written.
+  mounts.sort((a, b) =>
+    a.destination < b.destination ? -1 : Number(a.destination > b.destination),
+  );
   return { mounts, env, targets: mounts.map(({ destination }) => destination) };
 };

@@ -3,7 +3,7 @@ import type { LoadedContext } from "#cli/build/local-context.ts";
 import type { Output } from "#cli/output.ts";
 import type { Client } from "#client/client.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
-import { type CheckConfig, parseCheckConfig } from "#spec/dockerfile/check-config.ts";
+import { CHECK_ARGUMENT, checkArgument } from "#spec/dockerfile/check-config.ts";
 import {
   type CheckOptions,
   type CheckResult,
@@ -13,14 +13,11 @@ import {
 } from "#spec/dockerfile/check.ts";
 import { parseDockerignore } from "#spec/dockerfile/dockerignore.ts";
 import type { Dockerfile } from "#spec/dockerfile/dockerfile.ts";
-import { Complaint, DockerfileError, codeFrame } from "#spec/dockerfile/error.ts";
+import { DockerfileError, codeFrame } from "#spec/dockerfile/error.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
 import { baseImages, planDockerfile } from "#spec/dockerfile/plan-graph.ts";
 import type { PlanOptions } from "#spec/dockerfile/plan.ts";
 import { HOST_PLATFORM, type Platform, parsePlatform } from "#spec/image/platform.ts";
-
-/** A build argument that says what `# check=` would. */
-const CHECK_ARGUMENT = "BUILDKIT_DOCKERFILE_CHECK";
 
 export interface CheckRequest {
   readonly target: string | undefined;
@@ -30,16 +27,6 @@ export interface CheckRequest {
   /** Names of named contexts. */
   readonly contexts: readonly string[];
 }
-
-const configOf = (buildArgs: ReadonlyMap<string, string>): CheckConfig | undefined => {
-  const text = buildArgs.get(CHECK_ARGUMENT);
-  try {
-    return text === undefined ? undefined : parseCheckConfig(text);
-  } catch (error) {
-    if (!(error instanceof Complaint)) throw error;
-    throw new NaruError("invalid_argument", `build argument "${CHECK_ARGUMENT}": ${error.message}`);
-  }
-};
 
 const planOptions = (request: CheckRequest): PlanOptions => {
   const given = Object.entries(request.buildArgs).flatMap(([name, value]): [string, string][] =>
@@ -91,7 +78,7 @@ const check = async (
   client: Client,
 ): Promise<{ result: CheckResult; isSure: boolean }> => {
   const plan = planOptions(request);
-  const config = configOf(plan.buildArgs);
+  const config = checkArgument(plan.buildArgs);
   const ignored = parseDockerignore(loaded.directory?.ignore ?? "");
   const options: CheckOptions = { ...plan, ignored, ...(config === undefined ? {} : { config }) };
   try {

@@ -1,4 +1,5 @@
 /** `# check=skip=A,B;error=true;experimental=C`, at the top of a file or above one instruction. */
+import { NaruError } from "#lib/errors.ts";
 import { Complaint } from "#spec/dockerfile/error.ts";
 import { RULES, type Rule, type RuleName } from "#spec/dockerfile/check-rules.ts";
 
@@ -40,12 +41,28 @@ export const parseCheckConfig = (text: string): CheckConfig => {
     else if (key === "error") {
       const isTrue = TRUE.includes(value.trim());
       if (!isTrue && !FALSE.includes(value.trim())) {
-        throw new Complaint(`failed to parse check option ${JSON.stringify(part)}`);
+        throw new Complaint(
+          `failed to parse check option ${JSON.stringify(part)}: error is true or false`,
+        );
       }
       config = { ...config, isError: isTrue };
     } else throw new Complaint(`invalid check option ${JSON.stringify(key)}`);
   }
   return config;
+};
+
+/** A build argument that says what `# check=` would. */
+export const CHECK_ARGUMENT = "BUILDKIT_DOCKERFILE_CHECK";
+
+/** What the build argument says; undefined where it is not there. Throws invalid_argument. */
+export const checkArgument = (buildArgs: ReadonlyMap<string, string>): CheckConfig | undefined => {
+  const text = buildArgs.get(CHECK_ARGUMENT);
+  try {
+    return text === undefined ? undefined : parseCheckConfig(text);
+  } catch (error) {
+    if (!(error instanceof Complaint)) throw error;
+    throw new NaruError("invalid_argument", `build argument "${CHECK_ARGUMENT}": ${error.message}`);
+  }
 };
 
 const union = (

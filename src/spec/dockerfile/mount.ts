@@ -116,7 +116,9 @@ const SETTERS: Readonly<Record<string, Setter>> = {
 /** Options that may stand without a value. */
 const BARE: readonly string[] = ["readonly", "readwrite", "required"];
 
-const applyField = (mount: Draft, field: string, expand: (text: string) => string): void => {
+type Expand = (text: string) => string;
+
+const applyField = (mount: Draft, field: string, expand: Expand | undefined): void => {
   const equals = field.indexOf("=");
   const written = (equals < 0 ? field : field.slice(0, equals)).toLowerCase();
   const key = SPELLINGS[written] ?? written;
@@ -133,7 +135,9 @@ const applyField = (mount: Draft, field: string, expand: (text: string) => strin
     const reason = `unexpected key '${written}' in '${field}'`;
     throw new Complaint(withSuggestion(reason, written, KEYS));
   }
-  setter(mount, expand(field.slice(equals + 1)), written);
+  const value = field.slice(equals + 1);
+  if (expand === undefined && value.includes("$")) return;
+  setter(mount, expand?.(value) ?? value, written);
 };
 
 /** What only the whole shows. */
@@ -188,8 +192,11 @@ const NOTHING_SET: Draft = {
   isReadonlyGiven: false,
 };
 
-/** Reads one `--mount` value. `expand` is applied to each option's value. Throws Complaint. */
-export const parseMount = (text: string, expand: (text: string) => string): Mount => {
+/**
+ * Reads one `--mount` value. `expand` is applied to each option's value; without it, values with variables count as
+ * not given. Throws Complaint.
+ */
+export const parseMount = (text: string, expand?: Expand): Mount => {
   const draft: Draft = { ...NOTHING_SET };
   for (const field of csvFields(text)) applyField(draft, field, expand);
   checkMount(draft);

@@ -9,7 +9,7 @@ import { historyHandlers } from "#api/docker/buildkit/history.ts";
 import type { ExporterOptions } from "#api/docker/buildkit/jobs.ts";
 import { runJob } from "#api/docker/buildkit/run-job.ts";
 import { stateOf } from "#api/docker/buildkit/state.ts";
-import { BUILDER_VERSION, WORKER } from "#api/docker/buildkit/worker-record.ts";
+import { BUILDER_VERSION, workerRecord } from "#api/docker/buildkit/worker-record.ts";
 import { duplexOf } from "#api/grpc/duplex.ts";
 import { type GrpcHandler, readOne } from "#api/grpc/server.ts";
 import type { BuildCacheItem, PruneOptions } from "#build/build.ts";
@@ -78,10 +78,13 @@ const solveBuild =
     await answer(call, SolveResponseSchema, { exporterResponse: { ...exporterResponse } });
   };
 
-const listWorkers: GrpcHandler = async (call) => {
-  await readOne(call);
-  await answer(call, ListWorkersResponseSchema, { record: [WORKER] });
-};
+const listWorkers =
+  (backend: DockerBackend): GrpcHandler =>
+  async (call) => {
+    await readOne(call);
+    const builds = await backend.builds();
+    await answer(call, ListWorkersResponseSchema, { record: [workerRecord(builds.hostGateway())] });
+  };
 
 const msOf = (instant: string): number => Date.parse(instant);
 
@@ -183,7 +186,7 @@ const PREFIX = "/moby.buildkit.v1.Control/";
 export const controlHandlers = (backend: DockerBackend): ReadonlyMap<string, GrpcHandler> =>
   new Map([
     [`${PREFIX}Solve`, solveBuild(backend)],
-    [`${PREFIX}ListWorkers`, listWorkers],
+    [`${PREFIX}ListWorkers`, listWorkers(backend)],
     [`${PREFIX}DiskUsage`, diskUsage(backend)],
     [`${PREFIX}Prune`, prune(backend)],
     [`${PREFIX}Info`, info],

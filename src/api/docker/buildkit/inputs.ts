@@ -178,7 +178,7 @@ const readsContext = (instruction: StageInstruction): boolean => {
   if (name === "ONBUILD") return true;
   if (name !== "RUN") return false;
   return instruction.mounts.some((word) => {
-    const { type, from } = parseMount(word.text, (text) => text);
+    const { type, from } = parseMount(word.text);
     return type === "bind" && from === "";
   });
 };

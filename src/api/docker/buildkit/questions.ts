@@ -12,6 +12,8 @@ import type {
   Stage,
 } from "#spec/dockerfile/dockerfile.ts";
 import { parseMount } from "#spec/dockerfile/mount.ts";
+import { Complaint } from "#spec/dockerfile/error.ts";
+import { expandWord } from "#spec/dockerfile/expand.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
 import { planDockerfile } from "#spec/dockerfile/plan-graph.ts";
 import { HOST_PLATFORM } from "#spec/image/platform.ts";
@@ -77,15 +79,32 @@ const argsOf = (
   instructions: readonly ArgInstruction[],
   options: DockerfileOptions,
   globals: ReadonlyMap<string, string>,
-): OutlinedArg[] =>
-  instructions.flatMap(({ args, comments, range }) =>
-    args.map(({ key, value }) => ({
-      name: key.text,
-      value: options.buildArgs.get(key.text) ?? value?.text ?? globals.get(key.text) ?? "",
-      description: descriptionOf(comments, key.text),
-      location: locationOf(range),
-    })),
+  areGlobal: boolean,
+): OutlinedArg[] => {
+  const known = new Map<string, string>();
+  const expanded = (text: string): string => {
+    try {
+      return expandWord(text, (name) => known.get(name)).text;
+    } catch (error) {
+      // What the build itself would refuse is shown as it is written.
+      if (error instanceof Complaint) return text;
+      throw error;
+    }
+  };
+  return instructions.flatMap(({ args, comments, range }) =>
+    args.map(({ key, value }) => {
+      const written = value === undefined || areGlobal ? undefined : expanded(value.text);
+      const own = options.buildArgs.get(key.text) ?? written ?? globals.get(key.text) ?? "";
+      known.set(key.text, own);
+      return {
+        name: key.text,
+        value: own,
+        description: descriptionOf(comments, key.text),
+        location: locationOf(range),
+      };
+    }),
   );
+};
 
 const isRun = (one: Stage["instructions"][number]): one is RunInstruction => one.name === "RUN";
 const isArg = (one: Stage["instructions"][number]): one is ArgInstruction => one.name === "ARG";
@@ -105,7 +124,7 @@ const mountsOf = (
   const found = new Map<string, Wanted>();
   for (const run of stages.flatMap(({ instructions }) => instructions.filter(isRun))) {
     for (const word of run.mounts) {
-      const mount = parseMount(word.text, (text) => text);
+      const mount = parseMount(word.text);
       if (mount.type !== type) continue;
       const name = nameOf(mount);
       const required = mount.isRequired || found.get(name)?.required === true;
@@ -143,10 +162,11 @@ const outlineOf = (dockerfile: Dockerfile, options: DockerfileOptions): Told => 
     stages.flatMap(({ instructions }) => instructions.filter(isArg)),
     options,
     plan.globalArgs,
+    false,
   );
   const isUsed = ({ name }: OutlinedArg): boolean =>
     new RegExp(`\\$\\{?${name}\\b`).test(froms) || declared.some((one) => one.name === name);
-  const globals = argsOf(dockerfile.metaArgs, options, plan.globalArgs).filter(isUsed);
+  const globals = argsOf(dockerfile.metaArgs, options, plan.globalArgs, true).filter(isUsed);
   // One that a stage repeats without a value of its own is the global one.
   const names = new Set(globals.map(({ name }) => name));
   const args = [...globals, ...declared.filter(({ name }) => !names.has(name))];
@@ -179,10 +199,11 @@ const outlineOf = (dockerfile: Dockerfile, options: DockerfileOptions): Told => 
 
 /** The answer by key. Throws not_implemented for what is no question of the Dockerfile's frontend. */
 export const answerQuestion = (
+  images: Parameters<typeof checkOf>[0],
   read: ReadDockerfile,
   options: DockerfileOptions,
 ): ReadonlyMap<string, Uint8Array> => {
-  if (options.question === "frontend.lint") return checkOf(read, options);
+  if (options.question === "frontend.lint") return checkOf(images, read, options);
   const dockerfile = parseDockerfile(read.text);
   let told: Told;
   if (options.question === "frontend.targets") told = targetsOf(dockerfile);

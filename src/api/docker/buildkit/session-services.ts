@@ -75,7 +75,7 @@ const secretIds = (dockerfile: Dockerfile): ReadonlySet<string> => {
     for (const instruction of stage.instructions) {
       if (instruction.name !== "RUN") continue;
       for (const word of instruction.mounts) {
-        const mount = parseMount(word.text, (text) => text);
+        const mount = parseMount(word.text);
         if (mount.type !== "secret") continue;
         ids.add(mount.id || mount.source || mount.target.slice(mount.target.lastIndexOf("/") + 1));
       }

@@ -163,11 +163,11 @@ export const solve = async (
   const forward = forwardOf(read, attributes);
   if (forward !== undefined) return forward;
   if (options.question !== undefined) {
-    return { kind: "answer", metadata: answerQuestion(read, options) };
+    return { kind: "answer", metadata: answerQuestion(backend.images, read, options) };
   }
   try {
     const dockerfile = parseDockerfile(read.text);
-    job.warnings += await tellWarnings(log, read, dockerfile, options);
+    job.warnings += await tellWarnings(backend.images, log, read, dockerfile, options);
     const bases = dockerfile.stages.map((stage) => stage.from.base.text);
     const wanted = imagesToFetch(backend, bases, options.isPulled);
     const [imports, tree, namedContexts, secrets, sshSockets, credentials] = [

@@ -17,7 +17,7 @@ const agentIds = (dockerfile: Dockerfile): ReadonlySet<string> => {
     for (const instruction of instructions) {
       if (instruction.name !== "RUN") continue;
       for (const word of instruction.mounts) {
-        const mount = parseMount(word.text, (text) => text);
+        const mount = parseMount(word.text);
         if (mount.type === "ssh") ids.add(mount.id || "default");
       }
     }

@@ -6,7 +6,7 @@ export const BUILDER_VERSION = { package: "naru", version: NARU_VERSION, revisio
 
 const { architecture, os, variant = "", osVersion = "" } = HOST_PLATFORM;
 
-export const WORKER = {
+const WORKER = {
   id: "naru",
   labels: {
     "org.mobyproject.buildkit.worker.executor": "oci",
@@ -16,6 +16,14 @@ export const WORKER = {
   platforms: [{ architecture, os, variant, osVersion }],
   buildkitVersion: BUILDER_VERSION,
 };
+
+/** Clients write the address in place of "host-gateway" themselves. */
+const HOST_GATEWAY = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
+
+export const workerRecord = (hostGateway: string) => ({
+  ...WORKER,
+  labels: { ...WORKER.labels, [HOST_GATEWAY]: hostGateway },
+});
 
 /** As JSON for a frontend's environment. */
 export const workerInfo = (): object => ({

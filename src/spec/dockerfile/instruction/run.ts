@@ -26,7 +26,7 @@ const choose = <T extends string>(
 const checkMount = (mount: Word): void => {
   try {
     checkMountSource(mount.text);
-    if (!mount.text.includes("$")) parseMount(mount.text, (text) => text);
+    parseMount(mount.text);
   } catch (error) {
     if (error instanceof Complaint) throw new Complaint(error.message, mount.range);
     throw error;
