@@ -33,6 +33,34 @@ export const filterProcesses = (output: string, pids: ReadonlySet<number>): TopR
   return { Titles, Processes };
 };
 
+/** One argument may have 128 KiB (execve(2), MAX_ARG_STRLEN). */
+const ARGUMENT_LIMIT = 128 * 1024 - 1;
+
+interface PsAnswer {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly code: number;
+}
+
+const ps = async (args: readonly string[]): Promise<PsAnswer> => {
+  const child = Bun.spawn({
+    cmd: ["ps", ...args],
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { stdout, stderr, code };
+};
+
+/**
+ * `psArguments` may choose other processes, or only those of a terminal: the container's own are always
+ * asked for as well, and no others are told.
+ */
 export const topContainer = async (
   engine: Engine,
   id: string,
@@ -48,18 +76,12 @@ export const topContainer = async (
   }
   const pids = new Set(engine.deps.cgroups.processes(engine.cgroupOf(record)));
   const args = refuseArguments(psArguments === "" ? "-ef" : psArguments);
-  const child = Bun.spawn({
-    cmd: ["ps", ...args],
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [stdout, stderr, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  if (code !== 0) throw new NaruError("invalid_argument", `ps: ${stderr.trim()}`);
+  const chosen = `-q${[...pids].join(",")}`;
+  let answer =
+    pids.size === 0 || chosen.length > ARGUMENT_LIMIT ? undefined : await ps([...args, chosen]);
+  // Some options (f) do not go together with a choice of processes.
+  if (answer?.code !== 0) answer = await ps(args);
+  if (answer.code !== 0) throw new NaruError("invalid_argument", `ps: ${answer.stderr.trim()}`);
   engine.emit(record, "top");
-  return filterProcesses(stdout, pids);
+  return filterProcesses(answer.stdout, pids);
 };

@@ -106,7 +106,10 @@ const merge = (host: HostConfig, request: UpdateRequest): HostConfig => {
     Object.assign(merged, { [key]: value });
   }
   // --cpus and period/quota exclude each other: the newer word wins.
-  if ((request.NanoCpus ?? 0) > 0) Object.assign(merged, { CpuPeriod: 0, CpuQuota: 0 });
+  if ((request.NanoCpus ?? 0) > 0) {
+    const { CpuPeriod = 0, CpuQuota = 0 } = request;
+    Object.assign(merged, { CpuPeriod, CpuQuota });
+  }
   if ((request.CpuQuota ?? 0) > 0 || (request.CpuPeriod ?? 0) > 0) {
     if (host.NanoCpus > 0)
       throw new NaruError(
@@ -116,15 +119,16 @@ const merge = (host: HostConfig, request: UpdateRequest): HostConfig => {
   }
   // Shown as zero: somebody took the limit away.
   if (merged.PidsLimit !== null && merged.PidsLimit <= 0) merged.PidsLimit = 0;
-  if (request.RestartPolicy !== undefined && request.RestartPolicy.Name !== "") {
-    validateRestartPolicy(request.RestartPolicy);
-    if (host.AutoRemove && request.RestartPolicy.Name !== "no") {
+  const policy = { Name: "", MaximumRetryCount: 0, ...request.RestartPolicy } as const;
+  if (policy.Name !== "") {
+    validateRestartPolicy(policy);
+    if (host.AutoRemove && policy.Name !== "no") {
       throw new NaruError(
         "conflict",
         "Restart policy cannot be updated because AutoRemove is enabled for the container",
       );
     }
-    merged.RestartPolicy = request.RestartPolicy;
+    merged.RestartPolicy = policy;
   }
   return merged;
 };

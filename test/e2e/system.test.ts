@@ -129,6 +129,18 @@ check("top lists the processes, with columns of ps", async (t) => {
   expect(chosen.split("\n")[0]).toMatch(/^PID\s+COMMAND$/);
 });
 
+check(
+  "top shows processes of other users and with terminals, whatever ps would choose",
+  async (t) => {
+    const name = await t.up("-t", "-u", "user", BUSYBOX, "sleep", "502");
+    const rows = async (...args: string[]): Promise<number> =>
+      (await dockerOk("top", name, ...args)).split("\n").filter((row) => /sleep/.test(row)).length;
+    expect(await rows("-o", "pid,args")).toBe(1);
+    expect(await rows("-x")).toBe(1);
+    expect(await rows("aux", "--forest")).toBe(1);
+  },
+);
+
 check("top of a stopped container is refused", async (t) => {
   const name = await t.create(BUSYBOX);
   const out = await docker(["top", name]);

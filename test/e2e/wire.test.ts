@@ -91,6 +91,20 @@ check("names of fields count without their case, at every depth", async (t) => {
   expect(await field(name, "{{range .Mounts}}{{.Destination}} {{.RW}}{{end}}")).toBe("/mnt false");
 });
 
+check("an update with an empty restart policy leaves it as it is", async (t) => {
+  const name = await t.idle("--restart", "on-failure:3");
+  const body = { RestartPolicy: {}, CpuShares: 512 };
+  expect((await api("POST", `/containers/${name}/update`, { body })).status).toBe(200);
+  expect(await field(name, "{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.CpuShares}}")).toBe(
+    "on-failure 512",
+  );
+  const both = { NanoCpus: 500_000_000, CpuQuota: 50_000 };
+  expect(await refusal(`/containers/${name}/update`, both)).toEqual([
+    400,
+    expect.stringContaining("Conflicting options"),
+  ]);
+});
+
 check("a restart policy for a container that is removed at its end is a conflict", async (t) => {
   const name = await t.idle("--rm");
   const body = { RestartPolicy: { Name: "always" } };
