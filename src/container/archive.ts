@@ -1,11 +1,12 @@
 /** docker cp, export, diff and sizes: reading and writing a container's tree from outside. */
 import { statSync } from "node:fs";
-import { NaruError, toNaruError } from "#lib/errors.ts";
+import { hasCode, NaruError, toNaruError } from "#lib/errors.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
-import { holdLiveRoot } from "#container/root.ts";
+import { holdInside, holdLiveRoot } from "#container/root.ts";
 import type { Containers } from "#container/containers.ts";
 import { ensureWorkingDirectory } from "#container/working-directory.ts";
 import type { Engine } from "#container/engine.ts";
+import type { View } from "#snapshot/snapshot.ts";
 import type { ChangeResponse } from "#spec/docker/container.ts";
 
 const O_PATH = 0o10000000;
@@ -26,36 +27,78 @@ const bindMounts = (engine: Engine, record: ContainerRecord, rootfs: string): vo
   }
 };
 
+/** What of a running container: its own view with what is mounted in it, or its image's and its own files alone. */
+type Look = "inside" | "files";
+
 /**
  * Gives a container's root: of a running one the mount it runs on; a stopped one's is mounted for as
- * long as somebody reads. Counted, so that two readers do not unmount each other.
+ * long as somebody reads, aside from where a start mounts it. Shared by those who come between two runs:
+ * what another run changes below a mount, that mount need not see.
  */
 export class MountedRoots {
-  readonly #readers = new Map<string, number>();
+  readonly #shared = new Map<string, { readonly view: View; readers: number }>();
 
-  acquire(engine: Engine, record: ContainerRecord): { readonly path: string } & Disposable {
+  /** Throws conflict where a process has just ended and its record does not know of it yet. */
+  acquire(engine: Engine, record: ContainerRecord, look: Look): HeldRoot["root"] {
     const { state } = record;
     // The container may end while its tree is read: the descriptor keeps the mount.
-    if (isLive(state)) return holdLiveRoot(engine, { ...record, state });
-    const path = engine.deps.snapshots.mount(record.id);
-    const readers = (this.#readers.get(record.id) ?? 0) + 1;
-    this.#readers.set(record.id, readers);
-    // Unmounting the root takes these with it.
-    if (readers === 1) bindMounts(engine, record, path);
+    if (isLive(state)) {
+      const live = { ...record, state };
+      return look === "inside" ? holdInside(live) : holdLiveRoot(engine, live);
+    }
+    const key = `${record.id} ${state.startedAt}`;
+    const shared = this.#shared.get(key) ?? this.#mount(engine, record, key);
+    shared.readers += 1;
     let isReleased = false;
     return {
-      path,
+      path: shared.view.path,
       [Symbol.dispose]: () => {
         if (isReleased) return;
         isReleased = true;
-        const left = (this.#readers.get(record.id) ?? 1) - 1;
-        if (left > 0) return void this.#readers.set(record.id, left);
-        this.#readers.delete(record.id);
-        engine.deps.snapshots.unmount(record.id);
+        shared.readers -= 1;
+        if (shared.readers > 0) return;
+        this.#shared.delete(key);
+        shared.view[Symbol.dispose]();
       },
     };
   }
+
+  #mount(engine: Engine, record: ContainerRecord, key: string): { view: View; readers: number } {
+    const view = engine.deps.snapshots.viewActive(record.id);
+    try {
+      bindMounts(engine, record, view.path);
+    } catch (error) {
+      view[Symbol.dispose]();
+      throw error;
+    }
+    const shared = { view, readers: 0 };
+    this.#shared.set(key, shared);
+    return shared;
+  }
 }
+
+/** How long an ended process's record may be behind. */
+const ENDING_TIMEOUT_MS = 10_000;
+
+interface HeldRoot {
+  readonly record: ContainerRecord;
+  readonly root: { readonly path: string } & Disposable;
+}
+
+/** The root now, and whose; a container that is just ending is waited for. */
+const held = async (engine: Engine, container: string, look: Look): Promise<HeldRoot> => {
+  const record = engine.states.get(container);
+  try {
+    return { record, root: engine.roots.acquire(engine, record, look) };
+  } catch (error) {
+    if (!isLive(record.state) || !hasCode(error, "conflict")) throw error;
+    const signal = AbortSignal.timeout(ENDING_TIMEOUT_MS);
+    await engine.waiters.wait(record, "not-running", signal).catch(() => {
+      throw error;
+    });
+  }
+  return await held(engine, record.id, look);
+};
 
 /** Releases the root when the stream ends, fails or is cancelled. */
 const releasing = (
@@ -119,10 +162,6 @@ const assertWritable = (record: ContainerRecord, path: string): void => {
   }
 };
 
-/** A running container's own view, its tmpfs included; of a stopped one the mounted root. */
-const located = (record: ContainerRecord, rootfs: string): string =>
-  isLive(record.state) ? `/proc/${record.state.process.pid}/root` : rootfs;
-
 /** Which container it was that lacks the file. */
 const inWords = (container: string, thrown: unknown): unknown => {
   const { code, message, details } = toNaruError(thrown);
@@ -141,27 +180,23 @@ export const archiveVerbs = (engine: Engine): ArchiveVerbs => ({
     return { rw, rootFs: rw + layers.reduce((sum, layer) => sum + layer.sizeBytes, 0) };
   },
   export: async (container, signal) => {
-    const record = engine.states.get(container);
-    const root = engine.roots.acquire(engine, record);
+    const { record, root } = await held(engine, container, "files");
     engine.emit(record, "export");
     return releasing(engine.deps.archives.exportTree(root.path, signal), root);
   },
   statPath: async (container, path) => {
-    const record = engine.states.get(container);
-    using root = engine.roots.acquire(engine, record);
+    using root = (await held(engine, container, "inside")).root;
     try {
-      return engine.deps.archives.statPath(located(record, root.path), path);
+      return engine.deps.archives.statPath(root.path, path);
     } catch (error) {
       throw inWords(container, error);
     }
   },
   readArchive: async (container, path, signal) => {
-    const record = engine.states.get(container);
-    const root = engine.roots.acquire(engine, record);
+    const { record, root } = await held(engine, container, "inside");
     try {
-      const rootfs = located(record, root.path);
-      const stat = engine.deps.archives.statPath(rootfs, path);
-      const tar = releasing(engine.deps.archives.readArchive(rootfs, path, signal), root);
+      const stat = engine.deps.archives.statPath(root.path, path);
+      const tar = releasing(engine.deps.archives.readArchive(root.path, path, signal), root);
       engine.emit(record, "archive-path");
       return { stat, tar };
     } catch (error) {
@@ -170,11 +205,11 @@ export const archiveVerbs = (engine: Engine): ArchiveVerbs => ({
     }
   },
   writeArchive: async (container, path, tar, options) => {
-    const record = engine.states.get(container);
-    using root = engine.roots.acquire(engine, record);
+    const { record, root: found } = await held(engine, container, "inside");
+    using root = found;
     assertWritable(record, path);
     try {
-      await engine.deps.archives.writeArchive(located(record, root.path), path, tar, options);
+      await engine.deps.archives.writeArchive(root.path, path, tar, options);
     } catch (error) {
       throw inWords(container, error);
     }

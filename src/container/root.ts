@@ -64,17 +64,21 @@ export const mountWithin = (
 export const liveRootOf = (engine: Engine, { id, state }: LiveRecord): string =>
   `/proc/${state.process.conmonPid}/root${engine.deps.snapshots.paths(id).merged}`;
 
-/** The live root as a path that outlives its last mount, for this process and its children. */
-export const holdLiveRoot = (
-  engine: Engine,
-  record: LiveRecord,
-): { readonly path: string } & Disposable => {
+/** A directory as a path that outlives its last mount, for this process and its children. Throws conflict. */
+const hold = (id: string, directory: string): { readonly path: string } & Disposable => {
   let fd: number;
   try {
-    fd = openSync(liveRootOf(engine, record), O_PATH | constants.O_DIRECTORY);
+    fd = openSync(directory, O_PATH | constants.O_DIRECTORY);
   } catch (cause) {
-    const message = `container ${record.id} is just ending: its files can be read in a moment`;
+    const message = `container ${id} is just ending: its files can be read in a moment`;
     throw new NaruError("conflict", message, { cause });
   }
   return { path: `/proc/${process.pid}/fd/${fd}`, [Symbol.dispose]: () => closeSync(fd) };
 };
+
+export const holdLiveRoot = (engine: Engine, record: LiveRecord) =>
+  hold(record.id, liveRootOf(engine, record));
+
+/** A running container's root as its processes see it; what is mounted in it goes with the last of them. */
+export const holdInside = ({ id, state }: LiveRecord) =>
+  hold(id, `/proc/${state.process.pid}/root`);

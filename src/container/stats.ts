@@ -1,5 +1,5 @@
 /** GET /containers/{id}/stats: one sample in Docker's shape, from cgroup and /proc/PID/net/dev. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { now } from "#lib/clock.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
@@ -126,6 +126,12 @@ export const statsOf = (engine: Engine, id: string): StatsSample => {
   const record = engine.current(id);
   const head = { id, name: `/${record.name}`, read: now(), num_procs: 0, storage_stats: {} };
   if (!isLive(record.state)) return { ...head, ...EMPTY };
-  const stats = engine.deps.cgroups.stats(engine.cgroupOf(record));
-  return { ...head, ...bodyOf(stats, engine.deps.facts.isCgroupV2), ...networksOf(record) };
+  try {
+    const stats = engine.deps.cgroups.stats(engine.cgroupOf(record));
+    return { ...head, ...bodyOf(stats, engine.deps.facts.isCgroupV2), ...networksOf(record) };
+  } catch (error) {
+    // It ended meanwhile, whatever its record says yet.
+    if (existsSync(`/proc/${record.state.process.pid}/ns/net`)) throw error;
+    return { ...head, ...EMPTY };
+  }
 };

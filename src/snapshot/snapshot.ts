@@ -222,6 +222,11 @@ export interface Snapshots {
   unmount(id: string): void;
   /** Unmounted and out of sight at once, deleted in the background. Unknown is no error. */
   remove(id: string): void;
+  /**
+   * A writable mount of the merged tree at a place of its own, for who looks at it from outside: what else is
+   * mounted of it, here or in other namespaces, comes and goes beside it. Disposing ends what was mounted inside as well.
+   */
+  viewActive(id: string): View;
   /** Read-only mount of an image's tree; undefined gives an empty one. */
   view(chainId: Digest | undefined): View;
 

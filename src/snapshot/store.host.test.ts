@@ -253,6 +253,24 @@ for (const form of FORMS) {
       expect(readdirSync(`${t.root}/layers`)).toEqual([]);
     });
 
+    test("a view of a tree leaves it whole for those who have it mounted", async () => {
+      await using t = testStore(form);
+      t.store.prepare("c", await t.stack([directory("d"), file("d/f")]));
+      const merged = t.store.mount("c");
+      const view = t.store.viewActive("c");
+      writeFileSync(`${merged}/d/f`, "changed"); // Copied up by way of the working directory.
+      writeFileSync(`${view.path}/new`, "");
+      expect(existsSync(`${merged}/new`)).toBe(true);
+      view[Symbol.dispose]();
+      expect(readdirSync(`${t.root}/views`)).toEqual([]);
+      expect(readFileSync(`${merged}/d/f`, "utf8")).toBe("changed");
+      t.store.viewActive("c");
+      t.store.unmount("c");
+      t.reopen();
+      expect(t.kernel.mountsUnder(`${t.root}/views`)).toEqual([]);
+      expect(readdirSync(`${t.root}/views`)).toEqual([]);
+    });
+
     test("a tree that somebody unmounted by hand is mounted again", async () => {
       await using t = testStore(form);
       t.store.prepare("c", await t.stack([file("f")]));

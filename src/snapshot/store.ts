@@ -5,12 +5,10 @@ import {
   mkdirSync,
   realpathSync,
   rmSync,
-  rmdirSync,
   statSync,
   readFileSync,
   writeFileSync,
 } from "node:fs";
-import { randomHex } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 import type { FileKernel, MountKernel, SocketKernel } from "#kernel/kernel.ts";
@@ -20,9 +18,8 @@ import { type ProbeFailure, probeErofs } from "#snapshot/erofs-probe.ts";
 import { type LayerForm, TAR_FILE } from "#snapshot/layer-form.ts";
 import { LayerMounts } from "#snapshot/layer-mounts.ts";
 import { listChanges } from "#snapshot/diff.ts";
-import { Layers, type Stack } from "#snapshot/layers.ts";
+import { Layers } from "#snapshot/layers.ts";
 import { type Layout, layoutOf } from "#snapshot/layout.ts";
-import { mountOverlay } from "#snapshot/overlay.ts";
 import { currentBootId, makeDirectories, scanStore } from "#snapshot/scan.ts";
 import {
   checkSameLayer,
@@ -51,6 +48,7 @@ import type {
 } from "#snapshot/snapshot.ts";
 import { SumsBeside } from "#snapshot/sums-beside.ts";
 import { treeUsage } from "#snapshot/usage.ts";
+import { Views } from "#snapshot/views.ts";
 import { WorkerPool } from "#snapshot/worker-pool.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
@@ -74,8 +72,7 @@ class SnapshotStore implements Snapshots {
   readonly #workers: WorkerPool;
   readonly #layers: Layers;
   readonly #actives: Actives;
-  /** Mount point to the chain it shows. */
-  readonly #views = new Map<string, Digest | undefined>();
+  readonly #views: Views;
   readonly #sums: SumsBeside;
   readonly #layerForm: LayerForm | undefined;
   /** What the probe found, once it was asked, if that stays so. */
@@ -101,6 +98,7 @@ class SnapshotStore implements Snapshots {
       newForm: () => this.newLayers().form,
     });
     this.#actives = new Actives(layout, kernel, this.#background, this.#layers, found);
+    this.#views = new Views(layout, kernel, this.#actives);
   }
 
   #assertForm(): void {
@@ -172,7 +170,7 @@ class SnapshotStore implements Snapshots {
     const user =
       this.#layers.all().find((layer) => layer.parent === chainId)?.chainId ??
       this.#actives.all().find((active) => active.parent === chainId)?.id ??
-      [...this.#views].find(([, shown]) => shown === chainId)?.[0];
+      this.#views.on(chainId);
     if (user !== undefined) {
       throw new NaruError(
         "failed_precondition",
@@ -215,8 +213,12 @@ class SnapshotStore implements Snapshots {
     this.#actives.remove(id);
   }
 
+  viewActive(id: string): View {
+    return this.#views.ofActive(id);
+  }
+
   view(chainId: Digest | undefined): View {
-    return this.#view(this.#layers.stack(chainId), chainId);
+    return this.#views.of(this.#layers.stack(chainId), chainId);
   }
 
   async usage(id: string, signal?: AbortSignal): Promise<Usage> {
@@ -331,7 +333,7 @@ class SnapshotStore implements Snapshots {
     }
     const { lowers, isMixed } = this.#actives.stack(id);
     const stack = { lowers: [upper, ...lowers], isMixed };
-    const view = this.#view(stack, this.#actives.known(id).parent);
+    const view = this.#views.of(stack, this.#actives.known(id).parent);
     const dispose = (): void => view[Symbol.dispose]();
     return this.#workers.stream({ kind: "export", root: view.path }, { signal, onEnd: dispose });
   }
@@ -349,26 +351,6 @@ class SnapshotStore implements Snapshots {
     if (failure === undefined && !isKnown) writeFileSync(probed, bootId);
     if (failure === undefined || failure.isLasting) this.#probed = { failure };
     return failure;
-  }
-
-  #view({ lowers, isMixed }: Stack, chainId: Digest | undefined): View {
-    const path = `${this.#layout.views}/${randomHex(8)}`;
-    mkdirSync(path, { mode: 0o700 });
-    // Without an upper directory overlay wants two lower ones, and whiteouts need overlay.
-    const missing = this.#layout.empty.slice(0, Math.max(0, 2 - lowers.length));
-    try {
-      mountOverlay(this.#kernel, { target: path, lowers: [...lowers, ...missing], isMixed });
-    } catch (error) {
-      rmdirSync(path);
-      throw error;
-    }
-    this.#views.set(path, chainId);
-    const dispose = (): void => {
-      if (!this.#views.delete(path)) return;
-      this.#kernel.unmount(path);
-      rmdirSync(path);
-    };
-    return { path, [Symbol.dispose]: dispose };
   }
 }
 
