@@ -83,8 +83,8 @@ export type Operation = Common &
     | { readonly kind: "build"; readonly image: string; readonly service: string }
     | { readonly kind: "create-network"; readonly key: string }
     /**
-     * The project's containers on it are disconnected. Others are not: then it stays, which is
-     * told (`isOptional`) or a failure.
+     * The project's containers on it are disconnected, unless it `isOptional`. With others on it, it
+     * stays, which is told (`isOptional`) or a failure.
      */
     | {
         readonly kind: "remove-network";
@@ -93,7 +93,8 @@ export type Operation = Common &
         readonly isOptional: boolean;
       }
     | { readonly kind: "create-volume"; readonly key: string }
-    | { readonly kind: "remove-volume"; readonly name: string }
+    /** Used by somebody else: it stays, which is told (`isOptional`) or a failure. */
+    | { readonly kind: "remove-volume"; readonly name: string; readonly isOptional: boolean }
     | { readonly kind: "initialize"; readonly service: string }
     | {
         readonly kind: "create";

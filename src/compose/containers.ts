@@ -147,6 +147,19 @@ export const stopContainer = async (stack: Stack, container: ObservedContainer):
   }
 };
 
+/** One request: who follows its output or waits for its end sees that it goes on. */
+export const restartContainer = async (
+  stack: Stack,
+  container: ObservedContainer,
+): Promise<void> => {
+  const service = stack.model.services[container.service];
+  const { id, state } = container;
+  if (state === "running") await runHooks(stack, id, service?.pre_stop ?? []);
+  const { client, signal } = stack.options;
+  await client.call("containerRestart", { id, query: { t: stopSeconds(stack) }, signal });
+  await runHooks(stack, id, service?.post_start ?? []);
+};
+
 /** Gone is gone: that somebody else removed it meanwhile is no failure. */
 export const removeContainer = async (
   stack: Stack,

@@ -122,6 +122,7 @@ export const decideVolumes = (model: Model, observed: Observed, options: UpOptio
         id: `remove-volume:${key}`,
         kind: "remove-volume",
         name: volume.name,
+        isOptional: false,
         needs: users.map((container) => `remove:${container.id}`),
         reason: "its configuration has changed",
       },

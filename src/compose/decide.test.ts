@@ -202,7 +202,8 @@ test("apply, then plan again: nothing is left, for 100 projects and changes of t
       hasOrphansRemoved: true,
       hasFiles: true,
       images: "none",
-      disabled: [],
+      off: new Set(),
+      hasAllResources: false,
     });
     expect(down.operations.filter((item) => item.kind === "remove").length).toBe(
       observed.containers.length,

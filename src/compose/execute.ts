@@ -4,6 +4,7 @@ import {
   createContainer,
   ownName,
   removeContainer,
+  restartContainer,
   startContainer,
   stopContainer,
 } from "#compose/containers.ts";
@@ -36,10 +37,17 @@ const createNetwork = async (operation: Of<"create-network">, stack: Stack): Pro
   }
 };
 
-const removeNetwork = async (operation: Of<"remove-network">, stack: Stack): Promise<void> => {
+/** It was told that it is not done, and why. */
+const SKIPPED = Symbol("skipped");
+type Outcome = Promise<typeof SKIPPED | undefined>;
+
+const removeNetwork = async (operation: Of<"remove-network">, stack: Stack): Outcome => {
   const { client } = stack.options;
   const { networkId: id, name } = operation;
-  const own = new Set(stack.observed.containers.map((container) => container.id));
+  // Who is still there when a project has gone down was meant to stay, with its network.
+  const own = new Set(
+    operation.isOptional ? [] : stack.observed.containers.map((container) => container.id),
+  );
   try {
     const { Containers: containers } = await client.call("networkInspect", { id });
     const attached = Object.entries(containers ?? {});
@@ -49,7 +57,7 @@ const removeNetwork = async (operation: Of<"remove-network">, stack: Stack): Pro
       const detail = `the network "${name}" is still used by ${names}`;
       if (!operation.isOptional) throw new NaruError("conflict", `${detail}; disconnect them`);
       stack.tell({ subject: `Network ${name}`, status: "In use", phase: "skip", detail });
-      return;
+      return SKIPPED;
     }
     const body = { Force: true };
     await Promise.all(
@@ -61,6 +69,7 @@ const removeNetwork = async (operation: Of<"remove-network">, stack: Stack): Pro
   } catch (error) {
     if (!hasCode(error, "not_found")) throw error;
   }
+  return undefined;
 };
 
 /** What marks a volume as the project's. */
@@ -97,6 +106,19 @@ const ignoreMissing = async (action: Promise<unknown>): Promise<void> => {
   }
 };
 
+const removeVolume = async (operation: Of<"remove-volume">, stack: Stack): Outcome => {
+  const { name, isOptional } = operation;
+  try {
+    await ignoreMissing(stack.options.client.call("volumeRemove", { name }));
+    return undefined;
+  } catch (error) {
+    if (!isOptional || !hasCode(error, "conflict")) throw error;
+    const detail = toNaruError(error).message;
+    stack.tell({ subject: `Volume ${name}`, status: "In use", phase: "skip", detail });
+    return SKIPPED;
+  }
+};
+
 const create = async (operation: Of<"create">, stack: Stack): Promise<void> => {
   const { service, number, replaces } = operation;
   const make = (): Promise<string> => {
@@ -119,15 +141,10 @@ const start = async (operation: Of<"start">, stack: Stack): Promise<void> => {
   await startContainer(stack, id, operation.service);
 };
 
-const restart = async (operation: Of<"restart">, stack: Stack): Promise<void> => {
-  await stopContainer(stack, operation.container);
-  await startContainer(stack, operation.container.id, operation.service);
-};
-
-const awaitService = async (operation: Of<"await">, stack: Stack): Promise<void> => {
+const awaitService = async (operation: Of<"await">, stack: Stack): Outcome => {
   const { client, host } = stack.options;
   const ids = stack.idsOf(operation.service);
-  if (ids.length === 0) return;
+  if (ids.length === 0) return undefined;
   try {
     await untilReady(client, stack.events, ids, operation.condition, stack.waitSignal);
   } catch (error) {
@@ -138,7 +155,9 @@ const awaitService = async (operation: Of<"await">, stack: Stack): Promise<void>
       phase: "skip",
       detail: toNaruError(error).message,
     });
+    return SKIPPED;
   }
+  return undefined;
 };
 
 const carryOut = (operation: Operation, stack: Stack): Promise<unknown> => {
@@ -155,7 +174,7 @@ const carryOut = (operation: Operation, stack: Stack): Promise<unknown> => {
     case "create-volume":
       return createVolume(operation, stack);
     case "remove-volume":
-      return ignoreMissing(client.call("volumeRemove", { name: operation.name }));
+      return removeVolume(operation, stack);
     case "initialize":
       return initializeService(stack, operation.service);
     case "create":
@@ -163,7 +182,7 @@ const carryOut = (operation: Operation, stack: Stack): Promise<unknown> => {
     case "start":
       return start(operation, stack);
     case "restart":
-      return restart(operation, stack);
+      return restartContainer(stack, operation.container);
     case "stop":
       return stopContainer(stack, operation.container);
     case "remove":
@@ -256,7 +275,11 @@ export const execute = async (operation: Operation, stack: Stack): Promise<void>
   const subjects = subjectsOf(operation, stack);
   for (const subject of subjects) stack.tell({ subject, status: begin, phase: "begin" });
   try {
-    await carryOut(operation, stack);
+    if ((await carryOut(operation, stack)) === SKIPPED) {
+      if (operation.kind !== "await") return;
+      for (const subject of subjects) stack.tell({ subject, status: "Skipped", phase: "skip" });
+      return;
+    }
   } catch (error) {
     const detail = toNaruError(error).message;
     for (const subject of subjects) stack.tell({ subject, status: "Error", phase: "fail", detail });

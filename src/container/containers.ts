@@ -118,6 +118,11 @@ export interface Containers {
   /** Not running: not_modified. `timeoutSeconds` undefined = the container's own, -1 = for ever. */
   stop(container: string, options: { signal?: string; timeoutSeconds?: number }): Promise<void>;
   restart(container: string, options: { signal?: string; timeoutSeconds?: number }): Promise<void>;
+  /**
+   * Of a container that a restart has ended and not started again yet: resolves when that is over,
+   * however it ended. Undefined for all others.
+   */
+  restartUnderway(container: string): Promise<void> | undefined;
   /** "KILL", "SIGKILL" or "9"; "" = KILL. Not running: conflict. */
   kill(container: string, signal: string): Promise<void>;
   pause(container: string): Promise<void>;

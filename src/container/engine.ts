@@ -27,6 +27,8 @@ export class Engine {
   readonly closing = new AbortController();
   /** Containers that are being restarted: `--rm` does not remove them when they end. */
   readonly kept = new Set<string>();
+  /** Restarts that a client asked for, until the container runs again or its start has failed. */
+  readonly restarting = new Map<string, Promise<void>>();
   readonly stdio = new StdioSessions();
   readonly roots = new MountedRoots();
   readonly execs = new Execs();

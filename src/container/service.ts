@@ -21,6 +21,7 @@ import { removeLink } from "#container/links.ts";
 import { whilePaused } from "#container/stand-still.ts";
 import { removeContainer } from "#container/remove.ts";
 import { removedContainers } from "#container/removed.ts";
+import { restartContainer, restartUnderway } from "#container/restart.ts";
 import { restoreContainers } from "#container/restore.ts";
 import { startContainer } from "#container/start.ts";
 import { statsOf } from "#container/stats.ts";
@@ -77,16 +78,9 @@ const lifecycleVerbs = (engine: Engine) => {
     restart: async (container: string, options: StopOptions) => {
       const id = idOf(container);
       await admit(id);
-      // A restart is no end: --rm does not hold for it.
-      engine.kept.add(id);
-      try {
-        await stopContainer(engine, id, options);
-      } finally {
-        engine.kept.delete(id);
-      }
-      await start(id);
-      engine.emit(engine.current(id), "restart");
+      await restartContainer(engine, id, options, () => start(id));
     },
+    restartUnderway: (container: string) => restartUnderway(engine, container),
     kill: (container: string, signal: string) => killContainer(engine, idOf(container), signal),
     pause: (container: string) => pauseContainer(engine, idOf(container)),
     unpause: (container: string) => unpauseContainer(engine, idOf(container)),

@@ -213,7 +213,7 @@ services:
   expect(ended.code).toBe(3);
   const lines = ended.stdout.trim().split("\n");
   expect(lines).toContain("a-1       | from a");
-  expect(lines).toContain("a-1       | exited with code 3");
+  expect(lines).toContain("a-1 exited with code 3");
   const up = p.background("up");
   await until("it runs", async () => (await p.naruOk("ps", "--services")) === "longer");
   expect(await up.stop()).toBe(130);

@@ -24,6 +24,7 @@ export const createFakeContainers = (fake: FakeState): Containers => {
     start: async (name) => note("start", get(name).name),
     stop: async (name, options) => note("stop", get(name).name, options),
     restart: async (name, options) => note("restart", get(name).name, options),
+    restartUnderway: () => fake.restartUnderway,
     kill: async (name, signal) => note("kill", get(name).name, signal),
     pause: async (name) => note("pause", get(name).name),
     unpause: async (name) => note("unpause", get(name).name),

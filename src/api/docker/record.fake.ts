@@ -165,6 +165,7 @@ export class FakeState {
   readonly records: ContainerRecord[] = [fakeRecord()];
   readonly live = new Broadcaster<EventMessage>();
   readonly waiters: PromiseWithResolvers<WaitResult>[] = [];
+  restartUnderway: Promise<void> | undefined;
   session = new EchoSession();
   logLines: LogLine[] = [];
   /** Thrown by the next verb. */

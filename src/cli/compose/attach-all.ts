@@ -26,7 +26,7 @@ export interface AttachOptions {
 
 const INTERRUPTED = 130;
 
-/** The exit code that ends the whole: of the first that stopped, or of --exit-code-from. */
+/** The exit code that ends the whole: of the first that stopped. */
 interface Ending {
   readonly exitCode: number;
   readonly isInterrupted: boolean;
@@ -40,8 +40,11 @@ class Attached {
   readonly #view: LogView;
   readonly #options: AttachOptions;
   readonly #targets: ReadonlySet<string>;
+  readonly #named: readonly string[];
   readonly #logs = new Map<string, Promise<void>>();
   readonly #running = new Set<string>();
+  /** Whose start was heard of, until its end is. */
+  readonly #heard = new Set<string>();
   /** Whose start was heard of, and whose is still to come: a short one may have ended by now. */
   readonly #started = new Set<string>();
   readonly #expected = new Set<string>();
@@ -57,20 +60,29 @@ class Attached {
     this.#view = view;
     this.#options = options;
     this.#targets = new Set(up.targets);
+    this.#named = up.named;
   }
 
+  /** As docker compose: dependencies of the services that were named run in silence. */
   #isShown(service: string): boolean {
-    const { shown, hidden } = this.#options;
+    const { shown, hidden, hasDependencies } = this.#options;
     if (hidden.includes(service)) return false;
-    if (this.#stack.model.services[service]?.attach === false) return shown.includes(service);
-    return shown.length === 0 || shown.includes(service);
+    if (shown.length > 0) return shown.includes(service);
+    if (this.#stack.model.services[service]?.attach === false) return false;
+    return this.#named.length === 0 || hasDependencies || this.#named.includes(service);
+  }
+
+  /** Whose end counts: of the services that were named, else of those that are shown. */
+  #isWatched(service: string): boolean {
+    return this.#named.length > 0 ? this.#named.includes(service) : this.#isShown(service);
   }
 
   began(id: string, name: string, service: string): void {
     // Its start may be heard of twice: by its event and by a look at what runs.
-    if (this.#running.has(id)) return;
     const since = this.#seen.get(id) ?? this.#began;
-    this.#running.add(id);
+    if (this.#isWatched(service)) this.#running.add(id);
+    if (this.#heard.has(id)) return;
+    this.#heard.add(id);
     if (!this.#isShown(service)) return;
     this.#view.add(id, name);
     const before = this.#logs.get(id) ?? Promise.resolve();
@@ -85,14 +97,12 @@ class Attached {
 
   async #ended(id: string, service: string, exitCode: number): Promise<void> {
     this.#running.delete(id);
+    this.#heard.delete(id);
     await this.#logs.get(id);
-    if (this.#isShown(service)) {
-      await this.#view.line(id, `exited with code ${String(exitCode)}`);
-    }
-    const { exitFrom, stopsOnExit, stopsOnFailure } = this.#options;
-    const isMeant = exitFrom === undefined || exitFrom === service;
-    const isEnd = (stopsOnExit && isMeant) || (stopsOnFailure && exitCode !== 0);
-    if (isEnd) this.ending.resolve({ exitCode, isInterrupted: true });
+    if (this.#isShown(service)) await this.#view.exited(id, exitCode);
+    const { stopsOnExit, stopsOnFailure } = this.#options;
+    const isEnd = stopsOnExit || (stopsOnFailure && exitCode !== 0);
+    if (isEnd && this.#isWatched(service)) this.ending.resolve({ exitCode, isInterrupted: true });
     else this.#lookForEnd();
   }
 
@@ -119,7 +129,8 @@ class Attached {
       if (operation.kind !== "start") continue;
       const { container, service, number } = operation;
       const id = container?.id ?? this.#stack.made.get(`${service}:${String(number)}`);
-      if (id !== undefined && !this.#started.has(id)) this.#expected.add(id);
+      const isMissing = id !== undefined && !this.#started.has(id);
+      if (isMissing && this.#isWatched(service)) this.#expected.add(id);
     }
     this.#isUp = true;
     this.#lookForEnd();
@@ -176,6 +187,15 @@ const killAll = async (stack: Stack): Promise<void> => {
   );
 };
 
+/** How a service's first container ended. */
+const exitCodeOf = async (stack: Stack, service: string): Promise<number> => {
+  const all = await stack.containers();
+  const container = all.find((one) => one.service === service && !one.isOneOff);
+  if (container === undefined) return 0;
+  const { State } = await stack.options.client.call("containerInspect", { id: container.id });
+  return State.ExitCode;
+};
+
 export const attachAll = async (
   context: CliContext,
   stack: Stack,
@@ -220,5 +240,6 @@ export const attachAll = async (
     await stopProject(stack, screen, up.targets);
   }
   await attached.settled();
-  return ending.exitCode;
+  if (options.exitFrom === undefined || ending.exitCode === INTERRUPTED) return ending.exitCode;
+  return await exitCodeOf(stack, options.exitFrom);
 };

@@ -10,6 +10,17 @@ import { NaruError } from "#lib/errors.ts";
 export interface Chosen extends OpenStack {
   readonly containers: readonly ObservedContainer[];
   readonly hasFiles: boolean;
+  /** Whether the command is about this service. */
+  readonly isMeant: (service: string) => boolean;
+}
+
+export interface ChooseOptions extends OpenStackOptions {
+  readonly hasOneOff?: boolean;
+  /**
+   * Who names no service looks at all of the project's containers, but changes only those of
+   * services that are in the files and that profiles leave on.
+   */
+  readonly isOnlyShown?: boolean;
 }
 
 /** Services that are neither in the files nor on the engine are an error. */
@@ -29,18 +40,22 @@ const checkServices = (
 export const chooseContainers = async (
   context: CliContext,
   named: readonly string[],
-  options: OpenStackOptions & { readonly hasOneOff?: boolean } = {},
+  options: ChooseOptions = {},
 ): Promise<Chosen> => {
-  const { name, project } = await findProject(context);
+  const { name, project, off } = await findProject(context);
   const { stack, screen } = await openStack(context, project ?? namelessProject(name), options);
   const all = await stack.containers();
   checkServices(named, stack, all);
+  const isMeant = (service: string): boolean => {
+    if (named.length > 0) return named.includes(service);
+    if (project === undefined || options.isOnlyShown === true) return true;
+    return service in project.model.services && !off.has(service);
+  };
   const containers = all.filter(
     (container) =>
-      (options.hasOneOff === true || !container.isOneOff) &&
-      (named.length === 0 || named.includes(container.service)),
+      (options.hasOneOff === true || !container.isOneOff) && isMeant(container.service),
   );
-  return { stack, screen, containers, hasFiles: project !== undefined };
+  return { stack, screen, containers, hasFiles: project !== undefined, isMeant };
 };
 
 /** The one container `exec`, `port` and others mean: `--index`, else the first. */

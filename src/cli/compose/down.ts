@@ -25,7 +25,7 @@ export const command = defineCommand({
     if (rmi !== undefined && rmi !== "all" && rmi !== "local") {
       throw usageError(`--rmi takes "all" or "local", not "${rmi}"`);
     }
-    const { name, project } = await findProject(context);
+    const { name, project, off } = await findProject(context);
     const { stack, screen } = await openStack(context, project ?? namelessProject(name), {
       stopTimeout: flags.timeout,
     });
@@ -39,7 +39,8 @@ export const command = defineCommand({
         ["1", "true"].includes(context.env["COMPOSE_REMOVE_ORPHANS"] ?? ""),
       hasFiles: project !== undefined,
       images: rmi ?? "none",
-      disabled: Object.keys(project?.disabled ?? {}),
+      off,
+      hasAllResources: composeFlagsOf(context)["all-resources"],
     });
     if (composeFlagsOf(context)["dry-run"]) {
       for (const line of planLines(plan, stack.model)) context.output.line(line);

@@ -1,20 +1,18 @@
 /** One thing done to each chosen container, all at once or dependency by dependency. */
 import type { CliContext } from "#cli/context.ts";
-import { chooseContainers } from "#cli/compose/chosen.ts";
-import type { OpenStackOptions } from "#cli/compose/stack.ts";
+import { type ChooseOptions, chooseContainers } from "#cli/compose/chosen.ts";
 import type { ObservedContainer } from "#compose/compose.ts";
 import { dependentsFirst } from "#compose/down.ts";
 import { runGraph } from "#compose/graph.ts";
 import type { Stack } from "#compose/stack.ts";
 import { toNaruError } from "#lib/errors.ts";
 
-export interface EachOptions extends OpenStackOptions {
+export interface EachOptions extends ChooseOptions {
   readonly words: readonly [begin: string, done: string];
   /** Dependents first (stop), dependencies first (start), or all at once. */
   readonly order: "dependents" | "dependencies" | "none";
   readonly isMeant: (container: ObservedContainer) => boolean;
   readonly act: (stack: Stack, container: ObservedContainer) => Promise<unknown>;
-  readonly hasOneOff?: boolean;
   /** All of the services named, before `isMeant` chooses; may throw. */
   readonly onChosen?: (containers: readonly ObservedContainer[]) => void;
 }

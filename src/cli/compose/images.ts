@@ -29,7 +29,10 @@ export const command = defineCommand({
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
-    const { stack, containers } = await chooseContainers(context, args, { hasOneOff: true });
+    const { stack, containers } = await chooseContainers(context, args, {
+      hasOneOff: true,
+      isOnlyShown: true,
+    });
     using _owned = stack;
     const { client } = stack.options;
     const ids = [...new Set(containers.map((container) => container.imageId))];

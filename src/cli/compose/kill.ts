@@ -23,8 +23,7 @@ export const command = defineCommand({
     const killed = await eachContainer(context, args, {
       words: ["Killing", "Killed"],
       order: "none",
-      isMeant: (container) =>
-        (container.state === "running" || container.state === "paused") && !isOrphan(container),
+      isMeant: ({ state }) => state === "running" || state === "paused",
       act: (stack, { id }) =>
         stack.options.client.call("containerKill", { id, query: { signal: flags.signal } }),
     });
@@ -35,6 +34,7 @@ export const command = defineCommand({
     await eachContainer(context, [], {
       words: ["Removing", "Removed"],
       order: "none",
+      isOnlyShown: true,
       isMeant: isOrphan,
       act: (stack, container) => removeContainer(stack, container, false),
     });

@@ -59,8 +59,13 @@ export class LogView {
     return this.#options.hasColor ? `\u001B[${String(known.color)}m${text}\u001B[0m` : text;
   }
 
-  async line(id: string, text: string): Promise<void> {
-    await this.#context.output.write("stdout", `${this.#prefix(id)}${text}\n`);
+  /** "web-1 exited with code 3", as docker compose says it. */
+  async exited(id: string, exitCode: number): Promise<void> {
+    const known = this.#prefixes.get(id);
+    if (known === undefined) return;
+    const text = `${known.name} exited with code ${String(exitCode)}`;
+    const shown = this.#options.hasColor ? `\u001B[${String(known.color)}m${text}\u001B[0m` : text;
+    await this.#context.output.write("stdout", `${shown}\n`);
   }
 
   /** Until the log ends or the signal comes. `since` goes before the options' own. */

@@ -1,4 +1,5 @@
 import { renderListing } from "#cli/format/listing.ts";
+import { usageError } from "#cli/framework/errors.ts";
 import { defineCommand, NONE } from "#cli/framework/command.ts";
 import { bool, filter, format } from "#cli/framework/flags.ts";
 import { LABEL } from "#compose/labels.ts";
@@ -23,6 +24,8 @@ export const command = defineCommand({
   },
   args: NONE,
   run: async ({ context, flags }) => {
+    const strange = Object.keys(flags.filter).find((key) => key !== "name");
+    if (strange !== undefined) throw usageError(`--filter takes "name", not "${strange}"`);
     const client = await context.client();
     const found = await client.call("containerList", {
       query: { all: true, filters: { label: [LABEL.project, `${LABEL.oneOff}=False`] } },

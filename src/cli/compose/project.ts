@@ -5,6 +5,7 @@ import { composeFlagsOf } from "#cli/compose/state.ts";
 import type { LoadOptions, Project } from "#spec/compose/project.ts";
 import { resolveInputs } from "#spec/compose/inputs.ts";
 import { cleanName, loadProject } from "#spec/compose/load.ts";
+import { selectServices } from "#spec/compose/select.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 
 /** Throws `not_found` when there is no compose file. */
@@ -24,6 +25,10 @@ export const loadOptions = async (context: CliContext): Promise<LoadOptions> => 
   });
 };
 
+const tellWarnings = (context: CliContext, { warnings }: Project): void => {
+  for (const warning of warnings) context.output.error(`warning: ${warning}`);
+};
+
 /** Loads it, and tells its warnings on standard error. */
 export const openProject = async (
   context: CliContext,
@@ -31,20 +36,34 @@ export const openProject = async (
   changes: Partial<LoadOptions> = {},
 ): Promise<Project> => {
   const project = loadProject({ ...(await loadOptions(context)), named, ...changes });
-  for (const warning of project.warnings) context.output.error(`warning: ${warning}`);
+  tellWarnings(context, project);
   for (const name of named) {
     if (name in project.model.services || name in project.disabled) continue;
     throw new NaruError("not_found", `no such service: "${name}"`);
   }
   return project;
 };
+
+export interface FoundProject {
+  readonly name: string;
+  /** With the services of all profiles. */
+  readonly project: Project | undefined;
+  /** Services that profiles leave out: a command that names none leaves them alone. */
+  readonly off: ReadonlySet<string>;
+}
+
+/** All of it, for the order among its services; which of them are on is said beside. */
+const loadWhole = (options: LoadOptions): FoundProject & { readonly project: Project } => {
+  const project = loadProject({ ...options, profiles: ["*"] });
+  const { disabled } = selectServices(project.model, { profiles: options.profiles ?? [] });
+  return { name: project.model.name, project, off: new Set(Object.keys(disabled)) };
+};
+
 /**
  * The project's name for commands that can do without the file: `-p`, else what the file or its
  * folder says. The project is there when the file is.
  */
-export const findProject = async (
-  context: CliContext,
-): Promise<{ readonly name: string; readonly project: Project | undefined }> => {
+export const findProject = async (context: CliContext): Promise<FoundProject> => {
   const given =
     composeFlagsOf(context)["project-name"] ?? context.env["COMPOSE_PROJECT_NAME"] ?? "";
   const hasFile = composeFlagsOf(context).file.length > 0;
@@ -53,13 +72,14 @@ export const findProject = async (
       throw new NaruError("invalid_argument", `"${given}" is no project name`);
     }
     try {
-      const project = loadProject({ ...(await loadOptions(context)), profiles: ["*"] });
-      if (project.model.name === given) return { name: given, project };
+      const found = loadWhole(await loadOptions(context));
+      if (found.name === given) return found;
     } catch (error) {
       if (!hasCode(error, "not_found")) throw error;
     }
-    return { name: given, project: undefined };
+    return { name: given, project: undefined, off: new Set() };
   }
-  const project = await openProject(context, [], { profiles: ["*"] });
-  return { name: project.model.name, project };
+  const found = loadWhole(await loadOptions(context));
+  tellWarnings(context, found.project);
+  return found;
 };

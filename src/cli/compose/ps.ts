@@ -4,6 +4,7 @@ import { formatPorts } from "#cli/container/ports-column.ts";
 import { ellipsis, formatLabels } from "#cli/container/rows.ts";
 import { renderListing } from "#cli/format/listing.ts";
 import type { Row } from "#cli/format/listing.ts";
+import { usageError } from "#cli/framework/errors.ts";
 import { ANY, defineCommand } from "#cli/framework/command.ts";
 import { bool, enabled, filter, format, list } from "#cli/framework/flags.ts";
 import { quote } from "#cli/template/values.ts";
@@ -74,8 +75,13 @@ export const command = defineCommand({
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
-    const { stack, containers } = await chooseContainers(context, args, { hasOneOff: flags.all });
+    const { stack, containers } = await chooseContainers(context, args, {
+      hasOneOff: flags.all,
+      isOnlyShown: true,
+    });
     using _owned = stack;
+    const strange = Object.keys(flags.filter).find((key) => key !== "status");
+    if (strange !== undefined) throw usageError(`--filter takes "status", not "${strange}"`);
     const isDeclared = (service: string): boolean => service in stack.model.services;
     const states = [...flags.status, ...(flags.filter["status"] ?? [])];
     const listed = containers.filter(({ service }) => flags.orphans || isDeclared(service));

@@ -7,7 +7,9 @@ import { AT_LEAST_ONE, defineCommand } from "#cli/framework/command.ts";
 import { bool, enabled, list, text } from "#cli/framework/flags.ts";
 import type { FlagValues } from "#cli/framework/flags.ts";
 import { isInputTerminal } from "#cli/terminal/stdin.ts";
+import type { Operation } from "#compose/compose.ts";
 import { createContainer } from "#compose/containers.ts";
+import { parseDotenv } from "#spec/compose/dotenv.ts";
 import { parsePorts } from "#spec/compose/ports.ts";
 import { cleanPath } from "#lib/path.ts";
 import { parseVolume } from "#spec/compose/volumes.ts";
@@ -23,6 +25,9 @@ const runFlags = {
   detach: bool("Run in the background and print the container's name", "d"),
   entrypoint: text("Another entrypoint"),
   env: list("Set environment variables", "e"),
+  "env-from-file": list("Read in a file of environment variables", undefined, {
+    completes: "files",
+  }),
   interactive: enabled("Keep STDIN open", { short: "i" }),
   label: list("Add labels", "l"),
   name: text("The container's name"),
@@ -77,12 +82,52 @@ const environmentOf = (
     }),
   );
 
+/** Later files override earlier ones. */
+const environmentOfFiles = async (
+  paths: readonly string[],
+  shell: Readonly<Record<string, string | undefined>>,
+): Promise<Record<string, string>> => {
+  const found: Record<string, string> = {};
+  for (const file of paths) {
+    let text: string;
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- later ones may use variables of earlier ones
+      text = await Bun.file(file).text();
+    } catch (cause) {
+      throw new NaruError("not_found", `--env-from-file: the file "${file}" cannot be read`, {
+        cause,
+      });
+    }
+    const lookup = (name: string): string | undefined => shell[name] ?? found[name];
+    Object.assign(found, parseDotenv(text, { file, lookup }));
+  }
+  return found;
+};
+
+/** Of this service alone, as its own container would wait: the run begins when they are ready. */
+const awaitDependencies = (service: Service | undefined): Operation[] =>
+  Object.entries(service?.depends_on ?? {}).flatMap(([other, { condition, required }]) =>
+    condition === "service_started"
+      ? []
+      : [
+          {
+            id: `await:${other}`,
+            kind: "await" as const,
+            service: other,
+            condition,
+            isRequired: required !== false,
+            needs: [],
+            reason: "the run waits for it",
+          },
+        ],
+  );
+
 /** The service as this one run wants it: no name, no restart, ports only on request. */
 const changed = (
   service: Service,
   flags: RunFlags,
   words: readonly string[],
-  shell: Readonly<Record<string, string | undefined>>,
+  environment: Readonly<Record<string, string>>,
   isTty: boolean,
 ): Service => {
   const { ports, container_name: _name, restart: _restart, ...rest } = service;
@@ -95,7 +140,7 @@ const changed = (
     ports: [...own, ...portsOf(flags.publish)],
     tty: isTty,
     stdin_open: flags.interactive,
-    environment: { ...service.environment, ...environmentOf(flags.env, shell) },
+    environment: { ...service.environment, ...environment },
     labels: { ...service.labels, ...labels },
     volumes: [...(service.volumes ?? []), ...mountsOf(flags.volume, process.cwd())],
     cap_add: [...(service.cap_add ?? []), ...flags["cap-add"]],
@@ -121,6 +166,10 @@ export const command = defineCommand({
   isInterspersed: false,
   run: async ({ context, flags, args }) => {
     const [name = "", ...words] = args;
+    const environment = {
+      ...(await environmentOfFiles(flags["env-from-file"], context.env)),
+      ...environmentOf(flags.env, context.env),
+    };
     const project = await openProject(context, [name]);
     const { stack, screen } = await openStack(context, project, {
       isQuiet: flags.quiet,
@@ -131,6 +180,10 @@ export const command = defineCommand({
     const options = upOptions(context, project, [name], flags);
     const others = options.targets.filter((target) => target !== name);
     await bringUp(context, stack, screen, { ...options, targets: others, named: others });
+    if (!flags["no-deps"]) {
+      await stack.observe();
+      await stack.run({ operations: awaitDependencies(stack.model.services[name]) });
+    }
     const image = { ...options, targets: [name], isStarted: false };
     const { decideImagesUp, decideUp } = await import("#compose/decide.ts");
     await stack.run(decideImagesUp(stack.model, stack.observed, image));
@@ -150,7 +203,7 @@ export const command = defineCommand({
       containerName,
       oneOff: { slug, isRemoved: flags.rm && flags.detach },
       hasAliases: flags["use-aliases"],
-      change: (service) => changed(service, flags, words, context.env, isTty),
+      change: (service) => changed(service, flags, words, environment, isTty),
     });
     const { client } = stack.options;
     if (flags.detach) {

@@ -13,7 +13,7 @@ export const command = defineCommand({
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
-    const { stack, containers } = await chooseContainers(context, args);
+    const { stack, containers } = await chooseContainers(context, args, { isOnlyShown: true });
     stack.close();
     const ids = containers
       .filter((container) => flags.all || container.state === "running")

@@ -7,7 +7,7 @@ export const command = defineCommand({
   flags: {},
   args: ANY,
   run: async ({ context, args }) => {
-    const { stack, containers } = await chooseContainers(context, args);
+    const { stack, containers } = await chooseContainers(context, args, { isOnlyShown: true });
     using _owned = stack;
     const running = containers.filter((container) => container.state === "running");
     const tops = await Promise.all(

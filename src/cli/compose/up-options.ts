@@ -46,6 +46,8 @@ export const withScale = (model: Model, scales: readonly string[]): Model => {
 
 const isTrue = (text: string | undefined): boolean => text === "1" || text === "true";
 
+const PULLS = ["always", "missing", "never", "build", "policy", "if_not_present"];
+
 export const upOptions = (
   context: CliContext,
   project: Project,
@@ -57,6 +59,9 @@ export const upOptions = (
   }
   if (flags.build === true && flags["no-build"] === true) {
     throw usageError("--build and --no-build exclude each other");
+  }
+  if (flags.pull !== undefined && !PULLS.includes(flags.pull)) {
+    throw usageError(`--pull takes "always", "missing", "never" or "build", not "${flags.pull}"`);
   }
   const chosen = withServices(project.model, named, flags["no-deps"] !== true);
   return {
@@ -79,6 +84,6 @@ export const upOptions = (
     areVolumesRecreated: flags.yes === true,
     hasFreshAnonymousVolumes: flags["renew-anon-volumes"] === true,
     build: flags.build === true ? "always" : flags["no-build"] === true ? "never" : "missing",
-    pull: flags.pull,
+    pull: flags.pull === "policy" ? undefined : flags.pull,
   };
 };

@@ -11,6 +11,28 @@ import { decideUp } from "#compose/decide.ts";
 import { planLines, planSummary } from "#compose/plan.ts";
 import { NaruError } from "#lib/errors.ts";
 
+/** What follows the containers' output, and so cannot be where nobody looks at it. */
+const NEEDS_OUTPUT = [
+  "abort-on-container-exit",
+  "abort-on-container-failure",
+  "attach",
+  "attach-dependencies",
+  "exit-code-from",
+] as const;
+
+const checkDetached = (
+  flags: Readonly<
+    Record<(typeof NEEDS_OUTPUT)[number], string | boolean | readonly string[] | undefined>
+  >,
+): void => {
+  const asked = NEEDS_OUTPUT.find((name) => {
+    const value = flags[name];
+    return Array.isArray(value) ? value.length > 0 : value !== undefined && value !== false;
+  });
+  if (asked === undefined) return;
+  throw usageError(`--${asked} needs the output: leave --detach, --wait and --no-start out`);
+};
+
 export const command = defineCommand({
   usage: "[OPTIONS] [SERVICE...]",
   description:
@@ -43,11 +65,11 @@ export const command = defineCommand({
     }
     const isDetached = flags.watch || flags.detach || flags.wait || flags["no-start"];
     const exitFrom = flags["exit-code-from"];
-    if (exitFrom !== undefined && isDetached) {
-      throw usageError("--exit-code-from needs the output: leave --detach and --wait out");
-    }
-    if (exitFrom !== undefined && !(exitFrom in project.model.services)) {
-      throw new NaruError("not_found", `no such service: "${exitFrom}"`);
+    if (flags.detach || flags.wait || flags["no-start"]) checkDetached(flags);
+    const named = [...flags.attach, ...(exitFrom === undefined ? [] : [exitFrom])];
+    for (const name of named) {
+      if (name in project.model.services) continue;
+      throw new NaruError("not_found", `no such service: "${name}"`);
     }
     const timeout = flags["wait-timeout"];
     const deadline =

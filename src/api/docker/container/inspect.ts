@@ -133,6 +133,9 @@ const textOf = (backend: DockerBackend, record: ContainerRecord, minor: number):
 
 const inspect = async (call: Call): Promise<void> => {
   const { backend } = call;
+  // docker compose asks on "die" whether it is over: on the way through a restart it is not.
+  const underway = backend.containers.restartUnderway(call.name);
+  if (underway !== undefined) await underway;
   const record = backend.containers.get(call.name);
   const text = textOf(backend, record, call.minor);
   const execIds = backend.containers.execIds(record.id);

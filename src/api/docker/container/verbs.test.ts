@@ -61,6 +61,21 @@ test("inspect", async () => {
   expect(old.NetworkSettings.IPAddress).toBe("");
 });
 
+test("inspect answers when a restart that is under way is over", async () => {
+  const { backend } = server;
+  const ended = fakeRecord();
+  backend.records[0] = { ...ended, state: { ...ended.state, status: "created" } as never };
+  const { promise, resolve } = Promise.withResolvers<void>();
+  backend.restartUnderway = promise;
+  const answer = call("GET /containers/web/json");
+  // What was asked first is answered first, but for what waits.
+  await call("GET /containers/web/logs?stdout=1");
+  backend.records[0] = ended;
+  resolve();
+  expect((await answer).json.State.Status).toBe("running");
+  backend.restartUnderway = undefined;
+});
+
 test("create: name, platform, warnings, and what older versions meant", async () => {
   const create = async (query: string, body: object, minor = 51) => {
     server.backend.calls.length = 0;
