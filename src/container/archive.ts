@@ -135,6 +135,7 @@ const hiddenPaths = (record: ContainerRecord): string[] => [
   "/etc/hosts",
   "/etc/hostname",
   "/etc/resolv.conf",
+  "/etc/mtab",
   "/dev",
   "/proc",
   "/sys",

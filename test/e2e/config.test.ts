@@ -3,6 +3,7 @@ import { expect } from "bun:test";
 import { writeFileSync } from "node:fs";
 
 import {
+  api,
   BUSYBOX,
   FULL,
   check,
@@ -246,6 +247,22 @@ check("a very long argument (100 kB) arrives", async () => {
 check("umask and default signal dispositions", async () => {
   const out = await shOk([], "umask; grep -E '^Sig(Ign|Blk)' /proc/self/status | cut -f2");
   expect(out).toBe("0022\n0000000000000000\n0000000000000000");
+});
+
+check("/etc/mtab leads to what is mounted, and is no change of the container", async (t) => {
+  const name = t.name();
+  t.defer(() => api("DELETE", `/containers/${name}?force=1`));
+  const out = await dockerOk(
+    "run",
+    "--name",
+    name,
+    BUSYBOX,
+    "sh",
+    "-c",
+    "readlink /etc/mtab; grep -c / /etc/mtab",
+  );
+  expect(out).toMatch(/^\/proc\/mounts\n\d+$/);
+  expect(await dockerOk("diff", name)).not.toContain("mtab");
 });
 
 check("/.dockerenv is there", async () => {
