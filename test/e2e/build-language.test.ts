@@ -217,3 +217,12 @@ buildxCheck("the sandbox has the hostname and the gateway that were asked for", 
   const { image } = await build(t, text, {}, args);
   expect(await inside(image, "cat /o")).toBe("own\n1");
 });
+
+buildxCheck("a directory as a named context has a .dockerignore of its own", async (t) => {
+  const tree = write(t.folder(), { ".dockerignore": "out\n", in: "", out: "" });
+  const { image } = await build(t, "FROM {base}\nCOPY --from=tree . /c\n", {}, [
+    "--build-context",
+    `tree=${tree}`,
+  ]);
+  expect(await inside(image, "ls /c")).toBe("in");
+});

@@ -130,17 +130,23 @@ const readRemote = async (sources: InputSources, url: string): Promise<ReadDocke
   };
 };
 
+/** What the .dockerignore at a directory's top leaves out of it. */
+const ignoredIn = async (
+  sources: InputSources,
+  vertex: ShownVertex,
+  directory: string,
+): Promise<readonly string[]> => {
+  const followPaths = [".dockerignore"];
+  const transfer = { directory, followPaths, excludePatterns: [], isKept: false };
+  const context = await receive(sources, vertex, transfer);
+  return parseDockerignore((await textOf(context, ".dockerignore")) ?? "");
+};
+
 const ignoredOf = async (sources: InputSources, own: string | undefined) => {
   const vertex = new ShownVertex(sources.log, sources.build, "[internal] load .dockerignore");
   return await vertex.around(async () => {
     if (own !== undefined) return parseDockerignore(own);
-    const context = await receive(sources, vertex, {
-      directory: sources.options.contextDirectory,
-      followPaths: [".dockerignore"],
-      excludePatterns: [],
-      isKept: false,
-    });
-    return parseDockerignore((await textOf(context, ".dockerignore")) ?? "");
+    return await ignoredIn(sources, vertex, sources.options.contextDirectory);
   });
 };
 
@@ -233,7 +239,7 @@ export const readNamedContexts = async (
         : await receive(sources, vertex, {
             directory: source.name,
             followPaths: [],
-            excludePatterns: [],
+            excludePatterns: await ignoredIn(sources, vertex, source.name),
             isKept: true,
           }),
     );
