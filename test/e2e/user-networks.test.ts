@@ -41,6 +41,18 @@ check("create, inspect, remove", async (t) => {
   ]);
 });
 
+check("a name with slashes and spaces is inspected, joined, left and removed", async (t) => {
+  const name = `${t.name()}/a b`;
+  const id = await dockerOk("network", "create", name);
+  t.defer(() => docker(["network", "rm", id]));
+  const box = await t.up(BUSYBOX, "sleep", "600");
+  expect(await dockerOk("network", "inspect", "-f", "{{.Id}}", name)).toBe(id);
+  await dockerOk("network", "connect", name, box);
+  await dockerOk("network", "disconnect", "-f", name, box);
+  expect(await dockerOk("network", "rm", name)).toBe(name);
+  expect((await docker(["network", "inspect", id])).code).toBe(1);
+});
+
 check("everything that was asked for is shown", async (t) => {
   const b = block();
   const name = await t.network(

@@ -135,8 +135,8 @@ export const networkRoutes: readonly Route[] = [
   get("/networks/", list),
   post("/networks/create", create),
   post("/networks/prune", prune, 25),
-  post("/networks/{id}/connect", connect),
-  post("/networks/{id}/disconnect", disconnect),
-  get("/networks/{id}", inspect),
-  del("/networks/{id}", remove),
+  post("/networks/{id…}/connect", connect),
+  post("/networks/{id…}/disconnect", disconnect),
+  get("/networks/{id…}", inspect),
+  del("/networks/{id…}", remove),
 ];
