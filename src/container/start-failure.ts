@@ -72,6 +72,9 @@ export const explainStartFailure = (error: NaruError, record: ContainerRecord): 
   return { error: new NaruError("internal", message, { cause: error }), exitCode: 128 };
 };
 
+/** A working directory, for one. */
+const MISSING = /no such file or directory/i;
+
 const EXEC_PREFIX = "OCI runtime exec failed: exec failed: unable to start container process: ";
 
 export const explainExecFailure = (error: NaruError, name: string): StartFailure => {
@@ -80,6 +83,6 @@ export const explainExecFailure = (error: NaruError, name: string): StartFailure
   const message = EXEC_PREFIX + (known?.message ?? `${bare(error.message)}: unknown`);
   return {
     error: new NaruError("invalid_argument", message, { cause: error }),
-    exitCode: known?.exitCode ?? 126,
+    exitCode: known?.exitCode ?? (MISSING.test(error.message) ? 127 : 126),
   };
 };

@@ -76,6 +76,17 @@ buildxCheck("a directory as a named context can be what a stage starts from", as
   expect(await inside(image, "cat /said")).toBe("hello");
 });
 
+buildxCheck("a named context stands in the place of the stage of its name", async (t) => {
+  const tree = write(t.folder(), { said: "hello" });
+  const { image } = await build(
+    t,
+    "FROM {base} AS files\nRUN false\nFROM {base}\nCOPY --from=files / /files/\n",
+    {},
+    ["--build-context", `files=${tree}`],
+  );
+  expect(await inside(image, "ls /files; cat /files/said")).toBe("said\nhello");
+});
+
 buildxCheck("a here-document with its own interpreter is run by it", async (t) => {
   const { said } = await build(t, `FROM {base}\nRUN <<EOF\n#!/bin/cat\n${t.name()} $A "b\nEOF\n`);
   expect(said).toMatch(/ #!\/bin\/cat\n#\d+ [\d.]+ \S+ \$A "b\n/);

@@ -51,6 +51,8 @@ class GraphBuilder {
   /** The last stage of each name. */
   readonly #byName = new Map<string, number>();
   readonly #platforms = new Map<number, Platform>();
+  /** Stages in whose place a context of their name stands: what they say is not done. */
+  readonly #replaced = new Set<number>();
 
   constructor(file: Dockerfile, options: PlanOptions) {
     this.#file = file;
@@ -75,7 +77,7 @@ class GraphBuilder {
   #plannedStage(stage: Stage, base: Base): PlannedStage {
     const { index } = stage;
     const label = this.#file.stages.length === 1 ? "" : (stage.name ?? `stage-${index}`);
-    const instructions = this.#instructionsOf(stage, base.source);
+    const instructions = this.#replaced.has(index) ? [] : this.#instructionsOf(stage, base.source);
     return { index, stage, label, base: base.source, platform: base.platform, instructions };
   }
 
@@ -92,13 +94,14 @@ class GraphBuilder {
       throw new Complaint(`base name (${from.base.text}) should not be blank`);
     });
     const wanted = this.#platformOf(from);
-    const source = placed(this.#file.text, from.base.range, () =>
-      this.#baseSource(stage, base, wanted),
-    );
+    const instead = stage.name === undefined ? undefined : this.#namedContext(stage.name);
+    const source =
+      instead ?? placed(this.#file.text, from.base.range, () => this.#baseSource(base, wanted));
     if (stage.name !== undefined) this.#byName.set(stage.name, stage.index);
     const inherited = source.kind === "stage" ? this.#platforms.get(source.index) : undefined;
     const platform = inherited ?? wanted;
     this.#platforms.set(stage.index, platform);
+    if (instead !== undefined) this.#replaced.add(stage.index);
     return { source, platform };
   }
 
@@ -116,9 +119,7 @@ class GraphBuilder {
     });
   }
 
-  #baseSource(stage: Stage, base: string, platform: Platform): Source {
-    const own = stage.name === undefined ? undefined : this.#namedContext(stage.name);
-    if (own !== undefined) return own;
+  #baseSource(base: string, platform: Platform): Source {
     // No image has a name in upper case: it can only mean the stage.
     const below = this.#byName.get(base.toLowerCase());
     if (below !== undefined) return { kind: "stage", index: below };
@@ -196,7 +197,8 @@ class GraphBuilder {
   }
 
   #instructionsOf(stage: Stage, base: Source): PlannedInstruction[] {
-    const below = base.kind === "stage" ? this.#file.stages[base.index] : undefined;
+    const isOnStage = base.kind === "stage" && !this.#replaced.has(base.index);
+    const below = isOnStage ? this.#file.stages[base.index] : undefined;
     const inFile = (below?.instructions ?? []).flatMap((instruction) =>
       instruction.name === "ONBUILD" ? [instruction.expression] : [],
     );

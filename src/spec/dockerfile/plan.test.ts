@@ -54,7 +54,14 @@ test("named contexts go before stages and images", () => {
   expect(planned.stages[1]?.instructions[0]?.sources).toEqual([
     { kind: "named", name: "alpine:3" },
   ]);
-  expect(plan(text, { contexts: new Set(["base"]) }).stages[0]?.base.kind).toBe("named");
+});
+
+test("a named context stands in the place of the stage of its name", () => {
+  const text = "FROM debian AS base\nRUN x\nONBUILD RUN y\nFROM base\nCOPY a b";
+  const [base, last] = plan(text, { contexts: new Set(["base"]) }).stages;
+  expect(base?.base).toEqual({ kind: "named", name: "base" });
+  expect(base?.instructions).toEqual([]);
+  expect(last?.instructions.map(({ instruction }) => instruction.name)).toEqual(["COPY"]);
 });
 
 test("triggers of a base run first, and may need further stages", () => {
