@@ -76,6 +76,7 @@ const hold = (id: string, directory: string): { readonly path: string } & Dispos
   return { path: `/proc/${process.pid}/fd/${fd}`, [Symbol.dispose]: () => closeSync(fd) };
 };
 
+/** The mount a running container is on, without what is mounted in it. */
 export const holdLiveRoot = (engine: Engine, record: LiveRecord) =>
   hold(record.id, liveRootOf(engine, record));
 

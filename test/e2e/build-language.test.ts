@@ -142,7 +142,7 @@ buildxCheck("a pattern that finds nothing copies nothing", async (t) => {
   const { image } = await build(t, "FROM {base}\nCOPY nothing* /d/\nCOPY a nothing* /e/\n", {
     a: "x",
   });
-  expect(await inside(image, "ls /d 2>&1; ls /e")).toContain("a");
+  expect(await inside(image, "ls /e")).toBe("a");
 });
 
 buildxCheck("several files go into a directory that is there, without a slash", async (t) => {

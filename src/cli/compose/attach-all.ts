@@ -78,9 +78,9 @@ class Attached {
   }
 
   began(id: string, name: string, service: string): void {
-    // Its start may be heard of twice: by its event and by a look at what runs.
     const since = this.#seen.get(id) ?? this.#began;
     if (this.#isWatched(service)) this.#running.add(id);
+    // Its start may be heard of twice: by its event and by a look at what runs.
     if (this.#heard.has(id)) return;
     this.#heard.add(id);
     if (!this.#isShown(service)) return;

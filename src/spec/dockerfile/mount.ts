@@ -194,12 +194,12 @@ const NOTHING_SET: Draft = {
 
 /**
  * Reads one `--mount` value. `expand` is applied to each option's value; without it, values with variables count as
- * not given. Throws Complaint.
+ * not given, and whether the options go together is not looked at. Throws Complaint.
  */
 export const parseMount = (text: string, expand?: Expand): Mount => {
   const draft: Draft = { ...NOTHING_SET };
   for (const field of csvFields(text)) applyField(draft, field, expand);
-  checkMount(draft);
+  if (expand !== undefined || !text.includes("$")) checkMount(draft);
   const { isReadonlyGiven, ...mount } = draft;
   if (isReadonlyGiven) return mount;
   return { ...mount, isReadonly: mount.type !== "cache" && mount.type !== "tmpfs" };

@@ -64,6 +64,12 @@ test("a named context stands in the place of the stage of its name", () => {
   expect(last?.instructions.map(({ instruction }) => instruction.name)).toEqual(["COPY"]);
 });
 
+test("mounts with variables are read when these are known", () => {
+  const text =
+    "FROM debian\nARG I\nRUN --mount=type=secret,id=$I x\nRUN --mount=type=$I,sharing=locked y";
+  expect(plan(text).stages[0]?.instructions).toHaveLength(3);
+});
+
 test("triggers of a base run first, and may need further stages", () => {
   const text = "FROM x AS tool\nFROM base\nRUN own";
   const triggers = new Map([[1, ["COPY --from=tool a b", "ENV A=1"]]]);

@@ -77,7 +77,10 @@ const secretIds = (dockerfile: Dockerfile): ReadonlySet<string> => {
       for (const word of instruction.mounts) {
         const mount = parseMount(word.text);
         if (mount.type !== "secret") continue;
-        ids.add(mount.id || mount.source || mount.target.slice(mount.target.lastIndexOf("/") + 1));
+        const id =
+          mount.id || mount.source || mount.target.slice(mount.target.lastIndexOf("/") + 1);
+        // One that only variables tell cannot be asked for.
+        if (id !== "") ids.add(id);
       }
     }
   }
