@@ -19,9 +19,15 @@ import { giveUpReady, newContainerId } from "#container/ready.ts";
 import { processRlimits } from "#container/runtime-config/process.ts";
 import { checkApparmor, parseSecurityOptions } from "#container/security.ts";
 import type { ImageRecord } from "#image/image.ts";
+import { machinePlatform } from "#image/machine-platform.ts";
 import type { CreateRequest, CreateResponse } from "#spec/docker/container.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
-import { type Platform, parsePlatform } from "#spec/image/platform.ts";
+import {
+  type Platform,
+  formatPlatform,
+  parsePlatform,
+  platformScore,
+} from "#spec/image/platform.ts";
 import type { RlimitName } from "#kernel/kernel.ts";
 
 const NEVER_STARTED = {
@@ -51,6 +57,15 @@ const warningsOf = (
     warnings.push("Published ports are discarded when using host network mode");
   }
   return warnings;
+};
+
+/** What nobody asked for by name, and this machine's processor may not run. */
+const platformWarnings = (platform: Platform): string[] => {
+  const machine = machinePlatform();
+  if (platform.architecture === "" || platformScore(platform, machine) > 0) return [];
+  return [
+    `The requested image's platform (${formatPlatform(platform)}) does not match the detected host platform (${formatPlatform(machine)}) and no specific platform was requested`,
+  ];
 };
 
 /** Who shares the host's or another container's names has no hostname of its own. */
@@ -236,5 +251,7 @@ const createAs = async (
   undo.move();
   failpoint("create.after-row");
   engine.emit(created, "create");
-  return { Id: id, Warnings: warningsOf(engine, record.hostConfig, request.HostConfig) };
+  const warnings = warningsOf(engine, record.hostConfig, request.HostConfig);
+  if (wanted === undefined) warnings.push(...platformWarnings(image.platform));
+  return { Id: id, Warnings: warnings };
 };

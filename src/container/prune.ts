@@ -2,7 +2,7 @@
 import { nowNs, parseInstant } from "#lib/clock.ts";
 import type { Engine } from "#container/engine.ts";
 import { removeContainer } from "#container/remove.ts";
-import { type Filters, matchesLabels } from "#spec/docker/filters.ts";
+import { type Filters, matchesLabels, singleFilter } from "#spec/docker/filters.ts";
 import { newBatch } from "#metadata/trash.ts";
 import { parseTimestamp } from "#spec/docker/timestamp.ts";
 
@@ -10,7 +10,7 @@ export const pruneContainers = async (
   engine: Engine,
   filters: Filters,
 ): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }> => {
-  const untilText = filters.get("until")?.[0];
+  const untilText = singleFilter(filters, "until");
   const untilNs = untilText === undefined ? undefined : parseTimestamp(untilText, nowNs());
   const candidates = engine.states
     .list()

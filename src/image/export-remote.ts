@@ -4,6 +4,7 @@ import { checkName } from "#image/admit.ts";
 import type { ExportOptions } from "#image/transfer.ts";
 import type { ExportedArchive } from "#image/archive-segment.ts";
 import { pullBlobs } from "#image/pull-blobs.ts";
+import { machinePlatform } from "#image/machine-platform.ts";
 import type { PullParts } from "#image/pull.ts";
 import { chooseManifest, explainRefusal } from "#image/pull-manifest.ts";
 import { streamSegments } from "#image/segments.ts";
@@ -13,7 +14,7 @@ import { CONTAINERD_NAME, type Descriptor, REF_NAME } from "#spec/image/descript
 import type { Digest } from "#spec/image/digest.ts";
 import { type ImageManifest, parseManifest } from "#spec/image/manifest.ts";
 import { OCI_INDEX, isConfigType, isUrlLayer } from "#spec/image/media-type.ts";
-import { HOST_PLATFORM, platformScore } from "#spec/image/platform.ts";
+import { platformScore } from "#spec/image/platform.ts";
 import {
   familiarString,
   formatReference,
@@ -95,7 +96,7 @@ class Collection {
 const dockerImage = ({ documents }: Collection, top: Found): ImageManifest | undefined => {
   const entries = top.manifest.kind === "index" ? top.manifest.manifests : [top.descriptor];
   const scoreOf = ({ platform }: Descriptor): number =>
-    platform === undefined ? 1 : platformScore(platform, HOST_PLATFORM);
+    platform === undefined ? 1 : platformScore(platform, machinePlatform());
   const [best] = entries
     .filter((entry) => entry.platform?.os !== "unknown")
     .toSorted((a, b) => scoreOf(b) - scoreOf(a));

@@ -12,6 +12,7 @@
  */
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { KeptImage } from "#image/kept.ts";
+import { machinePlatform } from "#image/machine-platform.ts";
 import type { ImageRow, ReferenceRow } from "#metadata/images.ts";
 import { platformOf } from "#spec/image/config.ts";
 import { type JsonObject, asArray, asObject, decodeJson } from "#spec/image/decode.ts";
@@ -19,7 +20,7 @@ import type { Descriptor } from "#spec/image/descriptor.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import { type ImageIndex, type ImageManifest, parseManifest } from "#spec/image/manifest.ts";
 import { isConfigType } from "#spec/image/media-type.ts";
-import { HOST_PLATFORM, type Platform, platformScore } from "#spec/image/platform.ts";
+import { type Platform, platformScore } from "#spec/image/platform.ts";
 
 /** As the API has it. */
 export type MemberKind = "image" | "attestation" | "unknown";
@@ -92,7 +93,7 @@ export const bestImage = (
 
 /** The best for this machine, else the first that is here. */
 export const mainImage = (members: readonly IndexMember[]): ImageRow | undefined =>
-  bestImage(members, HOST_PLATFORM) ?? members.find(({ image }) => image !== undefined)?.image;
+  bestImage(members, machinePlatform()) ?? members.find(({ image }) => image !== undefined)?.image;
 
 class Documents implements Indexes {
   readonly #parts: Parts;

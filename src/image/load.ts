@@ -16,6 +16,7 @@ import { type Registration, registerImages } from "#image/register.ts";
 import { type IndexRegistration, manifestRow, registerIndex } from "#image/register-index.ts";
 import { type Catalog, parseTagTarget } from "#image/catalog.ts";
 import type { ManifestRow } from "#metadata/image-manifests.ts";
+import { machinePlatform } from "#image/machine-platform.ts";
 import { type LayerToUnpack, unpackLayers } from "#image/unpack.ts";
 import { runWorker } from "#image/worker-client.ts";
 import type { Ingest } from "#content/content.ts";
@@ -25,7 +26,6 @@ import { chainIds } from "#spec/image/chain-id.ts";
 import { parseImageConfig } from "#spec/image/config.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 import { layerTypeOf } from "#spec/image/media-type.ts";
-import { HOST_PLATFORM } from "#spec/image/platform.ts";
 import {
   familiarString,
   formatReference,
@@ -246,7 +246,10 @@ export const loadImages = async (
   await using ingest = dependencies.content.openIngest();
   const contents = await readContents(dependencies, ingest, source, options);
   failpoint("load.mid-layer");
-  const plan = renamed(readArchive(contents, HOST_PLATFORM, options.platform), options.reference);
+  const plan = renamed(
+    readArchive(contents, machinePlatform(), options.platform),
+    options.reference,
+  );
   const all = [...plan.images, ...plan.indexes.flatMap(({ images }) => images)];
   for (const image of all) parseImageConfig(image.configText);
   await using undo = new AsyncDisposableStack();

@@ -8,7 +8,7 @@ import { nowNs } from "#lib/clock.ts";
 import { hasCode } from "#lib/errors.ts";
 import type { ImageRow } from "#metadata/images.ts";
 import { newBatch } from "#metadata/trash.ts";
-import { type Filters, booleanFilter, matchesLabels } from "#spec/docker/filters.ts";
+import { type Filters, booleanFilter, matchesLabels, singleFilter } from "#spec/docker/filters.ts";
 import type { DeleteItem } from "#spec/docker/image.ts";
 import { parseTimestamp } from "#spec/docker/timestamp.ts";
 import { hexOf } from "#spec/image/digest.ts";
@@ -39,7 +39,8 @@ export const pruneImages = async (
   const { rows, layers } = dependencies;
   const isDanglingOnly = booleanFilter(filters, "dangling") ?? true;
   const now = nowNs();
-  const untilNs = (filters.get("until") ?? []).map((text) => parseTimestamp(text, now)).at(0);
+  const until = singleFilter(filters, "until");
+  const untilNs = until === undefined ? undefined : parseTimestamp(until, now);
   const parts = catalog.indexes.parts();
   const isCandidate = (row: ImageRow): boolean => {
     const names = rows.references(row.id);

@@ -8,6 +8,7 @@ import {
   readArchive,
 } from "#image/archive-contents.ts";
 import { readContents } from "#image/load.ts";
+import { machinePlatform } from "#image/machine-platform.ts";
 import type { PublishOptions } from "#image/transfer.ts";
 import type { ArchiveSource } from "#image/image.ts";
 import type { PullParts } from "#image/pull.ts";
@@ -18,7 +19,6 @@ import type { Repository } from "#remote/remote.ts";
 import { type Digest, digestOf, shortId } from "#spec/image/digest.ts";
 import { parseManifest } from "#spec/image/manifest.ts";
 import { OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST, layerTypeOf } from "#spec/image/media-type.ts";
-import { HOST_PLATFORM } from "#spec/image/platform.ts";
 import {
   familiarString,
   formatReference,
@@ -184,7 +184,7 @@ export const publishArchive = async (
   const { onEvent, signal, credentials, platform } = options;
   await using ingest = parts.dependencies.content.openIngest();
   const contents = await readContents(parts.dependencies, ingest, source, { signal });
-  const plan = readArchive(contents, HOST_PLATFORM, platform);
+  const plan = readArchive(contents, machinePlatform(), platform);
   const referrers = plan.artifacts.filter(({ isReferrer }) => isReferrer);
   const [image] = plan.images;
   const [index] = plan.indexes;

@@ -1,4 +1,5 @@
 /** What a name at a registry stands for: through indexes to the manifests that are wanted, and their configs. */
+import { machinePlatform } from "#image/machine-platform.ts";
 import { type ErrorCode, NaruError, toNaruError } from "#lib/errors.ts";
 import type { FetchedManifest, Repository } from "#remote/remote.ts";
 import { type ImageConfig, parseImageConfig, platformOf } from "#spec/image/config.ts";
@@ -51,8 +52,13 @@ const DEPTH_MAX = 3;
 /** Configs that old tools pushed without a type of their own. */
 const UNTYPED = ["", "application/octet-stream", "application/json", "text/html"];
 
-/** Attestations and the like have the platform unknown/unknown: they serve nobody. */
-export const chooseManifest = (index: ImageIndex, wanted: Platform): Descriptor => {
+/** The best for `wish`, else for this machine. Attestations and the like have the platform unknown/unknown: they serve nobody. */
+export const chooseManifest = (
+  index: ImageIndex,
+  wish: Platform | undefined,
+  machine: Platform = machinePlatform(),
+): Descriptor => {
+  const wanted = wish ?? machine;
   let best: { descriptor: Descriptor; score: number } | undefined;
   for (const descriptor of index.manifests) {
     const { platform } = descriptor;
@@ -68,7 +74,7 @@ export const chooseManifest = (index: ImageIndex, wanted: Platform): Descriptor 
   );
   throw new NaruError(
     "not_found",
-    `no matching manifest for ${formatPlatform(wanted)} in the manifest list entries: it has ${offered.join(", ") || "none"}`,
+    `no matching manifest for ${formatPlatform(wish ?? HOST_PLATFORM)} in the manifest list entries: it has ${offered.join(", ") || "none"}`,
   );
 };
 
@@ -126,7 +132,7 @@ class Search {
     const manifest = parseManifest(fetched.text, fetched.descriptor.mediaType);
     if (manifest.kind === "manifest") return await this.#addManifest(fetched, manifest, entry);
     this.indexes.push(fetched);
-    const { platform = HOST_PLATFORM, isAllPlatforms = false } = this.#wish;
+    const { platform, isAllPlatforms = false } = this.#wish;
     const children = isAllPlatforms ? manifest.manifests : [chooseManifest(manifest, platform)];
     for (const child of children) {
       const below = await this.#repository.manifest(child.digest, this.#signal);

@@ -31,7 +31,7 @@ import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, digestOf, shortId } from "#spec/image/digest.ts";
 import { parseManifest } from "#spec/image/manifest.ts";
 import { isUrlLayer, layerTypeOf } from "#spec/image/media-type.ts";
-import { HOST_PLATFORM, platformScore } from "#spec/image/platform.ts";
+import { platformScore } from "#spec/image/platform.ts";
 import {
   type Reference,
   familiarName,
@@ -58,7 +58,7 @@ const PARTIAL_AGE_MS = 7 * 24 * 3600 * 1000;
 const wantedHere = (
   { dependencies, catalog }: PullParts,
   target: Digest,
-  { platform = HOST_PLATFORM, isAllPlatforms = false }: Wish,
+  { platform, isAllPlatforms = false }: Wish,
 ): readonly ImageRow[] | undefined => {
   const members = catalog.indexes.members(target);
   const index = { kind: "index", mediaType: "", annotations: {} } as const;

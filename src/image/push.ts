@@ -40,7 +40,9 @@ const referencesOf = (
   }
   throw new NaruError(
     "not_found",
-    `An image does not exist locally with the tag: ${familiarName(reference)}`,
+    rows.length === 0 || reference.tag === undefined
+      ? `An image does not exist locally with the tag: ${familiarName(reference)}`
+      : `tag does not exist: ${familiarString(reference)}`,
   );
 };
 

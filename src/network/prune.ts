@@ -2,7 +2,7 @@
 import { nowNs, parseInstant } from "#lib/clock.ts";
 import type { Endpoint, NetworkRecord } from "#network/network.ts";
 import { isPredefined } from "#network/records.ts";
-import { type Filters, matchesLabels } from "#spec/docker/filters.ts";
+import { type Filters, matchesLabels, singleFilter } from "#spec/docker/filters.ts";
 import { parseTimestamp } from "#spec/docker/timestamp.ts";
 
 /** User-defined ones that the filters `label`, `label!` and `until` let through; settings stay. */
@@ -10,7 +10,7 @@ export const selectPrunable = (
   records: readonly NetworkRecord[],
   filters: Filters,
 ): NetworkRecord[] => {
-  const untilText = filters.get("until")?.[0];
+  const untilText = singleFilter(filters, "until");
   const untilNs = untilText === undefined ? undefined : parseTimestamp(untilText, nowNs());
   return records.filter(
     (record) =>

@@ -42,6 +42,30 @@ const digestsOf = async (name: string): Promise<string[]> =>
 const idOf = (name: string): Promise<string> =>
   dockerOk("image", "inspect", "--format", "{{.Id}}", name);
 
+check(
+  "an image for another processor is run with a warning, unless it was asked for",
+  async (t) => {
+    const name = `${t.name()}:1`;
+    t.defer(() => docker(["rmi", "-f", name]));
+    const stdin = writeTar([{ name: "f", body: "x" }]);
+    const made = await docker(["import", "--platform", "linux/s390x", "-", name], { stdin });
+    expect(made.code).toBe(0);
+    const create = async (query: string): Promise<string[]> => {
+      const body = { Image: name, Cmd: ["true"] };
+      const reply = await api("POST", `/containers/create${query}`, { body });
+      const { Id, Warnings } = reply.json<{ Id: string; Warnings: string[] }>();
+      await dockerOk("rm", Id);
+      return Warnings;
+    };
+    expect(await create("")).toEqual([
+      expect.stringMatching(
+        /^The requested image's platform \(linux\/s390x\) does not match the detected host platform \(linux\/.+\) and no specific platform was requested$/,
+      ),
+    ]);
+    expect(await create("?platform=linux/s390x")).toEqual([]);
+  },
+);
+
 for (const kind of ["docker-registry", "naru"] as const) {
   const skip =
     kind === "naru" || hasDockerRegistry ? undefined : "docker-registry is not installed";

@@ -7,6 +7,8 @@ import { NaruError } from "#lib/errors.ts";
 export type Filters = ReadonlyMap<string, readonly string[]>;
 
 const valuesOf = (key: string, value: unknown): string[] => {
+  // Go's null map: a filter without values.
+  if (value === null) return [];
   if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return Object.entries(value).flatMap(([name, isOn]) => (isOn === true ? [name] : []));
@@ -26,7 +28,9 @@ export const parseFilters = (text: string | undefined, accepted: readonly string
       cause,
     });
   }
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+  // What clients in Go write for filters that were never set.
+  if (json === null) return filters;
+  if (typeof json !== "object" || Array.isArray(json)) {
     throw new NaruError("invalid_argument", "invalid filters: expected a JSON object");
   }
   for (const [key, value] of Object.entries(json)) {
@@ -46,6 +50,18 @@ export const matchesAny = (
 ): boolean => {
   const values = filters.get(key);
   return values === undefined || values.length === 0 || values.some(test);
+};
+
+/** A filter that takes one value, such as a prune's `until`; undefined when absent. Throws invalid_argument for several. */
+export const singleFilter = (filters: Filters, key: string): string | undefined => {
+  const values = filters.get(key) ?? [];
+  if (values.length > 1) {
+    throw new NaruError(
+      "invalid_argument",
+      `more than one ${key} filter specified: "${values.join('", "')}"; give one`,
+    );
+  }
+  return values[0];
 };
 
 const hasLabel = (labels: Readonly<Record<string, string>>, term: string): boolean => {

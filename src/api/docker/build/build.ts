@@ -10,6 +10,7 @@ import { post, type Route } from "#api/docker/route.ts";
 import { parseTime } from "#api/docker/time.ts";
 import { formatInstant } from "#lib/clock.ts";
 import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
+import { singleFilter } from "#spec/docker/filters.ts";
 import { digestOf, hexOf, shortId } from "#spec/image/digest.ts";
 
 const receive = async (call: Call, request: ClassicRequest): Promise<BuildContext> => {
@@ -122,17 +123,17 @@ const build = async (call: Call): Promise<void> => {
 };
 
 const FIELD_FILTERS = ["parent", "type", "description", "private", "shared", "inuse"];
-const PRUNE_FILTERS = ["until", "id", "unused-for", "label", ...FIELD_FILTERS];
+const PRUNE_FILTERS = ["until", "id", "unused-for", "label", "label!", ...FIELD_FILTERS];
 
-const unusedSince = (words: readonly string[]): string | undefined => {
-  const time = parseTime(words[0] ?? "", "until");
+const unusedSince = (word: string): string | undefined => {
+  const time = parseTime(word, "until");
   return time === undefined ? undefined : formatInstant(time);
 };
 
 const prune = async (call: Call): Promise<void> => {
   const { query } = call;
   const filters = query.filters(PRUNE_FILTERS);
-  // `system prune` hands its filter on: nothing in the cache has a label.
+  // `system prune` hands its filters on: nothing in the cache has a label, so that `label!` holds for all.
   if (filters.has("label")) return call.json(200, { CachesDeleted: null, SpaceReclaimed: 0 });
   const builds = await call.backend.builds();
   const fields = FIELD_FILTERS.flatMap((name) =>
@@ -155,10 +156,9 @@ const prune = async (call: Call): Promise<void> => {
       maxUsedBytes: query.integer("max-used-space") ?? 0,
       minFreeBytes: query.integer("min-free-space") ?? 0,
     }),
-    unusedSince: unusedSince([
-      ...(filters.get("until") ?? []),
-      ...(filters.get("unused-for") ?? []),
-    ]),
+    unusedSince: unusedSince(
+      singleFilter(filters, "until") ?? singleFilter(filters, "unused-for") ?? "",
+    ),
     ids: fields.length === 0 ? ids : wanted,
     kinds: [],
   });

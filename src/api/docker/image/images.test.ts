@@ -131,6 +131,15 @@ test("pull: Docker's lines, credentials, tags and digests", async () => {
     `pull a/b@${digest}`,
     "pull a/b",
   ]);
+  // The parameter counts before what the name has, as in Docker.
+  await pull("fromImage=a/b:1&tag=2");
+  await pull(`fromImage=a/b:1@${digest}&tag=2`);
+  await pull(`fromImage=a/b:1&tag=${digest}`);
+  expect(server.backend.calls.slice(3).map((line) => line.split(" {")[0])).toEqual([
+    "pull a/b:2",
+    `pull a/b:2@${digest}`,
+    `pull a/b@${digest}`,
+  ]);
   const failed = await pull("fromImage=nobody&tag=1");
   expect([failed.status, failed.json.message]).toEqual([500, "connection refused"]);
   expect((await pull("fromImage=scratch&tag=latest")).status).toBe(403);
@@ -143,9 +152,11 @@ test("push: lines and facts", async () => {
     { progressDetail: {}, aux: { Tag: "1" } },
   ]);
   await call("POST /images/naru/hello/push");
+  await call("POST /images/naru/hello:1/push?tag=2");
   expect(server.backend.calls).toEqual([
     'push naru/hello:1 {"isAllTags":false}',
     'push naru/hello {"isAllTags":true}',
+    'push naru/hello:2 {"isAllTags":false}',
   ]);
   const wrong = await server.call("POST /images/a/push?tag=1", undefined, {
     "X-Registry-Auth": "!",

@@ -12,6 +12,7 @@ import { decodeAuthConfig, parseRegistryAuth } from "#spec/docker/registry-auth.
 import { asArray, asDigest, asObject, asString } from "#spec/image/decode.ts";
 import { decodePlatform } from "#spec/image/platform.ts";
 import {
+  type Reference,
   familiarName,
   familiarString,
   parseReference,
@@ -43,12 +44,20 @@ const relay = async (call: Call, work: Parameters<typeof transferMessages>[1]): 
   }
 };
 
+/** What `tag` says (a tag or a digest) counts before what the name has, as in Docker. */
+const withTag = (name: string, tag: string): Reference => {
+  const reference = parseReference(name);
+  if (tag === "") return reference;
+  const bare = familiarName(reference);
+  if (tag.includes(":")) return parseReference(`${bare}@${tag}`);
+  const { digest } = reference;
+  return parseReference(`${bare}:${tag}${digest === undefined ? "" : `@${digest}`}`);
+};
+
 export const pull = async (call: Call, image: string): Promise<void> => {
   const { backend, query, signal } = call;
-  const tag = query.text("tag");
-  const separator = tag.includes(":") ? "@" : ":";
   const name = image.endsWith(":") ? image.slice(0, -1) : image;
-  const reference = parseReference(tag === "" ? name : `${name}${separator}${tag}`);
+  const reference = withTag(name, query.text("tag"));
   const familiar = familiarString(reference);
   if (familiarName(reference) === "scratch") {
     throw new NaruError("permission_denied", "'scratch' is a reserved name");
@@ -83,8 +92,7 @@ export const pull = async (call: Call, image: string): Promise<void> => {
 
 const push = async (call: Call): Promise<void> => {
   const { backend, query } = call;
-  const tag = query.text("tag");
-  const reference = parseReference(tag === "" ? call.name : `${call.name}:${tag}`);
+  const reference = withTag(call.name, query.text("tag"));
   if (reference.digest !== undefined) {
     throw new NaruError("invalid_argument", "cannot push a digest reference");
   }
