@@ -6,7 +6,13 @@ import { type CollectOptions, collect } from "#registry/collect.ts";
 import { Commits } from "#registry/commits.ts";
 import type { RegistryLimits } from "#registry/limits.ts";
 import { ManifestCache } from "#registry/manifest-cache.ts";
-import { deleteManifest, putManifest, readManifest, unknownName } from "#registry/manifests.ts";
+import {
+  checkParts,
+  deleteManifest,
+  putManifest,
+  readManifest,
+  unknownName,
+} from "#registry/manifests.ts";
 import { Quotas } from "#registry/quota.ts";
 import type {
   Blob,
@@ -87,13 +93,14 @@ const createBlobs = (deps: LocalDependencies) => {
   };
 
   const link = (repository: string, blob: Blob): void => {
-    deps.quotas.check(repository, blob.sizeBytes);
+    deps.quotas.check(repository, blob.sizeBytes, blob.digest);
+    using coming = deps.quotas.coming(repository, blob.sizeBytes, blob.digest);
     rows.transaction(() => {
       const repositoryId = rows.repositories.ensure(repository);
       rows.blobs.link(repositoryId, blob.digest, blob.sizeBytes, now());
       sightings.see(repository, blob.digest);
     });
-    deps.quotas.added(repository, blob.sizeBytes);
+    coming.keep();
   };
 
   return {
@@ -121,6 +128,7 @@ const createBlobs = (deps: LocalDependencies) => {
       parseRepositoryName(repository);
       const wanted = parseDigestParameter(digest);
       const repositoryId = rows.repositories.idOf(repository);
+      if (repositoryId !== undefined) checkParts(deps, repository, repositoryId, wanted);
       if (repositoryId === undefined || !rows.blobs.unlink(repositoryId, wanted)) {
         throw unknownBlob(repository, digest);
       }

@@ -7,6 +7,7 @@ import type { Manifest, NewManifest, StoredManifest } from "#registry/registry.t
 import { distributionError } from "#spec/distribution/errors.ts";
 import {
   type ManifestDocument,
+  checkSchemaVersion,
   plainMediaType,
   readManifestDocument,
 } from "#spec/distribution/manifest-document.ts";
@@ -127,6 +128,23 @@ const checkTag = (
   );
 };
 
+/** Throws DENIED when an immutable tag's image needs the manifest or blob: without it nobody could pull it. */
+export const checkParts = (
+  { rows, rules }: Pick<LocalDependencies, "rows" | "rules">,
+  repository: string,
+  repositoryId: number,
+  digest: Digest,
+): void => {
+  const held = rows.tags
+    .namesAbove(repositoryId, digest)
+    .find((tag) => rules.isImmutable(repository, tag));
+  if (held === undefined) return;
+  throw distributionError(
+    "DENIED",
+    `${digest} is part of "${repository}:${held}", an immutable tag: it cannot be deleted`,
+  );
+};
+
 export const putManifest = (
   deps: LocalDependencies,
   repository: string,
@@ -145,6 +163,7 @@ export const putManifest = (
   const digest = checkDigest(reference, pushed.content);
   const text = Buffer.from(pushed.content).toString("utf8");
   const document = readManifestDocument(text, plainMediaType(pushed.mediaType));
+  checkSchemaVersion(text);
   // The bytes may lie in a larger buffer that lives on with them.
   const content = new Uint8Array(pushed.content);
   rows.transaction(() => {
@@ -212,6 +231,7 @@ export const deleteManifest = (
     parsed.kind === "tag" ? [parsed.tag] : rows.tags.namesOf(repositoryId, parsed.digest);
   const isGone = rows.transaction(() => {
     for (const tag of tags) checkTag(deps, repository, repositoryId, tag, undefined);
+    if (parsed.kind === "digest") checkParts(deps, repository, repositoryId, parsed.digest);
     const removed = tags.map((tag) => rows.tags.remove(repositoryId, tag));
     return parsed.kind === "digest"
       ? rows.manifests.remove(repositoryId, parsed.digest)

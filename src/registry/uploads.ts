@@ -163,7 +163,7 @@ export class UploadSessions implements Uploads {
     const wanted = parseDigestParameter(digest);
     const session = this.#find(repository, id);
     return this.#exclusively(session, async () => {
-      if (chunk !== undefined) await this.#take(session, chunk);
+      if (chunk !== undefined) await this.#take(session, chunk, wanted);
       return this.#commit(session, wanted);
     });
   }
@@ -173,7 +173,7 @@ export class UploadSessions implements Uploads {
     const session = this.#open(repository, algorithmOf(wanted), false);
     try {
       return await this.#exclusively(session, async () => {
-        await this.#take(session, chunk);
+        await this.#take(session, chunk, wanted);
         return this.#commit(session, wanted);
       });
     } finally {
@@ -220,7 +220,8 @@ export class UploadSessions implements Uploads {
     );
   }
 
-  async #take(session: Session, chunk: UploadChunk): Promise<void> {
+  /** `wanted`: the whole's digest, where it is known by now. */
+  async #take(session: Session, chunk: UploadChunk, wanted?: Digest): Promise<void> {
     const { limits, quotas } = this.#deps;
     this.#checkOrder(session, chunk);
     const { lengthBytes } = chunk;
@@ -232,7 +233,7 @@ export class UploadSessions implements Uploads {
         { status: 413 },
       );
     }
-    quotas.check(session.repository, session.offset + (lengthBytes ?? 0));
+    quotas.check(session.repository, session.offset + (lengthBytes ?? 0), wanted);
     session.hasher ??= await hashFile(session.path, session.algorithm);
     const { hasher, path, offset } = session;
     const limitBytes = lengthBytes ?? room;
@@ -279,9 +280,10 @@ export class UploadSessions implements Uploads {
         `the ${session.offset} bytes that arrived have digest ${found}, not ${wanted}: upload them again`,
       );
     }
-    quotas.check(session.repository, session.offset);
-    using _held = commits.hold(wanted);
     const sizeBytes = session.offset;
+    quotas.check(session.repository, sizeBytes, wanted);
+    using coming = quotas.coming(session.repository, sizeBytes, wanted);
+    using _held = commits.hold(wanted);
     await storage.adopt(session.path, wanted, sizeBytes);
     rows.transaction(() => {
       const repositoryId = rows.repositories.ensure(session.repository);
@@ -289,7 +291,7 @@ export class UploadSessions implements Uploads {
       if (session.isPersistent) rows.uploads.remove(session.id);
     });
     this.#sessions.delete(session.id);
-    quotas.added(session.repository, sizeBytes);
+    coming.keep();
     return { digest: wanted, sizeBytes, path: "", ...storage.locate(wanted) };
   }
 

@@ -54,6 +54,39 @@ test("a blob by ranges", async () => {
   expect(known.status).toBe(304);
 });
 
+test("ranges as other clients write them", async () => {
+  const digest = await pushBlob(url, "range/b", "0123456789");
+  const range = async (field: string): Promise<string> => {
+    const reply = await get(`range/b/blobs/${digest}`, { headers: { range: field } });
+    return `${reply.status} ${reply.headers.get("content-range")}`;
+  };
+  const far = "9".repeat(40);
+  expect(await range(`bytes=2-${far}`)).toBe("206 bytes 2-9/10");
+  expect(await range(`bytes=-${far}`)).toBe("206 bytes 0-9/10");
+  expect(await range(`bytes=${far}-`)).toBe("416 bytes */10");
+  expect(await range("Bytes=2-4, ")).toBe("206 bytes 2-4/10");
+  expect(await range("bytes=4-2")).toBe("416 bytes */10");
+  expect(await range("items=0-1")).toBe("200 null");
+});
+
+test("what a client has already is not sent again, however it says so", async () => {
+  const blob = await pushBlob(url, "known/a", "bytes");
+  const manifest = await pushImage(url, "known/a", "v1");
+  for (const [path, digest] of [
+    [`blobs/${blob}`, blob],
+    ["manifests/v1", manifest],
+  ] as const) {
+    const status = async (headers: Record<string, string>): Promise<number> =>
+      (await get(`known/a/${path}`, { headers })).status;
+    for (const field of [`"${digest}"`, `W/"${digest}"`, `"x", "${digest}"`, digest, "*"]) {
+      expect([field, await status({ "if-none-match": field })]).toEqual([field, 304]);
+    }
+    expect(await status({ "if-none-match": '"x", W/"y"' })).toBe(200);
+    expect(await status({ "if-match": `"${digest}"` })).toBe(200);
+    expect(await status({ "if-match": '"x"' })).toBe(412);
+  }
+});
+
 test("tags come page by page, in the spec's order", async () => {
   const manifest = await pushBlobsOf(url, "tags/a");
   for (const tag of ["b", "C", "a", "B", "d"]) await putManifest(url, "tags/a", tag, manifest);
@@ -112,6 +145,10 @@ test("manifests that are wrong are refused by what is wrong", async () => {
     "404 MANIFEST_BLOB_UNKNOWN",
   );
   expect(await put("x", manifest.replace('"size":5', '"size":6'))).toBe("400 MANIFEST_INVALID");
+  for (const version of ['"schemaVersion":3', '"schemaversion":2', '"schemaVersion":"2"']) {
+    const odd = manifest.replace('"schemaVersion":2', version);
+    expect(await put("x", odd)).toBe("400 MANIFEST_INVALID");
+  }
   const schema1 = '{"schemaVersion":1,"name":"a"}';
   expect(await put("x", schema1, "application/vnd.docker.distribution.manifest.v1+prettyjws")).toBe(
     "400 MANIFEST_INVALID",
@@ -126,7 +163,7 @@ test("referrers by artifact type, page by page", async () => {
   for (const n of [1, 2, 3]) {
     await pushImage(url, "refer/a", `s${n}`, {
       subject: descriptor,
-      artifactType: n === 3 ? "test/sbom" : "test/signature",
+      artifactType: n === 3 ? "test/sbom+json" : "test/signature",
       annotations: { n: String(n) },
     });
   }
@@ -141,8 +178,11 @@ test("referrers by artifact type, page by page", async () => {
     };
   };
   expect(await list("")).toEqual({ found: ["1", "2", "3"], filters: null, link: null });
-  const filtered = await list("?artifactType=test/sbom");
-  expect(filtered).toEqual({ found: ["3"], filters: "artifactType", link: null });
+  // As it is escaped, and as people write it.
+  for (const type of ["test/sbom%2Bjson", "test/sbom+json"]) {
+    const filtered = await list(`?artifactType=${type}`);
+    expect(filtered).toEqual({ found: ["3"], filters: "artifactType", link: null });
+  }
   expect((await list("?n=2")).link).toContain('rel="next"');
   const none = await get(`refer/a/referrers/${sha256("nobody")}`);
   expect([none.status, none.headers.get("content-type")]).toEqual([200, OCI_INDEX]);
@@ -205,7 +245,17 @@ for (const path of HOSTILE) {
   });
 }
 
+test("a page may be asked for larger than any number", async () => {
+  await pushImage(url, "page/a", "v1");
+  for (const n of ["", "2147483647", "9".repeat(30)]) {
+    const reply = await get(`page/a/tags/list?n=${n}`);
+    expect([reply.status, await reply.json()]).toEqual([200, { name: "page/a", tags: ["v1"] }]);
+  }
+  expect((await get("page/a/tags/list?n=-1")).status).toBe(400);
+});
+
 test("methods and paths that are none", async () => {
+  expect(await errorOf(await fetch(`${url}/token?service=x`))).toBe("404 UNSUPPORTED");
   const reply = await get("a/tags/list", { method: "PUT" });
   expect([reply.status, reply.headers.get("allow")]).toEqual([405, "GET"]);
   expect((await fetch(`${url}/v3/`)).status).toBe(404);

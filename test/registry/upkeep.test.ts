@@ -9,11 +9,13 @@ import {
   errorOf,
   naru,
   OCI_INDEX,
+  OCI_MANIFEST,
   pushBlob,
   pushBlobsOf,
   pushImage,
   putManifest,
   serve,
+  sha256,
   temporaryDirectory,
   type Served,
 } from "./world.ts";
@@ -222,6 +224,67 @@ test("immutable tags stay where they are", async () => {
   // The same again is no change.
   expect(await pushImage(url, "team/a", "v1", { layer: "one" })).toBe(digest);
   expect((await fetch(`${url}/v2/team/a/manifests/latest`, { method: "DELETE" })).status).toBe(202);
+});
+
+test("parts of an immutable tag's image stay as well", async () => {
+  const served = await serve(withConfig({ "immutable-tags": [{ tags: "v*" }] }));
+  const { url } = served;
+  const child = await pushImage(url, "team/a", "build", { layer: "one" });
+  const size = (await (await fetch(`${url}/v2/team/a/manifests/${child}`)).text()).length;
+  const index = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: OCI_INDEX,
+    manifests: [{ mediaType: OCI_MANIFEST, digest: child, size }],
+  });
+  const type = { "content-type": OCI_INDEX };
+  expect((await putManifest(url, "team/a", "v1", index, type)).status).toBe(201);
+  const remove = (path: string) => fetch(`${url}/v2/team/a/${path}`, { method: "DELETE" });
+  for (const path of [`manifests/${child}`, `blobs/${sha256("one")}`]) {
+    const reply = await remove(path);
+    expect(reply.status).toBe(403);
+    expect(await reply.text()).toContain('is part of \\"team/a:v1\\", an immutable tag');
+  }
+  expect((await remove("manifests/build")).status).toBe(202);
+  await pushBlob(url, "team/a", "of nobody");
+  expect((await remove(`blobs/${sha256("of nobody")}`)).status).toBe(202);
+});
+
+test("a blob that the quota counts already costs nothing again", async () => {
+  const served = await serve(
+    withConfig({ quotas: [{ repositories: "team/**", "max-size": 1000 }] }),
+  );
+  const { url } = served;
+  const digest = await pushBlob(url, "team/a", "x".repeat(900));
+  const mount = `${url}/v2/team/b/blobs/uploads/?mount=${digest}&from=team/a`;
+  expect((await fetch(mount, { method: "POST" })).status).toBe(201);
+  // Pushed once more, at once and by way of an upload.
+  expect(await pushBlob(url, "team/a", "x".repeat(900))).toBe(digest);
+  const begun = await fetch(`${url}/v2/team/c/blobs/uploads/`, { method: "POST" });
+  const place = `${url}${begun.headers.get("location")}?digest=${digest}`;
+  expect((await fetch(place, { method: "PUT", body: "x".repeat(900) })).status).toBe(201);
+  expect(await pushBlob(url, "team/a", "y".repeat(100))).toBe(sha256("y".repeat(100)));
+  const over = `${url}/v2/team/a/blobs/uploads/?digest=${sha256("z")}`;
+  expect(await errorOf(await fetch(over, { method: "POST", body: "z" }))).toBe("403 DENIED");
+});
+
+test("uploads that end at once do not pass a quota together", async () => {
+  const served = await serve(
+    withConfig({ quotas: [{ repositories: "team/**", "max-size": 1000 }] }),
+  );
+  const { url } = served;
+  const places = await Promise.all(
+    Array.from({ length: 8 }, async (_, n) => {
+      const begun = await fetch(`${url}/v2/team/a/blobs/uploads/`, { method: "POST" });
+      const place = `${url}${begun.headers.get("location")}`;
+      const data = String(n).repeat(600);
+      expect((await fetch(place, { method: "PATCH", body: data })).status).toBe(202);
+      return `${place}?digest=${sha256(data)}`;
+    }),
+  );
+  const replies = await Promise.all(places.map((place) => fetch(place, { method: "PUT" })));
+  const taken = replies.filter(({ status }) => status === 201);
+  const refused = replies.filter(({ status }) => status === 403);
+  expect([taken.length, refused.length]).toEqual([1, 7]);
 });
 
 test("quotas count distinct bytes of all that match", async () => {

@@ -1,6 +1,7 @@
 /** GET, HEAD and DELETE of blobs, ranges included (end-2, end-10). */
 import { closeSync, openSync } from "node:fs";
 import type { Call } from "#api/distribution/call.ts";
+import { isUnchanged } from "#api/distribution/conditions.ts";
 import { Pace } from "#api/distribution/patience.ts";
 import { sendFile } from "#api/distribution/file-sender.ts";
 import type { Blob } from "#registry/registry.ts";
@@ -68,7 +69,7 @@ const fieldsIn = (
 const send = async (call: Call, blob: Blob): Promise<void> => {
   const { exchange, backend } = call;
   const { sizeBytes } = blob;
-  if (call.field("if-none-match") === `"${blob.digest}"`) {
+  if (isUnchanged(call, blob.digest)) {
     exchange.answer(304, fieldsOf(blob));
     return;
   }

@@ -46,9 +46,9 @@ export class Call {
 
   /** `n` of a list. */
   get limit(): number | undefined {
-    const text = this.query.get("n");
-    if (text === null) return undefined;
-    if (/^\d{1,9}$/.test(text)) return Number(text);
+    const text = this.parameter("n");
+    if (text === undefined) return undefined;
+    if (/^\d+$/.test(text)) return Math.min(Number(text), Number.MAX_SAFE_INTEGER);
     throw distributionError(
       "UNSUPPORTED",
       `n must be a number, not ${JSON.stringify(text.slice(0, 40))}`,

@@ -18,6 +18,8 @@ export interface ExtraParts extends Pick<DistributionBackend, "access" | "observ
   readonly isMetricsOpen: boolean;
   /** Throws what keeps the registry from working. */
   readonly checkHealth: () => void;
+  /** Gives out tokens; undefined where this registry does not (now). */
+  readonly tokenEndpoint: () => ExtraHandler | undefined;
 }
 
 const onlyMethod = (exchange: Exchange, method: string): void => {
@@ -67,6 +69,10 @@ const retain = async ({ registry }: ExtraParts, exchange: Exchange): Promise<voi
   exchange.answer(200, JSON_FIELDS, `${JSON.stringify(report)}\n`);
 };
 
+const refuseTokens: ExtraHandler = () => {
+  throw distributionError("UNSUPPORTED", "this registry gives out no tokens", { status: 404 });
+};
+
 export const createExtras = (parts: ExtraParts): Map<string, ExtraHandler> => {
   const metrics = (exchange: Exchange): void => exchange.answer(200, TEXT_FIELDS, parts.metrics());
   return new Map<string, ExtraHandler>([
@@ -77,6 +83,7 @@ export const createExtras = (parts: ExtraParts): Map<string, ExtraHandler> => {
         exchange.answer(200, JSON_FIELDS, '{"status":"ok"}\n');
       },
     ],
+    ["/token", (exchange) => (parts.tokenEndpoint() ?? refuseTokens)(exchange)],
     ["/metrics", parts.isMetricsOpen ? metrics : asAdmin(parts, "GET", metrics)],
     ["/naru/collect", asAdmin(parts, "POST", (exchange) => collect(parts, exchange))],
     ["/naru/retention", asAdmin(parts, "POST", (exchange) => retain(parts, exchange))],

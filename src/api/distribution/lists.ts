@@ -30,7 +30,8 @@ const descriptorOf = (row: ReferrerRow): object => {
 
 /** A subject that nobody refers to, or that is not here, has an empty list: never 404. */
 export const listReferrers = async (call: Call): Promise<void> => {
-  const artifactType = call.parameter("artifactType");
+  // A media type has no space: a "+" that was not escaped stands for itself (RFC 3986), not for a form's space.
+  const artifactType = call.parameter("artifactType")?.replaceAll(" ", "+");
   const { items, next } = await call.registry.referrers(call.repository, call.argument, {
     artifactType,
     last: call.parameter("last"),

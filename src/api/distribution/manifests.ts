@@ -1,6 +1,7 @@
 /** GET, HEAD, PUT and DELETE of manifests (end-3, end-7, end-9). */
 import { acceptsOf } from "#api/distribution/accept.ts";
 import type { Call } from "#api/distribution/call.ts";
+import { isUnchanged } from "#api/distribution/conditions.ts";
 import { PreparedAnswer } from "#api/http/prepared.ts";
 import type { Manifest, Registry } from "#registry/registry.ts";
 import { distributionError } from "#spec/distribution/errors.ts";
@@ -58,7 +59,7 @@ const negotiate = async (call: Call, found: Manifest): Promise<Manifest> => {
 
 const send = (call: Call, manifest: Manifest): void => {
   const { exchange } = call;
-  if (call.field("if-none-match") === `"${manifest.digest}"`) {
+  if (isUnchanged(call, manifest.digest)) {
     exchange.answer(304, fieldsOf(manifest));
     return;
   }

@@ -37,7 +37,9 @@ const ACTIONS: readonly Action[] = ["pull", "push", "delete", "catalog", "admin"
 const EVENTS: readonly RegistryAction[] = ["pull", "push", "mount", "delete", "denied"];
 const DEFAULT_SERVICE = "naru-registry";
 const DEFAULT_EXPIRY_SECONDS = 300;
+const EXPIRY_BOUNDS = { least: 1, most: 365 * 86_400 };
 const DEFAULT_WEBHOOK_TIMEOUT_SECONDS = 5;
+const WEBHOOK_TIMEOUT_BOUNDS = { least: 0.1, most: 3600 };
 
 /** Throws for words that are not in `known`. */
 const wordsOf = <T extends string>(
@@ -54,6 +56,12 @@ const wordsOf = <T extends string>(
     return found;
   });
 
+const actionsOf = (fields: Fields, words: readonly string[]): readonly Action[] => {
+  const known = wordsOf(fields, "actions", words, [...ACTIONS, "*"] as const);
+  const named = known.filter((word) => word !== "*");
+  return named.length === known.length ? named : ACTIONS;
+};
+
 const ruleOf = (fields: Fields): AccessRule => {
   const actions = fields.strings("actions") ?? [];
   const users = fields.strings("users") ?? [];
@@ -63,9 +71,14 @@ const ruleOf = (fields: Fields): AccessRule => {
   return {
     repositories: fields.string("repositories") ?? "**",
     users,
-    actions: actions.includes("*") ? ACTIONS : wordsOf(fields, "actions", actions, ACTIONS),
+    actions: actionsOf(fields, actions),
     ...fields.done(),
   };
+};
+
+const urlOf = (fields: Fields, key: string, url: string): string => {
+  if (/^https?:$/.test(URL.parse(url)?.protocol ?? "")) return url;
+  throw asWrong(fields.where, `"${key}" must begin with http:// or https://, not "${url}"`);
 };
 
 const tokenOf = (fields: Fields): TokenConfig => {
@@ -74,18 +87,22 @@ const tokenOf = (fields: Fields): TokenConfig => {
   if (realm !== undefined) {
     const token = {
       kind: "external" as const,
-      realm,
+      realm: urlOf(fields, "realm", realm),
       service,
       issuer: fields.need("issuer"),
       keysPath: fields.need("keys"),
     };
     return { ...token, ...fields.done() };
   }
+  const publicUrl = fields.string("public-url");
   const token = {
     kind: "own" as const,
     service,
-    expirySeconds: fields.count("expiry-seconds") ?? DEFAULT_EXPIRY_SECONDS,
-    publicUrl: fields.string("public-url"),
+    expirySeconds: fields.count("expiry-seconds", EXPIRY_BOUNDS) ?? DEFAULT_EXPIRY_SECONDS,
+    publicUrl:
+      publicUrl === undefined
+        ? undefined
+        : urlOf(fields, "public-url", publicUrl).replace(/\/+$/, ""),
   };
   return { ...token, ...fields.done() };
 };
@@ -98,26 +115,43 @@ const groupsOf = (fields: Fields | undefined): Record<string, readonly string[]>
 
 export const accessConfigOf = (fields: Fields): AccessConfig => {
   const token = fields.object("token");
-  return {
-    rules: fields.list("access").map(ruleOf),
-    groups: groupsOf(fields.object("groups")),
-    token: token === undefined ? undefined : tokenOf(token),
-  };
+  const groups = groupsOf(fields.object("groups"));
+  const rules = fields.list("access").map(ruleOf);
+  for (const [index, { users }] of rules.entries()) {
+    const unknown = users.find(
+      (user) => user.startsWith("@") && groups[user.slice(1)] === undefined,
+    );
+    if (unknown !== undefined) {
+      throw asWrong(fields.where, `access[${index}]: "groups" has no "${unknown.slice(1)}"`);
+    }
+  }
+  return { rules, groups, token: token === undefined ? undefined : tokenOf(token) };
 };
+
+/** RFC 9110 §5.1, §5.5. */
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 const headersOf = (fields: Fields | undefined): Record<string, string> => {
   const headers: Record<string, string> = {};
-  for (const name of fields?.keys() ?? []) headers[name] = fields?.string(name) ?? "";
+  for (const name of fields?.keys() ?? []) {
+    const value = fields?.string(name) ?? "";
+    if (!HEADER_NAME.test(name) || !HEADER_VALUE.test(value)) {
+      throw asWrong(
+        fields?.where ?? "",
+        `${JSON.stringify(name)} cannot be sent as a header field`,
+      );
+    }
+    headers[name] = value;
+  }
   return headers;
 };
 
 const webhookOf = (fields: Fields): WebhookTarget => {
-  const url = fields.need("url");
-  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
-    throw asWrong(fields.where, `"url" must begin with http:// or https://, not "${url}"`);
-  }
+  const url = urlOf(fields, "url", fields.need("url"));
   const actions = wordsOf(fields, "actions", fields.strings("actions") ?? [], EVENTS);
-  const timeoutSeconds = fields.number("timeout-seconds") ?? DEFAULT_WEBHOOK_TIMEOUT_SECONDS;
+  const timeoutSeconds =
+    fields.number("timeout-seconds", WEBHOOK_TIMEOUT_BOUNDS) ?? DEFAULT_WEBHOOK_TIMEOUT_SECONDS;
   const headers = headersOf(fields.object("headers"));
   return { url, headers, actions, timeoutMs: timeoutSeconds * 1000, ...fields.done() };
 };

@@ -71,6 +71,13 @@ export const buildAccess = async (
   const { htpasswdPath, access } = config;
   if (htpasswdPath === undefined && access.token === undefined) {
     if (access.rules.length === 0) return { access: OPEN_ACCESS, tokenEndpoint: undefined };
+    const named = access.rules.flatMap(({ users }) => users).find((user) => user !== "anonymous");
+    if (named !== undefined) {
+      throw new NaruError(
+        "invalid_argument",
+        `"access" names "${named}", but nobody can log in: give --htpasswd or "token" as well`,
+      );
+    }
   }
   const rules = createAccessRules(access.rules, access.groups);
   const { createAccess } = await import("#registry/access/controlled.ts");

@@ -4,12 +4,13 @@
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { NaruError } from "#lib/errors.ts";
+import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
 import { DEFAULT_LIMITS, type RegistryLimits } from "#registry/limits.ts";
 import type { RulesConfig } from "#registry/rules.ts";
 import type { S3Config } from "#registry/storage/s3.ts";
 import type { UpstreamConfig } from "#registry/upstream/pull-through.ts";
 import { parseRepositoryName } from "#spec/distribution/name.ts";
+import { parseReference } from "#spec/image/reference.ts";
 import { DEFAULT_PATIENCE, type Patience } from "#api/distribution/patience.ts";
 import {
   type AccessConfig,
@@ -49,6 +50,9 @@ const DEFAULT_TAG_TTL_SECONDS = 300;
 const DEFAULT_GC_HOURS = 6;
 const SECOND_MS = 1000;
 const HOUR_MS = 3_600_000;
+const DAY_SECONDS = 86_400;
+/** 3.6 seconds: whatever comes to an end by itself must leave clients the time for a request. */
+const LEAST_HOURS = 0.001;
 
 const FLAGS = {
   addr: { type: "string" },
@@ -62,11 +66,13 @@ const FLAGS = {
 const limitsOf = (fields: Fields): RegistryLimits => {
   const d = DEFAULT_LIMITS;
   const limits: RegistryLimits = {
-    maxUploads: fields.count("max-uploads") ?? d.maxUploads,
+    maxUploads: fields.count("max-uploads", { least: 1 }) ?? d.maxUploads,
     maxBlobBytes: fields.bytes("max-blob-size") ?? d.maxBlobBytes,
     maxManifestBytes: d.maxManifestBytes,
-    uploadExpiryMs: (fields.number("upload-expiry-hours") ?? d.uploadExpiryMs / HOUR_MS) * HOUR_MS,
-    maxPage: fields.count("max-page") ?? d.maxPage,
+    uploadExpiryMs:
+      (fields.number("upload-expiry-hours", { least: LEAST_HOURS }) ?? d.uploadExpiryMs / HOUR_MS) *
+      HOUR_MS,
+    maxPage: fields.count("max-page", { least: 1 }) ?? d.maxPage,
     cacheBytes: fields.bytes("manifest-cache-size") ?? d.cacheBytes,
     graceMs: (fields.number("gc-grace-seconds") ?? d.graceMs / SECOND_MS) * SECOND_MS,
   };
@@ -75,7 +81,8 @@ const limitsOf = (fields: Fields): RegistryLimits => {
 
 const patienceOf = (fields: Fields): Patience => ({
   idleMs:
-    (fields.number("idle-timeout-seconds") ?? DEFAULT_PATIENCE.idleMs / SECOND_MS) * SECOND_MS,
+    (fields.number("idle-timeout-seconds", { least: 1, most: DAY_SECONDS }) ??
+      DEFAULT_PATIENCE.idleMs / SECOND_MS) * SECOND_MS,
   windowMs: DEFAULT_PATIENCE.windowMs,
   minBytesPerSecond: fields.count("min-bytes-per-second") ?? DEFAULT_PATIENCE.minBytesPerSecond,
 });
@@ -123,13 +130,47 @@ const rulesOf = (fields: Fields): RulesConfig => ({
   }),
 });
 
+const prefixOf = (fields: Fields): string => {
+  const prefix = fields.string("prefix") ?? "";
+  if (prefix === "") return prefix;
+  try {
+    return parseRepositoryName(prefix);
+  } catch (error) {
+    throw asWrong(fields.where, `"prefix": ${toNaruError(error).message}`);
+  }
+};
+
+/** What image names would read as a host: "registry" alone would be a repository of Docker Hub. */
+const upstreamHostOf = (fields: Fields): string => {
+  const registry = fields.need("registry");
+  try {
+    const { domain } = parseReference(`${registry}/name`);
+    if (domain === registry || registry === "index.docker.io") return domain;
+  } catch (error) {
+    if (!hasCode(error, "invalid_argument")) throw error;
+  }
+  throw asWrong(
+    fields.where,
+    `"registry" must be a host such as "docker.io" or "10.0.0.1:5000", without scheme and path, not "${registry}"`,
+  );
+};
+
+const upstreamsOf = (fields: Fields): UpstreamConfig[] => {
+  const upstreams = fields.list("upstreams").map(upstreamOf);
+  const prefixes = upstreams.map(({ prefix }) => prefix);
+  const twice = prefixes.find((prefix, index) => prefixes.indexOf(prefix) !== index);
+  if (twice === undefined) return upstreams;
+  throw asWrong(fields.where, `"upstreams": two have the prefix "${twice}": give each its own`);
+};
+
 const upstreamOf = (fields: Fields): UpstreamConfig => {
   const [username, password] = [fields.string("username"), fields.string("password")];
-  const prefix = fields.string("prefix") ?? "";
-  if (prefix !== "") parseRepositoryName(prefix);
+  if ((username === undefined) !== (password === undefined)) {
+    throw asWrong(fields.where, '"username" and "password" belong together: give both or neither');
+  }
   return {
-    prefix,
-    registry: fields.need("registry"),
+    prefix: prefixOf(fields),
+    registry: upstreamHostOf(fields),
     tagTtlMs: (fields.number("tag-ttl-seconds") ?? DEFAULT_TAG_TTL_SECONDS) * SECOND_MS,
     credentials: {
       ...(username === undefined ? {} : { username }),
@@ -176,6 +217,15 @@ const readConfigFile = (path: string): Fields => {
   }
 };
 
+/** "" would be the directory that the registry happens to be started in. */
+const dataRootOf = (text: string | undefined): string => {
+  if (text !== "") return text ?? DEFAULT_DATA_ROOT;
+  throw new NaruError(
+    "invalid_argument",
+    '"data-root" is empty: name a directory, or leave it out',
+  );
+};
+
 const tlsOf = (
   certPath: string | undefined,
   keyPath: string | undefined,
@@ -215,17 +265,17 @@ export const parseRegistryConfig = (argv: readonly string[]): RegistryConfig => 
   const config: RegistryConfig = {
     configPath: path,
     addr: text("addr") ?? DEFAULT_ADDR,
-    dataRoot: text("data-root") ?? DEFAULT_DATA_ROOT,
+    dataRoot: dataRootOf(text("data-root")),
     tls: tlsOf(text("tls-cert"), text("tls-key")),
     htpasswdPath: text("htpasswd"),
-    maxConnections: fields.count("max-connections") ?? DEFAULT_MAX_CONNECTIONS,
+    maxConnections: fields.count("max-connections", { least: 1 }) ?? DEFAULT_MAX_CONNECTIONS,
     limits: limitsOf(fields),
     patience: patienceOf(fields),
     rules: rulesOf(fields),
     access: accessConfigOf(fields),
     observe: observeConfigOf(fields),
     s3: s3Of(fields.object("s3")),
-    upstreams: fields.list("upstreams").map(upstreamOf),
+    upstreams: upstreamsOf(fields),
     insecureUpstreams: fields.strings("insecure-upstreams") ?? [],
     upkeep: {
       collectEveryMs: (fields.number("gc-interval-hours") ?? DEFAULT_GC_HOURS) * HOUR_MS,

@@ -1,6 +1,12 @@
 /** Reads a JSON object field by field; a key that nobody asked for is refused by `done`. */
 import { NaruError } from "#lib/errors.ts";
 
+/** Both inclusive. */
+export interface Bounds {
+  readonly least?: number;
+  readonly most?: number;
+}
+
 export const asWrong = (where: string, reason: string): NaruError =>
   new NaruError("invalid_argument", `${where}: ${reason}`);
 
@@ -53,16 +59,16 @@ export class Fields {
   }
 
   /** Not negative. */
-  number(key: string): number | undefined {
-    return this.#take(key, "a number that is not negative", isNumber);
+  number(key: string, bounds: Bounds = {}): number | undefined {
+    return this.#take(key, described("a number", bounds), (value) => isWithin(value, bounds));
   }
 
   /** A whole number. */
-  count(key: string): number | undefined {
+  count(key: string, bounds: Bounds = {}): number | undefined {
     return this.#take(
       key,
-      "a whole number",
-      (value): value is number => isNumber(value) && Number.isSafeInteger(value),
+      described("a whole number", bounds),
+      (value): value is number => isWithin(value, bounds) && Number.isSafeInteger(value),
     );
   }
 
@@ -115,3 +121,11 @@ export class Fields {
 
 const isNumber = (value: unknown): value is number =>
   typeof value === "number" && Number.isFinite(value) && value >= 0;
+
+const isWithin = (value: unknown, { least = 0, most = Infinity }: Bounds): value is number =>
+  isNumber(value) && value >= least && value <= most;
+
+const described = (what: string, { least, most }: Bounds): string => {
+  if (most !== undefined) return `${what} from ${least ?? 0} to ${most}`;
+  return least === undefined ? `${what} that is not negative` : `${what} of ${least} or more`;
+};

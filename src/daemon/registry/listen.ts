@@ -3,7 +3,7 @@ import { X509Certificate, createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { type Server as TlsServer, createServer as createTlsServer } from "node:tls";
-import { NaruError } from "#lib/errors.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 import { type Listener, type OnConnection, listening } from "#daemon/listener.ts";
 import type { RegistryConfig } from "#daemon/registry/config.ts";
@@ -16,7 +16,13 @@ const readPem = (path: string, flag: string): Buffer => {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new NaruError("invalid_argument", `cannot read ${flag} "${path}"`, { cause });
+    throw new NaruError(
+      "invalid_argument",
+      `cannot read ${flag} "${path}": ${toNaruError(cause).message}`,
+      {
+        cause,
+      },
+    );
   }
 };
 

@@ -1,6 +1,10 @@
 /** What a registry does by itself from time to time: retention first, then collection of what that left. */
+import { monotonicMs } from "#lib/clock.ts";
 import { type Logger } from "#lib/log.ts";
 import type { Registry } from "#registry/registry.ts";
+
+const LOOK_LEAST_MS = 1000;
+const LOOK_MOST_MS = 60_000;
 
 export interface ScheduleConfig {
   /** 0: never. */
@@ -31,13 +35,18 @@ export const scheduleUpkeep = (
 ): AsyncDisposable => {
   if (config.collectEveryMs === 0) return { [Symbol.asyncDispose]: () => Promise.resolve() };
   let running: Promise<void> | undefined;
+  let dueAtMs = monotonicMs() + config.collectEveryMs;
+  // A timer of the runtime holds 24 days: what is longer would fire at once, again and again.
+  const lookEveryMs = Math.min(Math.max(config.collectEveryMs, LOOK_LEAST_MS), LOOK_MOST_MS);
   const timer = setInterval(() => {
-    running ??= runOnce(registry, config, log)
+    if (running !== undefined || monotonicMs() < dueAtMs) return;
+    dueAtMs = monotonicMs() + config.collectEveryMs;
+    running = runOnce(registry, config, log)
       .catch((error: unknown) => log.error("collection failed", { error }))
       .finally(() => {
         running = undefined;
       });
-  }, config.collectEveryMs).unref();
+  }, lookEveryMs).unref();
   return {
     [Symbol.asyncDispose]: async () => {
       clearInterval(timer);

@@ -144,11 +144,23 @@ const createApply =
     if (hasNewUpkeep) await schedule(next.upkeep);
   };
 
+const makeRoot = (root: string): void => {
+  try {
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new NaruError(
+      "invalid_argument",
+      `--data-root "${root}" cannot be made: ${toNaruError(cause).message}`,
+      { cause },
+    );
+  }
+};
+
 const serve = async (argv: readonly string[], log: Logger): Promise<void> => {
   await using cleanup = new AsyncDisposableStack();
   const config = parseRegistryConfig(argv);
   const root = resolve(config.dataRoot);
-  mkdirSync(root, { recursive: true, mode: 0o700 });
+  makeRoot(root);
   const kernel = createKernel();
   cleanup.use(await lockRoot(kernel, root));
   const built = await buildAccess(config, root, log);
@@ -170,8 +182,8 @@ const serve = async (argv: readonly string[], log: Logger): Promise<void> => {
     metrics: () => metrics.text(registry.totals(), server.connectionCount),
     isMetricsOpen: config.observe.isMetricsOpen,
     checkHealth: healthOf(database, root),
+    tokenEndpoint: () => live.built.tokenEndpoint,
   });
-  extras.set("/token", (exchange) => live.built.tokenEndpoint?.(exchange));
   const patience = liveView(() => live.config.patience);
   const server: HttpServer = createDistributionServer({
     registry,

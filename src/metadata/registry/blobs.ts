@@ -48,8 +48,14 @@ export const createBlobRows = (database: Database) => ({
       )
       .map((row) => row.name),
 
-  isHeld: (digest: Digest): boolean =>
-    database.get("SELECT 1 FROM registry_blobs WHERE digest = ?", digest) !== undefined,
+  /** By a repository whose name matches the GLOB. */
+  isHeld: (digest: Digest, glob = "*"): boolean =>
+    database.get(
+      `SELECT 1 FROM registry_blobs b JOIN registry_repositories r ON r.id = b.repository_id
+       WHERE b.digest = ? AND r.name GLOB ?`,
+      digest,
+      glob,
+    ) !== undefined,
 
   /** Linked before `cutoff` and needed by no manifest of their repository, after the given place. */
   loose: (
@@ -70,13 +76,6 @@ export const createBlobRows = (database: Database) => ({
       cutoff,
       limit,
     ),
-
-  isNeeded: (repositoryId: number, digest: Digest): boolean =>
-    database.get(
-      "SELECT 1 FROM registry_needs WHERE repository_id = ? AND target = ?",
-      repositoryId,
-      digest,
-    ) !== undefined,
 
   /** Bytes of the distinct blobs of all repositories whose name matches the GLOB. */
   usedBytes: (glob: string): number =>

@@ -44,6 +44,22 @@ export const createTagRows = (database: Database) => ({
       )
       .map((row) => row.name),
 
+  /** Tags whose images need the manifest or blob: directly, or by way of indexes. */
+  namesAbove: (repositoryId: number, digest: Digest): string[] =>
+    database
+      .all<{ name: string }>(
+        `WITH RECURSIVE above (digest) AS (
+           SELECT ?2
+           UNION
+           SELECT n.manifest FROM registry_needs n JOIN above ON n.target = above.digest
+           WHERE n.repository_id = ?1)
+         SELECT t.name AS name FROM registry_tags t JOIN above ON t.digest = above.digest
+         WHERE t.repository_id = ?1`,
+        repositoryId,
+        digest,
+      )
+      .map((row) => row.name),
+
   /** Names after `last`; at most `limit`. */
   list: (repositoryId: number, last: string, limit: number): string[] =>
     database

@@ -4,7 +4,7 @@
  */
 import { readFileSync, statSync } from "node:fs";
 import { monotonicMs } from "#lib/clock.ts";
-import { NaruError } from "#lib/errors.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 import { distributionError } from "#spec/distribution/errors.ts";
 
@@ -69,9 +69,11 @@ class PasswordFile implements Passwords {
       return parseHtpasswd(readFileSync(this.#path, "utf8"), this.#path);
     } catch (cause) {
       if (cause instanceof NaruError) throw cause;
-      throw new NaruError("invalid_argument", `cannot read htpasswd file "${this.#path}"`, {
-        cause,
-      });
+      throw new NaruError(
+        "invalid_argument",
+        `cannot read htpasswd file "${this.#path}": ${toNaruError(cause).message}`,
+        { cause },
+      );
     }
   }
 

@@ -4,6 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, renameSync, writeSync } from "node:fs";
 import { now } from "#lib/clock.ts";
+import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
 import type { RegistryEvent } from "#registry/observer.ts";
 
@@ -16,17 +17,29 @@ export interface AuditOptions {
   readonly limitBytes?: number;
 }
 
+const openLog = (path: string): number => {
+  try {
+    return openSync(path, "a", 0o600);
+  } catch (cause) {
+    throw new NaruError(
+      "invalid_argument",
+      `"audit": cannot write to "${path}": ${toNaruError(cause).message}; name a file in a directory that exists`,
+      { cause },
+    );
+  }
+};
+
 export class AuditLog implements Disposable {
   readonly #options: AuditOptions;
   readonly #log: Logger;
   #fd: number;
   #sizeBytes: number;
 
-  /** Throws when the file cannot be opened. */
+  /** Throws invalid_argument when the file cannot be opened. */
   constructor(options: AuditOptions, log: Logger) {
     this.#options = options;
     this.#log = log;
-    this.#fd = openSync(options.path, "a", 0o600);
+    this.#fd = openLog(options.path);
     this.#sizeBytes = fstatSync(this.#fd).size;
   }
 

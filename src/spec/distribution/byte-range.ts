@@ -6,7 +6,14 @@ export interface ByteRange {
   readonly last: number;
 }
 
-const ONE_RANGE = /^bytes=(\d{0,15})-(\d{0,15})$/;
+const UNIT = /^bytes=(.*)$/i;
+const RANGE = /^(\d*)[ \t]*-[ \t]*(\d*)$/;
+
+/** Elements of a list may be empty (RFC 9110 §5.6.1). */
+const onlyElement = (list: string): string | undefined => {
+  const elements = list.split(",").flatMap((element) => element.trim() || []);
+  return elements.length === 1 ? elements[0] : undefined;
+};
 
 /**
  * The one range asked for of a content of `sizeBytes`. undefined: no range, or several, or another unit, and the
@@ -16,7 +23,7 @@ export const parseRange = (
   field: string | undefined,
   sizeBytes: number,
 ): ByteRange | "unsatisfiable" | undefined => {
-  const match = ONE_RANGE.exec(field ?? "");
+  const match = RANGE.exec(onlyElement(UNIT.exec(field ?? "")?.[1] ?? "") ?? "");
   if (match === null) return undefined;
   const [, from = "", to = ""] = match;
   if (from === "") {

@@ -39,13 +39,26 @@ const isManifest = ({ mediaType }: Descriptor): boolean =>
 export const plainMediaType = (field: string): string =>
   (field.split(";")[0] ?? "").trim().toLowerCase();
 
-const checkType = (text: string, contentType: string): string => {
-  let own: unknown;
+const jsonOf = (text: string): { mediaType?: unknown; schemaVersion?: unknown } | null => {
   try {
-    own = (JSON.parse(text) as { mediaType?: unknown } | null)?.mediaType;
+    return JSON.parse(text) as { mediaType?: unknown; schemaVersion?: unknown } | null;
   } catch (cause) {
     throw distributionError("MANIFEST_INVALID", "the manifest is not JSON", { cause });
   }
+};
+
+/** Of what is pushed: other registries and clients refuse anything else later. Throws MANIFEST_INVALID. */
+export const checkSchemaVersion = (text: string): void => {
+  const version = jsonOf(text)?.schemaVersion;
+  if (version === 2) return;
+  throw distributionError(
+    "MANIFEST_INVALID",
+    `schemaVersion must be 2, ${version === undefined ? "it is missing" : `not ${JSON.stringify(version).slice(0, 40)}`}`,
+  );
+};
+
+const checkType = (text: string, contentType: string): string => {
+  const own = jsonOf(text)?.mediaType;
   const isKnown = isIndexType(contentType) || isManifestType(contentType);
   if (contentType !== "" && !isKnown && contentType !== "application/json") {
     throw distributionError(
