@@ -6,6 +6,7 @@ import { createServer } from "node:tls";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toNaruError } from "#lib/errors.ts";
+import { certificatesOf } from "#remote/certificates.ts";
 import { createRemote } from "#remote/client.ts";
 import { TEST_CONFIG } from "#remote/registry.fake.ts";
 
@@ -96,5 +97,27 @@ test("a registry that demands a certificate gets the one of its certs.d folder",
   writeFileSync(join(certificates, host, "client.key"), key("client"));
   await login();
   expect(new Set(seen)).toEqual(new Set(["client"]));
+  // Another file that is no PEM (DER, for one) does no harm, as with dockerd.
+  writeFileSync(join(certificates, host, "other.crt"), "no certificate");
+  await login();
+  expect(certificatesOf(host, [certificates]).unusable).toEqual([
+    join(certificates, host, "other.crt"),
+  ]);
+  writeFileSync(join(certificates, host, "client.key"), key("server"));
+  expect((await failureOf(login()))[1]).toContain(
+    `client.key" does not belong to the certificate "${join(certificates, host, "client.cert")}"`,
+  );
+  writeFileSync(join(certificates, host, "client.key"), "junk");
+  expect((await failureOf(login()))[1]).toContain("are no certificate and key in PEM");
   server.close();
+});
+
+test("a folder's name may have the port that is TLS's own", () => {
+  const { cert } = makeCertificates(folder);
+  for (const host of ["a.example", "b.example:443"]) {
+    mkdirSync(join(folder, host));
+    writeFileSync(join(folder, host, "ca.crt"), cert("ca"));
+  }
+  const count = (host: string): number => certificatesOf(host, [folder]).authorities.length;
+  expect([count("a.example"), count("b.example"), count("a.example:5000")]).toEqual([1, 1, 0]);
 });

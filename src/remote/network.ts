@@ -57,14 +57,28 @@ const isCertificateFailure = (code: string): boolean =>
 const codeOf = (error: unknown): string =>
   typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
 
-const failure = ({ method, url, signal }: HttpRequest, error: unknown): Error => {
+/** What to do about a certificate that is not believed, with what of certs.d is of no use. */
+const certificateRemedy = ({ host }: URL, directories: readonly string[]): string => {
+  const { unusable } = certificatesOf(host, directories);
+  const files = unusable.map((path) => `"${path}"`).join(", ");
+  return (
+    "put its authority into a certs.d folder of the daemon, or name the registry insecure" +
+    (files === "" ? "" : `; no certificate in PEM is in ${files}`)
+  );
+};
+
+const failure = (
+  { method, url, signal }: HttpRequest,
+  error: unknown,
+  directories: readonly string[],
+): Error => {
   if (signal.aborted && signal.reason instanceof Error) return signal.reason;
   const code = codeOf(error);
   const isTimeout = error instanceof Error && error.name === "TimeoutError";
   const reason = isTimeout
     ? `no answer within ${HEAD_TIMEOUT_MS / 1000} s`
     : isCertificateFailure(code)
-      ? `tls: failed to verify certificate: ${String((error as Error).message)}: put its authority into a certs.d folder of the daemon, or name the registry insecure`
+      ? `tls: failed to verify certificate: ${String((error as Error).message)}: ${certificateRemedy(url, directories)}`
       : (wordsOf(code, url) ?? (error instanceof Error ? error.message : String(error)));
   const verb = method.charAt(0) + method.slice(1).toLowerCase();
   return new NaruError("unavailable", `${verb} "${url.origin}${url.pathname}": ${reason}`, {
@@ -92,14 +106,16 @@ export class Network {
       return await this.#fetch(request, this.#bySystem.has(request.url.host));
     } catch (error) {
       const isUnknown = UNTRUSTED.includes(codeOf(error)) && typeof request.body !== "object";
-      if (!isUnknown || this.#bySystem.has(request.url.host)) throw failure(request, error);
+      if (!isUnknown || this.#bySystem.has(request.url.host)) {
+        throw failure(request, error, this.#config.certificateDirectories);
+      }
     }
     try {
       const response = await this.#fetch(request, true);
       this.#bySystem.add(request.url.host);
       return response;
     } catch (error) {
-      throw failure(request, error);
+      throw failure(request, error, this.#config.certificateDirectories);
     }
   }
 
