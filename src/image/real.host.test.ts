@@ -73,14 +73,18 @@ const BASE = layerOf(
 );
 const TOP = layerOf(file("etc/.wh.a", ""), file("etc/b", "b"));
 
-const archive = (layers: Uint8Array[], tag: string, blobs = layers): Uint8Array => {
+const archive = (
+  layers: Uint8Array[],
+  tag: string,
+  blobs = layers,
+  names = blobs.map((_, at) => `l${at}`),
+): Uint8Array => {
   const config = JSON.stringify({
     architecture: "amd64",
     os: "linux",
     config: {},
     rootfs: { type: "layers", diff_ids: layers.map((layer) => digestOf(layer)) },
   });
-  const names = blobs.map((_, at) => `l${at}`);
   return layerOf(
     ...blobs.map((blob, at) => fileOf(`l${at}`, blob)),
     file("config.json", config),
@@ -167,6 +171,15 @@ for (const layerForm of FORMS)
       const [id] = await fake.images.load(source(archive([BASE, BASE, TOP], "app:1")), { signal });
       expect(fake.dependencies.layers.layers()).toHaveLength(3);
       expect(fake.images.get(id!).sizeBytes).toBe(18_000_005);
+    });
+
+    test.if(isRoot)("the same file as two layers, on one that takes longer", async () => {
+      const layers = [BASE, TOP, TOP];
+      const blobs = [Bun.zstdCompressSync(BASE), TOP];
+      await fake.images.load(source(archive(layers, "app:1", blobs, ["l0", "l1", "l1"])), {
+        signal,
+      });
+      expect(fake.dependencies.layers.layers()).toHaveLength(3);
     });
 
     test.if(isRoot)("a layer with another sum, or a hostile one, leaves nothing", async () => {

@@ -54,7 +54,8 @@ const unpackOne = async (
   const { diffId, path } = layer;
   const staged = usableStage(layer);
   if (staged === undefined) {
-    await layers.unpack({ parent, source: { path }, diffId, signal });
+    const wait = below === undefined ? {} : { below };
+    await layers.unpack({ parent, ...wait, source: { path }, diffId, signal });
     return;
   }
   await below;

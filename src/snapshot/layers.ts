@@ -267,7 +267,7 @@ export class Layers {
   }
 
   async #unpack(options: UnpackOptions): Promise<Layer> {
-    const { parent, source, diffId, maxBytes, maxEntries, signal } = options;
+    const { parent, below, source, diffId, maxBytes, maxEntries, signal } = options;
     const ingest = this.#newIngest();
     try {
       const isFile = "path" in source;
@@ -283,6 +283,7 @@ export class Layers {
         },
         isFile ? { signal } : { stdin: source.stream, signal },
       );
+      await below;
       await this.#waitForParent(parent);
       return this.#commitIngest(ingest, this.#complete(ingest, parent, applied));
     } catch (error) {

@@ -74,6 +74,8 @@ export interface LayerLimits {
 export interface UnpackOptions extends LayerLimits {
   /** ChainID of the layer below: committed, or being unpacked by another call of this store. */
   readonly parent: Digest | undefined;
+  /** Resolves when the layer below is there, where it comes in another way (adopted); its failure is this layer's. */
+  readonly below?: Promise<unknown>;
   readonly source: LayerSource;
   /**
    * What the image config says. A tar with another sum is refused (data_loss). Given, calls for the
