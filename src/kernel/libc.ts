@@ -44,6 +44,9 @@ const open = () =>
     madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
     // Descriptors and sockets.
     poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+    epoll_create1: { args: ["i32"], returns: "i32" },
+    epoll_ctl: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
+    epoll_wait: { args: ["i32", "ptr", "i32", "i32"], returns: "i32" },
     pipe2: { args: ["ptr", "i32"], returns: "i32" },
     eventfd: { args: ["u32", "i32"], returns: "i32" },
     inotify_init1: { args: ["i32"], returns: "i32" },
@@ -92,6 +95,8 @@ export const checked = (result: number | bigint, call: string, subject: string):
  * architecture (all calls since Linux 5.1 are).
  */
 export const SYSCALL = {
+  ioUringSetup: 425,
+  ioUringEnter: 426,
   pidfdOpen: 434,
   quotactlFd: 443,
   openat2: 437,
@@ -102,7 +107,7 @@ export const SYSCALL = {
   fchmodat2: 452,
 } as const;
 
-type Word = number | Uint8Array | BigUint64Array | null;
+type Word = number | Uint8Array | Uint32Array | BigUint64Array | null;
 
 /** Integers and addresses share registers: a small non-negative integer passes as an address. */
 const word = (value: Word | undefined): Exclude<Word, number> | Pointer =>
