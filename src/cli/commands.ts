@@ -110,6 +110,7 @@ const container: readonly Entry[] = [
 ];
 
 const image: readonly Entry[] = [
+  entry("build", "Build an image from a Dockerfile", () => import("#cli/build/build.ts")),
   entry(
     "bootstrap",
     "Make a base image from a distribution's packages",
@@ -265,11 +266,17 @@ const group = (name: string, summary: string, children: readonly Entry[]): Entry
 });
 
 /** The same command under a short name. */
-const lift = (from: readonly Entry[], room: string, name: string, as = name): Entry => {
+const lift = (
+  from: readonly Entry[],
+  room: string,
+  name: string,
+  as = name,
+  also: readonly string[] = [],
+): Entry => {
   const found = from.find((candidate) => candidate.name === name);
   if (found === undefined) throw new Error(`there is no "${room} ${name}" to lift`);
   const { aliases: _aliases, ...rest } = found;
-  return { ...rest, name: as, alsoAs: [`${room} ${name}`] };
+  return { ...rest, name: as, alsoAs: [`${room} ${name}`, ...also] };
 };
 
 const COMMON = new Set([
@@ -308,7 +315,7 @@ const frontDoor: readonly Entry[] = [
 ];
 
 const topLevel: readonly Entry[] = [
-  lift(builder, "builder", "build"),
+  lift(builder, "builder", "build", "build", ["image build"]),
   ...container
     .filter(({ name }) => name !== "ls" && name !== "prune" && name !== "inspect")
     .map(({ name }) => lift(container, "container", name)),

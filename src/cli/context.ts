@@ -14,6 +14,11 @@ export interface ConfigFile {
   readonly detachKeys?: string;
   readonly psFormat?: string;
   readonly imagesFormat?: string;
+  readonly networksFormat?: string;
+  readonly volumesFormat?: string;
+  readonly statsFormat?: string;
+  /** Sent along with every request. */
+  readonly HttpHeaders?: Readonly<Record<string, string>>;
   readonly currentContext?: string;
   readonly proxies?: Readonly<Record<string, Readonly<Record<string, string>> | undefined>>;
   readonly credsStore?: string;
@@ -71,7 +76,14 @@ export class CliContext {
 
   async #openClient(): Promise<Client> {
     const host = await this.host();
-    const client = new Client(host.address, (address) => this.#dial(host, address));
+    const { HttpHeaders } = await this.config();
+    const own = this.env["DOCKER_CUSTOM_HEADERS"] ?? "";
+    let headers = HttpHeaders;
+    if (own !== "") {
+      const { parseHeaders } = await import("#cli/custom-headers.ts");
+      headers = { ...HttpHeaders, ...parseHeaders(own) };
+    }
+    const client = new Client(host.address, (address) => this.#dial(host, address), headers);
     const pinned = this.env["DOCKER_API_VERSION"];
     if (pinned !== undefined && pinned !== "") client.pinVersion(pinned);
     return client;

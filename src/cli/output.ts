@@ -52,11 +52,17 @@ export class Output {
       await sink.write(data);
       await sink.flush();
     } catch (error) {
-      if (!isBrokenPipe(error)) throw error;
-      throw new NaruError("aborted", "nobody reads the output any more", {
-        cause: error,
-        details: { exitCode: BROKEN_PIPE_EXIT_CODE },
-      });
+      const reason =
+        error instanceof Error ? error.message.replace(/^E[A-Z]+: |, write$/g, "") : "";
+      throw isBrokenPipe(error)
+        ? new NaruError("aborted", "nobody reads the output any more", {
+            cause: error,
+            details: { exitCode: BROKEN_PIPE_EXIT_CODE },
+          })
+        : new NaruError("aborted", `write /dev/${stream}: ${reason}`, {
+            cause: error,
+            details: { exitCode: 1 },
+          });
     }
   }
 

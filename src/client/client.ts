@@ -83,9 +83,16 @@ export class Client {
   readonly http: HttpClient;
   #version: string = API_VERSION_MAX;
   #isVersionKnown = false;
+  readonly #headers: Readonly<Record<string, string>>;
 
-  constructor(address: Address, dial?: (address: Address) => Promise<Connection>) {
+  /** `headers` go with every request, as a proxy in front of the engine may ask for. */
+  constructor(
+    address: Address,
+    dial?: (address: Address) => Promise<Connection>,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
     this.http = new HttpClient(address, dial);
+    this.#headers = headers;
   }
 
   /** The API version in use: what was asked for until an engine corrected it. */
@@ -167,6 +174,7 @@ export class Client {
       method: route.method,
       path: `/v${this.#version}${buildPath(route.path, options)}`,
       headers: {
+        ...this.#headers,
         "User-Agent": "naru-cli",
         ...(isJson ? { "Content-Type": "application/json" } : {}),
         ...options.headers,

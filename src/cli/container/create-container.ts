@@ -2,7 +2,7 @@
 import type { Client } from "#client/client.ts";
 import { describeAddress } from "#client/connection.ts";
 import type { CliContext } from "#cli/context.ts";
-import { exitError } from "#cli/framework/errors.ts";
+import { exitCodeOf, exitError } from "#cli/framework/errors.ts";
 import type { Invocation } from "#cli/framework/command.ts";
 import { errorText } from "#cli/report.ts";
 import { isAnswer } from "#client/errors.ts";
@@ -10,7 +10,7 @@ import { buildCreateRequest } from "#cli/run-options/request.ts";
 import type { containerFlags } from "#cli/run-options/flags.ts";
 import { pullImage } from "#cli/image/pull-image.ts";
 import { familiarName } from "#cli/image/names.ts";
-import { hasCode } from "#lib/errors.ts";
+import { hasCode, NaruError } from "#lib/errors.ts";
 import type { CreateRequest } from "#spec/docker/container.ts";
 
 export const FAILED_EXIT_CODE = 125;
@@ -26,6 +26,8 @@ const exitCodeFor = (text: string): number => {
 
 /** Prefixed, with the way to help, and an exit code of 125, 126 or 127. */
 export const runFailure = (command: "run" | "create", error: unknown): Error => {
+  // Its own output could not be written: that is no failure of the container's.
+  if (error instanceof NaruError && exitCodeOf(error) !== undefined) return error;
   const text = errorText(error);
   return exitError(
     // What fails on this side has nothing to do with the program in the container.

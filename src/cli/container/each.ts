@@ -5,11 +5,14 @@ import { errorText } from "#cli/report.ts";
 /** Requests under way at the same time. */
 const LIMIT = 50;
 
+/** What `operate` resolves to when nothing is printed for a name. */
+export const NOTHING = Symbol("nothing to print");
+
 /** `operate` resolves to what is printed for the name, its own name if it says nothing. */
 export const forEachName = async (
   context: CliContext,
   names: readonly string[],
-  operate: (name: string) => Promise<string | void>,
+  operate: (name: string) => Promise<string | void | typeof NOTHING>,
 ): Promise<{ readonly exitCode: number; readonly failed: readonly string[] }> => {
   const failed: string[] = [];
   for (let start = 0; start < names.length; start += LIMIT) {
@@ -18,7 +21,7 @@ export const forEachName = async (
     for (const [at, result] of settled.entries()) {
       const name = part[at] ?? "";
       if (result.status === "fulfilled") {
-        context.output.line(result.value ?? name);
+        if (result.value !== NOTHING) context.output.line(result.value ?? name);
       } else {
         failed.push(name);
         context.output.error(errorText(result.reason));

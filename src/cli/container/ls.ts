@@ -21,7 +21,12 @@ export const command = defineCommand({
   args: NONE,
   run: async ({ context, flags }) => {
     const client = await context.client();
-    const chosen = flags.format ?? (flags.quiet ? undefined : (await context.config()).psFormat);
+    if (flags.quiet && flags.format !== undefined) {
+      context.output.error(
+        "WARNING: Ignoring custom format, because both --format and --quiet are set.",
+      );
+    }
+    const chosen = flags.quiet ? undefined : (flags.format ?? (await context.config()).psFormat);
     const needsSize = flags.size || /\{\{[^}]*\.Size\b/.test(chosen ?? "");
     const last = flags.latest ? 1 : flags.last;
     const containers = await client.call("containerList", {

@@ -1,6 +1,6 @@
 import { AT_LEAST_ONE, defineCommand } from "#cli/framework/command.ts";
 import { bool } from "#cli/framework/flags.ts";
-import { forEachName } from "#cli/container/each.ts";
+import { forEachName, NOTHING } from "#cli/container/each.ts";
 import { hasCode } from "#lib/errors.ts";
 
 export const command = defineCommand({
@@ -25,8 +25,9 @@ export const command = defineCommand({
         context.output.error(
           error instanceof Error ? `Error response from daemon: ${error.message}` : "",
         );
-        return undefined;
+        return NOTHING;
       }
+      return name;
     });
     return exitCode;
   },

@@ -146,7 +146,8 @@ export const command = defineCommand({
   run: async ({ context, flags, args }) => {
     const client = await context.client();
     const board = new StatsBoard(client);
-    const options = { context, board, format: flags.format, isTruncated: !flags["no-trunc"] };
+    const chosen = flags.format ?? (await context.config()).statsFormat;
+    const options = { context, board, format: chosen, isTruncated: !flags["no-trunc"] };
     const listed = await client.call("containerList", { query: { all: flags.all } });
     const ids = args.length > 0 ? args : listed.map((container) => container.Id);
     if (flags["no-stream"]) {

@@ -1,4 +1,5 @@
 import { defineCommand, ONE } from "#cli/framework/command.ts";
+import { exitError } from "#cli/framework/errors.ts";
 import { bool, text } from "#cli/framework/flags.ts";
 import { pullImage } from "#cli/image/pull-image.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -28,6 +29,7 @@ export const command = defineCommand({
   run: async ({ context, flags, args }) => {
     const [image = ""] = args;
     const hasTag = splitReference(image).tag !== undefined || image.includes("@");
+    if (hasTag && flags["all-tags"]) throw exitError(1, "tag can't be used with --all-tags/-a");
     if (!hasTag && !flags["all-tags"] && !flags.quiet) {
       await context.output.write("stdout", "Using default tag: latest\n");
     }

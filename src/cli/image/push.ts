@@ -1,4 +1,5 @@
 import { defineCommand, ONE } from "#cli/framework/command.ts";
+import { exitError } from "#cli/framework/errors.ts";
 import { bool, text } from "#cli/framework/flags.ts";
 import { registryAuthHeader } from "#cli/registry/credentials.ts";
 import { splitReference } from "#cli/image/names.ts";
@@ -16,6 +17,9 @@ export const command = defineCommand({
   run: async ({ context, flags, args }) => {
     const [image = ""] = args;
     const { repository, tag } = splitReference(image);
+    if (flags["all-tags"] && (tag !== undefined || image.includes("@"))) {
+      throw exitError(1, "tag can't be used with --all-tags/-a");
+    }
     const client = await context.client();
     const auth = await registryAuthHeader(context, image);
     const response = await client.call("imagePush", {

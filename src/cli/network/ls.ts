@@ -49,7 +49,7 @@ export const command = defineCommand({
         rows: networks
           .toSorted((a, b) => a.Name.localeCompare(b.Name))
           .map((network) => row(network, !flags["no-trunc"])),
-        format: flags.format,
+        format: flags.format ?? (flags.quiet ? undefined : (await context.config()).networksFormat),
         quietField: flags.quiet ? "ID" : undefined,
       }),
     );

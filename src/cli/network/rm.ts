@@ -1,6 +1,7 @@
-import { forEachName } from "#cli/container/each.ts";
+import { forEachName, NOTHING } from "#cli/container/each.ts";
 import { AT_LEAST_ONE, defineCommand } from "#cli/framework/command.ts";
 import { bool } from "#cli/framework/flags.ts";
+import { errorText } from "#cli/report.ts";
 import { hasCode } from "#lib/errors.ts";
 
 export const command = defineCommand({
@@ -15,7 +16,10 @@ export const command = defineCommand({
         await client.call("networkRemove", { id });
       } catch (error) {
         if (!flags.force || !hasCode(error, "not_found")) throw error;
+        context.output.error(errorText(error));
+        return NOTHING;
       }
+      return id;
     });
     return exitCode;
   },

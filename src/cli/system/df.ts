@@ -5,7 +5,6 @@ import type { Row } from "#cli/format/listing.ts";
 import { humanSize } from "#cli/format/units.ts";
 import { defineCommand, NONE } from "#cli/framework/command.ts";
 import { isAnswer } from "#client/errors.ts";
-import { usageError } from "#cli/framework/errors.ts";
 import { bool, format } from "#cli/framework/flags.ts";
 
 interface Usage {
@@ -103,9 +102,9 @@ export const command = defineCommand({
     const client = await context.client();
     const df = await client.call("systemDf", {});
     if (flags.verbose) {
-      if (flags.format !== undefined) throw usageError("cannot use --format with --verbose");
-      const { verboseUsage } = await import("#cli/system/df-verbose.ts");
-      context.output.print(verboseUsage(df));
+      const { formatUsage, verboseUsage } = await import("#cli/system/df-verbose.ts");
+      const isTable = flags.format === undefined || flags.format === "table";
+      context.output.print(isTable ? verboseUsage(df) : formatUsage(df, flags.format ?? ""));
       return 0;
     }
     context.output.print(

@@ -26,15 +26,19 @@ export const formatEvent = (event: EventMessage): string => {
   return `${instant(event)} ${event.Type} ${event.Action} ${event.Actor.ID}${suffix}`;
 };
 
-const templateData = (event: EventMessage): Record<string, unknown> => ({
-  ...event,
-  ID: event.Actor.ID,
-  Status: event.status ?? event.Action,
-  From: event.from ?? "",
-  Time: event.time,
-  TimeNano: event.timeNano,
-  Scope: event.scope,
-});
+/** The event as the engine sent it for `{{json .}}`; templates find its fields by their names in Go too. */
+const templateData = (event: EventMessage): Record<string, unknown> =>
+  Object.defineProperties(
+    { ...event },
+    {
+      ID: { value: event.Actor.ID },
+      Status: { value: event.status ?? event.Action },
+      From: { value: event.from ?? "" },
+      Time: { value: event.time },
+      TimeNano: { value: event.timeNano },
+      Scope: { value: event.scope },
+    },
+  );
 
 export const command = defineCommand({
   usage: "[OPTIONS]",

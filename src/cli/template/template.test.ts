@@ -50,7 +50,7 @@ const GOOD: readonly (readonly [string, string])[] = [
   ["{{.Config.Volumes}}", "map[]"],
   ["{{.HostConfig.Init}}", "<nil>"],
   ["{{.Config.Labels}}", "map[a:1 b:2 com.x:y]"],
-  ["{{.State}}", "{running 42 []}"],
+  ["{{.State}}", "{running 42 <nil>}"],
   ["{{.Ports}}", "map[80/tcp:[{0.0.0.0 8080}] 90/tcp:[]]"],
   ["{{.Maybe}}", "[]"],
   ["{{if .Maybe}}x{{else}}y{{end}}", "y"],

@@ -1,7 +1,18 @@
 /** JSON values as Go's templates see them: truth, printing, comparison, fields. */
 
 /** Fields of Go pointers: unset they print as <nil>; other nulls are empty slices or maps. */
-const POINTERS = new Set(["Init", "OomKillDisable", "MemorySwappiness", "PidsLimit", "IPAMConfig"]);
+const POINTERS = new Set([
+  "Health",
+  "Healthcheck",
+  "Init",
+  "IPAMConfig",
+  "MemorySwappiness",
+  "OomKillDisable",
+  "PidsLimit",
+  "SizeRootFs",
+  "SizeRw",
+  "StopTimeout",
+]);
 /** Fields of Go maps; other objects are structs, whose names are not printed. */
 const MAPS = new Set([
   "Annotations",

@@ -87,7 +87,7 @@ export const joinStreams = async (
   const ends: Promise<AttachedEnd>[] = [output];
   if (options.hasInput) {
     if (options.isTty && (await isInputTerminal())) {
-      const raw = await rawInput();
+      const raw = await rawInput(true);
       stack.defer(() => raw.restore());
       const filter = new DetachFilter(parseDetachKeys(options.detachKeys));
       ends.push(sendKeys(options.stream, raw.keys, filter));

@@ -1,4 +1,5 @@
 /** A download into a file, or to standard output when that is no terminal. */
+import { dirname } from "node:path";
 import type { CliContext } from "#cli/context.ts";
 import { exitError } from "#cli/framework/errors.ts";
 
@@ -9,22 +10,41 @@ export const checkTarget = async (context: CliContext, path: string | undefined)
   }
 };
 
+/** The file itself where `path` is a link to it; a device, pipe or socket is written to, never replaced. */
+const findTarget = async (path: string): Promise<{ path: string; isReplaced: boolean }> => {
+  const { realpath, stat } = await import("node:fs/promises");
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory() === true) {
+    throw exitError(1, `invalid output path: "${path}" is a directory; name a file in it`);
+  }
+  if (found !== undefined) return { path: await realpath(path), isReplaced: found.isFile() };
+  const parent = dirname(path);
+  if ((await stat(parent).catch(() => undefined))?.isDirectory() !== true) {
+    throw exitError(
+      1,
+      `invalid output path: directory "${parent}" does not exist; create it first`,
+    );
+  }
+  return { path, isReplaced: true };
+};
+
 /** A file that appears under its name when it is complete: one of `end` and `drop` is to be called. */
 export const fileWriter = async (path: string) => {
   const { open, rename, rm } = await import("node:fs/promises");
-  const temporary = `${path}.${String(process.pid)}.tmp`;
-  const file = await open(temporary, "w");
+  const target = await findTarget(path);
+  const temporary = target.isReplaced ? `${target.path}.${String(process.pid)}.tmp` : undefined;
+  const file = await open(temporary ?? target.path, "w");
   return {
     write: async (data: Uint8Array): Promise<void> => {
-      await file.write(data);
+      for (let at = 0; at < data.length;) at += (await file.write(data, at)).bytesWritten;
     },
     end: async (): Promise<void> => {
       await file.close();
-      await rename(temporary, path);
+      if (temporary !== undefined) await rename(temporary, target.path);
     },
     drop: async (): Promise<void> => {
       await file.close();
-      await rm(temporary, { force: true });
+      if (temporary !== undefined) await rm(temporary, { force: true });
     },
   };
 };
@@ -54,8 +74,11 @@ export const uploadFrom = async (
   onProgress?: (bytes: number) => void,
 ): Promise<AsyncIterable<Uint8Array>> => {
   if (path !== undefined && path !== "-") {
+    const { stat } = await import("node:fs/promises");
+    const found = await stat(path).catch(() => undefined);
+    if (found === undefined) throw exitError(1, `open ${path}: no such file or directory`);
+    if (found.isDirectory()) throw exitError(1, `read ${path}: is a directory`);
     const file = Bun.file(path);
-    if (!(await file.exists())) throw exitError(1, `open ${path}: no such file or directory`);
     return counted(file.stream(), onProgress);
   }
   return counted(Bun.stdin.stream(), onProgress);

@@ -12,10 +12,24 @@ export interface RawInput {
   restore(): void;
 }
 
-export const rawInput = async (): Promise<RawInput> => {
+/**
+ * The runtime's raw mode still makes "\r\n" of each "\n" that is written. A container's terminal has
+ * done so already, and programs that draw mean "one line down" by it: stty(1) takes that away as well.
+ */
+const passOutputOn = (): void => {
+  try {
+    Bun.spawnSync(["stty", "-opost"], { stdin: "inherit", stdout: "ignore", stderr: "ignore" });
+  } catch {
+    // A machine without coreutils: lines end twice, which most screens do not show.
+  }
+};
+
+/** `isOutputRaw`: what is written goes to the screen as it is. Undo: `restore`. */
+export const rawInput = async (isOutputRaw = false): Promise<RawInput> => {
   const { ReadStream } = await import("node:tty");
   const stream = new ReadStream(0);
   stream.setRawMode(true);
+  if (isOutputRaw) passOutputOn();
   return {
     keys: stream,
     restore: () => {

@@ -14,6 +14,10 @@ const row = (volume: VolumeResponse): Row => ({
   Labels: () => formatLabels(volume.Labels),
   Label: (name: unknown) => volume.Labels?.[String(name)] ?? "",
   Links: () => String(volume.UsageData?.RefCount ?? "N/A"),
+  // Of volumes of a Swarm cluster alone.
+  Status: () => "N/A",
+  Availability: () => "N/A",
+  Group: () => "N/A",
   Size: () => (volume.UsageData === undefined ? "N/A" : humanSize(volume.UsageData.Size)),
 });
 
@@ -42,9 +46,12 @@ export const command = defineCommand({
           Labels: "LABELS",
           Links: "LINKS",
           Size: "SIZE",
+          Status: "STATUS",
+          Availability: "AVAILABILITY",
+          Group: "GROUP",
         },
         rows: volumes.map(row),
-        format: flags.format,
+        format: flags.format ?? (flags.quiet ? undefined : (await context.config()).volumesFormat),
         quietField: flags.quiet ? "Name" : undefined,
       }),
     );

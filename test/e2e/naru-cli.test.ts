@@ -1,0 +1,181 @@
+/** naru's own command line where people meet it: terminals, files it writes, settings, formats. */
+import { expect } from "bun:test";
+import { lstatSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+
+import { BUSYBOX, check, docker, engine, naruOnly, run, type Check } from "../harness/check.ts";
+import { naruBinary } from "../harness/naru.ts";
+import type { Output } from "../harness/process.ts";
+
+const OWN = { skip: naruOnly("its command line") };
+
+const naru = (args: readonly string[], env: Record<string, string> = {}): Promise<Output> =>
+  run([naruBinary(), ...args], { env: { NARU_HOST: engine.host, ...env } });
+
+const inShell = (line: string): Promise<Output> =>
+  run(["sh", "-c", line], { env: { NARU_HOST: engine.host, NARU: naruBinary(), IMAGE: BUSYBOX } });
+
+/** A folder with a config.json of its own. */
+const configured = (t: Check, config: object): Record<string, string> => {
+  const folder = t.folder();
+  writeFileSync(`${folder}/config.json`, JSON.stringify(config));
+  return { DOCKER_CONFIG: folder };
+};
+
+check(
+  "what a container's terminal writes reaches the screen as it is: no line ends twice",
+  async (t) => {
+    const line = `stty -a >$OUT/before; "$NARU" run --rm -it $IMAGE printf "one\\ntwo\\n"; stty -a >$OUT/after`;
+    const out = t.folder();
+    // Keys that never come: the end of the input would be typed as one.
+    const held = `mkfifo $OUT/keys && exec 3<>$OUT/keys && exec script -qec "$LINE" $OUT/typescript <&3`;
+    const { stdout } = await run(["sh", "-c", held], {
+      env: { NARU_HOST: engine.host, NARU: naruBinary(), IMAGE: BUSYBOX, OUT: out, LINE: line },
+    });
+    expect(stdout).toContain("one\r\ntwo\r\n");
+    expect(stdout).not.toContain("\r\r\n");
+    // The terminal is given back as it was.
+    expect(readFileSync(`${out}/after`, "utf8")).toBe(readFileSync(`${out}/before`, "utf8"));
+  },
+  { skip: OWN.skip ?? (Bun.which("script") === null ? "script(1) is not here" : undefined) },
+);
+
+check(
+  "save and export write into devices and links, and never replace them",
+  async (t) => {
+    const folder = t.folder();
+    const name = t.name();
+    await docker(["create", "--name", name, BUSYBOX]);
+    t.defer(() => docker(["rm", "-f", name]));
+    await run(["mknod", `${folder}/null`, "c", "1", "3"]);
+    expect((await naru(["save", "-o", `${folder}/null`, BUSYBOX])).code).toBe(0);
+    expect(lstatSync(`${folder}/null`).isCharacterDevice()).toBe(true);
+    writeFileSync(`${folder}/real.tar`, "old");
+    symlinkSync("real.tar", `${folder}/link.tar`);
+    expect((await naru(["export", "-o", `${folder}/link.tar`, name])).code).toBe(0);
+    expect(lstatSync(`${folder}/link.tar`).isSymbolicLink()).toBe(true);
+    expect(lstatSync(`${folder}/real.tar`).size).toBeGreaterThan(10_000);
+    const nowhere = await naru(["save", "-o", `${folder}/nope/x.tar`, BUSYBOX]);
+    expect(nowhere).toMatchObject({ code: 1, stdout: "" });
+    expect(nowhere.stderr).toBe(
+      `invalid output path: directory "${folder}/nope" does not exist; create it first\n`,
+    );
+    expect((await naru(["save", "-o", folder, BUSYBOX])).stderr).toContain("is a directory");
+    expect((await naru(["load", "-i", folder])).stderr).toBe(`read ${folder}: is a directory\n`);
+    expect(readdirSync(folder).toSorted()).toEqual(["link.tar", "null", "real.tar"]);
+  },
+  OWN,
+);
+
+check(
+  "a reader that leaves and a disk that is full are no failures of the container",
+  async () => {
+    const left = await inShell(
+      `{ "$NARU" run --rm "$IMAGE" seq 1 200000; echo $? >&2; } | head -1`,
+    );
+    expect(left.stdout).toBe("1\n");
+    expect(left.stderr).toBe("141\n");
+    const full = await inShell(`"$NARU" run --rm "$IMAGE" echo hi >/dev/full`);
+    expect(full.code).toBe(1);
+    expect(full.stderr).toBe("write /dev/stdout: no space left on device\n");
+  },
+  OWN,
+);
+
+check(
+  "what was not there is not printed as removed",
+  async (t) => {
+    const name = t.name();
+    await docker(["create", "--name", name, BUSYBOX]);
+    const removed = await naru(["rm", "-f", `${name}-no`, name]);
+    expect(removed).toMatchObject({ code: 0, stdout: `${name}\n` });
+    expect(removed.stderr).toContain(`No such container: ${name}-no`);
+    const network = await naru(["network", "rm", "-f", `${name}-no`]);
+    expect(network).toMatchObject({ code: 0, stdout: "" });
+    expect(network.stderr).toContain(`network ${name}-no not found`);
+  },
+  OWN,
+);
+
+check(
+  "formats of config.json count for every list; -q goes before a format",
+  async (t) => {
+    const name = t.name();
+    const id = (await docker(["run", "-d", "--name", name, BUSYBOX, "sleep", "1000"])).stdout;
+    t.defer(() => docker(["rm", "-f", name]));
+    await docker(["volume", "create", name]);
+    t.defer(() => docker(["volume", "rm", "-f", name]));
+    const env = configured(t, {
+      networksFormat: "N {{.Name}}",
+      volumesFormat: "V {{.Name}} {{.Status}}",
+      statsFormat: "S {{.Name}}",
+    });
+    expect((await naru(["network", "ls", "-f", "name=none"], env)).stdout).toBe("N none\n");
+    expect((await naru(["volume", "ls", "-f", `name=${name}`], env)).stdout).toBe(
+      `V ${name} N/A\n`,
+    );
+    expect((await naru(["stats", "--no-stream", name], env)).stdout).toBe(`S ${name}\n`);
+    expect((await naru(["network", "ls", "-qf", "name=none"], env)).stdout).toMatch(
+      /^[0-9a-f]{12}\n$/,
+    );
+    const quiet = await naru(["ps", "-qf", `name=${name}`, "--format", "{{.Names}}"]);
+    expect(quiet.stdout).toBe(`${id.slice(0, 12)}\n`);
+    expect(quiet.stderr).toContain("Ignoring custom format");
+    const df = await naru(["system", "df", "-v", "--format", "json"]);
+    const usage = JSON.parse(df.stdout) as { Volumes: { Name: string; Links: string }[] };
+    expect(usage.Volumes).toContainEqual(expect.objectContaining({ Name: name, Links: "0" }));
+    const events = [
+      "--since",
+      "1h",
+      "--until",
+      "0s",
+      "-f",
+      "type=container",
+      "-f",
+      `container=${name}`,
+    ];
+    const event = await naru(["events", ...events, "-f", "event=create", "--format", "{{json .}}"]);
+    expect(Object.keys(JSON.parse(event.stdout) as object)).not.toContain("TimeNano");
+  },
+  OWN,
+);
+
+check(
+  "headers of config.json and of the environment go with every request",
+  async (t) => {
+    const seen: string[] = [];
+    const server = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: (request) => {
+        seen.push(`${request.headers.get("x-team")} ${request.headers.get("x-one")}`);
+        return new Response("[]", { headers: { "Api-Version": "1.51" } });
+      },
+    });
+    t.defer(async () => server.stop(true));
+    const env = { ...configured(t, { HttpHeaders: { "X-Team": "a", "X-One": "b" } }) };
+    const host = ["-H", `tcp://127.0.0.1:${server.port}`];
+    expect((await naru([...host, "ps", "-q"], env)).code).toBe(0);
+    const own = { ...env, DOCKER_CUSTOM_HEADERS: "X-One=c" };
+    expect((await naru([...host, "ps", "-q"], own)).code).toBe(0);
+    expect(seen).toEqual(["a b", "a c"]);
+    const bad = await naru([...host, "ps", "-q"], { DOCKER_CUSTOM_HEADERS: "nothing" });
+    expect(bad.code).toBe(1);
+    expect(bad.stderr).toContain(`missing "=" in key=value pair: 'nothing'`);
+  },
+  OWN,
+);
+
+check(
+  "lines that contradict themselves are refused before anything is asked",
+  async () => {
+    const twice = await naru(["-H", "unix:///a", "-H", "unix:///b", "ps"]);
+    expect(twice.code).toBe(125);
+    expect(twice.stderr).toContain("specify only one -H");
+    for (const verb of ["push", "pull"]) {
+      const all = await naru([verb, "-a", `${BUSYBOX}:1`]);
+      expect(all).toMatchObject({ code: 1, stderr: "tag can't be used with --all-tags/-a\n" });
+    }
+    expect((await naru(["image", "build", "--help"])).stdout).toContain("naru image build");
+  },
+  OWN,
+);
