@@ -146,6 +146,32 @@ test("a source that fails ends the request", async () => {
   expect(request).rejects.toThrow("disk gone");
 });
 
+test("a source that fails after the answer has begun ends it with the source's reason", async () => {
+  const closed = Promise.withResolvers<void>();
+  const path = `/tmp/naru-client-test-${String(process.pid)}-source.sock`;
+  const server = Bun.listen({
+    unix: path,
+    socket: {
+      data: (socket) =>
+        void socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"),
+      close: () => closed.resolve(),
+    },
+  });
+  const begun = Promise.withResolvers<void>();
+  async function* broken(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from("one");
+    await begun.promise;
+    throw new Error("disk gone");
+  }
+  const client = new HttpClient({ kind: "unix", path });
+  const response = await client.request({ method: "POST", path: "/", body: broken() });
+  begun.resolve();
+  expect(response.text()).rejects.toThrow("disk gone");
+  // The server is not left waiting for the rest.
+  await closed.promise;
+  server.stop(true);
+});
+
 test("nobody listening is told with the reason and a remedy", async () => {
   const client = new HttpClient({ kind: "unix", path: "/tmp/naru-nobody.sock" });
   try {

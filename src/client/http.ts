@@ -79,6 +79,26 @@ const formatHead = (request: HttpRequest, extra: Readonly<Record<string, string>
 const isStream = (body: HttpRequest["body"]): body is AsyncIterable<Uint8Array> =>
   typeof body === "object" && Symbol.asyncIterator in body;
 
+/** Why a request's body was not sent whole. */
+interface Unsent {
+  readonly error: unknown;
+  /** Its source failed; else the connection did, and the server may have said why. */
+  readonly isSource: boolean;
+}
+
+/** `onFailure` is told of what the source throws, and of nothing else. */
+async function* watched(
+  body: AsyncIterable<Uint8Array>,
+  onFailure: () => void,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    onFailure();
+    throw error;
+  }
+}
+
 /** Ends early, without an error, when the server answered before it wanted the whole body. */
 const pumpBody = async (
   connection: Connection,
@@ -95,28 +115,34 @@ const pumpBody = async (
   await connection.write("0\r\n\r\n");
 };
 
-/** `sent` resolves to the error that ended the sending, if any: it is told, not thrown. */
+/** `sent` resolves to what ended the sending early, if anything: it is told, not thrown. */
 const sendAndReadHead = async (
   connection: Connection,
   reader: ByteReader,
   request: HttpRequest,
-): Promise<{ head: Head | undefined; sent: Promise<unknown> }> => {
+): Promise<{ head: Head | undefined; sent: Promise<Unsent | undefined> }> => {
   const { body } = request;
   if (!isStream(body)) {
     const length = body === undefined ? 0 : Buffer.byteLength(body);
     const hasLength = length > 0 || request.method === "POST" || request.method === "PUT";
     const text = formatHead(request, hasLength ? { "Content-Length": String(length) } : {});
     const bytes = typeof body === "object" ? Buffer.concat([Buffer.from(text), body]) : text;
-    const sent = connection
-      .write(typeof body === "string" ? `${text}${body}` : bytes)
-      .catch((error: unknown) => error);
+    const sent = connection.write(typeof body === "string" ? `${text}${body}` : bytes).then(
+      () => undefined,
+      (error: unknown) => ({ error, isSource: false }),
+    );
     return { head: await readHead(reader), sent };
   }
   let isAnswered = false;
+  let isSource = false;
+  const source = watched(body, () => void (isSource = true));
   const sent = connection
     .write(formatHead(request, { "Transfer-Encoding": "chunked" }))
-    .then(() => pumpBody(connection, body, () => isAnswered))
-    .catch((error: unknown) => error);
+    .then(() => pumpBody(connection, source, () => isAnswered))
+    .then(
+      () => undefined,
+      (error: unknown) => ({ error, isSource }),
+    );
   const answer = readHead(reader).finally(() => {
     isAnswered = true;
   });
@@ -124,9 +150,9 @@ const sendAndReadHead = async (
   // A server that refuses half-way says why in its answer; only a failed source of ours is thrown.
   const head = await Promise.race([
     answer,
-    sent.then((error) => {
-      if (error === undefined || connection.isEnded) return answer;
-      throw toNaruError(error);
+    sent.then((unsent) => {
+      if (unsent === undefined || connection.isEnded) return answer;
+      throw toNaruError(unsent.error);
     }),
   ]);
   return { head, sent };
@@ -211,14 +237,23 @@ export class HttpClient {
     request: HttpRequest,
     reader: ByteReader,
     head: Head,
-    sent: Promise<unknown>,
+    sent: Promise<Unsent | undefined>,
     release: (isReusable: boolean) => void,
     connection: Connection,
   ): HttpResponse {
     const { status, headers } = head;
     const isEmpty = request.method === "HEAD" || status === 204 || status === 304;
     const { pieces, isReusable } = decodeBody(reader, headers, isEmpty);
-    const body = guarded(pieces, request.signal, async (isComplete) => {
+    let failure: unknown;
+    void sent.then((unsent) => {
+      // The server has begun to answer, and waits for what will not come: it learns so by the connection's end.
+      if (unsent?.isSource !== true) return;
+      failure = unsent.error;
+      connection.close();
+    });
+    const reasonOf = (error: unknown): unknown =>
+      failure === undefined ? error : toNaruError(failure);
+    const body = guarded(pieces, request.signal, reasonOf, async (isComplete) => {
       // A body whose answer broke off may wait for something that never comes.
       const isSent = isComplete && (!isStream(request.body) || (await sent) === undefined);
       release(isReusable && isSent);
@@ -265,7 +300,14 @@ export class HttpClient {
         return { headers: answer.headers, reader, connection };
       }
       const release = (): void => connection.close();
-      return this.#response(request, reader, answer, Promise.resolve(), release, connection);
+      return this.#response(
+        request,
+        reader,
+        answer,
+        Promise.resolve(undefined),
+        release,
+        connection,
+      );
     } catch (error) {
       connection.close();
       if (request.signal?.aborted === true) throw abortReason(request.signal);
@@ -282,6 +324,7 @@ export class HttpClient {
 async function* guarded(
   pieces: AsyncGenerator<Uint8Array>,
   signal: AbortSignal | undefined,
+  reasonOf: (error: unknown) => unknown,
   onEnd: (isComplete: boolean) => Promise<void>,
 ): AsyncGenerator<Uint8Array> {
   let isComplete = false;
@@ -290,7 +333,7 @@ async function* guarded(
     isComplete = true;
   } catch (error) {
     if (signal?.aborted === true) throw abortReason(signal);
-    throw error;
+    throw reasonOf(error);
   } finally {
     await onEnd(isComplete);
   }

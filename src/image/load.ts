@@ -226,7 +226,7 @@ const renamed = (plan: ArchivePlan, reference: string | undefined): ArchivePlan 
   if (plan.images.length + plan.indexes.length + artifacts.length !== 1) {
     throw new NaruError(
       "invalid_argument",
-      `the archive holds several images: they cannot all be "${reference}"`,
+      `the archive holds several images: they cannot all be "${reference}"; load it as it is (naru load), then tag what is wanted`,
     );
   }
   return {

@@ -196,7 +196,7 @@ export const publishArchive = async (
     const names = tops.flatMap(({ references }) => references);
     throw new NaruError(
       "invalid_argument",
-      `the archive holds ${tops.length} images (${names.join(", ")}): copy one at a time`,
+      `the archive holds ${tops.length} images (${names.join(", ")}): load it, then copy them one at a time from store:NAME`,
     );
   }
   const repository = parts.remote.repository(reference, credentials);

@@ -15,6 +15,7 @@ describe("places", () => {
     ["store:app:1", { kind: "store", name: "app:1" }],
     ["oci:dir/x", { kind: "oci", path: "dir/x" }],
     ["oci:dir/x:1.2", { kind: "oci", path: "dir/x", name: "1.2" }],
+    ["oci:dir/x:r.io:5000/app:1.2", { kind: "oci", path: "dir/x", name: "r.io:5000/app:1.2" }],
     ["oci-archive:a:b.tar", { kind: "oci-archive", path: "a:b.tar" }],
     ["docker-archive:x.tar", { kind: "docker-archive", path: "x.tar" }],
   ];

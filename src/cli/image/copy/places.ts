@@ -17,9 +17,9 @@ const needed = (rest: string, text: string): string => {
   throw new NaruError("invalid_argument", `"${text}" names nothing: use ${TRANSPORTS}`);
 };
 
-/** A path has no ":" in it, as skopeo has it: what follows the last one is the tag. */
+/** A path has no ":" in it, as with skopeo: what follows the first one is the name, which may have more ("app:1"). */
 const layoutOf = (rest: string, text: string): Place => {
-  const at = rest.lastIndexOf(":");
+  const at = rest.indexOf(":");
   if (at < 0) return { kind: "oci", path: needed(rest, text) };
   const name = rest.slice(at + 1);
   const path = needed(rest.slice(0, at), text);
