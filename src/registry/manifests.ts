@@ -218,6 +218,17 @@ export const adoptManifest = (
   forget(cache, repository, [digest, ...tags]);
 };
 
+/** An upstream has it no more. */
+export const forgetTag = (
+  { rows, cache }: LocalDependencies,
+  repository: string,
+  tag: string,
+): void => {
+  const repositoryId = rows.repositories.idOf(repository);
+  if (repositoryId !== undefined) rows.tags.remove(repositoryId, tag);
+  cache.drop(repository, tag);
+};
+
 export const deleteManifest = (
   deps: LocalDependencies,
   repository: string,

@@ -67,6 +67,11 @@ test("several upstreams side by side, each by its prefix; what came stays when t
   // A tag that moved is followed.
   const moved = await pushImage(one.url, "library/app", "v1", { layer: "moved" });
   expect(await pull(served.url, "one/library/app", "v1")).toBe(moved);
+  // One that is gone is gone here as well, also when nobody can be asked any more.
+  await pushImage(one.url, "library/app", "old", { layer: "old" });
+  await pull(served.url, "one/library/app", "old");
+  await fetch(`${one.url}/v2/library/app/manifests/old`, { method: "DELETE" });
+  expect(await pull(served.url, "one/library/app", "old")).toBe("404 MANIFEST_UNKNOWN");
   // Its own repositories are as ever; those that stand for others take nothing.
   await pushImage(served.url, "own/app", "v1");
   const manifest = await pushBlobsOf(two.url, "x/y");
@@ -80,7 +85,45 @@ test("several upstreams side by side, each by its prefix; what came stays when t
   const again = await mirror(upstreams, served.dataRoot);
   expect(await pull(again.url, "deep/two/team/tool", "v1")).toBe(second);
   expect(await pull(again.url, "one/library/app", "v1")).toBe(moved);
+  expect((await fetch(`${again.url}/v2/one/library/app/manifests/old`)).status).toBe(502);
+  const here = await (await fetch(`${again.url}/v2/one/library/app/tags/list`)).json();
+  expect(here).toEqual({ name: "one/library/app", tags: ["v1"] });
 }, 300_000);
+
+test("an upstream that says nothing is not waited for where the image is here", async () => {
+  const layer = Buffer.from("patience");
+  const silent = Promise.withResolvers<undefined>();
+  const upstream = upstreamOf(layer, () => undefined);
+  const served = await mirror([{ prefix: "up", registry: upstream.host, "tag-ttl-seconds": 0 }]);
+  const first = await pull(served.url, "up/a", "v1");
+  upstream.hold(silent.promise);
+  for (let n = 0; n < 20; n += 1) {
+    const reply = await fetch(`${served.url}/v2/up/a/manifests/v1`);
+    expect(reply.headers.get("docker-content-digest")).toBe(first);
+  }
+  // Asked once of twenty times (again where the machine took longer than the upstream counts as away).
+  expect(upstream.lookUps.length).toBeLessThan(10);
+  silent.resolve(undefined);
+  upstream.stop();
+}, 120_000);
+
+test("a tag that many ask for at once is looked up once", async () => {
+  const upstream = upstreamOf(Buffer.from("together"), () => undefined);
+  const gate = Promise.withResolvers<undefined>();
+  upstream.hold(gate.promise);
+  const served = await mirror([{ prefix: "up", registry: upstream.host, "tag-ttl-seconds": 0 }]);
+  const asking = Array.from({ length: 10 }, () => fetch(`${served.url}/v2/up/a/manifests/v1`));
+  const requests = async (): Promise<number> => {
+    const text = await (await fetch(`${served.url}/metrics`)).text();
+    return Number(/^naru_registry_connections (\d+)/m.exec(text)?.[1]);
+  };
+  await until("all have asked", async () => (await requests()) > 10);
+  await until("the upstream was asked", () => upstream.lookUps.length > 0);
+  gate.resolve(undefined);
+  for (const reply of await Promise.all(asking)) expect(reply.status).toBe(200);
+  expect(upstream.lookUps.length).toBeLessThan(10);
+  upstream.stop();
+}, 60_000);
 
 /** An upstream of one image whose layer comes as `send` sends it. */
 const upstreamOf = (layer: Uint8Array, send: (from: number) => ReadableStream | undefined) => {
@@ -92,12 +135,17 @@ const upstreamOf = (layer: Uint8Array, send: (from: number) => ReadableStream | 
     layers: [{ mediaType: "application/x", digest: sha256(layer), size: layer.length }],
   });
   const asked: string[] = [];
+  const lookUps: string[] = [];
+  let held: Promise<unknown> = Promise.resolve();
   const server = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
-    fetch: (request) => {
+    idleTimeout: 0,
+    fetch: async (request) => {
       const { pathname } = new URL(request.url);
       if (pathname.includes("/manifests/")) {
+        lookUps.push(request.method);
+        await held;
         return new Response(manifest, {
           headers: { "content-type": "application/vnd.oci.image.manifest.v1+json" },
         });
@@ -113,7 +161,14 @@ const upstreamOf = (layer: Uint8Array, send: (from: number) => ReadableStream | 
       });
     },
   });
-  return { host: `127.0.0.1:${server.port}`, asked, stop: () => server.stop(true) };
+  return {
+    host: `127.0.0.1:${server.port}`,
+    asked,
+    lookUps,
+    /** Manifests are told when it has settled. */
+    hold: (until: Promise<unknown>) => void (held = until),
+    stop: () => server.stop(true),
+  };
 };
 
 test("a blob is fetched once for all who ask, and they read along while it arrives", async () => {

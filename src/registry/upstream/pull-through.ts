@@ -6,7 +6,8 @@
 import { monotonicMs } from "#lib/clock.ts";
 import { type NaruError, hasCode, toNaruError } from "#lib/errors.ts";
 import type { LocalDependencies } from "#registry/local.ts";
-import { adoptManifest } from "#registry/manifests.ts";
+import { SingleFlight } from "#lib/single-flight.ts";
+import { adoptManifest, forgetTag } from "#registry/manifests.ts";
 import type { Blob, Manifest, Page, PageQuery, Registry, Uploads } from "#registry/registry.ts";
 import { Downloads } from "#registry/upstream/downloads.ts";
 import { UpstreamReferrers } from "#registry/upstream/referrers.ts";
@@ -33,6 +34,10 @@ export interface UpstreamConfig {
 }
 
 const MANIFEST_TIMEOUT_MS = 60_000;
+/** For what is here already nobody waits long: it is served when the upstream says nothing by then. */
+const LOOK_UP_TIMEOUT_MS = 5_000;
+/** An upstream that said nothing is not asked about what is here for so long. */
+const AWAY_MS = 10_000;
 const FRESH_LIMIT = 100_000;
 
 interface Found {
@@ -71,6 +76,9 @@ export class PullThrough implements Registry {
   readonly #referrers: UpstreamReferrers;
   /** When a tag was last looked up. */
   readonly #checkedAtMs = new Map<string, number>();
+  /** By registry: until when it counts as away. */
+  readonly #awayUntilMs = new Map<string, number>();
+  readonly #lookUps = new SingleFlight<Manifest>();
 
   constructor(
     local: Registry,
@@ -152,12 +160,16 @@ export class PullThrough implements Registry {
     if (here !== undefined && (parsed.kind === "digest" || this.#isFresh(found, reference))) {
       return here;
     }
-    return this.#fetchManifest(found, reference, here).catch((error: unknown) => {
-      throw explained(found, error, (message) => distributionError("MANIFEST_UNKNOWN", message));
-    });
+    const key = `${repository} ${reference}`;
+    return this.#lookUps
+      .run(key, () => this.#fetchManifest(found, reference, here))
+      .catch((error: unknown) => {
+        throw explained(found, error, (message) => distributionError("MANIFEST_UNKNOWN", message));
+      });
   }
 
   #isFresh({ upstream, repository }: Found, tag: string): boolean {
+    if ((this.#awayUntilMs.get(upstream.registry) ?? 0) > monotonicMs()) return true;
     const at = this.#checkedAtMs.get(`${repository}:${tag}`);
     return at !== undefined && monotonicMs() - at < upstream.tagTtlMs;
   }
@@ -172,7 +184,9 @@ export class PullThrough implements Registry {
     reference: string,
     here: Manifest | undefined,
   ): Promise<Manifest> {
-    const signal = AbortSignal.timeout(MANIFEST_TIMEOUT_MS);
+    const signal = AbortSignal.timeout(
+      here === undefined ? MANIFEST_TIMEOUT_MS : LOOK_UP_TIMEOUT_MS,
+    );
     const upstream = found.open();
     try {
       const head = here === undefined ? undefined : await upstream.resolve(reference, signal);
@@ -183,7 +197,13 @@ export class PullThrough implements Registry {
       const { descriptor, text } = await upstream.manifest(reference, signal);
       return this.#adopt(found, reference, descriptor, text);
     } catch (error) {
-      if (here === undefined || hasCode(error, "not_found")) throw error;
+      if (here === undefined) throw error;
+      if (hasCode(error, "not_found")) {
+        // It must not come back when the upstream is away.
+        forgetTag(this.#deps, found.repository, reference);
+        throw error;
+      }
+      this.#awayUntilMs.set(found.upstream.registry, monotonicMs() + AWAY_MS);
       this.#deps.log.warn("the upstream does not answer: served what was here", {
         repository: found.repository,
         reference,
@@ -240,12 +260,22 @@ export class PullThrough implements Registry {
   }
 
   async #upstreamTags(found: Found, query: PageQuery): Promise<Page<string>> {
-    const all = await found
-      .open()
-      .tags(AbortSignal.timeout(MANIFEST_TIMEOUT_MS))
-      .catch((error: unknown) => {
-        throw explained(found, error, (message) => distributionError("NAME_UNKNOWN", message));
+    let all: readonly string[];
+    try {
+      all = await found.open().tags(AbortSignal.timeout(MANIFEST_TIMEOUT_MS));
+    } catch (error) {
+      const failure = explained(found, error, (message) =>
+        distributionError("NAME_UNKNOWN", message),
+      );
+      const isHere = this.#deps.rows.repositories.idOf(found.repository) !== undefined;
+      if (hasCode(error, "not_found") || !isHere) throw failure;
+      const { repository } = found;
+      this.#deps.log.warn("the upstream does not answer: listed the tags that are here", {
+        repository,
+        error,
       });
+      return await this.#local.tags(repository, query);
+    }
     const { maxPage } = this.#deps.limits;
     const limit = Math.min(query.limit ?? maxPage, maxPage);
     const rest = all.toSorted().filter((tag) => tag > (query.last ?? ""));
