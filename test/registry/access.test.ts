@@ -261,7 +261,9 @@ const auditOf = (served: Served, path: string): string[] => {
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, string>)
-    .map(({ action, kind, actor, remoteAddress }) => `${action} ${kind} ${actor} ${remoteAddress}`);
+    .map(({ action, kind, actor, remoteAddress, digest = "" }) =>
+      `${action} ${kind} ${actor} ${remoteAddress} ${action === "delete" ? digest : ""}`.trim(),
+    );
 };
 
 test("webhooks, the audit log and metrics tell what happened", async () => {
@@ -272,22 +274,25 @@ test("webhooks, the audit log and metrics tell what happened", async () => {
     htpasswd,
     ...config({ audit: { path: audit }, webhooks: [{ url: hook.url }], "open-metrics": true }),
   ]);
-  await pushImage(served.url, "told/a", "v1", { headers: ALICE });
+  const digest = await pushImage(served.url, "told/a", "v1", { headers: ALICE });
   await fetch(`${served.url}/v2/told/a/manifests/v1`, { headers: ALICE });
   await fetch(`${served.url}/v2/told/a/manifests/v1`, { headers: ALICE, method: "DELETE" });
+  await fetch(`${served.url}/v2/told/a/manifests/${digest}`, { headers: ALICE, method: "DELETE" });
   await fetch(`${served.url}/v2/told/a/manifests/v1`);
-  await until("the webhook", () => hook.told.length === 4);
+  await until("the webhook", () => hook.told.length === 5);
   expect(hook.told).toEqual([
     "push told/a: alice",
     "push told/a: alice",
     "push told/a:v1 alice",
     "delete told/a:v1 alice",
+    "delete told/a: alice",
   ]);
   expect(auditOf(served, audit)).toEqual([
     "push blob alice 127.0.0.1",
     "push blob alice 127.0.0.1",
     "push manifest alice 127.0.0.1",
     "delete tag alice 127.0.0.1",
+    `delete manifest alice 127.0.0.1 ${digest}`,
     "denied other  127.0.0.1",
   ]);
   const metrics = await (await fetch(`${served.url}/metrics`)).text();

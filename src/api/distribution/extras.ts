@@ -6,6 +6,7 @@ import type { DistributionBackend, ExtraHandler } from "#api/distribution/backen
 import { JSON_FIELDS } from "#api/distribution/call.ts";
 import { checkAccess } from "#api/distribution/check-access.ts";
 import type { Exchange } from "#api/http/exchange.ts";
+import { retentionEvents } from "#registry/observe/retention-events.ts";
 import type { Registry } from "#registry/registry.ts";
 import { distributionError } from "#spec/distribution/errors.ts";
 
@@ -33,7 +34,7 @@ const asAdmin =
   (
     parts: ExtraParts,
     method: string,
-    run: (exchange: Exchange) => void | Promise<void>,
+    run: (exchange: Exchange, actor: string) => void | Promise<void>,
   ): ExtraHandler =>
   async (exchange) => {
     const { fields } = exchange.head;
@@ -43,7 +44,7 @@ const asAdmin =
     );
     checkAccess(parts, exchange, identity, { action: "admin", repository: "" });
     onlyMethod(exchange, method);
-    await run(exchange);
+    await run(exchange, identity.name);
   };
 
 const isOn = (query: URLSearchParams, name: string): boolean =>
@@ -63,9 +64,22 @@ const collect = async ({ registry }: ExtraParts, exchange: Exchange): Promise<vo
   exchange.answer(200, JSON_FIELDS, `${JSON.stringify(report)}\n`);
 };
 
-const retain = async ({ registry }: ExtraParts, exchange: Exchange): Promise<void> => {
-  const query = new URLSearchParams(exchange.head.queryText);
-  const report = await registry.retain({ isDryRun: isOn(query, "dry-run") });
+const retain = async (
+  { registry, observer }: ExtraParts,
+  exchange: Exchange,
+  actor: string,
+): Promise<void> => {
+  const { queryText, method, fields } = exchange.head;
+  const isDryRun = isOn(new URLSearchParams(queryText), "dry-run");
+  const report = await registry.retain({ isDryRun });
+  const asker = {
+    actor,
+    method,
+    remoteAddress: exchange.remoteAddress,
+    host: fields.get("host") ?? "",
+    userAgent: fields.get("user-agent") ?? "",
+  };
+  if (!isDryRun) for (const event of retentionEvents(report, asker)) observer.event(event);
   exchange.answer(200, JSON_FIELDS, `${JSON.stringify(report)}\n`);
 };
 
@@ -86,6 +100,9 @@ export const createExtras = (parts: ExtraParts): Map<string, ExtraHandler> => {
     ["/token", (exchange) => (parts.tokenEndpoint() ?? refuseTokens)(exchange)],
     ["/metrics", parts.isMetricsOpen ? metrics : asAdmin(parts, "GET", metrics)],
     ["/naru/collect", asAdmin(parts, "POST", (exchange) => collect(parts, exchange))],
-    ["/naru/retention", asAdmin(parts, "POST", (exchange) => retain(parts, exchange))],
+    [
+      "/naru/retention",
+      asAdmin(parts, "POST", (exchange, actor) => retain(parts, exchange, actor)),
+    ],
   ]);
 };

@@ -6,6 +6,7 @@ import { PreparedAnswer } from "#api/http/prepared.ts";
 import type { Manifest, Registry } from "#registry/registry.ts";
 import { distributionError } from "#spec/distribution/errors.ts";
 import { MANIFEST_LIMIT_BYTES } from "#spec/distribution/manifest-document.ts";
+import { parseManifestReference } from "#spec/distribution/name.ts";
 import { parseManifest } from "#spec/image/manifest.ts";
 import { isIndexType } from "#spec/image/media-type.ts";
 
@@ -130,6 +131,10 @@ const asSizeError = (error: unknown): unknown => {
 export const deleteManifest = (call: Call): void => {
   const tags = call.registry.deleteManifest(call.repository, call.argument);
   call.exchange.answer(202, "");
-  const kind = call.argument.includes(":") ? "manifest" : "tag";
-  call.happened({ action: "delete", kind, tags });
+  const reference = parseManifestReference(call.argument);
+  const what =
+    reference.kind === "tag"
+      ? { kind: "tag" as const }
+      : { kind: "manifest" as const, digest: reference.digest };
+  call.happened({ action: "delete", ...what, tags });
 };

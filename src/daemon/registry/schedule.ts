@@ -1,6 +1,8 @@
 /** What a registry does by itself from time to time: retention first, then collection of what that left. */
 import { monotonicMs } from "#lib/clock.ts";
 import { type Logger } from "#lib/log.ts";
+import type { RegistryObserver } from "#registry/observer.ts";
+import { BY_ITSELF, retentionEvents } from "#registry/observe/retention-events.ts";
 import type { Registry } from "#registry/registry.ts";
 
 const LOOK_LEAST_MS = 1000;
@@ -12,11 +14,22 @@ export interface ScheduleConfig {
   readonly collectsUntagged: boolean;
 }
 
-const runOnce = async (registry: Registry, config: ScheduleConfig, log: Logger): Promise<void> => {
-  const { removed } = await registry.retain({ isDryRun: false });
-  for (const { repository, tag, reason } of removed) {
+export interface UpkeepParts {
+  readonly registry: Pick<Registry, "retain" | "collect">;
+  /** Told of each tag that retention removed. */
+  readonly observer: Pick<RegistryObserver, "event">;
+  readonly log: Logger;
+}
+
+const runOnce = async (
+  { registry, observer, log }: UpkeepParts,
+  config: ScheduleConfig,
+): Promise<void> => {
+  const retained = await registry.retain({ isDryRun: false });
+  for (const { repository, tag, reason } of retained.removed) {
     log.info("retention removed a tag", { repository, tag, reason });
   }
+  for (const event of retentionEvents(retained, BY_ITSELF)) observer.event(event);
   const report = await registry.collect({
     isDryRun: false,
     removesUntagged: config.collectsUntagged,
@@ -28,11 +41,7 @@ const runOnce = async (registry: Registry, config: ScheduleConfig, log: Logger):
   });
 };
 
-export const scheduleUpkeep = (
-  registry: Registry,
-  config: ScheduleConfig,
-  log: Logger,
-): AsyncDisposable => {
+export const scheduleUpkeep = (parts: UpkeepParts, config: ScheduleConfig): AsyncDisposable => {
   if (config.collectEveryMs === 0) return { [Symbol.asyncDispose]: () => Promise.resolve() };
   let running: Promise<void> | undefined;
   let dueAtMs = monotonicMs() + config.collectEveryMs;
@@ -41,8 +50,8 @@ export const scheduleUpkeep = (
   const timer = setInterval(() => {
     if (running !== undefined || monotonicMs() < dueAtMs) return;
     dueAtMs = monotonicMs() + config.collectEveryMs;
-    running = runOnce(registry, config, log)
-      .catch((error: unknown) => log.error("collection failed", { error }))
+    running = runOnce(parts, config)
+      .catch((error: unknown) => parts.log.error("collection failed", { error }))
       .finally(() => {
         running = undefined;
       });

@@ -196,11 +196,12 @@ const serve = async (argv: readonly string[], log: Logger): Promise<void> => {
   });
   const onConnection = acceptUpTo(() => live.config.maxConnections, server, log);
   const listener = await listenRegistry(config.addr, config.tls, onConnection, log);
-  let upkeep = scheduleUpkeep(registry, config.upkeep, log);
+  const upkeepParts = { registry, observer, log };
+  let upkeep = scheduleUpkeep(upkeepParts, config.upkeep);
   cleanup.defer(() => upkeep[Symbol.asyncDispose]());
   const schedule = async (next: ScheduleConfig): Promise<void> => {
     await upkeep[Symbol.asyncDispose]();
-    upkeep = scheduleUpkeep(registry, next, log);
+    upkeep = scheduleUpkeep(upkeepParts, next);
   };
   const reloader = startReloader({
     current: () => live.config,

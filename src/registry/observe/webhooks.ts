@@ -57,6 +57,8 @@ class Target {
   readonly #log: Logger;
   readonly #stop = new AbortController();
   #queue: object[] = [];
+  /** Taken from the queue, not delivered yet. */
+  #underWay = 0;
   #dropped = 0;
   #isRunning = false;
 
@@ -89,7 +91,9 @@ class Target {
   async #run(): Promise<void> {
     while (this.#queue.length > 0 && !this.#stop.signal.aborted) {
       const events = this.#queue.splice(0, BATCH);
+      this.#underWay = events.length;
       await this.#deliver(events);
+      this.#underWay = 0;
     }
   }
 
@@ -127,9 +131,8 @@ class Target {
 
   close(): void {
     this.#stop.abort();
-    if (this.#queue.length > 0) {
-      this.#log.warn("events were not delivered before the stop", { count: this.#queue.length });
-    }
+    const count = this.#queue.length + this.#underWay;
+    if (count > 0) this.#log.warn("events were not delivered before the stop", { count });
   }
 }
 
