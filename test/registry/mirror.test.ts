@@ -104,7 +104,7 @@ test("an upstream that says nothing is not waited for where the image is here", 
   // Asked once of twenty times (again where the machine took longer than the upstream counts as away).
   expect(upstream.lookUps.length).toBeLessThan(10);
   silent.resolve(undefined);
-  upstream.stop();
+  await upstream.stop();
 }, 120_000);
 
 test("a tag that many ask for at once is looked up once", async () => {
@@ -122,7 +122,7 @@ test("a tag that many ask for at once is looked up once", async () => {
   gate.resolve(undefined);
   for (const reply of await Promise.all(asking)) expect(reply.status).toBe(200);
   expect(upstream.lookUps.length).toBeLessThan(10);
-  upstream.stop();
+  await upstream.stop();
 }, 60_000);
 
 /** An upstream of one image whose layer comes as `send` sends it. */
