@@ -73,7 +73,7 @@ const carry = async (copy: Copy, blob: Descriptor): Promise<void> => {
   await using held = new AsyncDisposableStack();
   let path = stored?.path;
   if (path === undefined) {
-    const job = held.use(parts.flights.join(blob.digest, fetchBlob(copy, blob)));
+    const job = held.use(parts.flights.join(blob.digest, fetchBlob(copy, blob), signal));
     job.follow(tellProgress(copy, id, "Downloading"));
     path = (await job.result).partial;
     signal.throwIfAborted();

@@ -142,10 +142,17 @@ export class FetchPool {
   }
 
   async #enter(signal: AbortSignal): Promise<void> {
-    while (this.#busy >= this.#limit) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    while (this.#busy >= this.#limit && !signal.aborted) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting.push(resolve);
+      const leave = (): void => resolve();
+      signal.addEventListener("abort", leave, { once: true });
+      await promise;
+      signal.removeEventListener("abort", leave);
+      const at = this.#waiting.indexOf(resolve);
+      if (at >= 0) this.#waiting.splice(at, 1);
     }
-    if (signal.aborted) this.#waiting.shift()?.(); // The place is for somebody else.
+    if (signal.aborted && this.#busy < this.#limit) this.#waiting.shift()?.(); // The place is for somebody else.
     signal.throwIfAborted();
     this.#busy += 1;
   }

@@ -36,7 +36,7 @@ export const pullBlobs = async (
     if (pull.dependencies.content.info(blob.digest) !== undefined) {
       return pull.onEvent({ status: "Already exists", id });
     }
-    const job = pull.flights.join(blob.digest, fetchWork(pull, blob));
+    const job = pull.flights.join(blob.digest, fetchWork(pull, blob), signal);
     pull.held.use(job);
     job.follow((event) => {
       if (event.kind !== "progress") return;

@@ -127,7 +127,7 @@ const begin = (pull: LayerPull, layer: PullLayer): Joined | undefined => {
   onEvent({ status: "Pulling fs layer", id });
   // The content is here, perhaps on top of other layers: nothing has to be fetched.
   if (dependencies.content.info(layer.blob.digest) !== undefined) return undefined;
-  const job = pull.flights.join(layer.blob.digest, fetchWork(pull, layer));
+  const job = pull.flights.join(layer.blob.digest, fetchWork(pull, layer), pull.signal);
   held.use(job);
   job.result.catch(() => undefined); // Awaited in order, below.
   job.follow((event) => tell(pull, id, event));

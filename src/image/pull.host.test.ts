@@ -126,6 +126,26 @@ test("a short name that a rule leads elsewhere is pulled from there and keeps it
   ).toBe(true);
 });
 
+test("a pull that is given up stops its download at once", async () => {
+  registry.addImage("1", [LARGE, SMALL]);
+  const gone = Promise.withResolvers<void>();
+  const digest = digestOf(LARGE.blob);
+  registry.faults.stall = { digest, afterBytes: 2_000_000, onGone: gone.resolve };
+  const stop = new AbortController();
+  const pull = failureOf(
+    transfer("pull", "a/b:1", {
+      signal: stop.signal,
+      onEvent: ({ status, id }) => {
+        if (status === "Downloading" && digest.includes(id ?? "-")) stop.abort(new Error("gone"));
+      },
+    }),
+  );
+  expect(await pull).toBe("gone");
+  // The registry sees the connection go: nothing is fetched for nobody.
+  await gone.promise;
+  expectNothingVisible();
+});
+
 test("two pulls at once fetch a layer once; one that gives up does not stop the other", async () => {
   registry.addImage("1", [LARGE]);
   registry.addImage("2", [LARGE, SMALL]);

@@ -3,7 +3,7 @@
  * it holds is given back then, so that who comes while another still uses the result shares it.
  */
 export interface SharedJob<T, E> {
-  /** Settles as the work does. */
+  /** Settles as the work does, or rejects with the reason of the caller's own signal. */
   readonly result: Promise<T>;
   /** Events from now on; the newest one at once. */
   follow(listener: (event: E) => void): void;
@@ -19,6 +19,19 @@ interface Entry<T, E> {
 
 export type Work<T, E> = (signal: AbortSignal, tell: (event: E) => void) => Promise<T>;
 
+/** Rejects with the signal's reason as soon as it is aborted, whatever becomes of `work`. */
+const whileWanted = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const leave = (): void =>
+    reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
+  if (signal.aborted) leave();
+  signal.addEventListener("abort", leave, { once: true });
+  work.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
+  // Who lets go before it settles does not have to hear of it.
+  promise.catch(() => undefined);
+  return promise;
+};
+
 export class SharedWork<T, E> {
   readonly #entries = new Map<string, Entry<T, E>>();
   readonly #release: (result: T) => Promise<void>;
@@ -28,14 +41,14 @@ export class SharedWork<T, E> {
     this.#release = release;
   }
 
-  /** `await using` it: the work goes on, or its result stays, until everybody has let go. */
-  join(key: string, work: Work<T, E>): SharedJob<T, E> & AsyncDisposable {
+  /** `await using` it: the work goes on, or its result stays, until everybody has let go. `signal`: this caller's wait. */
+  join(key: string, work: Work<T, E>, signal: AbortSignal): SharedJob<T, E> & AsyncDisposable {
     const entry = this.#entries.get(key) ?? this.#start(key, work);
     entry.holders += 1;
     const own = new Set<(event: E) => void>();
     let isHeld = true;
     return {
-      result: entry.result,
+      result: whileWanted(entry.result, signal),
       follow: (listener) => {
         own.add(listener);
         entry.listeners.add(listener);

@@ -19,6 +19,14 @@ export interface FakeFaults {
   tokens: { realm: string; uses: number } | undefined;
   /** What manifests say of the rate limit: "100;w=21600", "76;w=21600". */
   rateLimit: { limit: string; remaining: string } | undefined;
+  /** A blob whose bytes stop coming; `onGone` when its client has left. */
+  stall:
+    | {
+        readonly digest: string;
+        readonly afterBytes: number;
+        readonly onGone: () => void;
+      }
+    | undefined;
 }
 
 export interface FakeRegistry extends Disposable {
@@ -83,6 +91,15 @@ const cutOff = (
     init,
   );
 
+/** The bytes, and then nothing for ever. */
+const stalled = (bytes: Uint8Array): Response =>
+  new Response(
+    new ReadableStream({
+      start: (controller) => controller.enqueue(bytes),
+      pull: () => new Promise<void>(() => undefined),
+    }),
+  );
+
 class Fake {
   readonly blobs = new Map<string, Uint8Array>();
   readonly manifests = new Map<string, { text: string; type: string }>();
@@ -102,6 +119,7 @@ class Fake {
     basic: undefined,
     tokens: undefined,
     rateLimit: undefined,
+    stall: undefined,
   };
 
   #challenge(authorization: string): Response | undefined {
@@ -146,6 +164,11 @@ class Fake {
     const headers: Record<string, string> = isPart
       ? { "Content-Range": `bytes ${from}-${bytes.length - 1}/${bytes.length}` }
       : {};
+    const { stall } = this.faults;
+    if (stall?.digest === digest) {
+      request.signal.addEventListener("abort", stall.onGone, { once: true });
+      return stalled(body.slice(0, stall.afterBytes));
+    }
     const cut = this.faults.cuts.shift();
     const status = isPart ? 206 : 200;
     if (cut !== undefined && cut < body.length) return cutOff(body, cut, { status, headers });
