@@ -8,6 +8,8 @@ import { DetachScanner, parseDetachKeys } from "#container/detach-keys.ts";
 import type { Engine } from "#container/engine.ts";
 import { execProcessOf } from "#container/exec-process.ts";
 import type { AttachedSession } from "#container/stdio-sessions.ts";
+import { liveRootOf } from "#container/root.ts";
+import { userOf } from "#container/start-config.ts";
 import { explainExecFailure } from "#container/start-failure.ts";
 import type { ExecCreateRequest, ExecInspectResponse } from "#spec/docker/container.ts";
 import type { ExecProcess } from "#runtime/runtime.ts";
@@ -88,6 +90,8 @@ export const createExec = (
   if ((request.Cmd?.length ?? 0) === 0)
     throw new NaruError("invalid_argument", "No exec command specified");
   parseDetachKeys(request.DetachKeys ?? "");
+  // A user that is not there is told now, as an error, and not in the stream of the exec's output.
+  if (request.User) userOf(engine, record, liveRootOf(engine, record), request.User);
   const id = randomHex(32);
   const isTty = request.Tty ?? false;
   engine.execs.add({

@@ -1,6 +1,6 @@
 /** From a create request and the image's config to the container's own config (pure). */
 import { NaruError } from "#lib/errors.ts";
-import { overrideEnv } from "#container/runtime-config/process.ts";
+import { envKey, overrideEnv } from "#container/runtime-config/process.ts";
 import type { ContainerConfig, HealthConfig } from "#spec/docker/container-config.ts";
 import type { CreateRequest } from "#spec/docker/container.ts";
 import { signalNumber } from "#spec/docker/signals.ts";
@@ -83,6 +83,13 @@ const validate = (config: ContainerConfig): void => {
   }
 };
 
+/** The container's own come first, then what the image has besides: the order inspect shows and programs get. */
+const mergedEnv = (own: readonly string[], image: readonly string[]): string[] => {
+  const first = overrideEnv([], own);
+  const known = new Set(first.map(envKey));
+  return [...first, ...overrideEnv([], image).filter((entry) => !known.has(envKey(entry)))];
+};
+
 /** `id` gives the default hostname. Throws invalid_argument in Docker's words. */
 export const normalizeConfig = (
   request: CreateRequest,
@@ -104,7 +111,7 @@ export const normalizeConfig = (
     Tty: own.Tty ?? false,
     OpenStdin: own.OpenStdin ?? false,
     StdinOnce: own.StdinOnce ?? false,
-    Env: overrideEnv(image.Env ?? [], own.Env ?? []),
+    Env: mergedEnv(own.Env ?? [], image.Env ?? []),
     ...mergeCommand(request, image),
     Image: own.Image ?? "",
     Volumes: Object.keys(volumes).length > 0 ? volumes : null,

@@ -124,10 +124,7 @@ export const killContainer = async (
   const ended = await engine.actors.run(id, async () => {
     const record = engine.current(id);
     if (!isLive(record.state)) {
-      throw new NaruError(
-        "conflict",
-        `cannot kill container: ${id}: container ${id} is not running`,
-      );
+      throw new NaruError("conflict", `container ${id} is not running`);
     }
     const isStop =
       signal === SIGKILL || signal === signalNumber(record.config.StopSignal ?? "SIGTERM");

@@ -15,6 +15,7 @@ import { gatewayEndpoint } from "#network/gateway.ts";
 import type { DoorResponse } from "#spec/docker/front-door.ts";
 import type { PortReach } from "#spec/docker/port-reach.ts";
 import type { NetworkRecord } from "#network/network.ts";
+import type { SnapshotPaths } from "#snapshot/snapshot.ts";
 import type { BuildCacheRecord } from "#spec/docker/system.ts";
 import type { NetworkResponse } from "#spec/docker/network.ts";
 
@@ -94,6 +95,16 @@ const doorResponse = ({ listening, problems, authority, routes }: DoorReport): D
   })),
 });
 
+/** Undefined for a container that is just being removed: its files go before its record. */
+const pathsOf = ({ snapshots }: Rooms, id: string): SnapshotPaths | undefined => {
+  try {
+    return snapshots.paths(id);
+  } catch (error) {
+    if (!hasCode(error, "not_found")) throw error;
+    return undefined;
+  }
+};
+
 export const dockerBackend = (
   rooms: Rooms,
   context: {
@@ -155,6 +166,16 @@ export const dockerBackend = (
         resolvConf: `${directory}/resolv.conf`,
         hostname: `${directory}/hostname`,
         hosts: `${directory}/hosts`,
+      };
+    },
+    layerPaths: ({ id }) => {
+      const paths = pathsOf(rooms, id);
+      if (paths === undefined) return {};
+      const { upper, work, lowers } = paths;
+      return {
+        ...(lowers.length === 0 ? {} : { LowerDir: lowers.join(":") }),
+        UpperDir: upper,
+        WorkDir: work,
       };
     },
   },

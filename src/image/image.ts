@@ -178,6 +178,8 @@ export interface ListOptions {
   readonly filters: Filters;
   /** Computes `SharedSize`, else -1. */
   readonly hasSharedSize?: boolean;
+  /** With how many containers were made of each; else -1. */
+  readonly hasUsers?: boolean;
   /** Adds `Manifests`: every platform, here or not. */
   readonly hasManifests?: boolean;
 }

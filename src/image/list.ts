@@ -58,6 +58,10 @@ const wholeSize = (parts: Parts, catalog: Catalog, row: ImageRow): number => {
 const layerSizes = (parts: Parts, row: ImageRow): number[] =>
   row.config.rootfs.diff_ids.map((diffId) => parts.rows.layerSize(diffId) ?? 0);
 
+/** How many containers were made from one of these. */
+const userCount = (parts: Parts, rows: readonly ImageRow[]): number =>
+  rows.reduce((sum, { id }) => sum + parts.users.containersOf(id).length, 0);
+
 const summaryOf = (
   parts: Parts,
   catalog: Catalog,
@@ -110,7 +114,7 @@ export const listImages = (
   const isDangling = booleanFilter(filters, "dangling");
   const patterns = filters.get("reference")?.map(referenceMatcher);
   const bounds = boundsOf(filters, catalog);
-  const found: { summary: ImageSummary; atNs: bigint }[] = [];
+  const found: { summary: ImageSummary; row: ImageRow; atNs: bigint }[] = [];
   const parents = new Set([...parts.rows.list()].map((row) => row.parent));
   const members = catalog.indexes.parts();
   for (const row of parts.rows.list()) {
@@ -136,14 +140,18 @@ export const listImages = (
       const descriptor = descriptorOf(parts, row, target);
       if (descriptor !== undefined) summary.Descriptor = descriptor;
     }
-    found.push({ summary, atNs });
+    found.push({ summary, row, atNs });
   }
   if (options.hasSharedSize === true) {
     const usage = new Map(imageUsage(parts, catalog).images.map((item) => [item.summary.Id, item]));
     for (const { summary } of found) {
       const item = usage.get(summary.Id);
       summary.SharedSize = item?.sharedBytes ?? 0;
-      summary.Containers = item?.summary.Containers ?? 0;
+    }
+  }
+  if (options.hasUsers === true) {
+    for (const { summary, row } of found) {
+      summary.Containers = userCount(parts, withParts(parts, catalog, row));
     }
   }
   return found
@@ -184,11 +192,10 @@ export const imageUsage = (parts: Parts, catalog: Catalog): ImageUsageTotal => {
       uniqueBytes += row.sizeBytes;
       layersBytes += row.sizeBytes;
     }
-    const users = platforms.map((one) => parts.users.containersOf(one.id).length);
     const summary: ImageSummary = {
       ...summaryOf(parts, catalog, row, parts.rows.references(row.id)),
       SharedSize: sharedBytes,
-      Containers: users.reduce((sum, count) => sum + count, 0),
+      Containers: userCount(parts, platforms),
     };
     return { summary, sharedBytes, uniqueBytes };
   });

@@ -49,8 +49,9 @@ const networkContainer = ({ containerName, endpoint }: EndpointView): NetworkCon
 });
 
 /** Of the predefined networks, which nobody asked for: what the bridge has. */
-const ipamConfigOf = ({ bridge, ipam }: NetworkRecord): IpamConfig[] => {
+const ipamConfigOf = ({ bridge, ipam, driver }: NetworkRecord): IpamConfig[] | null => {
   if (ipam !== undefined) return [...ipam.config];
+  if (driver === "host" || driver === "null") return null;
   return bridge === undefined ? [] : [{ Subnet: bridge.subnet, Gateway: bridge.gateway }];
 };
 

@@ -153,3 +153,62 @@ check("a namespace of a container that is not there is refused when it is asked 
     expect([status, message]).toEqual([400, expect.stringMatching(/No such container: nosuch/)]);
   }
 });
+
+check("an exec as a user or of a group that is not there is refused when it is made", async (t) => {
+  const name = await t.idle();
+  for (const [user, message] of [
+    ["nobody-here", "unable to find user nobody-here: no matching entries in passwd file"],
+    ["0:nogroup-here", "unable to find group nogroup-here: no matching entries in group file"],
+  ] as const) {
+    const body = { Cmd: ["true"], User: user };
+    expect(await refusal(`/containers/${name}/exec`, body)).toEqual([400, message]);
+  }
+});
+
+check("the environment is the container's own first, then the image's", async (t) => {
+  const name = await t.create("-e", "A=1", "-e", "B=2", "-e", "A=3", BUSYBOX);
+  const env = (await field(name, "{{json .Config.Env}}")) as string;
+  const names = (JSON.parse(env) as string[]).map((entry) => entry.split("=")[0]);
+  expect(names.indexOf("PATH")).toBe(names.length - 1);
+});
+
+check("an image tells every field of its configuration, with or without a value", async () => {
+  const image = async (version: string) =>
+    (await api("GET", `/v${version}/images/${BUSYBOX}/json`)).json<{
+      Config: Record<string, unknown>;
+    }>().Config;
+  const now = await image("1.51");
+  expect(now).toMatchObject({ User: "", WorkingDir: "", Entrypoint: null, OnBuild: null });
+  expect(now).toHaveProperty("Labels");
+  expect(now).not.toHaveProperty("Hostname");
+  expect(await image("1.40")).toMatchObject({ Domainname: "", Tty: false, Entrypoint: null });
+});
+
+check(
+  "since 1.51 lists of images tell how many containers were made of each",
+  async (t) => {
+    await t.create(BUSYBOX);
+    const count = async (version: string): Promise<number | undefined> => {
+      const filters = encodeURIComponent(JSON.stringify({ reference: [BUSYBOX] }));
+      const reply = await api("GET", `/v${version}/images/json?filters=${filters}`);
+      return reply.json<{ Containers: number }[]>()[0]?.Containers;
+    };
+    expect(await count("1.51")).toBeGreaterThan(0);
+    expect(await count("1.50")).toBe(-1);
+  },
+  { skip: skipOn("docker20", "its API is older") },
+);
+
+check("the networks host and none have no address configuration at all", async () => {
+  for (const name of ["host", "none"]) {
+    const { IPAM } = (await api("GET", `/networks/${name}`)).json<{ IPAM: { Config: unknown } }>();
+    expect(IPAM.Config ?? []).toEqual([]);
+    if (engine.kind !== "docker20") expect(IPAM.Config).toBeNull();
+  }
+});
+
+check("a container's writable layer has a path that inspect tells", async (t) => {
+  const name = await t.create(BUSYBOX);
+  const upper = await field(name, "{{.GraphDriver.Data.UpperDir}}");
+  expect(upper).toStartWith("/");
+});

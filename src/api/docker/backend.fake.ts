@@ -158,6 +158,7 @@ export const createFakeBackend = (): FakeBackend => {
         hostname: `/c/${id}/hostname`,
         hosts: `/c/${id}/hosts`,
       }),
+      layerPaths: ({ id }: { id: string }) => ({ UpperDir: `/s/${id}/upper` }),
     },
     logger: silentLogger,
   });

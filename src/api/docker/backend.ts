@@ -104,6 +104,8 @@ export interface SystemBackend {
   facts(): SystemFacts | Promise<SystemFacts>;
   buildCache(): Promise<readonly BuildCacheRecord[]>;
   containerFiles(record: ContainerRecord): ContainerFiles;
+  /** Where the layers of its root are kept: LowerDir, UpperDir, WorkDir. */
+  layerPaths(record: ContainerRecord): Record<string, string>;
 }
 
 /** A socket on this host; disposing closes it and all that is connected to it. */

@@ -4,6 +4,8 @@ import { HTTP2_HEAD, HTTP2_PREFACE } from "#api/http/http2-preface.ts";
 import { NaruError } from "#lib/errors.ts";
 
 const HEAD_END = Buffer.from("\r\n\r\n");
+/** RFC 9112 §2.2: a single LF may end a line, as hand-written requests have it. */
+const BARE_HEAD_END = Buffer.from("\n\n");
 const CARRIAGE_RETURN = 13;
 const LINE_FEED = 10;
 /** The first byte of a TLS connection (RFC 8446 §5.1, ContentType handshake). */
@@ -54,6 +56,8 @@ export class HeadReader {
       from += 2;
     }
     const end = pending.indexOf(HEAD_END, from);
+    const bareEnd = (end < 0 ? pending : pending.subarray(0, end)).indexOf(BARE_HEAD_END, from);
+    if (bareEnd >= 0) return this.#readBare(pending, from, bareEnd);
     if (end < 0) {
       // Clients that try TLS first wait for an answer to their hello: any will do, at once.
       if (pending[from] === TLS_HANDSHAKE) throw notHttp();
@@ -70,5 +74,13 @@ export class HeadReader {
     const found = { head, rest: isWhole ? EMPTY : pending.subarray(end + 4) };
     this.#last = isWhole && head.upgrade === undefined ? { bytes: pending, found } : undefined;
     return found;
+  }
+
+  #readBare(pending: Buffer, from: number, end: number): FoundHead {
+    if (end - from > HEAD_LIMIT_BYTES) throw headTooLong();
+    this.#isFirst = false;
+    this.#last = undefined;
+    const text = pending.toString("latin1", from, end).replaceAll(/\r?\n/g, "\r\n");
+    return { head: parseHead(text.replace(/\r$/, "")), rest: pending.subarray(end + 2) };
   }
 }

@@ -6,7 +6,8 @@ import type { Ulimit } from "#spec/docker/host-config.ts";
 
 const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-const keyOf = (entry: string): string => {
+/** The name of a variable in "NAME=value" or "NAME". */
+export const envKey = (entry: string): string => {
   const at = entry.indexOf("=");
   return at < 0 ? entry : entry.slice(0, at);
 };
@@ -16,7 +17,7 @@ const keyOf = (entry: string): string => {
  * have the variable (Docker's rule).
  */
 export const overrideEnv = (base: readonly string[], overrides: readonly string[]): string[] => [
-  ...new Map([...base, ...overrides].map((entry) => [keyOf(entry), entry])).values(),
+  ...new Map([...base, ...overrides].map((entry) => [envKey(entry), entry])).values(),
 ];
 
 /** As `overrideEnv`, without the variables that are not to be. */

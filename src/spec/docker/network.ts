@@ -72,7 +72,8 @@ export interface NetworkResponse {
   IPAM: {
     Driver: string;
     Options: Record<string, string> | null;
-    Config: IpamConfig[];
+    /** Null of host and none. */
+    Config: IpamConfig[] | null;
   };
   Internal: boolean;
   Attachable: boolean;

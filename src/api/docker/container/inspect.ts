@@ -111,7 +111,7 @@ const build = (
     ProcessLabel: "",
     AppArmorProfile: "",
     HostConfig: { ...record.hostConfig, Links: shownLinks(backend, record) },
-    GraphDriver: { Data: null, Name: driver },
+    GraphDriver: { Data: backend.system.layerPaths(record), Name: driver },
     Mounts: [...record.mounts],
     Config: record.config,
     NetworkSettings: { ...networkSettings(record, minor), Ports: exposedPorts(record) },

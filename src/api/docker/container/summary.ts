@@ -171,6 +171,10 @@ const isSame = (a: SummaryItem, b: SummaryItem | undefined): boolean =>
   a.sizes === b.sizes &&
   a.linkNames?.join() === b.linkNames?.join();
 
+/** Zero is left out, as Docker does. */
+const sizesText = ({ rw, rootFs }: NonNullable<SummaryItem["sizes"]>): string =>
+  `${rw > 0 ? `,"SizeRw":${rw}` : ""}${rootFs > 0 ? `,"SizeRootFs":${rootFs}` : ""}}`;
+
 /** The whole list as JSON, ending in a newline. */
 export const summaryList = (
   items: readonly SummaryItem[],
@@ -185,7 +189,7 @@ export const summaryList = (
       // Status texts are ASCII.
       status: statusText(status, options.nowMs),
       rest: options.minor < 46 ? restBefore46 : rest,
-      end: sizes === undefined ? "}" : `,"SizeRw":${sizes.rw},"SizeRootFs":${sizes.rootFs}}`,
+      end: sizes === undefined ? "}" : sizesText(sizes),
     };
   });
   let size = 2 + Math.max(1, parts.length);

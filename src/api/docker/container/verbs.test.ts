@@ -32,7 +32,7 @@ test("inspect", async () => {
     SizeRw: 7,
     SizeRootFs: 70,
     HostnamePath: `/c/${record.id}/hostname`,
-    GraphDriver: { Data: null, Name: "overlayfs" },
+    GraphDriver: { Data: { UpperDir: `/s/${record.id}/upper` }, Name: "overlayfs" },
     State: {
       Status: "running",
       Running: true,

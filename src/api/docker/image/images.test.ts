@@ -34,7 +34,7 @@ test("inspect, history, tag, remove, prune", async () => {
   expect((await call("GET /images/naru/hello:latest/json")).json.Id).toBe(ID);
   expect((await call("GET /v1.43/images/naru/hello/json")).json).toMatchObject({
     VirtualSize: 100,
-    ContainerConfig: null,
+    ContainerConfig: { Tty: false, Entrypoint: null },
   });
   const missing = await call("GET /images/a/b:c/json");
   expect([missing.status, missing.json]).toEqual([404, { message: "No such image: a/b:c" }]);

@@ -38,11 +38,37 @@ const list = (call: Call): void => {
     filters: listFilters(call),
     hasSharedSize: minor >= 42 && query.flag("shared-size"),
     hasManifests: minor >= 47 && query.flag("manifests"),
+    hasUsers: minor >= 51,
   });
   call.json(
     200,
     images.map((image) => shapeSummary(image, minor)),
   );
+};
+
+/** Fields that are there whether the image says something of them or not. */
+const EMPTY_CONFIG = {
+  User: "",
+  Env: null,
+  Cmd: null,
+  Volumes: null,
+  WorkingDir: "",
+  Entrypoint: null,
+  OnBuild: null,
+  Labels: null,
+};
+
+/** Of containers, but shown of images too until 1.49. */
+const CONFIG_BEFORE_50 = {
+  Hostname: "",
+  Domainname: "",
+  AttachStdin: false,
+  AttachStdout: false,
+  AttachStderr: false,
+  Tty: false,
+  OpenStdin: false,
+  StdinOnce: false,
+  Image: "",
 };
 
 const inspect = (call: Call): void => {
@@ -59,11 +85,15 @@ const inspect = (call: Call): void => {
     ...(platform === undefined ? {} : { platform }),
     hasManifests: minor >= 48 && call.query.flag("manifests"),
   });
+  const config = { ...(minor < 50 ? CONFIG_BEFORE_50 : {}), ...EMPTY_CONFIG, ...image.Config };
   call.json(200, {
     ...image,
+    Config: config,
     ...(minor < 48 || Descriptor === undefined ? {} : { Descriptor }),
     ...(minor < 44 ? { VirtualSize: image.Size, Created: image.Created || ZERO_TIME } : {}),
-    ...(minor < 45 ? { Container: "", ContainerConfig: null } : {}),
+    ...(minor < 45
+      ? { Container: "", ContainerConfig: { ...CONFIG_BEFORE_50, ...EMPTY_CONFIG } }
+      : {}),
   });
 };
 
