@@ -15,7 +15,6 @@ import { gatewayEndpoint } from "#network/gateway.ts";
 import type { DoorResponse } from "#spec/docker/front-door.ts";
 import type { PortReach } from "#spec/docker/port-reach.ts";
 import type { NetworkRecord } from "#network/network.ts";
-import type { SnapshotPaths } from "#snapshot/snapshot.ts";
 import type { BuildCacheRecord } from "#spec/docker/system.ts";
 import type { NetworkResponse } from "#spec/docker/network.ts";
 
@@ -95,13 +94,15 @@ const doorResponse = ({ listening, problems, authority, routes }: DoorReport): D
   })),
 });
 
-/** Undefined for a container that is just being removed: its files go before its record. */
-const pathsOf = ({ snapshots }: Rooms, id: string): SnapshotPaths | undefined => {
+/** Nothing for a container that is just being removed: its files go before its record. */
+const layerPathsOf = ({ snapshots }: Rooms, id: string): Record<string, string> => {
   try {
-    return snapshots.paths(id);
+    const { upper, work, lowers } = snapshots.paths(id);
+    const below = lowers.length === 0 ? {} : { LowerDir: lowers.join(":") };
+    return { ...below, UpperDir: upper, WorkDir: work };
   } catch (error) {
     if (!hasCode(error, "not_found")) throw error;
-    return undefined;
+    return {};
   }
 };
 
@@ -168,16 +169,7 @@ export const dockerBackend = (
         hosts: `${directory}/hosts`,
       };
     },
-    layerPaths: ({ id }) => {
-      const paths = pathsOf(rooms, id);
-      if (paths === undefined) return {};
-      const { upper, work, lowers } = paths;
-      return {
-        ...(lowers.length === 0 ? {} : { LowerDir: lowers.join(":") }),
-        UpperDir: upper,
-        WorkDir: work,
-      };
-    },
+    layerPaths: ({ id }) => layerPathsOf(rooms, id),
   },
   fileSender: async () => (await import("#kernel/send-file.ts")).fileSender,
   logger: context.log.with({ room: "api" }),
