@@ -109,6 +109,11 @@ const usersOfImages = (
     containers()
       .filter((record) => record.imageId === imageId)
       .map((record) => ({ id: record.id, isRunning: isLive(record.state) })),
+  containerCounts: () => {
+    const counts = new Map<string, number>();
+    for (const { imageId } of containers()) counts.set(imageId, (counts.get(imageId) ?? 0) + 1);
+    return counts;
+  },
   isLayerHeld: (chainId) =>
     isHeldByBuilds(chainId) ||
     snapshots

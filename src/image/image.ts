@@ -345,6 +345,8 @@ export interface BootstrapOptions {
 export interface ImageUsers {
   /** Containers made from the image, or mounting it. */
   containersOf(imageId: Digest): readonly { readonly id: string; readonly isRunning: boolean }[];
+  /** How many containers are made from each image; one that is absent has none. */
+  containerCounts(): ReadonlyMap<string, number>;
   /** True when a container's root or a build's cache stands on the layer, whatever became of its image. */
   isLayerHeld(chainId: Digest): boolean;
 }

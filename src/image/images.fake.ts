@@ -117,6 +117,14 @@ const counted = (
 const MIGRATIONS = [...IMAGE_MIGRATIONS, ...LEASE_MIGRATIONS, ...TRASH_MIGRATIONS];
 const WORKER = new URL("worker.fake.ts", import.meta.url).pathname;
 
+const usersOf = (
+  containers: ReadonlyMap<Digest, readonly { id: string; isRunning: boolean }[]>,
+): ImageDependencies["users"] => ({
+  containersOf: (id) => containers.get(id) ?? [],
+  containerCounts: () => new Map([...containers].map(([id, all]) => [id, all.length])),
+  isLayerHeld: () => false,
+});
+
 /** `layers`: a store under the root, undefined = the fake one. */
 export const createFakeImages = (
   makeLayers?: (root: string) => LayerStore,
@@ -136,7 +144,7 @@ export const createFakeImages = (
     leases: createLeases(database),
     content,
     layers: makeLayers?.(join(root, "snapshots")) ?? createFakeLayers(),
-    users: { containersOf: (id) => containers.get(id) ?? [], isLayerHeld: () => false },
+    users: usersOf(containers),
     publish: (event) => events.push(event),
     log: silentLogger,
     workerCommand,

@@ -111,6 +111,18 @@ test("list filters", async () => {
   const base = await fake.add("base");
   const dangling = await fake.add("dangling", { parent: base, created: "2026-02-01T00:00:00Z" });
   expect(list({})).toEqual([dangling, named, old]);
+  fake.containers.set(named, [
+    { id: "c1", isRunning: false },
+    { id: "c2", isRunning: true },
+  ]);
+  const counts = (hasUsers: boolean): number[] =>
+    fake.images
+      .list({ isAll: false, filters: filters({}), hasUsers })
+      .map(({ Containers }) => Containers);
+  expect([counts(true), counts(false)]).toEqual([
+    [0, 2, 0],
+    [-1, -1, -1],
+  ]);
   expect(list({}, true)).toHaveLength(4);
   expect(list({ dangling: ["true"] })).toEqual([dangling]);
   expect(list({ dangling: ["false"] })).toEqual([named, old]);

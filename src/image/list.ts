@@ -59,8 +59,8 @@ const layerSizes = (parts: Parts, row: ImageRow): number[] =>
   row.config.rootfs.diff_ids.map((diffId) => parts.rows.layerSize(diffId) ?? 0);
 
 /** How many containers were made from one of these. */
-const userCount = (parts: Parts, rows: readonly ImageRow[]): number =>
-  rows.reduce((sum, { id }) => sum + parts.users.containersOf(id).length, 0);
+const userCount = (counts: ReadonlyMap<string, number>, rows: readonly ImageRow[]): number =>
+  rows.reduce((sum, { id }) => sum + (counts.get(id) ?? 0), 0);
 
 const summaryOf = (
   parts: Parts,
@@ -150,8 +150,9 @@ export const listImages = (
     }
   }
   if (options.hasUsers === true) {
+    const counts = parts.users.containerCounts();
     for (const { summary, row } of found) {
-      summary.Containers = userCount(parts, withParts(parts, catalog, row));
+      summary.Containers = userCount(counts, withParts(parts, catalog, row));
     }
   }
   return found
@@ -172,6 +173,7 @@ export const imageUsage = (parts: Parts, catalog: Catalog): ImageUsageTotal => {
     .filter((row) => isShown(row) || !members.has(row.id))
     .map((row) => withParts(parts, catalog, row));
   const shared = sharedChains(groups, catalog);
+  const counts = parts.users.containerCounts();
   const images = rows.filter(isShown).map((row) => {
     const own = new Map<Digest, number>();
     const platforms = withParts(parts, catalog, row);
@@ -195,7 +197,7 @@ export const imageUsage = (parts: Parts, catalog: Catalog): ImageUsageTotal => {
     const summary: ImageSummary = {
       ...summaryOf(parts, catalog, row, parts.rows.references(row.id)),
       SharedSize: sharedBytes,
-      Containers: userCount(parts, platforms),
+      Containers: userCount(counts, platforms),
     };
     return { summary, sharedBytes, uniqueBytes };
   });

@@ -1,7 +1,7 @@
 /** Layers with everything a tar can hold, shared between images, with whiteouts. */
 import { expect } from "bun:test";
 
-import { check, docker, dockerOk } from "../harness/check.ts";
+import { api, check, docker, dockerOk, skipOn } from "../harness/check.ts";
 import { BUSYBOX_CONFIG, busyboxRoot, dockerArchive } from "../harness/images.ts";
 import { readTar, writeTar } from "../harness/tar.ts";
 
@@ -21,6 +21,26 @@ check("two images share a layer: removing one keeps the other whole", async (t) 
   const tar = readTar((await docker(["export", container])).bytes);
   expect([...tar.keys()].filter((key) => key.startsWith("file-")).length).toBe(2);
 });
+
+check(
+  "the list of images says how many containers are made of each",
+  async (t) => {
+    const name = `${t.name()}:1`;
+    t.defer(() => docker(["rmi", "-f", name]));
+    const made = await docker(["import", "-", name], { stdin: layer(t.name()) });
+    expect(made.code).toBe(0);
+    const counted = async (): Promise<number | undefined> => {
+      const path = `/v1.51/images/json?filters=${encodeURIComponent(`{"reference":["${name}"]}`)}`;
+      return (await api("GET", path)).json<{ Containers: number }[]>()[0]?.Containers;
+    };
+    expect(await counted()).toBe(0);
+    for (const count of [1, 2]) {
+      await t.create(name, "true");
+      expect(await counted()).toBe(count);
+    }
+  },
+  { skip: skipOn("docker20", "its API is older") },
+);
 
 check("a layer with setuid, devices, hard links, long names and odd owners", async (t) => {
   const name = `${t.name()}:1`;

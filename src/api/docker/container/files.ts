@@ -6,6 +6,7 @@ import { pumpStream } from "#api/docker/stream.ts";
 import type { CommitRequest } from "#container/containers.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { PathStat } from "#spec/docker/container.ts";
+import { familiarName, parseReference } from "#spec/image/reference.ts";
 
 const pathOf = (call: Call): string => {
   const path = call.query.text("path");
@@ -51,7 +52,8 @@ export const referenceOf = (call: Call): string | undefined => {
     throw new NaruError("invalid_argument", "cannot import digest reference");
   }
   const tag = call.query.text("tag");
-  return tag === "" ? repository : `${repository}:${tag}`;
+  // It counts before the one in the name, as in Docker.
+  return tag === "" ? repository : `${familiarName(parseReference(repository))}:${tag}`;
 };
 
 const commit = async (call: Call): Promise<void> => {

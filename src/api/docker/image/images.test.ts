@@ -41,6 +41,8 @@ test("inspect, history, tag, remove, prune", async () => {
   expect((await call("GET /images/naru/hello/history")).json).toEqual([]);
   expect((await call("POST /images/naru/hello/tag?repo=x&tag=1")).status).toBe(201);
   expect(server.backend.calls.at(-1)).toBe("tag naru/hello x:1");
+  expect((await call("POST /images/naru/hello/tag?repo=r.io:5/x:1&tag=2")).status).toBe(201);
+  expect(server.backend.calls.at(-1)).toBe("tag naru/hello r.io:5/x:2");
   expect((await call("POST /images/naru/hello/tag")).status).toBe(400);
   expect((await call("DELETE /images/naru/hello?force=1&noprune=1")).json).toEqual([
     { Untagged: "naru/hello" },
