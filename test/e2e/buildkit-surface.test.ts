@@ -259,3 +259,20 @@ buildxCheck("a frontend whose image cannot be had is told with its registry's wo
   expect(code).toBe(1);
   expect(stderr).toContain("docker-image://localhost:1/other/frontend:1");
 });
+
+buildxCheck("what a build is refused for before it begins is told at once", async (t) => {
+  const folder = write(t.folder(), { Dockerfile: `FROM ${BUSYBOX}\n` });
+  const { code, stderr } = await buildx("build", "--cache-to", "type=bogus", folder);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/cache export "bogus" is not supported|Cache export is not supported/);
+});
+
+buildxCheck("a cache of a kind that is not known spares no work, and is told of", async (t) => {
+  const folder = write(t.folder(), { Dockerfile: `FROM ${BUSYBOX}\nRUN echo ${t.name()} > /m\n` });
+  for (const cache of ["type=bogus", "BAD::x"]) {
+    const said = await buildx("build", "--progress", "plain", "--cache-from", cache, folder);
+    expect(said.code).toBe(0);
+    expect(said.stderr).toContain(`importing cache manifest from ${cache.replace("type=", "")}`);
+    expect(said.stderr).toMatch(/ERROR: .*(bogus|BAD)/);
+  }
+});

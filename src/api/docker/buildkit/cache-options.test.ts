@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { exportOf, importsIn } from "#api/docker/buildkit/cache-options.ts";
+import { exportOf, importOf, importsIn } from "#api/docker/buildkit/cache-options.ts";
 import { digestOf } from "#spec/image/digest.ts";
 
 const to = (type: string, attributes: Record<string, string> = {}) =>
@@ -34,7 +34,7 @@ test("exports: where to, how much, in what form", () => {
 test("what is not there is refused by name", () => {
   for (const type of ["gha", "s3", "azblob"]) {
     expect(() => to(type)).toThrow(`cache export "${type}" is not supported by naru`);
-    expect(() => importsIn({ "cache-imports": JSON.stringify([{ Type: type }]) })).toThrow(
+    expect(() => importOf({ type, attributes: {} })).toThrow(
       `cache import "${type}" is not supported by naru`,
     );
   }
@@ -51,7 +51,9 @@ test("imports: a list as JSON, and the names of older clients", () => {
     { Type: "registry", Attrs: { ref: "a/b:c" } },
     { Type: "local", Attrs: { src: "/s", digest } },
   ];
-  expect(importsIn({ "cache-imports": JSON.stringify(given), "cache-from": "x,y" })).toEqual([
+  expect(
+    importsIn({ "cache-imports": JSON.stringify(given), "cache-from": "x,y" }).map(importOf),
+  ).toEqual([
     { kind: "registry", reference: "a/b:c" },
     { kind: "local", directory: "/s", digest },
     { kind: "registry", reference: "x" },

@@ -93,8 +93,8 @@ export const exportOf = (entry: CacheEntry): CacheExport => {
 const isEntry = (value: unknown): value is { Type: string; Attrs?: Attributes } =>
   typeof value === "object" && value !== null && typeof (value as never)["Type"] === "string";
 
-/** "cache-imports": a list as JSON; "cache-from", of older clients: images. */
-export const importsIn = (attributes: Attributes): CacheImport[] => {
+/** "cache-imports": a list as JSON; "cache-from", of older clients: images. Each for `importOf`. */
+export const importsIn = (attributes: Attributes): CacheEntry[] => {
   const text = attributes["cache-imports"] ?? "";
   const given: unknown = text === "" ? [] : JSON.parse(text);
   if (!Array.isArray(given) || !given.every(isEntry)) {
@@ -102,7 +102,7 @@ export const importsIn = (attributes: Attributes): CacheImport[] => {
   }
   const images = (attributes["cache-from"] ?? "").split(",").filter((name) => name !== "");
   return [
-    ...given.map(({ Type, Attrs }) => importOf({ type: Type, attributes: Attrs ?? {} })),
-    ...images.map((ref) => importOf({ type: "registry", attributes: { ref } })),
+    ...given.map(({ Type, Attrs }) => ({ type: Type, attributes: Attrs ?? {} })),
+    ...images.map((ref) => ({ type: "registry", attributes: { ref } })),
   ];
 };

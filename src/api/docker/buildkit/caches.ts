@@ -1,8 +1,10 @@
 /** Caches of elsewhere, as vertices of their own: opened before a build, written after it. */
 import type { Attributes } from "#api/docker/buildkit/attributes.ts";
 import {
+  type CacheEntry,
   type CacheExport,
   type CacheImport,
+  importOf,
   importsIn,
 } from "#api/docker/buildkit/cache-options.ts";
 import { ContentStore } from "#api/docker/buildkit/content-store.ts";
@@ -32,7 +34,8 @@ const localCache = (
   };
 };
 
-const sourceOf = async (context: SolveContext, wanted: CacheImport): Promise<CacheSource> => {
+const sourceOf = async (context: SolveContext, entry: CacheEntry): Promise<CacheSource> => {
+  const wanted = importOf(entry);
   if (wanted.kind === "local") return localCache(context, wanted);
   const { backend, session, signal } = context;
   const { reference } = wanted;
@@ -40,7 +43,10 @@ const sourceOf = async (context: SolveContext, wanted: CacheImport): Promise<Cac
   return registryCache(await backend.images.bundles(), reference, credentials);
 };
 
-/** Those that can be read. One that can not is told of, and spares no work: that is no reason to fail. */
+/**
+ * Those that can be read. One that can not, or is of a kind that is not known here, is told of and spares no work:
+ * that is no reason to fail.
+ */
 export const openCaches = async (
   context: SolveContext,
   attributes: Attributes,
@@ -50,7 +56,8 @@ export const openCaches = async (
   if (wanted.length === 0) return [];
   const builds = await backend.builds();
   const opened = wanted.map(async (one) => {
-    const name = one.kind === "registry" ? one.reference : `local:${one.digest}`;
+    const { ref, digest } = one.attributes;
+    const name = one.type === "registry" && ref !== undefined ? ref : `${one.type}:${digest ?? ""}`;
     const vertex = new ShownVertex(job.log, job.ref, `importing cache manifest from ${name}`);
     try {
       return await vertex.around(async () => {

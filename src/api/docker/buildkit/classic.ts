@@ -136,7 +136,7 @@ export const buildByClassic = async (call: Call): Promise<void> => {
   const upload = query.text("remote") === UPLOAD ? { upload: uploads.take(id, signal) } : {};
   const request = { frontend: "dockerfile.v0", attributes, exporters, session, signal, ...upload };
   try {
-    const response = await runJob(backend, state, job, request);
+    const response = await runJob(backend, state, job, () => request);
     await told;
     const imageId = response["containerimage.config.digest"];
     if (imageId !== undefined) await stream.write({ id: "moby.image.id", aux: { ID: imageId } });

@@ -60,20 +60,22 @@ const solveBuild =
   (backend: DockerBackend): GrpcHandler =>
   async (call) => {
     const request = fromBinary(SolveRequestSchema, await readOne(call));
-    refuseUnsupported(request);
     const state = stateOf(backend);
     const job = state.jobs.start(request.ref);
     job.isInternal = request.internal;
     job.entitlements = request.entitlements;
-    const exporterResponse = await runJob(backend, state, job, {
-      frontend: request.frontend,
-      definition: request.definition,
-      inputs: request.frontendInputs,
-      attributes: request.frontendAttrs,
-      exporters: exportersOf(request),
-      cacheExports: cacheExportsOf(request),
-      session: request.session,
-      signal: call.signal,
+    const exporterResponse = await runJob(backend, state, job, () => {
+      refuseUnsupported(request);
+      return {
+        frontend: request.frontend,
+        definition: request.definition,
+        inputs: request.frontendInputs,
+        attributes: request.frontendAttrs,
+        exporters: exportersOf(request),
+        cacheExports: cacheExportsOf(request),
+        session: request.session,
+        signal: call.signal,
+      };
     });
     await answer(call, SolveResponseSchema, { exporterResponse: { ...exporterResponse } });
   };

@@ -85,17 +85,21 @@ const withInlineCache = async (
   return { ...first, others };
 };
 
-/** What the exporters tell the client. The job's status ends with it. */
+/**
+ * What the exporters tell the client. The job's status ends with it, also when `understand` refuses what was asked
+ * for: who follows the status, or came by the gateway, would wait for ever otherwise.
+ */
 export const runJob = async (
   backend: DockerBackend,
   state: BuildKitState,
   job: Job,
-  request: JobRequest,
+  understand: () => JobRequest,
 ): Promise<Readonly<Record<string, string>>> => {
   await using _running = state.nameless.enter(backend);
   let failure: unknown;
   let response: Record<string, string> = {};
   try {
+    const request = understand();
     job.frontend = request.frontend;
     job.attributes = request.attributes;
     job.exporters = request.exporters;
