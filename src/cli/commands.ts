@@ -253,10 +253,23 @@ const system: readonly Entry[] = [
 ];
 
 const context: readonly Entry[] = [
+  entry("create", "Name an engine", () => import("#cli/context/create.ts")),
+  entry("export", "Write a context to a file", () => import("#cli/context/export.ts")),
+  entry("import", "Make a context of such a file", () => import("#cli/context/import.ts")),
+  entry(
+    "inspect",
+    "Show everything about one or more contexts",
+    () => import("#cli/context/inspect.ts"),
+  ),
   entry("ls", "List the engines that are set up", () => import("#cli/context/ls.ts"), {
     aliases: ["list"],
   }),
+  entry("rm", "Remove one or more contexts", () => import("#cli/context/rm.ts"), {
+    aliases: ["remove"],
+  }),
   entry("show", "Print the name of the current context", () => import("#cli/context/show.ts")),
+  entry("update", "Change a context", () => import("#cli/context/update.ts")),
+  entry("use", "Set the current context", () => import("#cli/context/use.ts")),
 ];
 
 const group = (name: string, summary: string, children: readonly Entry[]): Entry => ({

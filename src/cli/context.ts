@@ -2,8 +2,8 @@
 import { Client } from "#client/client.ts";
 import { Connection } from "#client/connection.ts";
 import type { Address } from "#client/connection.ts";
-import { resolveHost } from "#client/host.ts";
-import type { Host } from "#client/host.ts";
+import { currentContext, resolveHost } from "#client/host.ts";
+import type { Host, HostOptions } from "#client/host.ts";
 import type { GlobalFlagValues } from "#cli/globals.ts";
 import { Output } from "#cli/output.ts";
 import { hasCode, NaruError } from "#lib/errors.ts";
@@ -52,9 +52,24 @@ export class CliContext {
     return this.#globals.config ?? this.env["DOCKER_CONFIG"] ?? `${this.env["HOME"] ?? ""}/.docker`;
   }
 
+  /** The engine that --host names. */
+  get givenHost(): string | undefined {
+    return this.#globals.host;
+  }
+
+  /** The context in use, "default" when none is. */
+  currentContext(): Promise<string> {
+    return currentContext(this.#hostOptions());
+  }
+
   host(): Promise<Host> {
+    this.#host ??= resolveHost(this.#hostOptions());
+    return this.#host;
+  }
+
+  #hostOptions(): HostOptions {
     const { host, context, tls, tlsverify, tlscacert, tlscert, tlskey } = this.#globals;
-    this.#host ??= resolveHost({
+    return {
       configFolder: this.configFolder,
       env: this.env,
       ...(host === undefined ? {} : { host }),
@@ -64,8 +79,7 @@ export class CliContext {
       ...(tlscacert === undefined ? {} : { caFile: tlscacert }),
       ...(tlscert === undefined ? {} : { certFile: tlscert }),
       ...(tlskey === undefined ? {} : { keyFile: tlskey }),
-    });
-    return this.#host;
+    };
   }
 
   /** The engine; starts naru's own when none was named and none answers. */

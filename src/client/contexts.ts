@@ -6,19 +6,24 @@ import { parseHost } from "#client/address.ts";
 import type { Address, TlsMaterial } from "#client/connection.ts";
 import { NaruError } from "#lib/errors.ts";
 
+export interface ContextEndpoint {
+  readonly Host?: string;
+  readonly SkipTLSVerify?: boolean;
+}
+
 export interface ContextMeta {
   readonly Name: string;
   readonly Metadata?: { readonly Description?: string };
-  readonly Endpoints?: Readonly<
-    Record<string, { readonly Host?: string; readonly SkipTLSVerify?: boolean } | undefined>
-  >;
+  readonly Endpoints?: Readonly<Record<string, ContextEndpoint | undefined>>;
 }
 
-const idOf = (name: string): string => new Bun.CryptoHasher("sha256").update(name).digest("hex");
+/** Its name in the store's folders. */
+export const contextId = (name: string): string =>
+  new Bun.CryptoHasher("sha256").update(name).digest("hex");
 
 /** Throws not_found when there is no context of that name. */
 export const readContext = async (folder: string, name: string): Promise<ContextMeta> => {
-  const file = Bun.file(`${folder}/contexts/meta/${idOf(name)}/meta.json`);
+  const file = Bun.file(`${folder}/contexts/meta/${contextId(name)}/meta.json`);
   if (!(await file.exists())) {
     throw new NaruError(
       "not_found",
@@ -47,7 +52,7 @@ const tlsOf = async (
   name: string,
   isSkipped: boolean,
 ): Promise<TlsMaterial | undefined> => {
-  const base = `${folder}/contexts/tls/${idOf(name)}/docker`;
+  const base = `${folder}/contexts/tls/${contextId(name)}/docker`;
   const material: { ca?: string; cert?: string; key?: string } = {};
   for (const part of ["ca", "cert", "key"] as const) {
     const file = Bun.file(`${base}/${part}.pem`);

@@ -77,6 +77,14 @@ const configuredContext = async (options: HostOptions): Promise<string | undefin
   }
 };
 
+/** The context in use, whether it can be reached or is there at all; "default" when an engine is named otherwise. */
+export const currentContext = async (options: HostOptions): Promise<string> => {
+  const { env, host, context } = options;
+  if (context !== undefined) return context;
+  if (host !== undefined || (env["NARU_HOST"] || env["DOCKER_HOST"] || "") !== "") return "default";
+  return (await configuredContext(options)) ?? "default";
+};
+
 /** Reads the configuration only when neither flag nor environment name a host. */
 export const resolveHost = async (options: HostOptions): Promise<Host> => {
   const { env } = options;

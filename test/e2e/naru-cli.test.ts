@@ -179,3 +179,60 @@ check(
   },
   OWN,
 );
+
+check(
+  "contexts are made, used, changed, exported, imported and removed as docker has them",
+  async (t) => {
+    const folder = t.folder();
+    const at = (args: string[], env: Record<string, string> = {}): Promise<Output> =>
+      run([naruBinary(), "context", ...args], {
+        env: { NARU_HOST: "", DOCKER_HOST: "", DOCKER_CONFIG: folder, ...env },
+        cwd: folder,
+      });
+    writeFileSync(`${folder}/ca.pem`, "CA\n");
+    const made = await at(["create", "far", "--docker", "host=tcp://10.0.0.5:2376,ca=ca.pem"]);
+    expect(made).toMatchObject({ code: 0, stdout: "far\n" });
+    expect((await at(["create", "far"])).stderr).toBe('context "far" already exists\n');
+    expect((await at(["create", "default"])).code).toBe(1);
+    expect((await at(["create", "a b"])).stderr).toContain("is invalid");
+    expect((await at(["create", "xx", "--docker", "hast=1"])).stderr).toContain("hast");
+    await at(["create", "here", "--docker", `host=${engine.host}`, "--description", "here it is"]);
+    expect((await at(["use", "here"])).stdout).toBe("here\n");
+    expect((await at(["show"])).stdout).toBe("here\n");
+    // The real docker reads the same store.
+    const config = ["--config", folder];
+    expect(
+      (await docker([...config, "context", "show"], { env: { DOCKER_HOST: "" } })).stdout.trim(),
+    ).toBe("here");
+    const listed = await run([naruBinary(), "ps", "-q"], {
+      env: { NARU_HOST: "", DOCKER_HOST: "", DOCKER_CONFIG: folder },
+    });
+    expect(listed.code).toBe(0);
+    expect(
+      (await at(["ls", "--format", "{{.Name}} {{.Current}} {{.DockerEndpoint}}"])).stdout,
+    ).toBe(
+      `default false unix:///run/naru/naru.sock\nfar false tcp://10.0.0.5:2376\nhere true ${engine.host}\n`,
+    );
+    expect((await at(["use", "far"], { DOCKER_HOST: "unix:///x" })).stderr).toContain(
+      "DOCKER_HOST environment variable overrides",
+    );
+    expect((await at(["rm", "far"])).stderr).toContain("in use");
+    await at(["update", "far", "--description", "moved"]);
+    expect((await at(["export", "far"])).code).toBe(0);
+    expect((await at(["import", "near", "far.dockercontext"])).stdout).toBe("near\n");
+    const inspected = JSON.parse((await at(["inspect", "near"])).stdout) as object[];
+    expect(inspected).toEqual([
+      expect.objectContaining({
+        Name: "near",
+        Metadata: { Description: "moved" },
+        Endpoints: { docker: { Host: "tcp://10.0.0.5:2376", SkipTLSVerify: false } },
+        TLSMaterial: { docker: ["ca.pem"] },
+      }),
+    ]);
+    expect((await at(["use", "default"])).code).toBe(0);
+    expect((await at(["rm", "far", "near", "here"])).stdout).toBe("far\nnear\nhere\n");
+    expect((await at(["rm", "near"])).stderr).toBe('context "near" does not exist\n');
+    expect((await at(["ls", "-q"])).stdout).toBe("default\n");
+  },
+  OWN,
+);

@@ -1,5 +1,5 @@
-import { describeAddress } from "#client/connection.ts";
 import { listContexts } from "#client/contexts.ts";
+import { endpointOf } from "#cli/context/endpoint.ts";
 import { renderListing } from "#cli/format/listing.ts";
 import type { Row } from "#cli/format/listing.ts";
 import { defineCommand, NONE } from "#cli/framework/command.ts";
@@ -10,16 +10,17 @@ export const command = defineCommand({
   flags: { format: format(), quiet: bool("Only show context names", "q") },
   args: NONE,
   run: async ({ context, flags }) => {
-    const host = await context.host();
+    const current = await context.currentContext();
     const others = await listContexts(context.configFolder);
-    const own = host.context === "default" ? describeAddress(host.address) : "";
+    const own = context.givenHost ?? (await endpointOf(context, "default")).endpoint.Host ?? "";
+    const isTable = flags.format === undefined || flags.format === "table";
     const row = (name: string, description: string, endpoint: string): Row => ({
       Name: name,
       Description: description,
       DockerEndpoint: endpoint,
-      Current: name === host.context,
+      Current: name === current,
       Error: "",
-      NameMark: `${name}${name === host.context ? " *" : ""}`,
+      ...(isTable ? { NameMark: `${name}${name === current ? " *" : ""}` } : {}),
     });
     context.output.print(
       renderListing({

@@ -5,8 +5,7 @@ export const command = defineCommand({
   flags: {},
   args: NONE,
   run: async ({ context }) => {
-    const { context: name } = await context.host();
-    context.output.line(name);
+    context.output.line(await context.currentContext());
     return 0;
   },
 });
