@@ -49,18 +49,33 @@ const isReferrer = ({ catalog }: Check, digest: Digest, { target }: ReferenceRow
           descriptor.digest === digest && descriptor.annotations?.[REFERENCE_TYPE] === ATTESTATION,
       ));
 
+/** The same by the registry's digest: what the tag stands for there by now may be another image. */
+const pinnedOf = ({ dependencies }: Check, name: ReferenceRow): ReferenceRow | undefined =>
+  dependencies.rows
+    .references()
+    .find(
+      ({ repository, digest, imageId, target }) =>
+        digest !== undefined &&
+        repository === name.repository &&
+        imageId === name.imageId &&
+        target === name.target,
+    );
+
 /** From the registry it came from. undefined when that worked. */
 const fetchAgain = async (check: Check, digest: Digest): Promise<string | undefined> => {
   const { pull } = check.options;
   if (pull === undefined) return "it cannot be fetched again here";
-  let reason = "it has no name to fetch it by";
+  let reason = "it did not come from a registry";
   for (const name of namesOf(check, rootOf(check, digest))) {
+    const pinned = pinnedOf(check, name);
+    if (pinned === undefined) continue;
     const row = check.dependencies.rows.get(name.imageId);
     const isAttached = isReferrer(check, digest, name);
     const platform = isAttached && row !== undefined ? platformOf(row.config) : undefined;
     try {
       // oxlint-disable-next-line no-await-in-loop -- the second name is for when the first fails
-      await pull(familiarRow(name), name.target === undefined ? undefined : platform, {
+      await pull(familiarRow(pinned), name.target === undefined ? undefined : platform, {
+        hasReferrers: true,
         isAllPlatforms: name.target !== undefined && !isAttached,
       });
       if (missingOf(check, digest).length === 0) return undefined;

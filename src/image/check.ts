@@ -10,6 +10,7 @@ import type { CheckEvent, CheckOptions } from "#image/image.ts";
 import { repairImage } from "#image/restore.ts";
 import { toNaruError } from "#lib/errors.ts";
 import type { ImageRow } from "#metadata/images.ts";
+import type { LayerVerdict } from "#snapshot/snapshot.ts";
 import { platformOf } from "#spec/image/config.ts";
 import { type Digest, digestOf } from "#spec/image/digest.ts";
 
@@ -53,52 +54,14 @@ const isRunning = ({ dependencies }: Check, chainId: Digest, catalog: Catalog): 
       dependencies.users.containersOf(row.id).some((container) => container.isRunning),
   );
 
-/** The unpacked files of one layer against its tar. */
-const checkLayer = async (
-  check: Check,
-  chainId: Digest,
-  diffId: Digest,
-): Promise<CheckEvent | undefined> => {
-  const { dependencies, catalog, options } = check;
-  const { content, layers, rows } = dependencies;
-  const blob = rows.layerBlobs(diffId).find(({ digest }) => content.info(digest) !== undefined);
-  const inUse = isRunning(check, chainId, catalog);
-  const verdict = await layers.verifyLayer(chainId, {
-    ...(blob === undefined ? {} : { source: { path: content.path(blob.digest) } }),
-    // What a running container sees must not change under it.
-    repairs: options.repairs && !inUse,
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-  });
-  if (verdict === "good") return undefined;
-  const remedy = inUse ? ": stop the containers that run on it, then repair" : "";
-  return {
-    kind: "problem",
-    subject: "layer",
-    id: chainId,
-    problem: `its files are not those of its tar${verdict === "repaired" ? "" : remedy}`,
-    outcome: verdict === "repaired" ? "repaired" : "left",
-  };
-};
-
-/** A layer that cannot even be read is a problem like others: the check goes on. */
-const triedLayer = async (
-  check: Check,
-  chainId: Digest,
-  diffId: Digest,
-): Promise<CheckEvent | undefined> => {
-  try {
-    return await checkLayer(check, chainId, diffId);
-  } catch (error) {
-    check.options.signal?.throwIfAborted();
-    const problem = `it cannot be read: ${toNaruError(error).message}`;
-    return { kind: "problem", subject: "layer", id: chainId, problem, outcome: "left" };
-  }
-};
-
-/** From the registry it came from, by any of its names. undefined when that worked. */
+/**
+ * From the registry it came from, by its digest: what a tag stands for there by now may be another image, and a name
+ * that was given here another one's. undefined when that worked.
+ */
 const fetchAgain = async (
   { catalog, dependencies, options }: Check,
   row: ImageRow,
+  hasLayerBlobs = false,
 ): Promise<string | undefined> => {
   if (options.pull === undefined) return "it cannot be fetched again here";
   const { rows } = dependencies;
@@ -108,27 +71,83 @@ const fetchAgain = async (
   const platform = all.some(({ target }) => target !== undefined)
     ? platformOf(row.config)
     : undefined;
-  const names = all.filter(({ tag }) => tag !== undefined);
-  if (names.length === 0) return "it has no name to fetch it by";
+  const pinned = all.filter(({ digest }) => digest !== undefined);
+  if (pinned.length === 0) {
+    return "it did not come from a registry: remove it, then load or build it again";
+  }
   let reason = "";
   // A pull takes an image that is here under the registry's digest for whole: that name is given back below.
-  const pinned = all.filter(({ digest }) => digest !== undefined);
   for (const name of pinned) rows.deleteReference(name);
   using _pinned = {
     [Symbol.dispose]: () => {
       for (const name of pinned) if (rows.get(name.imageId) !== undefined) rows.setReference(name);
     },
   };
-  for (const name of names) {
+  for (const name of pinned) {
     try {
       // oxlint-disable-next-line no-await-in-loop -- the second name is for when the first fails
-      await options.pull(familiarRow(name), platform);
+      await options.pull(familiarRow(name), platform, { hasLayerBlobs });
       return undefined;
     } catch (error) {
       reason = toNaruError(error).message;
     }
   }
   return reason;
+};
+
+/** The unpacked files of one layer against its tar; `row` is an image that stands on it. */
+const checkLayer = async (
+  check: Check,
+  row: ImageRow,
+  chainId: Digest,
+  diffId: Digest,
+): Promise<CheckEvent | undefined> => {
+  const { dependencies, catalog, options } = check;
+  const { content, layers, rows } = dependencies;
+  const inUse = isRunning(check, chainId, catalog);
+  // What a running container sees must not change under it.
+  const repairs = options.repairs && !inUse;
+  const blobHere = (): Digest | undefined =>
+    rows.layerBlobs(diffId).find(({ digest }) => content.info(digest) !== undefined)?.digest;
+  const verify = (blob: Digest | undefined): Promise<LayerVerdict> =>
+    layers.verifyLayer(chainId, {
+      ...(blob === undefined ? {} : { source: { path: content.path(blob) } }),
+      repairs,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+  const blob = blobHere();
+  let verdict = await verify(blob);
+  if (verdict === "good") return undefined;
+  let remedy = inUse ? ": stop the containers that run on it, then repair" : "";
+  if (verdict === "damaged" && repairs && blob === undefined) {
+    const reason = await fetchAgain(check, row, true);
+    if (reason === undefined) verdict = await verify(blobHere());
+    else remedy = `, and no blob is here to unpack it from: ${reason}`;
+  }
+  const isRepaired = verdict === "repaired";
+  return {
+    kind: "problem",
+    subject: "layer",
+    id: chainId,
+    problem: `its files are not those of its tar${isRepaired ? "" : remedy}`,
+    outcome: isRepaired ? "repaired" : "left",
+  };
+};
+
+/** A layer that cannot even be read is a problem like others: the check goes on. */
+const triedLayer = async (
+  check: Check,
+  row: ImageRow,
+  chainId: Digest,
+  diffId: Digest,
+): Promise<CheckEvent | undefined> => {
+  try {
+    return await checkLayer(check, row, chainId, diffId);
+  } catch (error) {
+    check.options.signal?.throwIfAborted();
+    const problem = `it cannot be read: ${toNaruError(error).message}`;
+    return { kind: "problem", subject: "layer", id: chainId, problem, outcome: "left" };
+  }
 };
 
 async function* checkImage(check: Check, row: ImageRow): AsyncGenerator<CheckEvent> {
@@ -182,7 +201,7 @@ export async function* checkImages(
       if (chainId === undefined || layer === undefined || seen.has(chainId)) continue;
       seen.add(chainId);
       yield { kind: "progress", subject: "layer", id: chainId, sizeBytes: layer.sizeBytes };
-      const problem = await triedLayer(check, chainId, diffId);
+      const problem = await triedLayer(check, row, chainId, diffId);
       if (problem !== undefined) yield problem;
     }
   }

@@ -309,11 +309,15 @@ export interface Images extends ImageTransfers {
 export interface CheckOptions {
   readonly repairs: boolean;
   readonly signal?: AbortSignal;
-  /** Fetches a name again; with `kept`, also what is kept as it came: what refers to it, or all that its index lists. */
+  /** Fetches a name again; with `more`, also what is kept as it came (what refers to it, all that its index lists) and blobs. */
   readonly pull?: (
     name: string,
     platform?: Platform,
-    kept?: { readonly isAllPlatforms: boolean },
+    more?: {
+      readonly isAllPlatforms?: boolean;
+      readonly hasReferrers?: boolean;
+      readonly hasLayerBlobs?: boolean;
+    },
   ) => Promise<void>;
 }
 

@@ -96,13 +96,12 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     collect: () => collect(dependencies, catalog),
     async *check(options) {
       const { checkImages } = await import("#image/check.ts");
-      const pull: CheckOptions["pull"] = async (name, platform, kept) => {
+      const pull: CheckOptions["pull"] = async (name, platform, more = {}) => {
         const transfers = await registries();
         const signal = options.signal ?? new AbortController().signal;
         const quiet = { credentials: {}, onEvent: () => undefined, isAllTags: false };
         const wish = platform === undefined ? {} : { platform };
-        const also = kept === undefined ? {} : { hasReferrers: true, ...kept };
-        await transfers.pull(name, { ...quiet, ...wish, ...also, signal });
+        await transfers.pull(name, { ...quiet, ...wish, ...more, signal });
       };
       yield* checkImages(dependencies, catalog, { ...options, pull });
     },

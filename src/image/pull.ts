@@ -198,8 +198,9 @@ const register = (
 const lackingLayers = (
   { content }: ImageDependencies,
   { images, referrers }: RemoteContent,
+  { hasLayerBlobs = false }: PullOptions,
 ): readonly Descriptor[] => {
-  if (referrers.length === 0) return [];
+  if (referrers.length === 0 && !hasLayerBlobs) return [];
   const isHere = ({ digest, size }: Descriptor): boolean =>
     content.info(digest) !== undefined || Bun.file(content.partialPath(digest)).size === size;
   return images
@@ -235,7 +236,7 @@ const fetchContent = async (
     manifest.config,
     ...manifest.layers,
   ]);
-  await pullBlobs(context, [...blobs, ...lackingLayers(dependencies, remote)]);
+  await pullBlobs(context, [...blobs, ...lackingLayers(dependencies, remote, options)]);
   const id = register(parts, reference, remote, arrived);
   undo.move();
   return id;
@@ -319,8 +320,9 @@ const pullOne = async (
   };
   const head = await repository.resolve(wanted, signal);
   // Who asks for referrers wants those that came since, too.
-  const isAsked = head !== undefined && options.hasReferrers !== true;
-  const known = isAsked ? findPulled(parts, reference, head.digest, options) : undefined;
+  const isMore = options.hasReferrers === true || options.hasLayerBlobs === true;
+  const known =
+    head !== undefined && !isMore ? findPulled(parts, reference, head.digest, options) : undefined;
   if (head !== undefined && known !== undefined) {
     onEvent(start);
     const { imageId, target } = known.name;

@@ -207,3 +207,30 @@ test("into an archive, beside the image; nothing of it stays here", async () => 
   expect([...fake.content.walk()]).toEqual([]);
   expect([...fake.dependencies.rows.list()]).toEqual([]);
 });
+
+test("repair fetches what the image was, not what its tag stands for by now, and nothing for a name given here", async () => {
+  const [old, own] = ["old", "own"].map((text) => {
+    const plain = layer(text);
+    return { tar: plain, blob: Bun.gzipSync(new Uint8Array(plain)) };
+  });
+  const digest = registry.addImage("1", [old!]);
+  const name = `${registry.host}/a/b:1`;
+  await fake.images.pull(name, transfer);
+  const { id, chainId } = fake.images.get(name);
+  const made = await fake.add("made", { references: [`${registry.host}/a/b:made`] });
+  registry.addImage("1", [own!]);
+  registry.addImage("made", [own!]);
+  const { layers, content } = fake.dependencies;
+  for (const gone of [chainId, fake.images.get(made).chainId]) layers.removeLayer(gone!);
+  for (const blob of content.walk()) content.delete(blob.digest);
+  const outcomes: string[] = [];
+  for await (const event of fake.images.check({ repairs: true })) {
+    if (event.kind === "problem") outcomes.push(`${event.id} ${event.outcome}`);
+  }
+  expect(outcomes).toEqual([`${name} repaired`, `${registry.host}/a/b:made left`]);
+  expect(fake.images.get(name)).toMatchObject({
+    id,
+    repoDigests: [`${registry.host}/a/b@${digest}`],
+  });
+  expect(fake.images.get(`${registry.host}/a/b:made`).id).toBe(made);
+});

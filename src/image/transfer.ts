@@ -31,6 +31,8 @@ export interface PullOptions extends TransferOptions {
   readonly isAllPlatforms?: boolean;
   /** Also what refers to it (signatures, SBOMs), and the attestations of its platforms: kept as they come. */
   readonly hasReferrers?: boolean;
+  /** Also the blobs of layers that are here already: in another form, or damaged. */
+  readonly hasLayerBlobs?: boolean;
   /** Every tag of the repository. */
   readonly isAllTags: boolean;
 }

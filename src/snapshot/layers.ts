@@ -239,6 +239,7 @@ export class Layers {
   #replace(ingest: string, layer: StoredLayer): void {
     const directory = this.directory(layer.chainId);
     // Without its file the layer is none: who finds it so after a death unpacks it again.
+    mkdirSync(directory, { recursive: true, mode: 0o711 });
     rmSync(`${directory}/${LAYER_FILE}`, { force: true });
     const old = `${ingest}/old`;
     mkdirSync(old);

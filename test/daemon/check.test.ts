@@ -178,4 +178,44 @@ scenario(
   },
 );
 
+scenario(
+  "a layer was changed and its blob is gone: the blob is fetched again, and the layer made of it",
+  async () => {
+    const registry = await startRegistry({ world: world.isolation });
+    try {
+      const daemon = await world.start(world.roots("again"));
+      const check = checkOf(daemon);
+      const name = `${registry.host}/crash/image:1`;
+      await daemon.dockerOk("pull", name);
+      const [layer = ""] = await layersOf(daemon);
+      if (layer.endsWith(".erofs")) {
+        const bytes = readFileSync(layer);
+        bytes.writeUInt8(bytes.readUInt8(1500) ^ 1, 1500);
+        writeFileSync(layer, bytes);
+      } else writeFileSync(`${layer}/planted`, "not of the image");
+      for (const blob of blobsOf(daemon)) rmSync(blob);
+      expect((await check()).lines[0]).toMatch(/its files are not those of its tar \(left\)$/);
+      const repaired = await check("--repair");
+      expect([repaired.code, repaired.lines[0]]).toEqual([
+        0,
+        expect.stringMatching(/its files are not those of its tar \(repaired\)$/),
+      ]);
+      expect((await check()).lines).toEqual([expect.stringContaining(": 0 problems, 0 left")]);
+      expect(await daemon.dockerOk("run", "--rm", name, "echo", "runs")).toBe("runs");
+    } finally {
+      await registry.stop();
+    }
+  },
+);
+
+scenario("a layer's files went away under the engine: it is made again from its blob", async () => {
+  const daemon = await world.start(world.roots("away"));
+  await daemon.loadImage();
+  const [layer = ""] = await layersOf(daemon);
+  rmSync(dirname(layer), { recursive: true });
+  const repaired = await checkOf(daemon)("--repair");
+  expect([repaired.code, repaired.lines[0]]).toEqual([0, expect.stringContaining("(repaired)")]);
+  expect(await daemon.dockerOk("run", "--rm", IMAGE, "echo", "runs")).toBe("runs");
+});
+
 nothingIsLeft();
