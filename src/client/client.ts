@@ -9,6 +9,7 @@ import type { HttpRequest, HttpResponse, Upgraded } from "#client/http.ts";
 import { isUpgraded } from "#client/hijack.ts";
 import { routes } from "#client/routes.ts";
 import type { Route, RouteName, Routes } from "#client/routes.ts";
+import { randomHex } from "#lib/clock.ts";
 import { API_VERSION_MAX, compareVersions } from "#spec/docker/api-version.ts";
 
 type Placeholders<P extends string> = P extends `${string}{${infer Name}}${infer Rest}`
@@ -83,7 +84,7 @@ export class Client {
   readonly http: HttpClient;
   #version: string = API_VERSION_MAX;
   #isVersionKnown = false;
-  readonly #headers: Readonly<Record<string, string>>;
+  #headers: Readonly<Record<string, string>>;
 
   /** `headers` go with every request, as a proxy in front of the engine may ask for. */
   constructor(
@@ -93,6 +94,11 @@ export class Client {
   ) {
     this.http = new HttpClient(address, dial);
     this.#headers = headers;
+  }
+
+  /** What is removed from now on is one removal to naru's trash: `naru undo` brings all of it back at once. */
+  beginRemoval(): void {
+    this.#headers = { ...this.#headers, "Naru-Batch": randomHex(6) };
   }
 
   /** The API version in use: what was asked for until an engine corrected it. */

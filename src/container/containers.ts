@@ -131,10 +131,17 @@ export interface Containers {
   update(container: string, request: UpdateRequest): Promise<{ Warnings: string[] | null }>;
   /** Throws at once for unknown containers; otherwise the waiter is registered when this returns. */
   wait(container: string, condition: WaitCondition, signal: AbortSignal): Promise<WaitResult>;
-  remove(container: string, options: { force: boolean; volumes: boolean }): Promise<void>;
+  /** With `batch` it is one removal with others of the same. */
+  remove(
+    container: string,
+    options: { force: boolean; volumes: boolean; batch?: string },
+  ): Promise<void>;
   /** "parent/alias": the lines and variables go with the parent's next start. */
   removeLink(link: string): void;
-  prune(filters: Filters): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }>;
+  prune(
+    filters: Filters,
+    options?: { batch?: string },
+  ): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }>;
 
   /** Joins a network, while running too. Texts of refusals are Docker's. */
   connect(

@@ -9,6 +9,7 @@ import { parseTimestamp } from "#spec/docker/timestamp.ts";
 export const pruneContainers = async (
   engine: Engine,
   filters: Filters,
+  { batch = newBatch() }: { readonly batch?: string } = {},
 ): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }> => {
   const untilText = singleFilter(filters, "until");
   const untilNs = untilText === undefined ? undefined : parseTimestamp(untilText, nowNs());
@@ -19,7 +20,6 @@ export const pruneContainers = async (
     .filter((record) => untilNs === undefined || parseInstant(record.createdAt) < untilNs);
   const ContainersDeleted: string[] = [];
   let SpaceReclaimed = 0;
-  const batch = newBatch();
   for (const record of candidates) {
     if (engine.states.find(record.id)?.state.status === "running") continue;
     const { sizeBytes } = await engine.deps.snapshots.usage(record.id);

@@ -101,7 +101,7 @@ const lifecycleVerbs = (engine: Engine) => {
       return engine.actors.run(id, () => disconnectContainer(engine, id, network));
     },
     removeLink: (link: string) => removeLink(engine, link),
-    remove: (container: string, options: { force: boolean; volumes: boolean }) =>
+    remove: (container: string, options: { force: boolean; volumes: boolean; batch?: string }) =>
       removeContainer(engine, idOf(container), options),
   };
 };
@@ -160,7 +160,7 @@ export const createContainers = (deps: ContainerDependencies): ContainerService 
       updateContainer(engine, engine.states.get(container).id, request),
     wait: async (container, condition, signal) =>
       engine.waiters.wait(engine.states.get(container), condition, signal),
-    prune: (filters) => pruneContainers(engine, filters),
+    prune: (filters, options) => pruneContainers(engine, filters, options),
     commit: async (request) => commitContainer(engine, request),
     restore: () => restoreContainers(engine),
     removed: removedContainers(engine),

@@ -245,7 +245,11 @@ export interface Images extends ImageTransfers {
   tag(name: string, target: string, options?: { readonly isAlone: boolean }): string;
   remove(name: string, options: RemoveOptions): Promise<DeleteItem[]>;
   /** Filters dangling (default true), until, label, label!. */
-  prune(filters: Filters, signal?: AbortSignal): Promise<PruneResult>;
+  prune(
+    filters: Filters,
+    signal?: AbortSignal,
+    options?: { readonly batch?: string },
+  ): Promise<PruneResult>;
   /** What was removed and can be brought back. */
   readonly removed: TrashSource;
   usage(): ImageUsageTotal;

@@ -73,7 +73,8 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     remove: (name, options) =>
       removeImage(dependencies, catalog, name, { batch: newBatch(), ...options }),
     removed: removedImages(dependencies, catalog),
-    prune: (filters, signal) => pruneImages(dependencies, catalog, filters, signal),
+    prune: (filters, signal, options) =>
+      pruneImages(dependencies, catalog, filters, signal, options),
     usage: () => imageUsage(dependencies, catalog),
     load: (source, options) => loadImages(dependencies, catalog, source, options),
     save: (names, signal, platform) => saveImages(dependencies, catalog, names, signal, platform),

@@ -35,6 +35,7 @@ export const pruneImages = async (
   catalog: Catalog,
   filters: Filters,
   signal?: AbortSignal,
+  { batch = newBatch() }: { readonly batch?: string } = {},
 ): Promise<PruneResult> => {
   const { rows, layers } = dependencies;
   const isDanglingOnly = booleanFilter(filters, "dangling") ?? true;
@@ -52,7 +53,6 @@ export const pruneImages = async (
     return matchesLabels(filters, row.config.config?.Labels ?? {});
   };
   const sizes = new Map(layers.layers().map((layer) => [String(layer.chainId), layer.sizeBytes]));
-  const batch = newBatch();
   const deleted: DeleteItem[] = [];
   for (const row of [...rows.list()].filter(isCandidate)) {
     signal?.throwIfAborted();

@@ -112,11 +112,17 @@ export class LocalVolumes implements Volumes {
     return this.#response(this.#store.create(request));
   }
 
-  async remove(name: string, options: { readonly force: boolean }): Promise<void> {
-    this.#store.remove(name, { ...options, batch: newBatch() });
+  async remove(
+    name: string,
+    options: { readonly force: boolean; readonly batch?: string },
+  ): Promise<void> {
+    this.#store.remove(name, { batch: newBatch(), ...options });
   }
 
-  async prune(filters: Filters): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }> {
+  async prune(
+    filters: Filters,
+    { batch = newBatch() }: { readonly batch?: string } = {},
+  ): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }> {
     const takesAll = booleanFilter(filters, "all") ?? false;
     const unused = this.#store
       .list()
@@ -124,7 +130,6 @@ export class LocalVolumes implements Volumes {
       .filter(
         (record) => (takesAll || record.isAnonymous) && matchesLabels(filters, record.labels),
       );
-    const batch = newBatch();
     const result = { VolumesDeleted: [] as string[], SpaceReclaimed: 0 };
     for (const record of unused) {
       // oxlint-disable-next-line no-await-in-loop -- one tree after the other keeps it gentle

@@ -93,9 +93,15 @@ export interface Volumes {
    * Throws conflict while a container uses it. With `force` a missing volume is no error. What is removed here
    * and by `prune` goes to the trash, where that is on: out of sight at once, the name free, the files kept.
    */
-  remove(name: string, options: { readonly force: boolean }): Promise<void>;
+  remove(
+    name: string,
+    options: { readonly force: boolean; readonly batch?: string },
+  ): Promise<void>;
   /** Unused anonymous volumes, or all unused with filter `all`; `label` and `label!` narrow. */
-  prune(filters: Filters): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }>;
+  prune(
+    filters: Filters,
+    options?: { readonly batch?: string },
+  ): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }>;
   usedNames(): ReadonlySet<string>;
   /** Throws conflict while a container has it, and already_exists. */
   rename(name: string, newName: string): VolumeResponse;

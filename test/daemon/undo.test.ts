@@ -52,6 +52,32 @@ scenario(
   },
 );
 
+scenario("all that one command of naru's removed is one undo", async () => {
+  const daemon = await world.start(world.roots("together"), KEEP);
+  const undo = undoOf(daemon);
+  const naru = (...args: string[]) =>
+    world.cli(["-H", `unix://${daemon.roots.socketPath}`, ...args]);
+  await daemon.loadImage();
+  const names = ["a1", "a2", "a3"];
+  for (const name of names) await daemon.dockerOk("create", "--name", name, IMAGE, "true");
+  for (const name of names) await daemon.dockerOk("volume", "create", name);
+  expect((await naru("rm", ...names)).code).toBe(0);
+  expect((await naru("volume", "rm", ...names)).code).toBe(0);
+  expect((await undo()).lines).toEqual(["volume a1", "volume a2", "volume a3"]);
+  expect((await undo()).lines).toEqual(["container a1", "container a2", "container a3"]);
+  await daemon.dockerOk("tag", IMAGE, "kept:1");
+  expect((await naru("system", "prune", "-af")).code).toBe(0);
+  expect(await daemon.dockerOk("images", "-q")).toBe("");
+  const back = (await undo()).lines;
+  expect(back.slice(0, 3)).toEqual(["container a1", "container a2", "container a3"]);
+  expect(back[3]).toStartWith("image ");
+  // docker's own removals stay one each.
+  await daemon.dockerOk("rm", "a1", "a2");
+  expect((await undo()).lines.length).toBe(1);
+  const bad = await daemon.api("DELETE", "/containers/a3", { headers: { "Naru-Batch": "x" } });
+  expect(bad.status).toBe(400);
+});
+
 scenario("one prune is one undo, also after a kill -9", async () => {
   const roots = world.roots("prune");
   const daemon = await world.start(roots, KEEP);

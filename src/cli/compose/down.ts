@@ -26,6 +26,7 @@ export const command = defineCommand({
       throw usageError(`--rmi takes "all" or "local", not "${rmi}"`);
     }
     const { name, project, off } = await findProject(context);
+    (await context.client()).beginRemoval();
     const { stack, screen } = await openStack(context, project ?? namelessProject(name), {
       stopTimeout: flags.timeout,
     });

@@ -14,6 +14,7 @@ export const command = defineCommand({
   },
   args: ANY,
   run: async ({ context, flags, args }) => {
+    (await context.client()).beginRemoval();
     const { stack, screen, containers } = await chooseContainers(context, args, {
       hasOneOff: true,
     });

@@ -14,6 +14,7 @@ export const command = defineCommand({
   completes: "containers",
   run: async ({ context, flags, args }) => {
     const client = await context.client();
+    client.beginRemoval();
     const query = { force: flags.force, link: flags.link, v: flags.volumes };
     const { exitCode } = await forEachName(context, args, async (name) => {
       const id = name.replace(/^\/+/, "");

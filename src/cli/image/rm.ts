@@ -14,6 +14,7 @@ export const command = defineCommand({
   completes: "images",
   run: async ({ context, flags, args }) => {
     const client = await context.client();
+    client.beginRemoval();
     let exitCode = 0;
     // One after another: an image may be the parent of the next.
     for (const name of args) {

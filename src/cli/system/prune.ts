@@ -67,6 +67,7 @@ export const command = defineCommand({
     const choice = { isAll: flags.all, hasVolumes: flags.volumes, filters: flags.filter };
     if (!flags.force && !(await confirm(context, warningFor(choice)))) return 0;
     const client = await context.client();
+    client.beginRemoval();
     let reclaimed = 0;
     for await (const answer of pruneAll(client, choice)) {
       reclaimed += answer.SpaceReclaimed ?? 0;

@@ -9,6 +9,7 @@ export const command = defineCommand({
   completes: "volumes",
   run: async ({ context, flags, args }) => {
     const client = await context.client();
+    client.beginRemoval();
     const { exitCode } = await forEachName(context, args, (name) =>
       client.call("volumeRemove", { name, query: { force: flags.force } }),
     );

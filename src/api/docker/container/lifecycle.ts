@@ -1,4 +1,5 @@
 /** The verbs that answer with a status alone, and update, top, changes, prune. */
+import { removalBatch } from "#api/docker/removal-batch.ts";
 import { checkFields } from "#api/docker/body-fields.ts";
 import type { Call } from "#api/docker/call.ts";
 import { RESOURCE_FIELDS } from "#api/docker/container/create-decode.ts";
@@ -90,13 +91,14 @@ const remove = async (call: Call): Promise<void> => {
   await call.backend.containers.remove(call.name, {
     force: query.flag("force"),
     volumes: query.flag("v"),
+    ...removalBatch(call),
   });
   call.empty(204);
 };
 
 const prune = async (call: Call): Promise<void> => {
   const filters = call.query.filters(["until", "label", "label!"]);
-  call.json(200, await call.backend.containers.prune(filters));
+  call.json(200, await call.backend.containers.prune(filters, removalBatch(call)));
 };
 
 const top = async (call: Call): Promise<void> =>

@@ -1,4 +1,5 @@
 /** Images in the store: list, inspect, history, tag, remove, prune. */
+import { removalBatch } from "#api/docker/removal-batch.ts";
 import type { Call } from "#api/docker/call.ts";
 import { referenceOf } from "#api/docker/container/files.ts";
 import { platformOf, platformsOf } from "#api/docker/image/platform.ts";
@@ -121,13 +122,14 @@ const remove = async (call: Call): Promise<void> => {
     isForced: query.flag("force"),
     isParentKept: query.flag("noprune"),
     ...(platforms.length === 0 ? {} : { platforms }),
+    ...removalBatch(call),
   });
   call.json(200, removed);
 };
 
 const prune = async (call: Call): Promise<void> => {
   const filters = call.query.filters(["dangling", "label", "label!", "until"]);
-  call.json(200, await call.backend.images.prune(filters, call.signal));
+  call.json(200, await call.backend.images.prune(filters, call.signal, removalBatch(call)));
 };
 
 export const imageRoutes: readonly Route[] = [

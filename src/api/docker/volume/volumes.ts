@@ -1,4 +1,5 @@
 /** Volumes: list, create, inspect, remove, prune. */
+import { removalBatch } from "#api/docker/removal-batch.ts";
 import { checkFields, TEXT_MAP } from "#api/docker/body-fields.ts";
 import type { Call } from "#api/docker/call.ts";
 import { textMatcher } from "#api/docker/filter-match.ts";
@@ -52,7 +53,8 @@ const create = async (call: Call): Promise<void> => {
 };
 
 const remove = async (call: Call): Promise<void> => {
-  await call.backend.volumes.remove(call.name, { force: call.query.flag("force") });
+  const force = call.query.flag("force");
+  await call.backend.volumes.remove(call.name, { force, ...removalBatch(call) });
   call.empty(204);
 };
 
@@ -60,7 +62,7 @@ const prune = async (call: Call): Promise<void> => {
   const given = call.query.filters(["all", "label", "label!"]);
   // Before 1.42 named volumes were pruned with the anonymous ones.
   const filters = call.minor < 42 ? new Map([...given, ["all", ["true"]] as const]) : given;
-  call.json(200, await call.backend.volumes.prune(filters));
+  call.json(200, await call.backend.volumes.prune(filters, removalBatch(call)));
 };
 
 const update = (): void => {
