@@ -41,6 +41,20 @@ test("a build and its words are there after a restart; strays are not", () => {
   expect(() => again.remove("a")).toThrow('there is no build "a" in the history');
 });
 
+test("what is attested of a build's results is kept and goes with it", () => {
+  const rows = createBuildHistoryRows(openDatabase(":memory:", BUILD_HISTORY_MIGRATIONS));
+  const history = new BuildHistory(directory, rows);
+  const one = { platform: "linux/amd64", predicateType: "p", content: Buffer.from("{}") };
+  history.add(record("a"), Buffer.from("words"), [one, { ...one, platform: "linux/arm64" }]);
+  const again = new BuildHistory(directory, rows);
+  const [first, second] = again.find("a")?.attestations ?? [];
+  expect(first).toMatchObject({ platform: "linux/amd64", predicateType: "p", sizeBytes: 2 });
+  expect(second?.digest).toBe(first!.digest);
+  expect(readFileSync(again.blob(first!.digest)?.path ?? "", "utf8")).toBe("{}");
+  again.remove("a");
+  expect(readdirSync(directory)).toEqual([]);
+});
+
 test("the oldest go first, pinned ones stay, what is too old goes", () => {
   const rows = createBuildHistoryRows(openDatabase(":memory:", BUILD_HISTORY_MIGRATIONS));
   const history = new BuildHistory(directory, rows);

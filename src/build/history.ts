@@ -30,6 +30,23 @@ export interface BuildRecord {
   readonly steps: { readonly total: number; readonly completed: number; readonly cached: number };
   readonly warnings: number;
   readonly log: { readonly digest: Digest; readonly sizeBytes: number };
+  /** What is known of its results beside them; a file each, as the log. Absent: nothing. */
+  readonly attestations?: readonly HistoryAttestation[];
+}
+
+export interface HistoryAttestation {
+  /** "linux/amd64": of the result for it. */
+  readonly platform: string;
+  readonly predicateType: string;
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+}
+
+/** One to be kept. */
+export interface NewAttestation {
+  readonly platform: string;
+  readonly predicateType: string;
+  readonly content: Uint8Array;
 }
 
 /** A blob of the history, by what is read of it. */
@@ -43,6 +60,14 @@ export const HISTORY_MAX_COUNT = 50;
 const HISTORY_MAX_BYTES = 64 * 1024 * 1024;
 const HISTORY_MAX_AGE_MS = 48 * 3600 * 1000;
 const PINNED_MAX_COUNT = 100;
+
+const blobsOf = ({ log, attestations = [] }: BuildRecord): readonly BuildRecord["log"][] => [
+  log,
+  ...attestations,
+];
+
+const bytesOf = (record: BuildRecord): number =>
+  blobsOf(record).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 
 export class BuildHistory {
   readonly #directory: string;
@@ -71,17 +96,33 @@ export class BuildHistory {
   }
 
   /** What is too old or too much goes. */
-  add(record: Omit<BuildRecord, "log">, log: Uint8Array): BuildRecord {
-    const digest = digestOf(log);
-    const whole: BuildRecord = { ...record, log: { digest, sizeBytes: log.length } };
-    // Nobody waits for the disk here: words that a power cut takes are told as far as they are there.
-    writeFileAtomic(this.#path(digest), log, { isDurable: false });
+  add(
+    record: Omit<BuildRecord, "log" | "attestations">,
+    log: Uint8Array,
+    attestations: readonly NewAttestation[] = [],
+  ): BuildRecord {
+    const whole: BuildRecord = {
+      ...record,
+      log: this.#keep(log),
+      attestations: attestations.map(({ platform, predicateType, content }) => ({
+        platform,
+        predicateType,
+        ...this.#keep(content),
+      })),
+    };
     const { ref, completedMs, isPinned } = whole;
-    const logBytes = log.length;
+    const logBytes = bytesOf(whole);
     this.#rows.put({ ref, completedMs, isPinned, logBytes, record: JSON.stringify(whole) });
     this.#records.set(ref, whole);
     this.prune(Number(nowNs() / 1_000_000n));
     return whole;
+  }
+
+  /** Nobody waits for the disk here: words that a power cut takes are told as far as they are there. */
+  #keep(content: Uint8Array): BuildRecord["log"] {
+    const digest = digestOf(content);
+    writeFileAtomic(this.#path(digest), content, { isDurable: false });
+    return { digest, sizeBytes: content.length };
   }
 
   /** Throws not_found, and resource_exhausted for too many. */
@@ -115,9 +156,10 @@ export class BuildHistory {
     let bytes = 0;
     let count = 0;
     const gone: string[] = [];
-    for (const { ref, isPinned, log, completedMs } of this.list().toReversed()) {
+    for (const record of this.list().toReversed()) {
+      const { ref, isPinned, completedMs } = record;
       if (isPinned) continue;
-      bytes += log.sizeBytes;
+      bytes += bytesOf(record);
       count += 1;
       const isKept =
         count <= HISTORY_MAX_COUNT &&
@@ -147,7 +189,11 @@ export class BuildHistory {
   }
 
   #sweep(): void {
-    const needed = new Set(this.list().map(({ log }) => hexOf(log.digest)));
+    const needed = new Set(
+      this.list()
+        .flatMap(blobsOf)
+        .map(({ digest }) => hexOf(digest)),
+    );
     for (const name of readdirSync(this.#directory)) {
       if (!needed.has(name)) rmSync(`${this.#directory}/${name}`, { force: true });
     }

@@ -218,6 +218,13 @@ buildxCheck("limits, hosts, network and what is told of the result", async (t) =
     "nofile=1234:2345",
   );
   expect(told["containerimage.digest"]).toMatch(/^sha256:/);
+  const inspected = good(await buildx("history", "inspect", ref.split("/").at(-1) ?? ""));
+  expect(inspected).toContain("https://slsa.dev/provenance/");
+  expect(JSON.stringify(told["buildx.build.provenance"])).toContain("pkg:docker/");
+  expect(told["buildx.build.provenance"]).toMatchObject({
+    buildType: "https://mobyproject.org/buildkit@v1",
+    invocation: { configSource: { entryPoint: "Dockerfile" } },
+  });
 });
 
 buildxCheck("--no-cache-filter runs one stage anew and the others not", async (t) => {

@@ -2,18 +2,27 @@
 import { type AttestOptions, attestOptionsOf } from "#api/docker/buildkit/attest-options.ts";
 import type { SolveContext } from "#api/docker/buildkit/solve.ts";
 import { ShownVertex } from "#api/docker/buildkit/vertices.ts";
-import { PROVENANCE_TYPES, provenance } from "#build/attest/provenance.ts";
+import type { Job } from "#api/docker/buildkit/jobs.ts";
+import { PROVENANCE_TYPES, type ProvenanceOptions, provenance } from "#build/attest/provenance.ts";
 import { SPDX_TYPE, spdxDocument } from "#build/attest/spdx.ts";
 import type { BuildResult } from "#build/build.ts";
+import type { NewAttestation } from "#build/history.ts";
 import type { Attestation } from "#image/bundle-index.ts";
 import { formatInstant, nowNs } from "#lib/clock.ts";
 import { VERSION } from "#lib/version.ts";
 import { HOST_PLATFORM, formatPlatform } from "#spec/image/platform.ts";
 
+const PLAIN: ProvenanceOptions = {
+  mode: "max",
+  version: "v0.2",
+  builderId: "",
+  isReproducible: false,
+};
+
 const instantOf = (ms: number): string => formatInstant(BigInt(ms) * 1_000_000n);
 
 const provenanceOf = (
-  { job }: SolveContext,
+  { job }: Pick<SolveContext, "job">,
   result: BuildResult,
   options: NonNullable<AttestOptions["provenance"]>,
 ): Attestation => {
@@ -58,6 +67,19 @@ const wantedOf = ({ job }: SolveContext, isInline: boolean): AttestOptions => {
   const options = attestOptionsOf(job.attributes);
   const isLeftOut = options.isProvenanceInline && !isInline;
   return isLeftOut ? { ...options, provenance: undefined } : options;
+};
+
+/** How each result came about, in full, for the build's record: kept whether or not it was asked for. */
+export const recordedProvenance = (
+  job: Job,
+  results: readonly BuildResult[],
+): readonly NewAttestation[] => {
+  const wanted = attestOptionsOf(job.attributes).provenance ?? PLAIN;
+  return results.map((result) => {
+    const { predicateType, predicate } = provenanceOf({ job }, result, { ...wanted, mode: "max" });
+    const platform = formatPlatform(result.platform);
+    return { platform, predicateType, content: Buffer.from(JSON.stringify(predicate)) };
+  });
 };
 
 /** The software first, then the provenance, as BuildKit has them. Empty where nobody asked. */

@@ -1,6 +1,6 @@
 /** Builds that run and builds that are over, as `buildx history` lists them, and what they said. */
 import { readFile } from "node:fs/promises";
-import { fromBinary } from "@bufbuild/protobuf";
+import { type MessageInitShape, create, fromBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { answer } from "#api/docker/buildkit/answer.ts";
@@ -16,6 +16,8 @@ import { NaruError } from "#lib/errors.ts";
 import {
   BuildHistoryEventSchema,
   BuildHistoryRequestSchema,
+  type BuildHistoryRecordSchema,
+  BuildResultInfoSchema,
   EmptySchema,
   StatusRequestSchema,
   UpdateBuildHistoryRequestSchema,
@@ -39,7 +41,27 @@ const buildOfJob = (job: Job): Build => ({
   log: undefined,
 });
 
-const recordOf = (build: Build) => ({
+const ATTESTATION_TYPE = "application/vnd.in-toto+json";
+
+/** Of one result, or of one for each platform. */
+const resultsOf = (
+  attestations: BuildRecord["attestations"] = [],
+): Pick<MessageInitShape<typeof BuildHistoryRecordSchema>, "result" | "results"> => {
+  const infos = attestations.map(({ platform, predicateType, digest, sizeBytes }) => {
+    const descriptor = {
+      mediaType: ATTESTATION_TYPE,
+      digest,
+      size: BigInt(sizeBytes),
+      annotations: { "in-toto.io/predicate-type": predicateType },
+    };
+    return [platform, create(BuildResultInfoSchema, { attestations: [descriptor] })] as const;
+  });
+  const [only] = infos;
+  if (infos.length > 1) return { results: Object.fromEntries(infos) };
+  return only === undefined ? {} : { result: only[1] };
+};
+
+const recordOf = (build: Build): MessageInitShape<typeof BuildHistoryRecordSchema> => ({
   ref: build.ref,
   frontend: build.frontend,
   frontendAttrs: { ...build.attributes },
@@ -59,6 +81,7 @@ const recordOf = (build: Build) => ({
         },
       }),
   exporterResponse: { ...build.response },
+  ...resultsOf(build.attestations),
   pinned: build.isPinned,
   numCachedSteps: build.steps.cached,
   numTotalSteps: build.steps.total,

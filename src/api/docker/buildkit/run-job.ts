@@ -4,6 +4,7 @@ import type { Attributes } from "#api/docker/buildkit/attributes.ts";
 import type { CacheExport } from "#api/docker/buildkit/cache-options.ts";
 import { exportCaches } from "#api/docker/buildkit/caches.ts";
 import { checkExporter } from "#api/docker/buildkit/export-options.ts";
+import { recordedProvenance } from "#api/docker/buildkit/attested.ts";
 import { dropNameless, exportResult } from "#api/docker/buildkit/export.ts";
 import type { ExporterOptions, Job } from "#api/docker/buildkit/jobs.ts";
 import { resultsOf } from "#api/docker/buildkit/pack.ts";
@@ -98,6 +99,7 @@ export const runJob = async (
   await using _running = state.nameless.enter(backend);
   let failure: unknown;
   let response: Record<string, string> = {};
+  let results: readonly BuildResult[] = [];
   try {
     const request = understand();
     job.frontend = request.frontend;
@@ -109,6 +111,7 @@ export const runJob = async (
     const context = upload === undefined ? base : { ...base, upload };
     const plain = await resultOf(context, request);
     if (plain === undefined) return response;
+    results = resultsOf(plain);
     const cacheExports = request.cacheExports ?? [];
     const isInline =
       cacheExports.some(({ kind }) => kind === "inline") ||
@@ -127,7 +130,7 @@ export const runJob = async (
       if (wasHere !== true) state.nameless.add(imageId);
     }
     job.complete(failure, response);
-    await remember(backend, state, job);
+    await remember(backend, state, job, results);
   }
 };
 
@@ -136,11 +139,12 @@ const remember = async (
   backend: DockerBackend,
   { jobs }: BuildKitState,
   job: Job,
+  results: readonly BuildResult[],
 ): Promise<void> => {
   if (!job.isInternal) {
     const { history } = await backend.builds();
     try {
-      history.add(job.record(), job.log.packed());
+      history.add(job.record(), job.log.packed(), recordedProvenance(job, results));
       jobs.remove(job.ref);
       return;
     } catch (error) {
