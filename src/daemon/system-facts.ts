@@ -91,7 +91,7 @@ const limits = (cgroups: CgroupKernel) => {
 
 const PLUGINS: SystemFacts["Plugins"] = {
   Volume: ["local"],
-  Network: ["bridge", "host", "null"],
+  Network: ["bridge", "host", "macvlan", "null"],
   Authorization: null,
   Log: ["json-file", "local", "none"],
 };

@@ -97,6 +97,21 @@ check(
 );
 
 check(
+  "flags that docker lines carry for what is done here anyway are taken",
+  async (t) => {
+    const folder = t.folder();
+    writeFileSync(`${folder}/Dockerfile`, `FROM ${BUSYBOX}\n`);
+    const usual = ["--rm", "--force-rm=true", "--compress", "--disable-content-trust"];
+    const built = await naru(["build", ...usual, "-q", folder]);
+    expect([built.code, built.stderr]).toEqual([0, ""]);
+    t.defer(() => docker(["rmi", "-f", built.stdout.trim()]));
+    const ran = await naru(["run", "--disable-content-trust", "--rm", BUSYBOX, "echo", "hi"]);
+    expect(ran.stdout).toBe("hi\n");
+  },
+  OWN,
+);
+
+check(
   "formats of config.json count for every list; -q goes before a format",
   async (t) => {
     const name = t.name();
@@ -175,6 +190,9 @@ check(
       const all = await naru([verb, "-a", `${BUSYBOX}:1`]);
       expect(all).toMatchObject({ code: 1, stderr: "tag can't be used with --all-tags/-a\n" });
     }
+    const trusting = await naru(["pull", "--disable-content-trust=false", BUSYBOX]);
+    expect(trusting.code).toBe(125);
+    expect(trusting.stderr).toContain("naru trust");
     expect((await naru(["image", "build", "--help"])).stdout).toContain("naru image build");
   },
   OWN,

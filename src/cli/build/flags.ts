@@ -1,6 +1,6 @@
 /** The flags of `naru build`. */
 import type { defineCommand } from "#cli/framework/command.ts";
-import { bool, integer, list, text } from "#cli/framework/flags.ts";
+import { bool, contentTrust, implied, integer, list, text } from "#cli/framework/flags.ts";
 
 export const flags = {
   annotation: list("Add an annotation to the image"),
@@ -44,6 +44,11 @@ export const flags = {
   ulimit: list("Ulimits of RUN instructions (name=soft[:hard])"),
   target: text("Set the target build stage to build"),
   watch: bool("Build again whenever a file changes that the build reads"),
+  // Contexts are sent by what has changed in them, and nothing of a step stays behind.
+  compress: implied(),
+  "force-rm": implied(),
+  rm: implied(),
+  "disable-content-trust": contentTrust(),
   "cpu-shares": integer("CPU shares (relative weight) of RUN instructions", "c"),
 };
 

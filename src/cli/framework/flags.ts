@@ -74,6 +74,21 @@ export const unsupported = (remedy: string): Flag<boolean> => ({
   },
 });
 
+/** Taken from lines written for docker, where it says what is done here anyway. */
+export const implied = (): Flag<boolean> => bool("", undefined, { isHidden: true });
+
+/** Docker's content trust, which is off unless asked for and which naru does not have. */
+export const contentTrust = (): Flag<boolean> => ({
+  ...implied(),
+  initial: true,
+  parse: (given) => {
+    if (!parseBool(given)) {
+      throw new Error("it is not supported: ask for signatures by a trust policy (naru trust)");
+    }
+    return true;
+  },
+});
+
 /** On unless said otherwise: `--flag=false`. */
 export const enabled = (help: string, extra: Extra = {}): Flag<boolean> => ({
   ...bool(help, undefined, extra),

@@ -1,6 +1,6 @@
 import { defineCommand, ONE } from "#cli/framework/command.ts";
 import { exitError } from "#cli/framework/errors.ts";
-import { bool, text } from "#cli/framework/flags.ts";
+import { bool, contentTrust, text } from "#cli/framework/flags.ts";
 import { pullImage } from "#cli/image/pull-image.ts";
 import { NaruError } from "#lib/errors.ts";
 import { registryOf, splitReference } from "#cli/image/names.ts";
@@ -21,6 +21,7 @@ export const command = defineCommand({
   flags: {
     "all-platforms": bool("Download all platforms of the image, and what is attached to them"),
     "all-tags": bool("Download all tagged images in the repository", "a"),
+    "disable-content-trust": contentTrust(),
     platform: text("Set platform if server is multi-platform capable"),
     quiet: bool("Suppress verbose output", "q"),
     referrers: bool("Also download what refers to the image: signatures, SBOMs, attestations"),

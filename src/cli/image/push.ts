@@ -1,6 +1,6 @@
 import { defineCommand, ONE } from "#cli/framework/command.ts";
 import { exitError } from "#cli/framework/errors.ts";
-import { bool, text } from "#cli/framework/flags.ts";
+import { bool, contentTrust, text } from "#cli/framework/flags.ts";
 import { registryAuthHeader } from "#cli/registry/credentials.ts";
 import { splitReference } from "#cli/image/names.ts";
 import { showProgress } from "#cli/terminal/progress.ts";
@@ -9,6 +9,7 @@ export const command = defineCommand({
   usage: "[OPTIONS] NAME[:TAG]",
   flags: {
     "all-tags": bool("Push all tags of an image to the repository", "a"),
+    "disable-content-trust": contentTrust(),
     platform: text("Push a platform-specific manifest as a single-platform image"),
     quiet: bool("Suppress verbose output", "q"),
   },

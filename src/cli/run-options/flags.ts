@@ -1,5 +1,13 @@
 /** The flags of `run` and `create` that describe the container. */
-import { bool, integer, list, parseInteger, text, value } from "#cli/framework/flags.ts";
+import {
+  bool,
+  contentTrust,
+  integer,
+  list,
+  parseInteger,
+  text,
+  value,
+} from "#cli/framework/flags.ts";
 import type { Flag } from "#cli/framework/flags.ts";
 import { parseDuration } from "#cli/format/units.ts";
 import {
@@ -225,6 +233,7 @@ export const resourceFlags = {
 };
 
 export const containerFlags = {
+  "disable-content-trust": contentTrust(),
   ...generalFlags,
   ...securityFlags,
   ...networkFlags,
