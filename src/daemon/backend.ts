@@ -54,8 +54,8 @@ const portsOf = async (rooms: Rooms): Promise<PortReach[]> => {
     if (!isLive(record.state) || endpoint === undefined) return [];
     return Object.entries(record.ports).flatMap(([Port, bindings]) =>
       (bindings ?? []).map(({ HostIp, HostPort }): PortReach => {
-        const isRelayed =
-          Port.endsWith("/tcp") && rooms.network.isRelayed(record.id, Number(HostPort));
+        const isRelayed = (address: string): boolean =>
+          Port.endsWith("/tcp") && rooms.network.isRelayed(record.id, address, Number(HostPort));
         const { scope, addresses, local, notes } = exposureOf(HostIp, reach, isRelayed);
         const isV6 = HostIp.includes(":") && endpoint.ipv6 !== undefined && HostIp !== "::1";
         const target = isV6 ? `[${endpoint.ipv6?.ip ?? ""}]` : endpoint.ip;

@@ -5,7 +5,7 @@ import { invariant } from "#lib/errors.ts";
 import { type CompanionProcessOptions, runCompanion } from "#companion/process.ts";
 import { listening } from "#daemon/listener.ts";
 import type { Kernel } from "#kernel/kernel.ts";
-import type { ListenLoopback6 } from "#network/relayer.ts";
+import type { ListenIpv6 } from "#network/relayer.ts";
 import { createKernel } from "#kernel/real.ts";
 
 const STARTED_MS = 500;
@@ -19,10 +19,10 @@ const listenUnix = async (path: string, onSocket: (socket: Socket) => void) => {
 };
 
 /** The daemon holds the port, maybe for all addresses: it lends it for this moment (SO_REUSEPORT). */
-const listenLoopback6: ListenLoopback6 = async (port, onSocket) => {
+const listenIpv6: ListenIpv6 = async (address, port, onSocket) => {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, onSocket);
-  const options = { host: "::1", port, ipv6Only: true, reusePort: true };
-  await listening(server, `[::1]:${port}`, () => server.listen(options));
+  const options = { host: address, port, ipv6Only: true, reusePort: true };
+  await listening(server, `[${address}]:${port}`, () => server.listen(options));
   return server;
 };
 
@@ -57,7 +57,7 @@ export const runNetworkProcess = async (argv: readonly string[]): Promise<number
     openNetworkProcess({
       host,
       listenTcp: (options) => Bun.listen(options),
-      listenLoopback6,
+      listenIpv6,
       logger,
     }),
   );

@@ -66,12 +66,15 @@ const setReuse = (fd: number, value: 0 | 1, subject: string): void =>
     subject,
   );
 
-const bindTcp = (fd: number, address: Uint8Array, subject: string): void => {
+const bindTcp = (fd: number, address: Uint8Array, isShared: boolean, subject: string): void => {
   const { bind, listen, shutdown } = libc();
   setReuse(fd, 1, subject);
   checked(bind(fd, address, address.length), "bind", subject);
-  checked(listen(fd, 0), "listen", subject);
-  checked(shutdown(fd, SHUT_RDWR), "shutdown", subject);
+  // Beside the one who shares the port, a listener would be given some of its connections.
+  if (!isShared) {
+    checked(listen(fd, 0), "listen", subject);
+    checked(shutdown(fd, SHUT_RDWR), "shutdown", subject);
+  }
   setReuse(fd, 0, subject);
 };
 
@@ -104,7 +107,7 @@ const reservePort = (
       );
     }
     if (isShared) setShared(fd, true, subject);
-    if (protocol === "tcp") bindTcp(fd, bytes, subject);
+    if (protocol === "tcp") bindTcp(fd, bytes, isShared, subject);
     else checked(libc().bind(fd, bytes, bytes.length), "bind", subject);
     if (isShared) setShared(fd, false, subject);
     return fd;

@@ -38,6 +38,11 @@ export class Beside {
     void this.#companion?.then((companion) => companion.tell(task));
   }
 
+  /** As `ask` for what a process that never ran need not be told. */
+  async askRunning(task: NetworkTask): Promise<void> {
+    if (this.#companion !== undefined) await (await this.#companion).request(task);
+  }
+
   /** Starts it before it is needed; whoever waits for it waits for all that it is told. */
   async warm(): Promise<void> {
     (await this.#process()).warm();

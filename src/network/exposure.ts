@@ -33,33 +33,42 @@ const familyChains = ({ chains, table }: HostReach, hook: string, isV6: boolean)
 
 const nameOf = (chain: FirewallChain): string => `${chain.family} ${chain.table} ${chain.name}`;
 
-const localOf = (hostIp: string, isRelayed: boolean): string[] => [
+const localOf = (hostIp: string, isAtLoopback6: boolean): string[] => [
   ...(hostIp === "0.0.0.0" ? ["127.0.0.1"] : []),
   ...(hostIp.startsWith("127.") ? [hostIp] : []),
-  ...(isRelayed && (isLoopback(hostIp) || isAny(hostIp)) ? ["::1"] : []),
+  ...(isAtLoopback6 && (isLoopback(hostIp) || isAny(hostIp)) ? ["::1"] : []),
 ];
 
-/** `hostIp` as the port is bound: "0.0.0.0", "::", or one address; `isRelayed`: [::1] leads there. */
-export const exposureOf = (hostIp: string, reach: HostReach, isRelayed: boolean): Exposure => {
-  const local = localOf(hostIp, isRelayed);
+/**
+ * `hostIp` as the port is bound: "0.0.0.0", "::", or one address. `isRelayed`: a process of this host carries what
+ * comes to the address, so it is no packet that is forwarded.
+ */
+export const exposureOf = (
+  hostIp: string,
+  reach: HostReach,
+  isRelayed: (address: string) => boolean,
+): Exposure => {
+  const isAtLoopback6 = isRelayed("::1");
+  const local = localOf(hostIp, isAtLoopback6);
   const isV6 = hostIp.includes(":");
   if (isLoopback(hostIp)) return { scope: "machine", addresses: [], local, notes: [] };
   const own = reach.addresses.filter((address) => address.includes(":") === isV6);
   const addresses = isAny(hostIp) ? own : [hostIp];
   const notes: string[] = [];
-  for (const chain of familyChains(reach, "forward", isV6)) {
+  const isCarried = isV6 && isRelayed(hostIp);
+  for (const chain of familyChains(reach, isCarried ? "input" : "forward", isV6)) {
     notes.push(
       chain.policy === "drop"
-        ? `${nameOf(chain)} drops forwarded packets by default: others may be kept out`
+        ? `${nameOf(chain)} drops ${isCarried ? "incoming" : "forwarded"} packets by default: others may be kept out`
         : `${nameOf(chain)} may keep others out`,
     );
   }
-  for (const chain of familyChains(reach, "input", isV6)) {
+  for (const chain of isCarried ? [] : familyChains(reach, "input", isV6)) {
     notes.push(
       `${nameOf(chain)} does not protect it: published ports are forwarded, they do not pass the input rules`,
     );
   }
-  if (hostIp === "::" && !isRelayed) {
+  if (hostIp === "::" && !isAtLoopback6) {
     notes.push("[::1] of this machine does not lead there: use 127.0.0.1");
   }
   if (isAny(hostIp) && own.length === 0) {

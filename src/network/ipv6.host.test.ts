@@ -1,6 +1,15 @@
 /** Networks with IPv6 against the real kernel. Needs root. */
 import { afterEach, expect, test } from "bun:test";
-import { acquire, at, cleanUp, host, makeInstance, order, undo } from "#network/instance.fake.ts";
+import {
+  acquire,
+  at,
+  cleanUp,
+  host,
+  makeInstance,
+  order,
+  serve,
+  undo,
+} from "#network/instance.fake.ts";
 import type { Sandbox } from "#network/network.ts";
 
 afterEach(cleanUp);
@@ -63,11 +72,31 @@ test("both families: neighbours, names, routes, ports, apart from other networks
   expect(
     Bun.spawnSync(["curl", "-s", "-g", `http://[${gateway}]:${v6!.HostPort}/`]).stdout.toString(),
   ).toStartWith("A ");
+  // To a container of IPv4 alone TCP is carried, whoever asks and whether or not the address was named.
   const plain = await acquire(service, "p");
+  await serve(plain, "P");
   const wanted = order("p", plain, {});
-  expect(
-    service.publish({ ...wanted, ports: { "80/tcp": [{ HostIp: "::", HostPort: "" }] } }),
-  ).rejects.toThrow("has no IPv6 address");
+  const named = (key: string) => ({
+    ...wanted,
+    ports: { [key]: [{ HostIp: "::", HostPort: "" }] },
+  });
+  const [only] = (await service.publish(named("80/tcp")))["80/tcp"]!;
+  expect(only!.HostIp).toBe("::");
+  const curl = (address: string, port: string) =>
+    Bun.spawnSync(["curl", "-s", "-g", `http://${address}:${port}/`]).stdout.toString();
+  expect(curl(`[${gateway}]`, only!.HostPort!)).toStartWith("P ");
+  expect(curl("127.0.0.1", only!.HostPort!)).toBe("");
+  expect(fetchIn(c, `http://[${gateway}]:${only!.HostPort}/`)).toStartWith("P ");
+  const again = (await service.publish(order("p", plain, { "80/tcp": [only!.HostPort!] })))[
+    "80/tcp"
+  ];
+  expect(again).toEqual(["0.0.0.0", "::"].map((HostIp) => ({ ...only!, HostIp })));
+  for (const address of [`[${gateway}]`, "[::1]", "127.0.0.1"]) {
+    expect(curl(address, only!.HostPort!)).toStartWith("P ");
+  }
+  expect(service.publish(named("53/udp"))).rejects.toThrow("has no IPv6 address");
+  await service.unpublish("p");
+  expect(curl(`[${gateway}]`, only!.HostPort!)).toBe("");
 
   await service.stop();
   const next = reborn();

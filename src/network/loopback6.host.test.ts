@@ -38,7 +38,7 @@ test("a port for everyone is reached at [::1] too, in a network of IPv4 and in o
   await service.publish(order("both", both, { "80/tcp": ["18092"] }));
   expect(await isLed(service, "http://[::1]:18091/", `four ${service.hostGateway()}`)).toBe(true);
   expect(await isLed(service, "http://[::1]:18092/", "both")).toBe(true);
-  expect(service.isRelayed("four", 18091)).toBe(true);
+  expect(service.isRelayed("four", "::1", 18091)).toBe(true);
   // It is held for all that: nobody else gets the port.
   const other = createServer();
   const refused = new Promise((resolve) => other.once("error", resolve));
@@ -82,5 +82,5 @@ test("[::1] alone: nobody else is led there; a port that somebody has there is r
   // For everyone, where somebody has [::1]: the others are served, and it is known.
   await service.publish(order("web", web, { "80/tcp": ["0.0.0.0:18094"] }));
   expect(await get("http://127.0.0.1:18094/")).toStartWith("web");
-  expect(service.isRelayed("web", 18094)).toBe(false);
+  expect(service.isRelayed("web", "::1", 18094)).toBe(false);
 }, 300_000);

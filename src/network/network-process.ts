@@ -1,7 +1,7 @@
 /** The network's process beside the daemon: resolver and relays behind what the daemon tells it. */
 import type { CompanionWork } from "#companion/process.ts";
 import type { NetworkTask } from "#network/process-protocol.ts";
-import { type ListenLoopback6, Relayer } from "#network/relayer.ts";
+import { type ListenIpv6, Relayer } from "#network/relayer.ts";
 import { Resolver, type ResolverOptions } from "#network/resolver.ts";
 
 interface Parts {
@@ -31,10 +31,10 @@ const handle = async ({ resolver, relayer }: Parts, task: NetworkTask): Promise<
 };
 
 export const openNetworkProcess = (
-  options: ResolverOptions & { readonly listenLoopback6: ListenLoopback6 },
+  options: ResolverOptions & { readonly listenIpv6: ListenIpv6 },
 ): CompanionWork => {
   const resolver = new Resolver(options);
-  const relayer = new Relayer(options.listenLoopback6);
+  const relayer = new Relayer(options.listenIpv6);
   return {
     handle: (body) => handle({ resolver, relayer }, body as NetworkTask),
     isIdle: () => resolver.isIdle && relayer.isIdle,

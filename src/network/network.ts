@@ -255,8 +255,8 @@ export interface NetworkService {
    * Throws when the address cannot be had.
    */
   setHostNames(names: HostNames): Promise<void>;
-  /** Whether [::1] of this machine leads to the container's published TCP port, too. */
-  isRelayed(containerId: string, hostPort: number): boolean;
+  /** Whether connections to the published TCP port at this address of IPv6 are carried to the container. */
+  isRelayed(containerId: string, hostIp: string, hostPort: number): boolean;
   /**
    * The host's ports are free at once; resolves when no connection is led to the sandbox any more.
    * Never rejects (a refusal is logged). Idempotent.

@@ -45,21 +45,31 @@ export class PortReservations {
   readonly #range: { readonly first: number; readonly last: number };
   /** Several host addresses may hold the same port number. */
   readonly #held = new Map<string, HeldPort[]>();
+  /** Whether our own process beside the daemon may still listen on a port of IPv6 that is free already. */
+  readonly #isLeaving: (hostPort: number) => boolean;
   #next: number;
 
-  constructor(kernel: PortKernel, range: { readonly first: number; readonly last: number }) {
+  constructor(
+    kernel: PortKernel,
+    range: { readonly first: number; readonly last: number },
+    isLeaving: (hostPort: number) => boolean = () => false,
+  ) {
     this.#kernel = kernel;
     this.#range = range;
+    this.#isLeaving = isLeaving;
     this.#next = range.first;
   }
 
+  /** Of containers' ports; one that is held at several addresses of the host counts once. */
   get count(): number {
-    return this.#held.values().reduce((sum, list) => sum + list.length, 0);
+    const ownersOf = (list: readonly HeldPort[]): number =>
+      new Set(list.map(({ containerId }) => containerId)).size;
+    return this.#held.values().reduce((sum, list) => sum + ownersOf(list), 0);
   }
 
   /**
-   * While it is on, ports of all of IPv6 are taken although our own process beside the daemon listens
-   * on [::1] of them: after a restart it goes on with what an earlier daemon told it.
+   * While it is on, ports of IPv6 are taken although our own process beside the daemon listens
+   * on them: after a restart it goes on with what an earlier daemon told it.
    */
   isTakingAgain = false;
 
@@ -116,7 +126,8 @@ export class PortReservations {
     const list = this.#held.get(key) ?? [];
     let fd: number;
     try {
-      const isShared = this.isTakingAgain && hostIp.includes(":") && protocol === "tcp";
+      const isOurs = this.isTakingAgain || this.#isLeaving(hostPort);
+      const isShared = isOurs && hostIp.includes(":") && protocol === "tcp";
       fd = this.#kernel.reservePort(hostIp, hostPort, protocol, isShared);
     } catch (cause) {
       throw this.#explain(cause, list, hostIp, hostPort, protocol);

@@ -13,8 +13,9 @@ export interface NamedSandbox {
   readonly health?: EndpointHealth;
 }
 
-/** From a TCP port of [::1] to a container. */
+/** From a TCP port of an IPv6 address of the host ("::": of all of them) to a container. */
 export interface Relay {
+  readonly hostIp: string;
   readonly hostPort: number;
   readonly ip: string;
   readonly port: number;
@@ -37,7 +38,7 @@ export type NetworkTask =
   | { readonly kind: "health"; readonly sandboxId: string; readonly health: EndpointHealth }
   /** What `host.docker.internal` is, and the whole of what is to be known: others go. */
   | { readonly kind: "keep"; readonly sandboxIds: readonly string[]; readonly hostAddress: string }
-  /** These in place of the container's earlier ones; answers the ports that somebody else has. */
+  /** These in place of the container's earlier ones; answers those whose port somebody else has. */
   | { readonly kind: "relay"; readonly containerId: string; readonly relays: readonly Relay[] }
   /** Answers nothing; fails where the address cannot be had. */
   | ({ readonly kind: "hostNames" } & HostNames)

@@ -15,7 +15,8 @@ import {
 import type { FirewallWriter } from "#network/firewall-writer.ts";
 import type { Endpoint, PublishOrder } from "#network/network.ts";
 import type { HeldPort, PortReservations } from "#network/port-reservations.ts";
-import type { HeldForward, Relays } from "#network/relays.ts";
+import { type HeldForward, type Relays, hasIpv6, isCarried } from "#network/relays.ts";
+import type { Relay } from "#network/process-protocol.ts";
 
 interface Publication {
   readonly held: readonly HeldPort[];
@@ -62,17 +63,21 @@ export class Publisher {
     this.#publications.set(order.containerId, publication);
     try {
       const [refused] = await Promise.all([
-        this.#options.relays.set(order.containerId, publication.forwards),
+        this.#options.relays.set(
+          order.containerId,
+          publication.forwards,
+          publication.forwards.some((one) => isCarried(one) && isNamed(order, one.hostIp)),
+        ),
         this.#options.firewall.write(
           renderAdd(this.#options.table, publication.forwards.filter(isRouted)) +
             renderOpen(this.#options.table, publication.opened),
         ),
       ]);
-      this.#checkLoopback(publication, refused);
+      checkCarried(publication, refused);
     } catch (error) {
       if (this.#publications.get(order.containerId) === publication) {
         this.#publications.delete(order.containerId);
-        this.#options.relays.delete(order.containerId);
+        void this.#options.relays.delete(order.containerId);
         this.#giveBack(publication);
       }
       throw explain(order, error);
@@ -85,7 +90,7 @@ export class Publisher {
     const publication = this.#publications.get(containerId);
     if (publication === undefined) return;
     this.#publications.delete(containerId);
-    this.#options.relays.delete(containerId);
+    const withdrawn = this.#options.relays.delete(containerId);
     this.#giveBack(publication);
     // The element goes before a later one of the same port comes: the writer keeps the order.
     await this.#options.firewall
@@ -94,6 +99,7 @@ export class Publisher {
           renderShut(this.#options.table, publication.opened),
       )
       .catch(this.#options.onError);
+    await withdrawn;
   }
 
   /** Holds the ports of all orders and makes them the only published ones, in one transaction. */
@@ -167,38 +173,29 @@ export class Publisher {
     return { held, forwards, opened, realized };
   }
 
-  /** One port, or the same one in both families where nobody named an address and both are there. */
+  /**
+   * One port, or the same one in both families where nobody named an address and the host has both. A container of
+   * IPv4 alone goes without the other where somebody has the port there, or cannot be carried to (UDP).
+   */
   #reserveOne(order: PublishTarget, wish: PublishRequest): HeldPort[] {
     const { reservations } = this.#options;
     const hostIp = wish.hostIp === "" ? order.hostIp : wish.hostIp;
     const first = reservations.reserve(order.containerId, wish, hostIp);
+    const isRouted = order.endpoint.ipv6 !== undefined;
     const hasBoth =
       wish.hostIp === "" &&
       hostIp === "0.0.0.0" &&
-      order.endpoint.ipv6 !== undefined &&
-      !order.isRouted6;
+      (isRouted ? !order.isRouted6 : wish.port.protocol === "tcp" && hasIpv6());
     if (!hasBoth) return [first];
     const { hostPort } = first;
     try {
       const same = { ...wish, hostPorts: { first: hostPort, last: hostPort } };
       return [first, reservations.reserve(order.containerId, same, "::")];
     } catch (error) {
+      if (!isRouted) return [first];
       reservations.giveBack(first);
       throw error;
     }
-  }
-
-  /** Where [::1] alone was asked for, nothing else stands in for it. */
-  #checkLoopback({ forwards }: Publication, refused: readonly number[]): void {
-    const taken = forwards.find(
-      ({ hostIp, hostPort }) => hostIp === LOOPBACK6 && refused.includes(hostPort),
-    );
-    if (taken === undefined) return;
-    throw new NaruError(
-      "conflict",
-      `failed to bind host port for [::1]:${taken.hostPort}/tcp: address already in use by another process of this host`,
-      { details: { errno: "EADDRINUSE" } },
-    );
   }
 
   #giveBack(publication: Publication): void {
@@ -208,8 +205,27 @@ export class Publisher {
 
 const LOOPBACK6 = "::1";
 
-/** [::1] cannot be routed: connections there are carried over. */
-const isRouted = ({ hostIp }: PortForward): boolean => hostIp !== LOOPBACK6;
+const isRouted = (forward: PortForward): boolean => !isCarried(forward);
+
+/** An address that was asked for by name: nothing else stands in for it. */
+const isNamed = ({ ports }: PublishTarget, hostIp: string): boolean =>
+  parsePortMap(ports).some((wish) => wish.hostIp === hostIp);
+
+const checkCarried = ({ forwards }: Publication, refused: readonly Relay[]): void => {
+  const taken = forwards.find(
+    (forward) =>
+      isCarried(forward) &&
+      refused.some(
+        ({ hostIp, hostPort }) => hostIp === forward.hostIp && hostPort === forward.hostPort,
+      ),
+  );
+  if (taken === undefined) return;
+  throw new NaruError(
+    "conflict",
+    `failed to bind host port for [${taken.hostIp}]:${taken.hostPort}/tcp: address already in use by another process of this host`,
+    { details: { errno: "EADDRINUSE" } },
+  );
+};
 
 const isEmpty = ({ held, opened }: Publication): boolean => held.length + opened.length === 0;
 
@@ -243,9 +259,10 @@ const targetOf = (
   }
   if (!hostIp.includes(":") || hostIp === LOOPBACK6) return endpoint.ip;
   if (endpoint.ipv6 !== undefined) return endpoint.ipv6.ip;
+  if (protocol === "tcp") return endpoint.ip;
   throw new NaruError(
     "invalid_argument",
-    `host address "${hostIp}" cannot be published: the container has no IPv6 address in network "${endpoint.networkName}" (create it with --ipv6)`,
+    `a UDP port of host address "${hostIp}" cannot be published: the container has no IPv6 address in network "${endpoint.networkName}" (create it with --ipv6), and TCP alone is carried to IPv4`,
   );
 };
 

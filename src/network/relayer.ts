@@ -1,13 +1,14 @@
 /**
- * Runs in the network's process. The host's IPv6 loopback cannot be routed to containers (there is no
- * route_localnet for ::1, and most containers have IPv4 alone): connections to published ports of [::1] are
- * carried over, byte by byte.
+ * Runs in the network's process. What comes to the host by IPv6 cannot be routed to containers that have IPv4 alone,
+ * nor what comes to [::1] to any (there is no route_localnet for it): such connections to published ports are carried
+ * over, byte by byte.
  */
 import { type Socket, connect } from "node:net";
 import type { Relay } from "#network/process-protocol.ts";
 
-/** Listens on [::1]; rejects with errno EADDRINUSE when somebody has the port. */
-export type ListenLoopback6 = (
+/** Listens on an address of IPv6 alone; rejects with errno EADDRINUSE when somebody has the port. */
+export type ListenIpv6 = (
+  address: string,
   port: number,
   onSocket: (socket: Socket) => void,
 ) => Promise<{ close(): void }>;
@@ -36,10 +37,10 @@ const carry = (client: Socket, ip: string, port: number): void => {
 };
 
 export class Relayer {
-  readonly #listen: ListenLoopback6;
+  readonly #listen: ListenIpv6;
   readonly #byContainer = new Map<string, Listening[]>();
 
-  constructor(listen: ListenLoopback6) {
+  constructor(listen: ListenIpv6) {
     this.#listen = listen;
   }
 
@@ -47,23 +48,26 @@ export class Relayer {
     return this.#byContainer.size === 0;
   }
 
-  /** Gives the ports that could not be had. Connections that are open go on. */
-  async set(containerId: string, relays: readonly Relay[]): Promise<number[]> {
+  /** Gives those that could not be had. Connections that are open go on. */
+  async set(containerId: string, relays: readonly Relay[]): Promise<Relay[]> {
     const earlier = this.#byContainer.get(containerId) ?? [];
     const same = (one: Relay, other: Relay): boolean =>
-      one.hostPort === other.hostPort && one.ip === other.ip && one.port === other.port;
+      one.hostIp === other.hostIp &&
+      one.hostPort === other.hostPort &&
+      one.ip === other.ip &&
+      one.port === other.port;
     const kept = earlier.filter((one) => relays.some((other) => same(one, other)));
     for (const one of earlier) if (!kept.includes(one)) one.listener.close();
-    const refused: number[] = [];
+    const refused: Relay[] = [];
     for (const relay of relays) {
       if (kept.some((one) => same(one, relay))) continue;
-      const { hostPort, ip, port } = relay;
+      const { hostIp, hostPort, ip, port } = relay;
       try {
         // oxlint-disable-next-line no-await-in-loop -- a few microseconds each
-        const listener = await this.#listen(hostPort, (socket) => carry(socket, ip, port));
+        const listener = await this.#listen(hostIp, hostPort, (socket) => carry(socket, ip, port));
         kept.push({ ...relay, listener });
       } catch {
-        refused.push(hostPort);
+        refused.push(relay);
       }
     }
     if (kept.length === 0) this.#byContainer.delete(containerId);

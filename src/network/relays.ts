@@ -1,4 +1,4 @@
-/** Published ports at [::1], the daemon's side: who is to be reached there. */
+/** Published ports that are carried over by the process beside, the daemon's side: who is to be reached where. */
 import { existsSync, readFileSync } from "node:fs";
 import type { Ask } from "#companion/companion.ts";
 import type { Logger } from "#lib/log.ts";
@@ -12,10 +12,42 @@ export type HeldForward = PortForward & { readonly fd: number };
 
 const LOOPBACK6 = "::1";
 /** Who is reachable at 127.0.0.1 is so at [::1] too: programs take "localhost" for either. */
-const RELAYED: readonly string[] = ["0.0.0.0", "127.0.0.1", "::", LOOPBACK6];
+const AT_LOOPBACK: readonly string[] = ["0.0.0.0", "127.0.0.1", "::"];
 
-/** Whether this host has an IPv6 loopback (proc(5), "if_inet6"). */
-const hasLoopback6 = (): boolean => {
+/** What comes by IPv6 and goes on by IPv4 cannot be routed; nor can what comes to [::1]. */
+export const isCarried = ({ hostIp, ip }: PortForward): boolean =>
+  hostIp === LOOPBACK6 || (hostIp.includes(":") && !ip.includes(":"));
+
+const relaysOf = (forwards: readonly HeldForward[]): Relay[] => {
+  const tcp = forwards.filter(({ protocol }) => protocol === "tcp");
+  const relayAt =
+    (address?: string) =>
+    ({ hostIp, hostPort, ip, port }: HeldForward): Relay => ({
+      hostIp: address ?? hostIp,
+      hostPort,
+      ip,
+      port,
+    });
+  const carried = tcp.filter(isCarried).map(relayAt());
+  const isThere = (forward: HeldForward): boolean =>
+    carried.some(
+      ({ hostIp, hostPort }) =>
+        hostPort === forward.hostPort && (hostIp === "::" || hostIp === LOOPBACK6),
+    );
+  const local = tcp.filter((one) => AT_LOOPBACK.includes(one.hostIp) && !isThere(one));
+  // Of both families the first, IPv4: who listens in the other does so in this one, as a rule.
+  const byPort = new Map(local.toReversed().map((forward) => [forward.hostPort, forward]));
+  return [...carried, ...[...byPort.values()].map(relayAt(LOOPBACK6))];
+};
+
+interface Wanted {
+  readonly relays: readonly Relay[];
+  /** Descriptors that hold ports of IPv6. */
+  readonly held: readonly number[];
+}
+
+/** Whether this host has IPv6: its loopback tells (proc(5), "if_inet6"). */
+export const hasIpv6 = (): boolean => {
   const path = "/proc/net/if_inet6";
   return existsSync(path) && /^0{31}1 /m.test(readFileSync(path, "utf8"));
 };
@@ -28,36 +60,44 @@ export interface RelaysOptions {
 
 export class Relays {
   readonly #options: RelaysOptions;
-  readonly #wanted = new Map<string, readonly HeldForward[]>();
-  /** Host ports that somebody else has at [::1]. */
-  readonly #refused = new Map<string, readonly number[]>();
+  readonly #wanted = new Map<string, Wanted>();
+  /** Withdrawn, and the process has not answered yet. */
+  readonly #leaving = new Set<Wanted>();
+  /** Whose port somebody else has. */
+  readonly #refused = new Map<string, readonly Relay[]>();
 
   constructor(options: RelaysOptions) {
     this.#options = options;
     options.beside.onSync((ask) => this.#sync(ask));
   }
 
-  /** Whether [::1] leads where this port of the container leads. */
-  isRelayed(containerId: string, hostPort: number): boolean {
-    const wanted = this.#wanted.get(containerId) ?? [];
+  /** Whether connections to the port at this address of IPv6 are carried to the container. */
+  isRelayed(containerId: string, hostIp: string, hostPort: number): boolean {
+    const isIt = (relay: Relay): boolean =>
+      relay.hostPort === hostPort &&
+      (relay.hostIp === hostIp || (relay.hostIp === "::" && hostIp === LOOPBACK6));
     return (
-      wanted.some((forward) => forward.hostPort === hostPort && forward.protocol === "tcp") &&
-      this.#refused.get(containerId)?.includes(hostPort) !== true
+      this.#wanted.get(containerId)?.relays.some(isIt) === true &&
+      this.#refused.get(containerId)?.some(isIt) !== true
     );
   }
 
   /**
-   * Resolves with the ports of [::1] that somebody else has. Rejects only where [::1] itself was asked
-   * for; otherwise a container does not wait for the process to start, nor fail with it.
+   * Resolves with those whose port somebody else has. Rejects only where `isAwaited`: the address was asked for by
+   * name; otherwise a container does not wait for the process to start, nor fail with it.
    */
-  async set(containerId: string, forwards: readonly HeldForward[]): Promise<readonly number[]> {
+  async set(
+    containerId: string,
+    forwards: readonly HeldForward[],
+    isAwaited: boolean,
+  ): Promise<readonly Relay[]> {
     const { beside, logger } = this.#options;
     const wanted = this.#want(containerId, forwards);
-    if (wanted.length === 0) return [];
+    if (wanted === undefined) return [];
     const led = this.#lead(containerId, wanted, (task) => beside.ask(task as never));
-    if (wanted.some(({ hostIp }) => hostIp === LOOPBACK6)) return await led;
+    if (isAwaited) return await led;
     const told = led.catch((error: unknown) => {
-      logger.warn("[::1] does not lead to published ports", { error: String(error) });
+      logger.warn("IPv6 does not lead to published ports", { error: String(error) });
       return [];
     });
     return beside.isUp ? await told : [];
@@ -71,53 +111,66 @@ export class Relays {
     if (this.#wanted.size > 0) void this.#options.beside.warm();
   }
 
-  delete(containerId: string): void {
-    this.#refused.delete(containerId);
-    if (!this.#wanted.delete(containerId)) return;
-    this.#options.beside.tell({ kind: "relay", containerId, relays: [] });
+  /** Whether the process may still listen on the port for somebody who has gone. */
+  isLeaving(hostPort: number): boolean {
+    return this.#leaving
+      .values()
+      .some((wanted) => wanted.relays.some((r) => r.hostPort === hostPort));
   }
 
-  #want(containerId: string, forwards: readonly HeldForward[]): readonly HeldForward[] {
-    const wanted = forwards.filter(
-      ({ hostIp, protocol }) => protocol === "tcp" && RELAYED.includes(hostIp),
+  /** Resolves when nothing is carried there any more; does not wait for a process that only starts. Never rejects. */
+  async delete(containerId: string): Promise<void> {
+    this.#refused.delete(containerId);
+    const wanted = this.#wanted.get(containerId);
+    if (wanted === undefined) return;
+    this.#wanted.delete(containerId);
+    const withdrawn = this.#withdraw(containerId, wanted);
+    if (this.#options.beside.isUp) await withdrawn;
+  }
+
+  async #withdraw(containerId: string, wanted: Wanted): Promise<void> {
+    const { beside, logger } = this.#options;
+    this.#leaving.add(wanted);
+    try {
+      await beside.askRunning({ kind: "relay", containerId, relays: [] });
+    } catch (error) {
+      logger.debug("a published port was not withdrawn from IPv6", { error: String(error) });
+    } finally {
+      this.#leaving.delete(wanted);
+    }
+  }
+
+  #want(containerId: string, forwards: readonly HeldForward[]): Wanted | undefined {
+    const relays = relaysOf(forwards);
+    if (relays.length === 0 || !hasIpv6()) return undefined;
+    const held = forwards.filter(
+      ({ hostIp, protocol }) => protocol === "tcp" && hostIp.includes(":"),
     );
-    if (wanted.length === 0 || !hasLoopback6()) return [];
+    const wanted = { relays, held: held.map(({ fd }) => fd) };
     this.#wanted.set(containerId, wanted);
     return wanted;
   }
 
   async #sync(ask: Ask): Promise<void> {
     await ask({ kind: "keepRelays", containerIds: [...this.#wanted.keys()] });
-    for (const [containerId, forwards] of this.#wanted) {
+    for (const [containerId, wanted] of this.#wanted) {
       // oxlint-disable-next-line no-await-in-loop -- a fraction of a millisecond each
-      await this.#lead(containerId, forwards, ask);
+      await this.#lead(containerId, wanted, ask);
     }
   }
 
-  /** A port held for all addresses of IPv6 is lent for the moment in which the process takes ::1 of it. */
-  async #lead(
-    containerId: string,
-    forwards: readonly HeldForward[],
-    ask: Ask,
-  ): Promise<readonly number[]> {
+  /** A held port is lent for the moment in which the process takes it, or ::1 of it. */
+  async #lead(containerId: string, wanted: Wanted, ask: Ask): Promise<readonly Relay[]> {
     const { ports } = this.#options;
-    const lent = forwards.filter(({ hostIp }) => hostIp.includes(":"));
-    // Of both families the first, IPv4: who listens in the other does so in this one, as a rule.
-    const inTurn = forwards.map((forward) => [forward.hostPort, forward] as const);
-    const byPort = new Map(inTurn.toReversed());
-    const relays = [...byPort.values()].map(({ hostPort, ip, port }): Relay => ({
-      hostPort,
-      ip,
-      port,
-    }));
-    for (const { fd } of lent) ports.sharePort(fd, true);
+    const { relays, held } = wanted;
+    for (const fd of held) ports.sharePort(fd, true);
     try {
-      const refused = (await ask({ kind: "relay", containerId, relays })) as number[];
+      const refused = (await ask({ kind: "relay", containerId, relays })) as Relay[];
       this.#refused.set(containerId, refused);
       return refused;
     } finally {
-      for (const { fd } of lent)
-        if (this.#wanted.get(containerId) === forwards) ports.sharePort(fd, false);
+      if (this.#wanted.get(containerId) === wanted)
+        for (const fd of held) ports.sharePort(fd, false);
     }
   }
 }

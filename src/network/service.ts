@@ -81,7 +81,9 @@ export class LinuxNetworkService implements NetworkService {
       relays: this.#relays,
       table: this.#names.table,
       firewall: this.#firewall,
-      reservations: new PortReservations(host, readEphemeralRange()),
+      reservations: new PortReservations(host, readEphemeralRange(), (hostPort) =>
+        this.#relays.isLeaving(hostPort),
+      ),
       onError: (error) =>
         logger.warn("the firewall kept a port that is no longer published", {
           error: String(error),
@@ -196,8 +198,8 @@ export class LinuxNetworkService implements NetworkService {
     await this.#named.setHostNames(names);
   }
 
-  isRelayed(containerId: string, hostPort: number): boolean {
-    return this.#relays.isRelayed(containerId, hostPort);
+  isRelayed(containerId: string, hostIp: string, hostPort: number): boolean {
+    return this.#relays.isRelayed(containerId, hostIp, hostPort);
   }
 
   async unpublish(containerId: string): Promise<void> {
