@@ -5,7 +5,9 @@ import {
   lutimesSync,
   mkdirSync,
   readdirSync,
+  realpathSync,
   rmSync,
+  statSync,
   utimesSync,
 } from "node:fs";
 import { posix } from "node:path";
@@ -17,6 +19,7 @@ import { fileMaterial, gitMaterial } from "#build/materials.ts";
 import type { BuildSession } from "#build/session.ts";
 import { type SourceTree, contextTree } from "#build/trees.ts";
 import { NaruError } from "#lib/errors.ts";
+import { fetchReason } from "#lib/fetch-reason.ts";
 import { Complaint } from "#spec/dockerfile/error.ts";
 import { parseGitOrigin } from "#spec/dockerfile/git-origin.ts";
 import type { GitOrigin } from "#spec/dockerfile/plan.ts";
@@ -34,14 +37,21 @@ const failedFetch = (url: string, reason: string, cause?: unknown): NaruError =>
     cause === undefined ? {} : { cause },
   );
 
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    // A "%" that escapes nothing stands for itself.
+    return text;
+  }
+};
+
+/** As its address says, or its server where that says nothing; BuildKit's word where neither does. */
 const nameOf = (url: string, response: Response): string => {
   const disposition = response.headers.get("content-disposition") ?? "";
-  const given = /filename="?([^";]+)"?/i.exec(disposition)?.[1];
-  const name = posix.basename(decodeURIComponent(given ?? new URL(url).pathname));
-  if (name === "" || name === "." || name === "..") {
-    throw new NaruError("invalid_argument", `cannot determine filename from url: ${url}`);
-  }
-  return name;
+  const given = /filename="?([^";]+)"?/i.exec(disposition)?.[1] ?? "";
+  const names = [new URL(url).pathname, given].map((text) => posix.basename(decoded(text)));
+  return names.find((name) => !["", ".", ".."].includes(name)) ?? "__unnamed__";
 };
 
 /** Downloads into `directory`; resolves to the file's name and its sha256. */
@@ -55,7 +65,7 @@ const download = async (
     response = await fetch(url, { signal, redirect: "follow" });
   } catch (error) {
     signal.throwIfAborted();
-    throw failedFetch(url, error instanceof Error ? error.message : String(error), error);
+    throw failedFetch(url, fetchReason(error), error);
   }
   if (!response.ok || response.body === null) {
     throw failedFetch(url, `the server answered ${response.status} ${response.statusText}`);
@@ -72,6 +82,9 @@ const download = async (
       hasher.update(chunk);
       await writer.write(chunk);
     }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error instanceof NaruError ? error : failedFetch(url, fetchReason(error), error);
   } finally {
     await writer.end();
   }
@@ -193,6 +206,22 @@ const checkOut = async (
   return { path, commit };
 };
 
+/**
+ * A directory of the repository. Throws invalid_argument where there is none: a link in it may lead anywhere on this
+ * machine.
+ */
+const directoryIn = (remote: string, repository: string, path: string): string => {
+  const root = realpathSync(repository);
+  const found = `${root}/${path}`;
+  const isThere = existsSync(found) && statSync(found).isDirectory();
+  const real = isThere ? realpathSync(found) : "";
+  if (real === root || real.startsWith(`${root}/`)) return real;
+  throw new NaruError(
+    "invalid_argument",
+    `"${remote}" has no directory "${path}": name one that lies in the repository`,
+  );
+};
+
 const checkSum = (url: string, wanted: string, actual: string): void => {
   const isSame = wanted === actual || wanted === `sha256:${actual}` || actual.startsWith(wanted);
   if (isSame) return;
@@ -253,8 +282,9 @@ export const fetchContext = async (
   const origin = gitContext(remote);
   if (origin !== undefined) {
     const { path } = await checkOut(origin, `${root}/repository`, signal);
+    const directory = directoryIn(origin.remote, `${root}/repository`, path);
     undo.move();
-    return { ...base, root: path === "" ? `${root}/repository` : `${root}/repository/${path}` };
+    return { ...base, root: directory };
   }
   if (!isUrl(remote)) {
     throw new NaruError(

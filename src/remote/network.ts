@@ -1,4 +1,5 @@
 /** One HTTP exchange: proxy, TLS, and failures in words. No redirects, no retries, no credentials of its own. */
+import { fetchReason } from "#lib/fetch-reason.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import { certificatesOf, systemAuthorities } from "#remote/certificates.ts";
 import { proxyFor } from "#remote/hosts.ts";
@@ -78,8 +79,8 @@ const failure = (
   const reason = isTimeout
     ? `no answer within ${HEAD_TIMEOUT_MS / 1000} s`
     : isCertificateFailure(code)
-      ? `tls: failed to verify certificate: ${String((error as Error).message)}: ${certificateRemedy(url, directories)}`
-      : (wordsOf(code, url) ?? (error instanceof Error ? error.message : String(error)));
+      ? `tls: failed to verify certificate: ${fetchReason(error)}: ${certificateRemedy(url, directories)}`
+      : (wordsOf(code, url) ?? fetchReason(error));
   const verb = method.charAt(0) + method.slice(1).toLowerCase();
   return new NaruError("unavailable", `${verb} "${url.origin}${url.pathname}": ${reason}`, {
     cause: error,

@@ -65,6 +65,9 @@ const addOrigin = (
   if (checksum !== undefined && !DIGEST.test(checksum)) {
     throw new Complaint(`invalid checksum digest format: ${JSON.stringify(checksum)}`);
   }
+  if (checksum !== undefined && !checksum.startsWith("sha256:")) {
+    throw new Complaint(`unsupported digest algorithm: ${JSON.stringify(checksum)} (use sha256)`);
+  }
   return urlOrigin(source);
 };
 
