@@ -27,6 +27,9 @@ const frozen = async (
   };
 };
 
+/** Of a tar without entries: what nothing changed makes no layer. */
+const EMPTY_TAR = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+
 /** The changes as a tar, which the image takes over; disposing removes what it did not take. */
 const layerOf = async (engine: Engine, record: ContainerRecord): Promise<LayerTar & Disposable> => {
   const { snapshots, temporary } = engine.deps;
@@ -67,7 +70,7 @@ export const commitContainer = (
     failpoint("commit.before-row");
     const image = await engine.deps.images.createFromLayer({
       parent: record.imageId,
-      layer,
+      layer: layer.diffId === EMPTY_TAR ? undefined : layer,
       config,
       createdBy: [record.path, ...record.args].join(" "),
       author: request.author,

@@ -212,3 +212,39 @@ check("a container's writable layer has a path that inspect tells", async (t) =>
   const upper = await field(name, "{{.GraphDriver.Data.UpperDir}}");
   expect(upper).toStartWith("/");
 });
+
+check("a commit of what nothing changed adds no layer, and nothing of the container", async (t) => {
+  const name = await t.create("-t", BUSYBOX);
+  const made = `${t.name()}:1`;
+  await dockerOk("commit", name, made);
+  t.defer(() => dockerOk("rmi", "-f", made));
+  const layers = async (image: string) => {
+    const path = `/v1.51/images/${image}/json`;
+    return (await api("GET", path)).json<{ RootFS: { Layers: string[] }; Config: object }>();
+  };
+  const committed = await layers(made);
+  expect(committed.RootFS.Layers).toEqual((await layers(BUSYBOX)).RootFS.Layers);
+  if (engine.kind !== "docker20") expect(committed.Config).not.toHaveProperty("Tty");
+});
+
+check("until 1.40 lists of images take a pattern in a parameter of its own", async () => {
+  const count = async (version: string) =>
+    (await api("GET", `/v${version}/images/json?filter=nothing-is-called-so`)).json<object[]>()
+      .length;
+  expect(await count("1.30")).toBe(0);
+  expect(await count("1.41")).toBeGreaterThan(0);
+});
+
+check("a part of the disk's usage leaves the other parts empty, not out", async () => {
+  const usage = (await api("GET", "/v1.44/system/df?type=volume")).json();
+  expect(usage).toMatchObject({ LayersSize: 0, Images: null, Containers: null, BuildCache: null });
+});
+
+check("a hardware address asked for on a network stands in the configuration too", async (t) => {
+  const network = t.name();
+  await dockerOk("network", "create", network);
+  t.defer(() => dockerOk("network", "rm", network));
+  const mac = "02:00:00:00:00:09";
+  const name = await t.create("--network", network, "--mac-address", mac, BUSYBOX);
+  expect(await field(name, "{{.Config.MacAddress}}")).toBe(mac);
+});

@@ -44,6 +44,7 @@ export const createFakeImages = (state: FakeState): ImageBackend => ({
       Size: 100,
       Created: ZERO,
       RepoTags: [],
+      Config: {},
     } as unknown as ImageInspect;
   },
   history: (name) => {

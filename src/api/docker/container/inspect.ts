@@ -9,6 +9,7 @@ import type {
   NetworkSettingsResponse,
   StateResponse,
 } from "#spec/docker/container.ts";
+import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { EndpointSettings } from "#spec/docker/network.ts";
 
 const PREDEFINED = new Set(["default", "bridge", "host", "none"]);
@@ -85,6 +86,13 @@ const shownLinks = ({ containers }: DockerBackend, { links, name }: ContainerRec
     return `/${target?.name ?? containerId}:/${name}/${alias}`;
   }) ?? null;
 
+/** The address asked for on its first network stands in its configuration too, as until API 1.51. */
+const shownConfig = ({ config, hostConfig, askedMacs }: ContainerRecord): ContainerConfig => {
+  const { NetworkMode } = hostConfig;
+  const mac = askedMacs?.[NetworkMode === "default" ? "bridge" : NetworkMode];
+  return mac === undefined || config.MacAddress ? config : { ...config, MacAddress: mac };
+};
+
 const build = (
   backend: DockerBackend,
   record: ContainerRecord,
@@ -113,7 +121,7 @@ const build = (
     HostConfig: { ...record.hostConfig, Links: shownLinks(backend, record) },
     GraphDriver: { Data: backend.system.layerPaths(record), Name: driver },
     Mounts: [...record.mounts],
-    Config: record.config,
+    Config: shownConfig(record),
     NetworkSettings: { ...networkSettings(record, minor), Ports: exposedPorts(record) },
   };
 };

@@ -24,10 +24,10 @@ export const shapeSummary = (image: ImageSummary, minor: number): ImageSummary =
   };
 };
 
-/** Below 1.25 a name pattern came in a parameter of its own. */
+/** Below 1.41 a name pattern may come in a parameter of its own. */
 const listFilters = (call: Call): Filters => {
   const filters = call.query.filters(LIST_FILTERS);
-  const pattern = call.minor < 25 ? call.query.text("filter") : "";
+  const pattern = call.minor < 41 ? call.query.text("filter") : "";
   if (pattern === "" || filters.has("reference")) return filters;
   return new Map([...filters, ["reference", [pattern]] as const]);
 };
@@ -72,6 +72,12 @@ const CONFIG_BEFORE_50 = {
   Image: "",
 };
 
+/** What a commit brought along of its container is no part of an image. */
+const imageConfig = (config: object, minor: number): object => {
+  const own = Object.entries(config).filter(([name]) => !Object.hasOwn(CONFIG_BEFORE_50, name));
+  return { ...(minor < 50 ? CONFIG_BEFORE_50 : {}), ...Object.fromEntries(own) };
+};
+
 const inspect = (call: Call): void => {
   const { images } = call.backend;
   const platform = call.minor < 49 ? undefined : platformOf(call, "platform");
@@ -86,7 +92,7 @@ const inspect = (call: Call): void => {
     ...(platform === undefined ? {} : { platform }),
     hasManifests: minor >= 48 && call.query.flag("manifests"),
   });
-  const config = { ...(minor < 50 ? CONFIG_BEFORE_50 : {}), ...EMPTY_CONFIG, ...image.Config };
+  const config = { ...EMPTY_CONFIG, ...imageConfig(image.Config, minor) };
   call.json(200, {
     ...image,
     Config: config,

@@ -45,6 +45,13 @@ const diskUsage = async (call: Call): Promise<void> => {
     add("BuildCache", JSON.stringify(cache));
     if (minor < 42) add("BuilderSize", String(cache.reduce((sum, { Size }) => sum + Size, 0)));
   }
+  if (!kinds.has("image")) {
+    add("LayersSize", "0");
+    add("Images", "null");
+  }
+  if (!kinds.has("container")) add("Containers", "null");
+  if (!kinds.has("volume")) add("Volumes", "null");
+  if (!kinds.has("build-cache")) add("BuildCache", "null");
   call.jsonText(200, `{${parts.join(",")}}`);
 };
 
