@@ -11,7 +11,7 @@ export interface ArchiveFile {
   /** sha256 of the bytes, or whatever algorithm its path under blobs/ names. */
   readonly digest: Digest;
   readonly sizeBytes: number;
-  /** Where it was written; undefined when the blob was in the store before. */
+  /** Where it was written, or linked from the store; undefined for what is text alone. */
   readonly file?: string;
   /** The text of a small JSON document. */
   readonly text?: string;

@@ -3,7 +3,7 @@
  * goes to files of the ingest, and what looks like a layer is unpacked on the way. Runs in the worker;
  * what the files mean is decided later (archive-contents.ts), because an archive may name its parts last.
  */
-import { statSync } from "node:fs";
+import { linkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type ArchiveContents, type ArchiveFile, linkTarget } from "#image/archive-files.ts";
 import type { BlobFile, BlobFiles } from "#image/blob-file.ts";
@@ -27,7 +27,7 @@ export interface SplitterOptions {
   /** Files are made here. */
   readonly directory: string;
   readonly form: LayerForm;
-  /** Path of a blob in the store, by digest: such content is not written again. */
+  /** Path of a blob in the store, by digest: such content is not written again, but kept by a link of the ingest's own. */
   readonly blobPath: (digest: string) => string;
   /** How much of the current file is through. */
   readonly onProgress: (path: string, current: number, total: number) => void;
@@ -58,6 +58,18 @@ const looksLikeJson = (head: Uint8Array): boolean => head[0] === 0x7b || head[0]
 const looksLikeTar = (head: Buffer): boolean =>
   head.length >= BLOCK_BYTES &&
   (head.toString("latin1", 257, 262) === "ustar" || head.every((byte) => byte === 0));
+
+/** False where the blob has just been removed, or takes no more links: then it is written like any other. */
+const isLinked = (blob: string, file: string): boolean => {
+  try {
+    linkSync(blob, file);
+    return true;
+  } catch (error) {
+    const { code = "" } = error as { code?: string };
+    if (["ENOENT", "EMLINK", "EXDEV"].includes(code)) return false;
+    throw error;
+  }
+};
 
 export class ArchiveSplitter implements TarHandler, Disposable {
   readonly #options: SplitterOptions;
@@ -148,12 +160,12 @@ export class ArchiveSplitter implements TarHandler, Disposable {
     const digest = nameDigest(path);
     const stored =
       digest === undefined ? undefined : statSync(blobPath(digest), { throwIfNoEntry: false });
-    if (digest !== undefined && stored?.size === total) {
+    const file = join(directory, `${this.#entries}`);
+    if (digest !== undefined && stored?.size === total && isLinked(blobPath(digest), file)) {
       const { compression } = current;
-      current.known = { digest: parseDigest(digest), sizeBytes: total, compression };
+      current.known = { file, digest: parseDigest(digest), sizeBytes: total, compression };
       return;
     }
-    const file = join(directory, `${this.#entries}`);
     const algorithm = digest?.startsWith("sha512:") === true ? "sha512" : "sha256";
     current.blob = blobs.create(file, total, algorithm);
     if (looksLikeTar(head)) {

@@ -1,5 +1,5 @@
 /** Layers compressed as they are wanted. The same tar in the same form is the same bytes: no name or time is in them. */
-import { closeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { Readable } from "node:stream";
 import { constants, createGzip, createZstdCompress } from "node:zlib";
 import { NaruError } from "#lib/errors.ts";
@@ -22,6 +22,23 @@ export const compressionOf = (mediaType: string): Compression | undefined => {
   return mediaType.endsWith(".tar") ? "uncompressed" : undefined;
 };
 
+/**
+ * Starts a program that reads the file. The runtime's own way (a Bun.file as stdin) makes an empty file where there is
+ * none: a blob that was removed meanwhile came back as one of no bytes.
+ */
+const spawnReading = <Out extends number | "pipe">(
+  command: string[],
+  path: string,
+  stdout: Out,
+): Bun.Subprocess<number, Out, "pipe"> => {
+  const stdin = openSync(path, "r");
+  try {
+    return Bun.spawn(command, { stdin, stdout, stderr: "pipe" });
+  } finally {
+    closeSync(stdin);
+  }
+};
+
 /** As much as igzip writes at once: it goes on while that is being sent. */
 const PIPE_BYTES = 1024 * 1024;
 
@@ -32,10 +49,10 @@ async function* outputOf(
   kernel: Pick<SocketKernel, "pipe">,
 ): AsyncGenerator<Uint8Array, void> {
   const { readFd, writeFd } = kernel.pipe(PIPE_BYTES);
-  let child: Bun.Subprocess<Bun.BunFile, number, "pipe"> | undefined;
+  let child: Bun.Subprocess<number, number, "pipe"> | undefined;
   try {
     try {
-      child = Bun.spawn(command, { stdin: Bun.file(path), stdout: writeFd, stderr: "pipe" });
+      child = spawnReading(command, path, writeFd);
     } finally {
       closeSync(writeFd);
     }
@@ -60,7 +77,7 @@ export const gzipFile = (
   }
   const command = [program, "-1", "-n", "-c"];
   if (kernel !== undefined) return outputOf(command, path, kernel);
-  const child = Bun.spawn(command, { stdin: Bun.file(path), stdout: "pipe", stderr: "pipe" });
+  const child = spawnReading(command, path, "pipe");
   return (async function* () {
     yield* child.stdout;
     if ((await child.exited) === 0) return;

@@ -176,7 +176,17 @@ export const exportRemote = async (
       ]);
     const blobs = [...new Map(all.map((blob) => [blob.digest, blob])).values()];
     const { onEvent } = options;
-    const pull = { dependencies, pool, flights, access, signal, onEvent, lease, held };
+    const pull = {
+      dependencies,
+      pool,
+      flights,
+      access,
+      signal,
+      onEvent,
+      lease,
+      held,
+      verified: new Set<Digest>(),
+    };
     await pullBlobs(pull, blobs, false);
     const { content } = dependencies;
     const placed = blobs.map((blob) => ({

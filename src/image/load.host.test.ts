@@ -282,3 +282,30 @@ test("a client that breaks off, nothing left", async () => {
   ).toContain("connection lost");
   expectNothingLeft();
 });
+
+test("what the store had when the archive came stays for the load, even if its image goes meanwhile", async () => {
+  const image = ociImage("x", "amd64");
+  const annotations = { "io.containerd.image.name": "docker.io/library/app:1" };
+  const archive = tar(
+    ...image.items,
+    ...layout([{ ...describe(OCI_MANIFEST, image.manifest), annotations }]),
+  );
+  await load(archive);
+  const seen = Promise.withResolvers<void>();
+  const layerEnd = archive.length - 4096;
+  const inTwoParts = async function* (): AsyncGenerator<Uint8Array, void> {
+    yield archive.subarray(0, layerEnd);
+    await seen.promise;
+    await fake.images.remove("app:1", { isForced: false, isParentKept: false });
+    expect([...fake.content.walk()]).toEqual([]);
+    yield archive.subarray(layerEnd);
+  };
+  const ids = await fake.images.load(inTwoParts(), {
+    signal: new AbortController().signal,
+    onEvent: ({ kind }) => {
+      if (kind === "progress") seen.resolve();
+    },
+  });
+  expect(ids).toEqual([digestOf(image.config)]);
+  expect(fake.images.get("app:1").id).toBe(digestOf(image.config));
+});

@@ -4,7 +4,7 @@ import type { FetchedLayer } from "#image/pull-layers.ts";
 import type { FetchEvent, LayerPull } from "#image/pull-layers.ts";
 import type { Work } from "#lib/shared-work.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
-import { shortId } from "#spec/image/digest.ts";
+import { type Digest, shortId } from "#spec/image/digest.ts";
 
 type BlobPull = Omit<LayerPull, "undo">;
 
@@ -45,6 +45,7 @@ export const pullBlobs = async (
     const fetched = await job.result;
     signal.throwIfAborted();
     fetched.isKept ||= isKept;
+    pull.verified.add(blob.digest);
     pull.onEvent({ status: "Download complete", id });
   });
   for (const job of jobs) job.catch((error: unknown) => stop.abort(error));
@@ -53,15 +54,16 @@ export const pullBlobs = async (
   if (stop.signal.aborted) throw stop.signal.reason;
 };
 
-/** What arrived whole, and was not there. The same blob twice is one. */
+/** What arrived whole and verified, and was not there. The same blob twice is one. */
 export const commitPartials = (
   content: ImageDependencies["content"],
   blobs: readonly Descriptor[],
+  verified: ReadonlySet<Digest>,
 ): void => {
   const sizes = new Map(blobs.map(({ digest, size }) => [digest, size]));
   content.commitPartials(
     [...sizes]
-      .filter(([digest]) => content.info(digest) === undefined)
+      .filter(([digest, size]) => verified.has(digest) && content.info(digest)?.sizeBytes !== size)
       .filter(([digest, size]) => Bun.file(content.partialPath(digest)).size === size)
       .map(([digest, sizeBytes]) => ({ digest, sizeBytes })),
   );

@@ -48,6 +48,8 @@ export interface LayerPull {
   readonly lease: Lease;
   /** Lets go of what was fetched, after blobs and rows are there. */
   readonly held: AsyncDisposableStack;
+  /** Blobs whose digest was found right by this pull: only these may leave the partials. */
+  readonly verified: Set<Digest>;
 }
 
 export const pairLayers = (
@@ -111,6 +113,15 @@ const fetchWork =
     }
   };
 
+/** Where the whole blob is; a file of another size under its name is not it, and is replaced by what is fetched. */
+const storedPath = (
+  { dependencies: { content } }: LayerPull,
+  { blob }: PullLayer,
+): string | undefined => {
+  const info = content.info(blob.digest);
+  return info?.sizeBytes === blob.size ? info.path : undefined;
+};
+
 type Joined = SharedJob<FetchedLayer, FetchEvent>;
 
 const begin = (pull: LayerPull, layer: PullLayer): Joined | undefined => {
@@ -126,7 +137,7 @@ const begin = (pull: LayerPull, layer: PullLayer): Joined | undefined => {
   }
   onEvent({ status: "Pulling fs layer", id });
   // The content is here, perhaps on top of other layers: nothing has to be fetched.
-  if (dependencies.content.info(layer.blob.digest) !== undefined) return undefined;
+  if (storedPath(pull, layer) !== undefined) return undefined;
   const job = pull.flights.join(layer.blob.digest, fetchWork(pull, layer), pull.signal);
   held.use(job);
   job.result.catch(() => undefined); // Awaited in order, below.
@@ -140,7 +151,10 @@ const adopt = async (pull: LayerPull, layer: PullLayer, job: Joined | undefined)
   const { blob, chainId, diffId, parent } = layer;
   const fetched = await job?.result;
   signal.throwIfAborted();
-  if (fetched !== undefined) fetched.isKept = true;
+  if (fetched !== undefined) {
+    fetched.isKept = true;
+    pull.verified.add(blob.digest);
+  }
   if (layers.layer(chainId) !== undefined) return;
   undo.defer(() => discardLayer(dependencies, chainId));
   const staged = fetched?.staged;
@@ -149,7 +163,7 @@ const adopt = async (pull: LayerPull, layer: PullLayer, job: Joined | undefined)
     layers.adopt({ ...staged, parent, diffId });
     return;
   }
-  const path = content.info(blob.digest)?.path ?? content.partialPath(blob.digest);
+  const path = storedPath(pull, layer) ?? content.partialPath(blob.digest);
   await layers.unpack({ parent, source: { path }, diffId, signal });
 };
 

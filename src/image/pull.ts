@@ -121,11 +121,13 @@ interface Arrived {
 const storeImage = (
   { content, layers: store }: ImageDependencies,
   { image, layers }: Arrived,
+  verified: ReadonlySet<Digest>,
 ): IndexImage => {
   const unpacked = layers.filter(({ chainId }) => store.layer(chainId) !== undefined);
   commitPartials(
     content,
     unpacked.map(({ blob }) => blob),
+    verified,
   );
   const stored = layers.map(({ blob, chainId, diffId }) => {
     const { digest, size } = blob;
@@ -160,14 +162,16 @@ const register = (
   reference: Reference,
   remote: RemoteContent,
   arrived: readonly Arrived[],
+  verified: ReadonlySet<Digest>,
 ): Digest => {
-  const images = arrived.map((one) => storeImage(dependencies, one));
+  const images = arrived.map((one) => storeImage(dependencies, one, verified));
   commitPartials(
     dependencies.content,
     [...remote.kept, ...remote.referrers].flatMap(({ manifest }) => [
       manifest.config,
       ...manifest.layers,
     ]),
+    verified,
   );
   failpoint("pull.before-reference");
   const references = namesOf(reference, remote.digest);
@@ -192,20 +196,23 @@ const register = (
 };
 
 /**
- * Layers that were here in another form: what refers to an image speaks of its manifest, which goes out again (to an
+ * Blobs of layers that are unpacked here, and that an earlier pull left whole among the partials: they are verified. And
+ * of layers that were here in another form: what refers to an image speaks of its manifest, which goes out again (to an
  * archive, to other machines) only with the blobs that it names.
  */
 const lackingLayers = (
   { content }: ImageDependencies,
   { images, referrers }: RemoteContent,
   { hasLayerBlobs = false }: PullOptions,
+  verified: ReadonlySet<Digest>,
 ): readonly Descriptor[] => {
-  if (referrers.length === 0 && !hasLayerBlobs) return [];
-  const isHere = ({ digest, size }: Descriptor): boolean =>
-    content.info(digest) !== undefined || Bun.file(content.partialPath(digest)).size === size;
-  return images
-    .flatMap(({ manifest }) => manifest.layers)
-    .filter((layer) => !isUrlLayer(layer) && !isHere(layer));
+  const isWanted = referrers.length > 0 || hasLayerBlobs;
+  const isLacking = ({ digest, size }: Descriptor): boolean =>
+    content.info(digest)?.sizeBytes !== size &&
+    !verified.has(digest) &&
+    (isWanted || Bun.file(content.partialPath(digest)).size === size);
+  const layers = images.flatMap(({ manifest }) => manifest.layers);
+  return layers.filter((layer) => !isUrlLayer(layer) && isLacking(layer));
 };
 
 const fetchContent = async (
@@ -226,7 +233,9 @@ const fetchContent = async (
     reference: formatReference(reference),
     credentials,
   };
-  const context = { dependencies, pool, flights, access, signal, onEvent, undo, lease, held };
+  const verified = new Set<Digest>();
+  const own = { undo, lease, held, verified };
+  const context = { dependencies, pool, flights, access, signal, onEvent, ...own };
   const arrived = remote.images.map((image) => ({
     image,
     layers: pairLayers(image.manifest.layers, image.config.rootfs.diff_ids),
@@ -236,8 +245,8 @@ const fetchContent = async (
     manifest.config,
     ...manifest.layers,
   ]);
-  await pullBlobs(context, [...blobs, ...lackingLayers(dependencies, remote, options)]);
-  const id = register(parts, reference, remote, arrived);
+  await pullBlobs(context, [...blobs, ...lackingLayers(dependencies, remote, options, verified)]);
+  const id = register(parts, reference, remote, arrived, verified);
   undo.move();
   return id;
 };
