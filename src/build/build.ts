@@ -37,6 +37,9 @@ import type { Descriptor } from "#spec/image/descriptor.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import type { Platform } from "#spec/image/platform.ts";
 
+/** Asked when a step needs one; undefined: the client has none such. */
+export type SecretSource = (id: string) => Promise<Uint8Array | undefined>;
+
 export interface BuildRequest {
   /** Owned by the caller, who disposes of it after the build. */
   readonly context: BuildContext;
@@ -65,7 +68,7 @@ export interface BuildRequest {
   readonly resources: Partial<Resources> & { readonly ShmSize?: number };
   /** By name: an image ("docker-image://…") or a tree that came with the request. */
   readonly namedContexts: ReadonlyMap<string, NamedContext>;
-  readonly secrets: ReadonlyMap<string, Uint8Array>;
+  readonly secrets: SecretSource;
   /** Agent sockets on this host by id. */
   readonly sshSockets: ReadonlyMap<string, string>;
   /** Seconds since the epoch: what image, history and newer files say of when they were made. */

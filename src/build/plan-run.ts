@@ -59,6 +59,14 @@ export const planRun = async (point: StagePoint, step: RunStep): Promise<Planned
     );
   }
   const network = step.network === "default" ? request.network : step.network;
+  // Whoever asks for it for all steps has granted it.
+  const isGranted = request.network === "host" || request.entitlements?.includes("network.host");
+  if (network === "host" && isGranted !== true) {
+    throw new NaruError(
+      "permission_denied",
+      "RUN --network=host: network.host is not allowed: --allow network.host grants it, or --network host for all steps",
+    );
+  }
   if (network === "host" && !dependencies.entitlements.has("network.host")) {
     const reason = "the host's network is granted to no build by this daemon's configuration";
     throw new NaruError("permission_denied", `RUN --network=host: ${reason}`);

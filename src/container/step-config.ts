@@ -86,6 +86,8 @@ const recordOf = (request: StepConfigRequest, hostConfig: HostConfig): Container
   };
 };
 
+const isHostname = (entry: string): boolean => entry.startsWith("HOSTNAME=");
+
 /** Throws invalid_argument for limits and users that do not hold. Makes the working directory. */
 export const stepConfigOf = (
   { facts, kernel, seccomp }: StepConfigDependencies,
@@ -100,7 +102,7 @@ export const stepConfigOf = (
   const { devices, rules } = runtimeDevices(hostConfig);
   const user = lookUpUser(kernel, request.rootfs, request.user);
   ensureWorkingDirectory(kernel, request.rootfs, request.workingDir);
-  return buildRuntimeConfig({
+  const config = buildRuntimeConfig({
     container: recordOf(request, hostConfig),
     linkedEnv: [],
     rootfs: request.rootfs,
@@ -124,4 +126,10 @@ export const stepConfigOf = (
     hardLimit: (name) => kernel.hardLimit(name as RlimitName),
     consoleSize: [0, 0],
   });
+  // A container is told its name by a variable; a step is not, or what it writes of its environment had it.
+  if (!request.env.some(isHostname)) {
+    const { process: step } = config;
+    step.env = step.env.filter((entry) => !isHostname(entry));
+  }
+  return config;
 };

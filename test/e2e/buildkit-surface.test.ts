@@ -283,3 +283,44 @@ buildxCheck("a cache of a kind that is not known spares no work, and is told of"
     expect(said.stderr).toMatch(/ERROR: .*(bogus|BAD)/);
   }
 });
+
+/** What its RUN steps print. */
+const printed = async (folder: string, ...args: string[]): Promise<string> => {
+  const { stderr } = await buildx("build", "--no-cache", "--progress", "plain", ...args, folder);
+  return stderr;
+};
+
+buildxCheck("secrets whose ids only variables tell are asked of the client", async (t) => {
+  const folder = write(t.folder(), {
+    token: "hidden",
+    Dockerfile: `FROM ${BUSYBOX}\nARG I=tok\nRUN --mount=type=secret,id=\${I},env=E,required=true test "$E" = hidden && echo it is so\n`,
+  });
+  expect(await printed(folder, "--secret", `id=tok,src=${folder}/token`)).toMatch(/\d it is so\n/);
+});
+
+buildxCheck(
+  "the host's network must be granted, a step is not told of its host's name",
+  async (t) => {
+    const folder = write(t.folder(), {
+      Dockerfile: `FROM ${BUSYBOX}\nRUN env\nRUN --network=host true\n`,
+    });
+    const refused = await printed(folder);
+    expect(refused).toMatch(/network\.host is not allowed/);
+    expect(refused).not.toContain("HOSTNAME=");
+    for (const granted of ["--allow=network.host", "--network=host"]) {
+      good(await buildx("build", granted, folder));
+    }
+  },
+);
+
+buildxCheck(
+  "a step that fails is told in BuildKit's words; WORKDIR takes unknown users",
+  async (t) => {
+    const folder = write(t.folder(), {
+      Dockerfile: `FROM ${BUSYBOX}\nUSER nobody-knows:neither\nWORKDIR /made\nUSER root\nRUN stat -c %u:%g /made; exit 7\n`,
+    });
+    const said = await printed(folder);
+    expect(said).toMatch(/\d 0:0\n/);
+    expect(said).toMatch(/#\d+ ERROR: process ".*" did not complete successfully: exit code: 7/);
+  },
+);

@@ -108,21 +108,6 @@ const stepMount = (
   }
 };
 
-const secretsOf = async ({ request }: LlbRun, op: ExecOp): Promise<Map<string, Uint8Array>> => {
-  const found = new Map<string, Uint8Array>();
-  const ids = [
-    ...op.mounts.flatMap(({ mountType, secret }) =>
-      mountType === SECRET && secret !== undefined ? [secret.id] : [],
-    ),
-    ...op.secretEnv.map(({ id }) => id),
-  ];
-  for (const id of new Set(ids)) {
-    const value = await request.client.secret(id);
-    if (value !== undefined) found.set(id, value);
-  }
-  return found;
-};
-
 const socketsOf = async ({ request }: LlbRun, op: ExecOp): Promise<Map<string, string>> => {
   const found = new Map<string, string>();
   for (const { mountType, ssh } of op.mounts) {
@@ -207,7 +192,7 @@ const requestOf = async (
     mounts,
     mountSources: {
       cacheMounts: run.cacheMounts,
-      secrets: await secretsOf(run, op),
+      secrets: (id) => run.request.client.secret(id),
       sshSockets: await socketsOf(run, op),
     },
     inputs: {},

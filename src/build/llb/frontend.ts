@@ -36,7 +36,7 @@ const requestOf = (
     hostConfig: {},
     script: undefined,
     mounts: [metadata],
-    mountSources: { cacheMounts, secrets: new Map(), sshSockets: new Map() },
+    mountSources: { cacheMounts, secrets: () => Promise.resolve(undefined), sshSockets: new Map() },
     inputs: {},
     parent: undefined,
     description: run.name,

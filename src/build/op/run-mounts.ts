@@ -1,6 +1,7 @@
 /** `RUN --mount`: what is made on the host for each, and how it stands in config.json. */
 import { chmodSync, chownSync, mkdirSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { posix } from "node:path";
+import type { SecretSource } from "#build/build.ts";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import type { CacheMounts } from "#build/op/cache-mounts.ts";
 import { runCopyPlan } from "#build/op/copy-tree.ts";
@@ -23,7 +24,7 @@ export interface StepMount {
 
 export interface MountSources {
   readonly cacheMounts: CacheMounts;
-  readonly secrets: ReadonlyMap<string, Uint8Array>;
+  readonly secrets: SecretSource;
   readonly sshSockets: ReadonlyMap<string, string>;
   /** In front of the ids of caches: the build argument BUILDKIT_CACHE_MOUNT_NS. */
   readonly cacheNamespace?: string | undefined;
@@ -186,14 +187,14 @@ interface SecretResult {
   readonly env?: string;
 }
 
-const prepareSecret = (
+const prepareSecret = async (
   context: MountContext,
   mount: MountOf<"secret">,
   index: number,
   directory: () => string,
-): SecretResult => {
+): Promise<SecretResult> => {
   const { id, target } = mount;
-  const value = context.sources.secrets.get(id);
+  const value = await context.sources.secrets(id);
   if (value === undefined) {
     if (mount.isRequired) throw missingSecret(id);
     return {};
@@ -260,7 +261,7 @@ export const prepareMounts = async (
         mounts.push(tmpfs(mount.target, mount.sizeLimitBytes));
         break;
       case "secret": {
-        const made = prepareSecret(context, mount, index, directory);
+        const made = await prepareSecret(context, mount, index, directory);
         if (made.mount !== undefined) mounts.push(made.mount);
         if (made.env !== undefined) env.push(made.env);
         break;

@@ -6,7 +6,23 @@ import { linkedTarget } from "#build/op/copy.ts";
 import { runCopyPlan } from "#build/op/copy-tree.ts";
 import { onSnapshot } from "#build/op/on-snapshot.ts";
 import type { RunContext, Vertex } from "#build/solver.ts";
+import { hasCode } from "#lib/errors.ts";
 import type { Digest } from "#spec/image/digest.ts";
+
+/** As BuildKit has it: a user that nobody knows is root; it matters to a RUN, which refuses it. */
+const ownerIn = (
+  { configs }: BuildDependencies,
+  rootfs: string,
+  user: string,
+): { uid: number; gid: number } => {
+  if (user === "") return { uid: 0, gid: 0 };
+  try {
+    return configs.userOf(rootfs, user);
+  } catch (error) {
+    if (hasCode(error, "invalid_argument")) return { uid: 0, gid: 0 };
+    throw error;
+  }
+};
 
 /** `path` is absolute; it belongs to `user` ("" = root) by the files of the tree below. */
 export const workdirVertex = (
@@ -32,7 +48,7 @@ export const workdirVertex = (
           isUnpacked: false,
           ignored: [],
         };
-        const owner = user === "" ? { uid: 0, gid: 0 } : dependencies.configs.userOf(rootfs, user);
+        const owner = ownerIn(dependencies, rootfs, user);
         await runCopyPlan(dependencies.kernel, { targetRoot: rootfs, items: [item], owner });
       } finally {
         rmSync(empty, { recursive: true, force: true });

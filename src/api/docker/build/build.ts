@@ -78,7 +78,7 @@ const run = async (
       context,
       dockerfile,
       namedContexts: new Map(),
-      secrets: new Map(),
+      secrets: () => Promise.resolve(undefined),
       sshSockets: new Map(),
       sourceDateEpoch: epochOf(request),
       signal: call.signal,

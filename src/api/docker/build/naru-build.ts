@@ -196,7 +196,7 @@ const run = async (call: Call, lines: EventLines, held: DisposableStack): Promis
     context: partOfContext(sent, "context"),
     dockerfile,
     namedContexts,
-    secrets,
+    secrets: (id) => Promise.resolve(secrets.get(id)),
     sshSockets: new Map(Object.entries(extras.ssh ?? {})),
     sourceDateEpoch: extras.sourceDateEpoch,
     signal: call.signal,

@@ -9,8 +9,6 @@ import {
   GetSecretResponseSchema,
 } from "#spec/buildkit/session.gen.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
-import type { Dockerfile } from "#spec/dockerfile/dockerfile.ts";
-import { parseMount } from "#spec/dockerfile/mount.ts";
 import { parseReference } from "#spec/image/reference.ts";
 
 const CREDENTIALS = "/moby.filesync.v1.Auth/Credentials";
@@ -68,25 +66,6 @@ export const credentialsOf = async (
   return found;
 };
 
-/** Ids of the secrets that RUN instructions mount. */
-const secretIds = (dockerfile: Dockerfile): ReadonlySet<string> => {
-  const ids = new Set<string>();
-  for (const stage of dockerfile.stages) {
-    for (const instruction of stage.instructions) {
-      if (instruction.name !== "RUN") continue;
-      for (const word of instruction.mounts) {
-        const mount = parseMount(word.text);
-        if (mount.type !== "secret") continue;
-        const id =
-          mount.id || mount.source || mount.target.slice(mount.target.lastIndexOf("/") + 1);
-        // One that only variables tell cannot be asked for.
-        if (id !== "") ids.add(id);
-      }
-    }
-  }
-  return ids;
-};
-
 /** undefined when the client has no such secret. */
 export const secretOf = async (
   session: ClientSession | undefined,
@@ -102,18 +81,4 @@ export const secretOf = async (
     if (!hasCode(error, "not_found")) throw error;
     return undefined;
   }
-};
-
-/** Those that the client has. What is required and missing fails in its step. */
-export const secretsOf = async (
-  session: ClientSession | undefined,
-  dockerfile: Dockerfile,
-  signal: AbortSignal,
-): Promise<ReadonlyMap<string, Uint8Array>> => {
-  const secrets = new Map<string, Uint8Array>();
-  for (const id of secretIds(dockerfile)) {
-    const value = await secretOf(session, id, signal);
-    if (value !== undefined) secrets.set(id, value);
-  }
-  return secrets;
 };

@@ -12,14 +12,14 @@ import {
 } from "#api/docker/buildkit/inputs.ts";
 import { readImageContext } from "#api/docker/buildkit/image-contexts.ts";
 import type { Job } from "#api/docker/buildkit/jobs.ts";
-import { credentialsOf, secretsOf } from "#api/docker/buildkit/session-services.ts";
+import { credentialsOf, secretOf } from "#api/docker/buildkit/session-services.ts";
 import { sshSocketsOf } from "#api/docker/buildkit/ssh.ts";
 import { answerQuestion } from "#api/docker/buildkit/questions.ts";
 import { dropNameless } from "#api/docker/buildkit/export.ts";
 import type { ClientSession, Sessions } from "#api/docker/buildkit/sessions.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { rangeAt, sourceDetail } from "#api/docker/buildkit/source-detail.ts";
-import { StepVertices } from "#api/docker/buildkit/vertices.ts";
+import { StepVertices, inBuildKitsWords } from "#api/docker/buildkit/vertices.ts";
 import { type BuildRequest, type BuildResult, BuildStepError, type Builds } from "#build/build.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
@@ -55,11 +55,7 @@ const inWords = (thrown: unknown, read: ReadDockerfile): unknown => {
     return new NaruError(error.code, message, { cause: thrown, details: error.details });
   }
   if (!(thrown instanceof BuildStepError)) return thrown;
-  const match = /^The command '(.*)' returned a non-zero code: (\d+)$/s.exec(error.message);
-  const message =
-    match === null
-      ? error.message
-      : `process "${match[1]}" did not complete successfully: exit code: ${match[2]}`;
+  const message = inBuildKitsWords(error.message);
   const range = rangeAt(parseDockerfile(read.text), thrown.step.line);
   const place = range && sourceDetail(read.filename, read.text, range);
   return new NaruError("internal", message, {
@@ -170,11 +166,10 @@ export const solve = async (
     job.warnings += await tellWarnings(backend.images, log, read, dockerfile, options);
     const bases = dockerfile.stages.map((stage) => stage.from.base.text);
     const wanted = imagesToFetch(backend, bases, options.isPulled);
-    const [imports, tree, namedContexts, secrets, sshSockets, credentials] = [
+    const [imports, tree, namedContexts, sshSockets, credentials] = [
       await openCaches(context, attributes),
       await readContext(sources, read, dockerfile),
       await readNamedContexts(sources, (source) => readImageContext(context, source, held)),
-      await secretsOf(session, dockerfile, signal),
       await sshSocketsOf(backend, session, dockerfile, held, signal),
       await credentialsOf(session, wanted, signal),
     ];
@@ -187,7 +182,7 @@ export const solve = async (
       tags: [],
       credentials,
       namedContexts,
-      secrets,
+      secrets: (id) => secretOf(session, id, signal),
       sshSockets,
       imports,
       keepsStepImages: false,

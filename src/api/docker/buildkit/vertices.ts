@@ -156,6 +156,14 @@ export interface StepCounts {
   cached: number;
 }
 
+/** How clients know a command that failed. */
+export const inBuildKitsWords = (message: string): string => {
+  const match = /^The command '(.*)' returned a non-zero code: (\d+)$/s.exec(message);
+  return match === null
+    ? message
+    : `process "${match[1]}" did not complete successfully: exit code: ${match[2]}`;
+};
+
 export class StepVertices {
   readonly counts: StepCounts;
   readonly #log: StatusLog;
@@ -204,7 +212,7 @@ export class StepVertices {
         if (event.isCached) this.counts.cached += 1;
         return vertex.end({ isCached: event.isCached });
       case "failed":
-        return vertex.end({ error: event.message });
+        return vertex.end({ error: inBuildKitsWords(event.message) });
     }
   }
 
