@@ -87,8 +87,8 @@ export interface Content {
    * `sizeBytes`. Synchronous, as `Ingest.commit`.
    */
   commitPartials(blobs: readonly Omit<BlobInfo, "path">[]): void;
-  /** Removes partials that nobody wrote to for `ageMs`. Returns how many. */
-  sweepPartials(ageMs: number): number;
+  /** Removes partials that nobody wrote to for `ageMs`, but those that `isWanted`. Returns their bytes. */
+  sweepPartials(ageMs: number, isWanted?: (digest: Digest) => boolean): number;
   /** Removes what a killed daemon left half-made. Returns how many ingests there were. */
   sweepIngests(): number;
 }

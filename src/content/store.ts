@@ -221,13 +221,21 @@ class DirectoryContent implements Content {
     }
   }
 
-  sweepPartials(ageMs: number): number {
+  sweepPartials(ageMs: number, isWanted: (digest: Digest) => boolean = () => false): number {
     const oldest = Number(nowNs() / 1_000_000n) - ageMs;
-    const old = readdirSync(this.#partials)
-      .map((name) => join(this.#partials, name))
-      .filter((path) => (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < oldest);
-    for (const path of old) rmSync(path, { force: true });
-    return old.length;
+    let freed = 0;
+    for (const name of readdirSync(this.#partials)) {
+      const path = join(this.#partials, name);
+      const { mtimeMs, size } = statSync(path, { throwIfNoEntry: false }) ?? {
+        mtimeMs: 0,
+        size: 0,
+      };
+      const digest = name.replace("-", ":");
+      if (mtimeMs > oldest || (isDigest(digest) && isWanted(digest))) continue;
+      rmSync(path, { force: true });
+      freed += size;
+    }
+    return freed;
   }
 
   #commit(file: string, digest: Digest, sizeBytes: number): BlobInfo {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { existsSync, writeFileSync } from "node:fs";
 import { createCatalog } from "#image/catalog.ts";
 import { sweepBlobs } from "#image/sweep-blobs.ts";
 import { type FakeImages, createFakeImages, failureOf } from "#image/images.fake.ts";
@@ -260,6 +261,20 @@ test("prune takes what nothing names, or nothing uses", async () => {
     Action: "prune",
     Actor: { Attributes: { reclaimed: "13" } },
   });
+});
+
+test("prune of all takes what pulls left that were given up, not what one under way fetches", async () => {
+  const [left, wanted] = ["left", "wanted"].map((text) => digestOf(text));
+  const partials = [left!, wanted!].map((digest) => fake.content.partialPath(digest));
+  for (const path of partials) writeFileSync(path, "12345");
+  using _lease = fake.dependencies.leases.acquire([{ kind: "blob", resource: wanted! }]);
+  const isThere = (): boolean[] => partials.map((path) => existsSync(path));
+  for (const kept of [{}, { dangling: ["false"], label: ["x"] }]) {
+    expect((await fake.images.prune(filters(kept))).SpaceReclaimed).toBe(0);
+    expect(isThere()).toEqual([true, true]);
+  }
+  expect((await fake.images.prune(filters({ dangling: ["false"] }))).SpaceReclaimed).toBe(5);
+  expect(isThere()).toEqual([false, true]);
 });
 
 test("sizes count shared layers once", async () => {

@@ -62,9 +62,13 @@ export const pruneImages = async (
       deleted.push(...(await tryRemove(dependencies, catalog, name, batch)));
     }
   }
+  // Of pulls that were given up: who takes all that is not used does not mean to go on with them.
+  const isAll = !isDanglingOnly && [...filters.keys()].every((key) => key === "dangling");
+  const { content, leases } = dependencies;
+  const left = isAll ? content.sweepPartials(0, (digest) => leases.isHeld("blob", digest)) : 0;
   const SpaceReclaimed = deleted.reduce(
     (sum, item) => sum + ("Deleted" in item ? (sizes.get(item.Deleted) ?? 0) : 0),
-    sweepBlobs(dependencies, catalog),
+    left + sweepBlobs(dependencies, catalog),
   );
   dependencies.publish({
     Type: "image",
