@@ -241,6 +241,12 @@ const system: readonly Entry[] = [
     "Compare every stored blob and layer with its digest",
     () => import("#cli/system/check.ts"),
   ),
+  entry(
+    "dial-stdio",
+    "Join standard input and output to the engine",
+    () => import("#cli/system/dial-stdio.ts"),
+    { isHidden: true },
+  ),
   entry("df", "Show what uses disk space", () => import("#cli/system/df.ts")),
   entry(
     "events",

@@ -103,6 +103,12 @@ export class CliContext {
     return client;
   }
 
+  /** A connection of one's own to the engine. */
+  async connect(): Promise<Connection> {
+    const host = await this.host();
+    return this.#dial(host, host.address);
+  }
+
   async #dial(host: Host, address: Address): Promise<Connection> {
     try {
       return await Connection.open(address);

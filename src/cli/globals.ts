@@ -7,7 +7,7 @@ export const globalFlags = {
   context: text("Name of the context to use (overrides NARU_HOST and DOCKER_HOST)", "c"),
   debug: bool("Show the causes of errors", "D"),
   host: value<string | undefined>(
-    "Engine to speak to: unix://PATH or tcp://HOST:PORT",
+    "Engine to speak to: unix://PATH, tcp://HOST:PORT or ssh://USER@HOST",
     "string",
     undefined,
     (given, previous) => {

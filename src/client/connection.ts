@@ -3,6 +3,7 @@
  * socket when the reader falls behind; writing resolves when the kernel has taken the bytes.
  * Whoever opens a connection closes it.
  */
+import type { SshAddress } from "#client/ssh.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { ErrorCode } from "#lib/errors.ts";
 
@@ -15,6 +16,7 @@ export interface TlsMaterial {
 }
 
 export type Address =
+  | SshAddress
   | { readonly kind: "unix"; readonly path: string }
   | {
       readonly kind: "tcp";
@@ -26,17 +28,35 @@ export type Address =
 /** Above this many unread bytes the socket is paused. */
 const READ_HIGH_WATER_BYTES = 1 << 20;
 
-type ClientSocket = Bun.Socket<undefined>;
+/** What a connection asks of what carries it: a socket, or a process. */
+export interface Wire {
+  readonly readyState: number;
+  /** How many bytes were taken; below zero when it is closed. */
+  write(data: Uint8Array): number | Promise<number>;
+  pause(): void;
+  resume(): void;
+  shutdown(): void;
+  terminate(): void;
+}
+
+export interface WireEvents {
+  data(chunk: Uint8Array): void;
+  end(): void;
+  error(error: Error): void;
+}
 
 const codeOf = (error: unknown): string => {
   const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
   return typeof code === "string" ? code : "";
 };
 
-export const describeAddress = (address: Address): string =>
-  address.kind === "unix"
-    ? `unix://${address.path}`
-    : `tcp://${address.hostname}:${String(address.port)}`;
+export const describeAddress = (address: Address): string => {
+  if (address.kind === "unix") return `unix://${address.path}`;
+  const { hostname, port } = address;
+  if (address.kind === "tcp") return `tcp://${hostname}:${String(port)}`;
+  const user = address.user === undefined ? "" : `${address.user}@`;
+  return `ssh://${user}${hostname}${port === undefined ? "" : `:${port}`}${address.path ?? ""}`;
+};
 
 const connectError = (address: Address, cause: unknown): NaruError => {
   const errno = codeOf(cause);
@@ -61,7 +81,7 @@ const connectError = (address: Address, cause: unknown): NaruError => {
 };
 
 export class Connection {
-  #socket: ClientSocket | undefined;
+  #socket: Wire | undefined;
   readonly #chunks: Uint8Array[] = [];
   #queuedBytes = 0;
   #isPaused = false;
@@ -74,6 +94,15 @@ export class Connection {
   /** Throws `unavailable` (details.errno) when nobody listens, `permission_denied` on EACCES. */
   static async open(address: Address): Promise<Connection> {
     const connection = new Connection();
+    if (address.kind === "ssh") {
+      const { openSsh } = await import("#client/ssh.ts");
+      connection.#socket = openSsh(address, {
+        data: (chunk) => connection.#received(chunk),
+        end: () => connection.#ended(),
+        error: (error) => connection.#fail(error),
+      });
+      return connection;
+    }
     const place =
       address.kind === "unix"
         ? { unix: address.path }
@@ -173,7 +202,8 @@ export class Connection {
       }
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wakeWriter = resolve;
-      const written = socket.write(offset === 0 ? data : data.subarray(offset));
+      const taken = socket.write(offset === 0 ? data : data.subarray(offset));
+      const written = typeof taken === "number" ? taken : await taken;
       offset += Math.max(written, 0);
       if (written < 0) throw new NaruError("unavailable", "the engine closed the connection");
       if (offset < data.length) await promise;

@@ -28,6 +28,8 @@ describe("addresses", () => {
   const cases: readonly (readonly [string, object])[] = [
     ["unix:///run/x.sock", { kind: "unix", path: "/run/x.sock" }],
     ["/run/x.sock", { kind: "unix", path: "/run/x.sock" }],
+    ["ssh://u@h", { kind: "ssh", hostname: "h", user: "u" }],
+    ["ssh://h:22/x.sock", { kind: "ssh", hostname: "h", port: 22, path: "/x.sock" }],
     ["tcp://h:1234", { kind: "tcp", hostname: "h", port: 1234 }],
     ["tcp://h:80", { kind: "tcp", hostname: "h", port: 80 }],
     ["tcp://h", { kind: "tcp", hostname: "h", port: 2375 }],
@@ -39,8 +41,9 @@ describe("addresses", () => {
   for (const [text, address] of cases) {
     test(text, () => expect(parseHost(text)).toEqual(address as never));
   }
-  test("ssh is refused by name", () =>
-    expect(() => parseHost("ssh://u@h")).toThrow("by ssh are not supported yet"));
+  for (const text of ["ssh://", "ssh://u:secret@h", "ssh://-oProxyCommand=x", "ssh://h/?x"]) {
+    test(text, () => expect(() => parseHost(text)).toThrow("unable to parse"));
+  }
   test("nonsense", () => expect(() => parseHost("fd://x")).toThrow("unable to parse"));
 });
 

@@ -254,3 +254,33 @@ check(
   },
   OWN,
 );
+
+check(
+  "an engine behind ssh is spoken to through the far side's naru",
+  async (t) => {
+    const folder = t.folder();
+    // Stands for ssh and the far side: runs what it is told here.
+    const script = `#!/bin/sh\nprintf '%s\\n' "$*" >>${folder}/said\nwhile [ "$1" != -- ]; do shift; done\nshift 2\nexec sh -c "$*"\n`;
+    writeFileSync(`${folder}/ssh`, script, { mode: 0o755 });
+    symlinkSync(naruBinary(), `${folder}/naru`);
+    const host = `ssh://me@far:2222${engine.socketPath}`;
+    const env = { PATH: `${folder}:${process.env["PATH"]}`, NARU_HOST: host };
+    const ran = await run([naruBinary(), "run", "-i", "--rm", BUSYBOX, "sh", "-c", "cat; exit 7"], {
+      env,
+      stdin: "a\n".repeat(100_000),
+    });
+    expect([ran.code, ran.stdout.length, ran.stderr]).toEqual([7, 200_000, ""]);
+    expect(readFileSync(`${folder}/said`, "utf8")).toStartWith(
+      "-l me -p 2222 -o ConnectTimeout=30",
+    );
+    const saved = await run([naruBinary(), "save", "-o", `${folder}/i.tar`, BUSYBOX], { env });
+    expect(saved.code).toBe(0);
+    const loaded = await run([naruBinary(), "load", "-i", `${folder}/i.tar`], { env });
+    expect([loaded.code, loaded.stdout]).toEqual([0, expect.stringContaining("Loaded image")]);
+    writeFileSync(`${folder}/ssh`, "#!/bin/sh\necho 'far: no such host' >&2\nexit 255\n");
+    const lost = await run([naruBinary(), "ps"], { env });
+    expect(lost.code).toBe(1);
+    expect(lost.stderr).toContain("far: no such host");
+  },
+  OWN,
+);

@@ -59,8 +59,7 @@ export const parseEndpoint = async (context: CliContext, text: string): Promise<
   const from = keys.get("from");
   if (from !== undefined) return endpointOf(context, from);
   const host = keys.get("host") ?? "";
-  // Addresses by ssh are kept for the tools that speak to them.
-  if (!host.startsWith("ssh://")) parseHost(host);
+  parseHost(host);
   const tls: Record<string, string> = {};
   for (const part of ["ca", "cert", "key"] as const) {
     const path = keys.get(part);

@@ -24,7 +24,7 @@ export const command = defineCommand({
     const [id = ""] = args;
     const client = await context.client();
     const { address } = await context.host();
-    const engineHost = address.kind === "tcp" ? address.hostname : undefined;
+    const engineHost = address.kind === "unix" ? undefined : address.hostname;
     const verdict = decide(await gatherFacts(client, id, engineHost));
     if (flags.format === undefined) context.output.print(formatVerdict(verdict));
     else if (flags.format === "json") context.output.line(JSON.stringify(verdict));
