@@ -12,12 +12,12 @@
  * NaruError; `unavailable` when it cannot be started.
  */
 import { existsSync, rmSync } from "node:fs";
-import { type Socket, connect } from "node:net";
 import { backoffMs } from "#lib/backoff.ts";
 import { sleep } from "#lib/clock.ts";
 import type { FromCompanion, Hello } from "#companion/process.ts";
 import { NaruError } from "#lib/errors.ts";
 import { LineChannel } from "#companion/line-channel.ts";
+import { type OpenUnixStream, connectUnixStream } from "#kernel/unix-stream.ts";
 import type { Logger } from "#lib/log.ts";
 
 export interface CompanionOptions {
@@ -49,11 +49,11 @@ class Line {
   readonly #what: string;
   #next = 0;
 
-  constructor(socket: Socket, what: string, log: Logger, onClose: () => void) {
+  constructor(open: OpenUnixStream, what: string, log: Logger, onClose: () => void) {
     this.#what = what;
     this.#hello.promise.catch(() => undefined);
     this.#channel = new LineChannel(
-      socket,
+      open,
       (value) => this.#take(value as FromCompanion, log),
       () => {
         const error = this.#lost();
@@ -109,13 +109,13 @@ class Line {
 const isLost = (error: unknown): boolean =>
   error instanceof NaruError && error.details["isLost"] === true;
 
-const dial = (path: string): Promise<Socket | undefined> => {
-  const { promise, resolve } = Promise.withResolvers<Socket | undefined>();
-  // Nobody there, or a socket that a dead process left: one is started.
-  if (!existsSync(path)) return Promise.resolve(undefined);
-  const socket = connect(path, () => resolve(socket));
-  socket.once("error", () => resolve(undefined));
-  return promise;
+const dial = (path: string): OpenUnixStream | undefined => {
+  try {
+    return connectUnixStream(path);
+  } catch {
+    // Nobody there, or a socket that a dead process left: one is started.
+    return undefined;
+  }
 };
 
 export class Companion {
@@ -167,7 +167,7 @@ export class Companion {
     this.#isClosed = true;
     const { socketPath, what, log } = this.#options;
     const kept = await this.#line?.catch(() => undefined);
-    const line = kept?.isOpen === true ? kept : this.#open(await dial(socketPath));
+    const line = kept?.isOpen === true ? kept : this.#open(dial(socketPath));
     // One that hangs up without a word is just ending.
     const hello = await line?.hello.catch(() => undefined);
     if (line !== undefined && hello !== undefined) {
@@ -199,7 +199,7 @@ export class Companion {
   /** The process that runs, or a new one; it knows everything. */
   async #find(): Promise<Line> {
     const { socketPath, build, sync } = this.#options;
-    const found = this.#open(await dial(socketPath));
+    const found = this.#open(dial(socketPath));
     const hello = await found?.hello.catch(() => undefined);
     const isOurs = found !== undefined && hello?.build === build;
     if (!isOurs) found?.send("retire");
@@ -214,10 +214,10 @@ export class Companion {
     return line;
   }
 
-  #open(socket: Socket | undefined): Line | undefined {
-    if (socket === undefined) return undefined;
+  #open(stream: OpenUnixStream | undefined): Line | undefined {
+    if (stream === undefined) return undefined;
     const { what, log } = this.#options;
-    const line: Line = new Line(socket, what, log, () => void this.#onClose(line));
+    const line: Line = new Line(stream, what, log, () => void this.#onClose(line));
     return line;
   }
 
@@ -235,7 +235,7 @@ export class Companion {
     child.unref();
     const reader = child.stdout.getReader();
     const { done } = await reader.read();
-    const line = done ? undefined : this.#open(await dial(socketPath));
+    const line = done ? undefined : this.#open(dial(socketPath));
     if (line !== undefined) {
       await line.hello;
       return line;

@@ -1,23 +1,21 @@
 /** One JSON value a line over a stream, both ways. A line that is no JSON, or has no end, ends the channel. */
-import type { Socket } from "node:net";
+import type { OpenUnixStream, UnixStream } from "#kernel/unix-stream.ts";
 
 const LINE_LIMIT_BYTES = 4 * 1024 * 1024;
 
 export class LineChannel {
-  readonly #socket: Socket;
+  readonly #stream: UnixStream;
   #rest = "";
   #isOpen = true;
 
   /** `onClose` is called once, whatever ends it. */
-  constructor(socket: Socket, onLine: (value: unknown) => void, onClose: () => void) {
-    this.#socket = socket;
-    socket.setEncoding("utf8");
-    socket.on("data", (text: string) => this.#take(text, onLine));
-    // What is wrong with it is told by its end.
-    socket.on("error", () => undefined);
-    socket.once("close", () => {
-      this.#isOpen = false;
-      onClose();
+  constructor(open: OpenUnixStream, onLine: (value: unknown) => void, onClose: () => void) {
+    this.#stream = open({
+      onText: (text) => this.#take(text, onLine),
+      onClose: () => {
+        this.#isOpen = false;
+        onClose();
+      },
     });
   }
 
@@ -27,12 +25,12 @@ export class LineChannel {
 
   /** Does nothing when the other side is gone. */
   send(value: unknown): void {
-    if (this.#isOpen) this.#socket.write(`${JSON.stringify(value)}\n`);
+    if (this.#isOpen) this.#stream.write(`${JSON.stringify(value)}\n`);
   }
 
   close(): void {
     this.#isOpen = false;
-    this.#socket.destroy();
+    this.#stream.close();
   }
 
   #take(text: string, onLine: (value: unknown) => void): void {

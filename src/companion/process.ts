@@ -3,9 +3,9 @@
  * its requests answered one after the other, and life after the daemon as long as there is work.
  */
 import { writeSync } from "node:fs";
-import type { Server, Socket } from "node:net";
 import { type ErrorCode, toNaruError } from "#lib/errors.ts";
 import { LineChannel } from "#companion/line-channel.ts";
+import type { OpenUnixStream } from "#kernel/unix-stream.ts";
 import { type LogFields, type LogLevel, type Logger, createLogger } from "#lib/log.ts";
 
 export interface Hello {
@@ -46,8 +46,8 @@ export interface CompanionWork {
 
 export interface CompanionProcessOptions {
   readonly build: string;
-  /** Accepts connections for `onSocket`; what it returns listens already. */
-  readonly accept: (onSocket: (socket: Socket) => void) => Promise<Pick<Server, "close">>;
+  /** Accepts connections for `onConnection`; what it returns listens already. */
+  readonly accept: (onConnection: (open: OpenUnixStream) => void) => { close(): void };
   /** Whether a daemon could still find it: its socket is in its place. */
   readonly canBeFound: () => boolean;
   readonly open: (log: Logger) => CompanionWork;
@@ -75,10 +75,10 @@ export const runCompanion = async (options: CompanionProcessOptions): Promise<vo
       own.send({ id, error: { code, message, details } });
     }
   };
-  const onSocket = (socket: Socket): void => {
+  const onConnection = (open: OpenUnixStream): void => {
     channel?.close();
     const own = new LineChannel(
-      socket,
+      open,
       (value) => {
         const line = value as ToCompanion;
         if ("body" in line) queue = queue.then(() => answer(own, line.id, line.body));
@@ -98,7 +98,7 @@ export const runCompanion = async (options: CompanionProcessOptions): Promise<vo
     channel = own;
     own.send({ hello: { build: options.build, pid: process.pid } });
   };
-  const server = await options.accept(onSocket);
+  const server = options.accept(onConnection);
   // Signals are for the daemon: a terminal's or a service's stop must not take what it keeps.
   for (const signal of ["SIGINT", "SIGHUP", "SIGPIPE"] as const)
     process.on(signal, () => undefined);

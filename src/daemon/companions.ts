@@ -1,22 +1,15 @@
 /** The processes beside the daemon: their sockets and what they need of the machine. */
-import { chmodSync, existsSync } from "node:fs";
-import { type Socket, createServer } from "node:net";
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
 import { invariant } from "#lib/errors.ts";
 import { type CompanionProcessOptions, runCompanion } from "#companion/process.ts";
 import { listening } from "#daemon/listener.ts";
 import type { Kernel } from "#kernel/kernel.ts";
 import type { ListenIpv6 } from "#network/relayer.ts";
 import { createKernel } from "#kernel/real.ts";
+import { listenUnixStream } from "#kernel/unix-stream.ts";
 
 const STARTED_MS = 500;
-
-const listenUnix = async (path: string, onSocket: (socket: Socket) => void) => {
-  const server = createServer(onSocket);
-  await listening(server, path, () => server.listen(path));
-  // Root's alone: it says where names lead.
-  chmodSync(path, 0o600);
-  return server;
-};
 
 /** The daemon holds the port, maybe for all addresses: it lends it for this moment (SO_REUSEPORT). */
 const listenIpv6: ListenIpv6 = async (address, port, onSocket) => {
@@ -35,7 +28,8 @@ const serveCompanion = async (
   invariant(socketPath !== undefined && build !== undefined, "a companion: no socket or build");
   await runCompanion({
     build,
-    accept: (onSocket) => listenUnix(socketPath, onSocket),
+    // Root's alone: it says where names lead.
+    accept: (onConnection) => listenUnixStream(socketPath, 0o600, onConnection),
     canBeFound: () => existsSync(socketPath),
     open,
   });

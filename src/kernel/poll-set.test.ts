@@ -72,13 +72,13 @@ for (const [name, open] of Object.entries(wakers)) {
     const set = new PollSet(open);
     const [kept, fd] = [eventfd(), eventfd()];
     const stop = new AbortController();
-    const keeping = set.wait(kept, stop.signal);
+    const keeping = set.wait(kept, { signal: stop.signal });
     for (let round = 0; round < 50; round += 1) {
       const both = [set.wait(fd), set.wait(fd)];
       writeSync(fd, one);
       await Promise.all(both);
       readSync(fd, new Uint8Array(8));
-      expect(await stateOf(set.wait(fd, AbortSignal.abort()))).toBeUndefined();
+      expect(await stateOf(set.wait(fd, { signal: AbortSignal.abort() }))).toBeUndefined();
     }
     expect(await stateOf(keeping)).toBe(pending);
     expect(set.isClosed).toBe(false);

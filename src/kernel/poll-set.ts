@@ -9,7 +9,7 @@ import { type Waker, openRingWaker } from "#kernel/poll-ring.ts";
 
 const EPOLL_CLOEXEC = 0o2000000;
 const [ADD, DELETE] = [1, 2];
-const EPOLLIN = 1;
+const [EPOLLIN, EPOLLOUT] = [1, 4];
 /** Once told, it is not told again. */
 const EPOLLONESHOT = 1 << 30;
 /** struct epoll_event is packed on x86-64 alone. */
@@ -42,9 +42,15 @@ const socketWaker = (fd: number): Waker => {
   };
 };
 
+export interface PollOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Until there is room to write, instead of something to read. */
+  readonly isForWriting?: boolean;
+}
+
 interface Wait {
   readonly fd: number;
-  readonly onReadable: () => void;
+  readonly onReady: () => void;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -73,33 +79,33 @@ export class PollSet {
    * Resolves when `fd` is readable, or as soon as `signal` is aborted. The same descriptor may be waited for twice,
    * and closed meanwhile.
    */
-  wait(fd: number, signal?: AbortSignal): Promise<void> {
+  wait(fd: number, { signal, isForWriting = false }: PollOptions = {}): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const key = this.#add(fd, resolve, reject);
-    const onAbort = (): void => this.#take(key)?.onReadable();
+    const wait = { fd: duplicate(fd), onReady: resolve, onFailure: reject };
+    const key = this.#add(wait, isForWriting ? EPOLLOUT : EPOLLIN);
+    const onAbort = (): void => this.#take(key)?.onReady();
     signal?.addEventListener("abort", onAbort, { once: true });
     if (signal?.aborted === true) onAbort();
     return promise.finally(() => signal?.removeEventListener("abort", onAbort));
   }
 
-  #control(operation: number, key: number, fd: number): void {
+  #control(operation: number, key: number, fd: number, events = 0): void {
     const event = Buffer.alloc(EVENT_BYTES);
-    event.writeUInt32LE(EPOLLIN | EPOLLONESHOT, 0);
+    event.writeUInt32LE(events | EPOLLONESHOT, 0);
     event.writeUInt32LE(key, DATA_AT);
     checked(libc().epoll_ctl(this.#epoll, operation, fd, event), "epoll_ctl", `descriptor ${fd}`);
   }
 
-  #add(watchedFd: number, onReadable: Wait["onReadable"], onFailure: Wait["onFailure"]): number {
-    const fd = duplicate(watchedFd);
+  #add(wait: Wait, events: number): number {
     const key = this.#next;
     this.#next = key === MOST_KEY ? 1 : key + 1;
     try {
-      this.#control(ADD, key, fd);
+      this.#control(ADD, key, wait.fd, events);
     } catch (error) {
-      closeSync(fd);
+      closeSync(wait.fd);
       throw error;
     }
-    this.#waits.set(key, { fd, onReadable, onFailure });
+    this.#waits.set(key, wait);
     return key;
   }
 
@@ -120,7 +126,7 @@ export class PollSet {
     const { epoll_wait: look } = libc();
     const count = checked(look(this.#epoll, this.#events, EVENTS_AT_ONCE, 0), "epoll_wait", "set");
     for (let index = 0; index < count; index += 1) {
-      this.#take(this.#events.readUInt32LE(index * EVENT_BYTES + DATA_AT))?.onReadable();
+      this.#take(this.#events.readUInt32LE(index * EVENT_BYTES + DATA_AT))?.onReady();
     }
   }
 

@@ -29,7 +29,7 @@ export const untilReadable = async (fd: number, signal?: AbortSignal): Promise<v
   signal?.throwIfAborted();
   while (!isReadable(fd)) {
     // oxlint-disable-next-line no-await-in-loop -- one wait after the other is the point
-    await pollSet().wait(fd, signal);
+    await pollSet().wait(fd, { signal });
     signal?.throwIfAborted();
   }
 };

@@ -32,7 +32,7 @@ export const unixAddress = (path: string): Uint8Array => {
 };
 
 /** Hands `use` a path that fits: where it does not, by a descriptor of its directory. */
-const withShortPath = <T>(path: string, use: (shortPath: string) => T): T => {
+export const withShortPath = <T>(path: string, use: (shortPath: string) => T): T => {
   if (encodeName(path).length <= MAX_PATH_BYTES) return use(path);
   const directory = dirname(path);
   const flags = O_PATH | constants.O_DIRECTORY;
