@@ -110,6 +110,11 @@ const POWERS: readonly { pattern: RegExp; what: string; where: RegExp }[] = [
     where: /^(lib\/clock\.ts|cli\/)/,
   },
   { pattern: /\.listen\(|Bun\.serve\(/, what: "a listening socket", where: /^daemon\// },
+  {
+    pattern: /\blistenUnixStream\(/,
+    what: "a listening socket beside the runtime",
+    where: /^daemon\//,
+  },
 ];
 
 for (const power of POWERS) {

@@ -35,7 +35,7 @@ const opened = (open: OpenUnixStream): Opened => {
   return { stream: open({ onText: (text) => parts.push(text), onClose }), parts, closed };
 };
 
-const pair = async (path: string): Promise<{ one: Opened; other: Opened; close(): void }> => {
+const pair = async (path: string): Promise<{ one: Opened; other: Opened; close: () => void }> => {
   const { promise, resolve } = Promise.withResolvers<Opened>();
   const server = listenUnixStream(path, 0o600, (open) => resolve(opened(open)));
   const one = opened(connectUnixStream(path));

@@ -146,15 +146,16 @@ export const listenUnixStream = (
   mode: number,
   onConnection: (open: OpenUnixStream) => void,
 ): { close(): void } => {
-  const fd = checked(libc().socket(AF_UNIX, SOCK_STREAM_FLAGS, 0), "socket", path);
+  const { socket, bind, listen } = libc();
+  const fd = checked(socket(AF_UNIX, SOCK_STREAM_FLAGS, 0), "socket", path);
   try {
     withShortPath(path, (shortPath) => {
       const address = unixAddress(shortPath);
-      checked(libc().bind(fd, address, address.length), "bind", path);
+      checked(bind(fd, address, address.length), "bind", path);
     });
     // Nobody gets in before it listens.
     chmodSync(path, mode);
-    checked(libc().listen(fd, BACKLOG), "listen", path);
+    checked(listen(fd, BACKLOG), "listen", path);
   } catch (error) {
     closeSync(fd);
     throw error;
