@@ -70,6 +70,31 @@ test("an error arrives with its code and its text", async () => {
   client.close();
 });
 
+test("a client that ends its half of the connection has left, whatever it was waiting for", async () => {
+  for (const asks of [false, true]) {
+    const [near, far] = duplexPair();
+    const begun = Promise.withResolvers<AbortSignal>();
+    const server = new GrpcServer(
+      () => async (call) => {
+        begun.resolve(call.signal);
+        for await (const _ of call.messages);
+        await new Promise((resolve) => call.signal.addEventListener("abort", resolve));
+      },
+      silentLogger,
+    );
+    const served = server.serve(far);
+    const client = new GrpcClient(near);
+    if (asks) {
+      const stream = client.stream("/t.T/Wait", {}, new AbortController().signal);
+      await stream.send(Buffer.from("x"));
+      await begun.promise;
+    }
+    near.end();
+    await served;
+    if (asks) expect((await begun.promise).aborted).toBe(true);
+  }
+});
+
 test("an aborted call ends with the signal's reason; the connection lives on", async () => {
   const { client, signal } = connect();
   const abort = new AbortController();

@@ -102,10 +102,14 @@ export class GrpcServer {
     });
   }
 
-  /** Serves until the connection ends; resolves then. */
+  /**
+   * Serves until the connection ends; resolves then. HTTP/2 knows no half of a connection: who ends his has left, as
+   * those do who pass on another's (`dial-stdio`).
+   */
   async serve(connection: Duplex): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     connection.once("close", resolve);
+    connection.once("end", () => connection.destroy());
     this.#server.emit("connection", connection);
     await promise;
   }
