@@ -4,7 +4,9 @@ import type { FlagValues } from "#cli/framework/flags.ts";
 
 export const globalFlags = {
   config: text("Location of client config files", undefined, { completes: "files" }),
-  context: text("Name of the context to use (overrides NARU_HOST and DOCKER_HOST)", "c"),
+  context: text("Name of the context to use (overrides NARU_HOST and DOCKER_HOST)", "c", {
+    completes: "contexts",
+  }),
   debug: bool("Show the causes of errors", "D"),
   host: value<string | undefined>(
     "Engine to speak to: unix://PATH, tcp://HOST:PORT or ssh://USER@HOST",

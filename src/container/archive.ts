@@ -5,6 +5,7 @@ import { type ContainerRecord, isLive } from "#container/container.ts";
 import { holdInside, holdLiveRoot } from "#container/root.ts";
 import type { Containers } from "#container/containers.ts";
 import { ensureWorkingDirectory } from "#container/working-directory.ts";
+import { mountTableBytes } from "#container/mount-table.ts";
 import type { Engine } from "#container/engine.ts";
 import type { View } from "#snapshot/snapshot.ts";
 import type { ChangeResponse } from "#spec/docker/container.ts";
@@ -148,6 +149,12 @@ export const changesOf = (engine: Engine, record: ContainerRecord): Promise<Chan
     .changes(record.id, { hiddenPaths: hiddenPaths(record) })
     .then((list) => list.map(({ path, kind }) => ({ Path: path, Kind: kind })));
 
+/** Docker's SizeRw. */
+export const writtenBytes = async ({ deps }: Engine, id: string): Promise<number> => {
+  const { sizeBytes } = await deps.snapshots.usage(id);
+  return sizeBytes - mountTableBytes(deps.kernel, deps.snapshots.paths(id).upper);
+};
+
 export const diffOptionsOf = (record: ContainerRecord): { hiddenPaths: string[] } => ({
   hiddenPaths: hiddenPaths(record),
 });
@@ -175,7 +182,7 @@ export const archiveVerbs = (engine: Engine): ArchiveVerbs => ({
   changes: async (container) => changesOf(engine, engine.states.get(container)),
   sizes: async (container) => {
     const record = engine.states.get(container);
-    const { sizeBytes: rw } = await engine.deps.snapshots.usage(record.id);
+    const rw = await writtenBytes(engine, record.id);
     const layers =
       record.imageChainId === undefined ? [] : engine.deps.snapshots.chain(record.imageChainId);
     return { rw, rootFs: rw + layers.reduce((sum, layer) => sum + layer.sizeBytes, 0) };

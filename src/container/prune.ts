@@ -1,5 +1,6 @@
 /** POST /containers/prune: removes what does not run, as far as the filters say. */
 import { nowNs, parseInstant } from "#lib/clock.ts";
+import { writtenBytes } from "#container/archive.ts";
 import type { Engine } from "#container/engine.ts";
 import { removeContainer } from "#container/remove.ts";
 import { type Filters, matchesLabels, singleFilter } from "#spec/docker/filters.ts";
@@ -22,7 +23,7 @@ export const pruneContainers = async (
   let SpaceReclaimed = 0;
   for (const record of candidates) {
     if (engine.states.find(record.id)?.state.status === "running") continue;
-    const { sizeBytes } = await engine.deps.snapshots.usage(record.id);
+    const sizeBytes = await writtenBytes(engine, record.id);
     await removeContainer(engine, record.id, { force: false, volumes: false, batch });
     ContainersDeleted.push(record.id);
     SpaceReclaimed += sizeBytes;

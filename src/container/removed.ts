@@ -3,6 +3,7 @@ import { existsSync, rmSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import type { ContainerRecord } from "#container/container.ts";
+import { writtenBytes } from "#container/archive.ts";
 import type { Engine } from "#container/engine.ts";
 import type { TrashRow, TrashSource } from "#metadata/trash.ts";
 
@@ -49,5 +50,5 @@ export const removedContainers = (engine: Engine): TrashSource => ({
   kind: "container",
   undo: (row) => engine.actors.run(row.key, () => undo(engine, row)),
   purge: (row) => engine.actors.run(row.key, () => purge(engine, row)),
-  sizeBytes: async (row) => (await engine.deps.snapshots.usage(row.key)).sizeBytes,
+  sizeBytes: (row) => writtenBytes(engine, row.key),
 });

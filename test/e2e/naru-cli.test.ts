@@ -247,6 +247,8 @@ check(
         TLSMaterial: { docker: ["ca.pem"] },
       }),
     ]);
+    const complete = [naruBinary(), "--config", folder, "__complete", "--", "context", "use", "n"];
+    expect((await run(complete)).stdout).toBe("near\n");
     expect((await at(["use", "default"])).code).toBe(0);
     expect((await at(["rm", "far", "near", "here"])).stdout).toBe("far\nnear\nhere\n");
     expect((await at(["rm", "near"])).stderr).toBe('context "near" does not exist\n');

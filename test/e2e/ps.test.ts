@@ -275,3 +275,10 @@ check(
   },
   { skip: skipOn("given", "other containers come and go") },
 );
+
+check("a container that wrote nothing has no size of its own, though it ran", async (t) => {
+  const name = await t.create(BUSYBOX, "true");
+  await dockerOk("start", "-a", name);
+  const size = await dockerOk("ps", "-as", "--filter", `name=${name}`, "--format", "{{.Size}}");
+  expect(size).toStartWith("0B (virtual ");
+});

@@ -1,4 +1,5 @@
 import { Client } from "#client/client.ts";
+import { listContexts } from "#client/contexts.ts";
 import { commandTree, findEntry } from "#cli/commands.ts";
 import type { Entry } from "#cli/commands.ts";
 import type { CliContext } from "#cli/context.ts";
@@ -14,6 +15,9 @@ const withoutSlash = (name: string): string => name.replace(/^\//, "");
 const namesOf = async (context: CliContext, what: Completion): Promise<string[]> => {
   if (typeof what !== "string") return [...what];
   if (what === "files") return [FILES];
+  if (what === "contexts") {
+    return ["default", ...(await listContexts(context.configFolder)).map(({ Name }) => Name)];
+  }
   const { address } = await context.host();
   const client = new Client(address);
   switch (what) {

@@ -20,6 +20,7 @@ export const command = defineCommand({
   usage: "CONTEXT [FILE|-]",
   flags: {},
   args: { min: 1, max: 2 },
+  completes: "contexts",
   description:
     "Writes CONTEXT.dockercontext, or the named file, with the keys of its certificates.",
   run: async ({ context, args }) => {

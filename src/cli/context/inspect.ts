@@ -34,6 +34,7 @@ export const command = defineCommand({
   usage: "[OPTIONS] [CONTEXT...]",
   flags: { format: text('Format output: "json" or a Go template', "f") },
   args: ANY,
+  completes: "contexts",
   run: async ({ context, flags, args }) => {
     const names = args.length > 0 ? args : [await context.currentContext()];
     return inspectObjects(context, names, flags.format, (name) => describe(context, name));

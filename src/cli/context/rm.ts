@@ -10,6 +10,7 @@ export const command = defineCommand({
   usage: "[OPTIONS] CONTEXT [CONTEXT...]",
   flags: { force: bool("Remove a context that is in use, or not there, too", "f") },
   args: AT_LEAST_ONE,
+  completes: "contexts",
   run: async ({ context, flags, args }) => {
     const { exitCode } = await forEachName(context, args, async (name) => {
       if (name === "default") {

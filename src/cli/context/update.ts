@@ -11,6 +11,7 @@ export const command = defineCommand({
     docker: text("Its engine: host=ADDRESS[,ca=FILE,cert=FILE,key=FILE,skip-tls-verify=BOOL]"),
   },
   args: ONE,
+  completes: "contexts",
   run: async ({ context, flags, args }) => {
     const [name = ""] = args;
     checkContextName(name);

@@ -6,6 +6,7 @@ export const command = defineCommand({
   usage: "CONTEXT",
   flags: {},
   args: ONE,
+  completes: "contexts",
   run: async ({ context, args }) => {
     const [name = ""] = args;
     if (name !== "default") await readContext(context.configFolder, name);

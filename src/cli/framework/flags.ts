@@ -26,6 +26,7 @@ export type Completion =
   | "images"
   | "volumes"
   | "networks"
+  | "contexts"
   | "files"
   | readonly string[];
 
