@@ -5,7 +5,7 @@
 import type { CliContext, ConfigFile } from "#cli/context.ts";
 import { registryOf } from "#cli/image/names.ts";
 import type { HelperVerb } from "#cli/registry/helper.ts";
-import { hasCode } from "#lib/errors.ts";
+import { NaruError, hasCode, toNaruError } from "#lib/errors.ts";
 import { type AuthConfig, decodeAuthConfig } from "#spec/docker/registry-auth.ts";
 
 export const HUB_KEY = "https://index.docker.io/v1/";
@@ -38,6 +38,15 @@ const helperFor = async (context: CliContext, key: string): Promise<string | und
   return name === "" ? undefined : name;
 };
 
+const parseAnswer = (helper: string, text: string): { Username?: string; Secret?: string } => {
+  try {
+    return JSON.parse(text) as { Username?: string; Secret?: string };
+  } catch (cause) {
+    const reason = `"docker-credential-${helper} get" answered with something else than JSON`;
+    throw new NaruError("unauthenticated", reason, { cause });
+  }
+};
+
 const fromHelper = async (
   context: CliContext,
   helper: string,
@@ -48,7 +57,7 @@ const fromHelper = async (
     throw error;
   });
   if (text === undefined) return undefined;
-  const { Username = "", Secret = "" } = JSON.parse(text) as { Username?: string; Secret?: string };
+  const { Username = "", Secret = "" } = parseAnswer(helper, text);
   if (Username === "" && Secret === "") return undefined;
   return Username === TOKEN_USER
     ? { identitytoken: Secret }
@@ -111,13 +120,33 @@ export const eraseCredentials = async (context: CliContext, key: string): Promis
   return hadAny;
 };
 
+const warned = new Set<string>();
+
+/** As docker: a helper that is gone or locked does not keep anybody from what is public; it is told once a command. */
+const usableCredentials = async (
+  context: CliContext,
+  key: string,
+): Promise<AuthConfig | undefined> => {
+  try {
+    return await storedCredentials(context, key);
+  } catch (thrown) {
+    const { code, message } = toNaruError(thrown);
+    if (code !== "failed_precondition" && code !== "unauthenticated") throw thrown;
+    if (!warned.has(message)) {
+      context.output.error(`WARNING: going on without credentials for ${key}: ${message}`);
+    }
+    warned.add(message);
+    return undefined;
+  }
+};
+
 /** X-Registry-Auth for the registry of an image, or nothing when the user has not logged in there. */
 export const registryAuthHeader = async (
   context: CliContext,
   image: string,
 ): Promise<Record<string, string>> => {
   const key = keyOf(registryOf(image));
-  const credentials = await storedCredentials(context, key);
+  const credentials = await usableCredentials(context, key);
   if (credentials === undefined) return {};
   const json = JSON.stringify({ ...credentials, serveraddress: key });
   return { "X-Registry-Auth": Buffer.from(json).toString("base64url") };

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -107,4 +107,29 @@ test("a helper that is not there, or fails, is named", async () => {
   const { askHelper } = await import("#cli/registry/helper.ts");
   const failing = askHelper(environment(), "keep", "list", "");
   expect(await failing.catch((error: Error) => error.message)).toContain("unknown verb");
+});
+
+test("a helper that is gone, locked or broken does not keep anybody from public images: it is told, once", async () => {
+  for (const [name, answer] of [
+    ["locked", 'echo "the keychain is locked"; exit 1'],
+    ["broken", "echo no JSON"],
+  ] as const) {
+    writeFileSync(join(folder, `docker-credential-${name}`), `#!/bin/sh\n${answer}\n`, {
+      mode: 0o755,
+    });
+  }
+  for (const [credsStore, reason] of [
+    ["gone-with-the-desktop", '"docker-credential-gone-with-the-desktop" is not on the PATH'],
+    ["locked", "the keychain is locked"],
+    ["broken", "something else than JSON"],
+  ] as const) {
+    const context = contextWith({ credsStore });
+    const said = spyOn(context.output, "error").mockImplementation(() => undefined);
+    expect(await registryAuthHeader(context, "r.io/a/b:1")).toEqual({});
+    expect(await registryAuthHeader(context, "r.io/a/c:1")).toEqual({});
+    expect(said.mock.calls.flat()).toEqual([
+      expect.stringMatching(/^WARNING: going on without credentials for r\.io: /),
+    ]);
+    expect(said.mock.calls.flat()[0]).toContain(reason);
+  }
 });
