@@ -105,6 +105,10 @@ check(
     const built = await naru(["build", ...usual, "-q", folder]);
     expect([built.code, built.stderr]).toEqual([0, ""]);
     t.defer(() => docker(["rmi", "-f", built.stdout.trim()]));
+    const none = ["--env-file", "/dev/null", "--label-file", "/dev/null"];
+    expect((await naru(["run", "--rm", ...none, BUSYBOX, "echo", "hi"])).stdout).toBe("hi\n");
+    const wrong = await naru(["run", "--rm", "--env-file", folder, BUSYBOX]);
+    expect(wrong.stderr).toContain(`read ${folder}: is a directory`);
     const ran = await naru(["run", "--disable-content-trust", "--rm", BUSYBOX, "echo", "hi"]);
     expect(ran.stdout).toBe("hi\n");
   },

@@ -1,4 +1,5 @@
 /** From the flags of `build` to what the engine is sent. */
+import { readIfThere } from "#cli/read-file.ts";
 import { NaruError } from "#lib/errors.ts";
 import { csvFields } from "#spec/dockerfile/csv.ts";
 import type { Environment } from "#cli/context.ts";
@@ -75,11 +76,11 @@ export const secrets = async (
       values[id] = Buffer.from(value).toString("base64");
       continue;
     }
-    const file = Bun.file(source ?? id);
-    if (!(await file.exists())) {
+    const bytes = await readIfThere(source ?? id);
+    if (bytes === undefined) {
       throw new NaruError("not_found", `secret "${id}": there is no file "${source ?? id}"`);
     }
-    values[id] = Buffer.from(await file.bytes()).toString("base64");
+    values[id] = bytes.toString("base64");
   }
   return values;
 };

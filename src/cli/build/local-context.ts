@@ -1,4 +1,5 @@
 /** Which directory is packed, with which Dockerfile and which .dockerignore. */
+import { readIfThere } from "#cli/read-file.ts";
 import type { PackedDirectory } from "#cli/build/context-tar.ts";
 import { NaruError } from "#lib/errors.ts";
 import { dockerignoreNames } from "#spec/dockerfile/dockerignore.ts";
@@ -8,11 +9,6 @@ export interface LoadedContext {
   /** undefined: nothing but the Dockerfile. */
   readonly directory: PackedDirectory | undefined;
 }
-
-const readIfThere = async (path: string): Promise<Buffer | undefined> => {
-  const file = Bun.file(path);
-  return (await file.exists()) ? Buffer.from(await file.bytes()) : undefined;
-};
 
 const readStdin = async (): Promise<Buffer> => Buffer.from(await Bun.stdin.bytes());
 

@@ -1,4 +1,5 @@
 /** Small values of the run flags, checked as docker checks them. */
+import { readIfThere } from "#cli/read-file.ts";
 import { cut } from "#cli/run-options/csv.ts";
 import { isIP } from "#lib/ip-address.ts";
 import type { RestartPolicy } from "#spec/docker/host-config.ts";
@@ -101,14 +102,14 @@ export const readSecurityOptions = async (values: readonly string[]): Promise<st
 };
 
 const readProfile = async (path: string): Promise<string> => {
-  const file = Bun.file(path);
-  if (!(await file.exists())) {
+  const bytes = await readIfThere(path);
+  if (bytes === undefined) {
     throw new Error(
       `opening seccomp profile (${path}) failed: open ${path}: no such file or directory`,
     );
   }
   try {
-    return JSON.stringify(await file.json());
+    return JSON.stringify(JSON.parse(bytes.toString("utf8")));
   } catch (cause) {
     throw new Error(`compacting json for seccomp profile (${path}) failed: it is not valid JSON`, {
       cause,

@@ -1,11 +1,10 @@
 /** --env, --env-file, --label, --label-file. */
 import type { Environment } from "#cli/context.ts";
+import { readGiven } from "#cli/read-file.ts";
 import { cut } from "#cli/run-options/csv.ts";
 
 const readLines = async (path: string): Promise<string[]> => {
-  const file = Bun.file(path);
-  if (!(await file.exists())) throw new Error(`open ${path}: no such file or directory`);
-  const bytes = await file.bytes();
+  const bytes = await readGiven(path);
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
