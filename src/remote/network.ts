@@ -20,6 +20,12 @@ export interface HttpRequest {
 /** Nothing heard for so long, before the answer's head: the connection is given up. */
 const HEAD_TIMEOUT_MS = 60_000;
 
+/**
+ * Without a proxy of its own a request takes the environment's, by the runtime's rules: those send loopback there, and
+ * know nothing of daemon.json. Only `false` keeps it from that; the runtime's types do not know it yet.
+ */
+const NO_PROXY = false as unknown as string;
+
 /** As Go says them, whose words Docker's users know. */
 const wordsOf = (code: string, url: URL): string | undefined => {
   const port = url.port === "" ? (url.protocol === "https:" ? "443" : "80") : url.port;
@@ -41,6 +47,13 @@ const wordsOf = (code: string, url: URL): string | undefined => {
     default:
       return undefined;
   }
+};
+
+/** A connection that could not be made was one to the proxy, where there is one. */
+const placeOf = (code: string, url: URL, proxy: string): string | undefined => {
+  const isTarget = !URL.canParse(proxy) || code === "EPROTO" || code === "ECONNRESET";
+  const words = wordsOf(code, isTarget ? url : new URL(proxy));
+  return words === undefined || isTarget ? words : `proxyconnect tcp: ${words}`;
 };
 
 /** Codes that come of a certificate nobody known has signed. */
@@ -71,7 +84,7 @@ const certificateRemedy = ({ host }: URL, directories: readonly string[]): strin
 const failure = (
   { method, url, signal }: HttpRequest,
   error: unknown,
-  directories: readonly string[],
+  { certificateDirectories: directories, proxy }: RemoteConfig,
 ): Error => {
   if (signal.aborted && signal.reason instanceof Error) return signal.reason;
   const code = codeOf(error);
@@ -80,7 +93,7 @@ const failure = (
     ? `no answer within ${HEAD_TIMEOUT_MS / 1000} s`
     : isCertificateFailure(code)
       ? `tls: failed to verify certificate: ${fetchReason(error)}: ${certificateRemedy(url, directories)}`
-      : (wordsOf(code, url) ?? fetchReason(error));
+      : (placeOf(code, url, proxyFor(url, proxy)) ?? fetchReason(error));
   const verb = method.charAt(0) + method.slice(1).toLowerCase();
   return new NaruError("unavailable", `${verb} "${url.origin}${url.pathname}": ${reason}`, {
     cause: error,
@@ -108,7 +121,7 @@ export class Network {
     } catch (error) {
       const isUnknown = UNTRUSTED.includes(codeOf(error)) && typeof request.body !== "object";
       if (!isUnknown || this.#bySystem.has(request.url.host)) {
-        throw failure(request, error, this.#config.certificateDirectories);
+        throw failure(request, error, this.#config);
       }
     }
     try {
@@ -116,7 +129,7 @@ export class Network {
       this.#bySystem.add(request.url.host);
       return response;
     } catch (error) {
-      throw failure(request, error, this.#config.certificateDirectories);
+      throw failure(request, error, this.#config);
     }
   }
 
@@ -136,7 +149,7 @@ export class Network {
       signal: AbortSignal.any([signal, timeout.signal]),
       decompress: false,
       ...(body === undefined ? {} : { body }),
-      ...(proxy === "" ? {} : { proxy }),
+      proxy: proxy === "" ? NO_PROXY : proxy,
       ...(url.protocol === "https:" ? { tls: this.#tls(request, isBySystem) } : {}),
     }).finally(() => clearTimeout(timer));
   }

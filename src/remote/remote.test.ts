@@ -352,6 +352,33 @@ test("a proxy is asked for what is not near; it hears no credentials of the regi
   ]);
 });
 
+test("the environment's proxy is not asked behind the configuration's back", async () => {
+  registry.addImage("1", []);
+  const names = ["HTTP_PROXY", "http_proxy"];
+  const before = names.map((name) => process.env[name]);
+  // Nobody listens there.
+  for (const name of names) process.env[name] = "http://127.0.0.1:1";
+  try {
+    const nobody = "http://127.0.0.1:1";
+    const proxy = { http: nobody, https: nobody, none: "" };
+    const far = createRemote({ ...TEST_CONFIG, insecure: ["registry.test"], proxy });
+    const unreached = far.repository(parseReference("registry.test/a:1"), {}).manifest("1", signal);
+    expect((await failureOf(unreached))[1]).toContain(
+      "proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused",
+    );
+    for (const config of [TEST_CONFIG, { ...TEST_CONFIG, proxy }]) {
+      const reference = parseReference(`${registry.host}/a/x:1`);
+      const { text } = await createRemote(config).repository(reference, {}).manifest("1", signal);
+      expect(text).toContain("schemaVersion");
+    }
+  } finally {
+    for (const [at, name] of names.entries()) {
+      if (before[at] === undefined) delete process.env[name];
+      else process.env[name] = before[at];
+    }
+  }
+});
+
 test("login: good and bad passwords, an identity token for later, which then stands for both", async () => {
   const login = (password: string) =>
     createRemote(TEST_CONFIG).login(
