@@ -7,6 +7,7 @@ import { type ErrorCode, toNaruError } from "#lib/errors.ts";
 import { LineChannel } from "#companion/line-channel.ts";
 import type { OpenUnixStream } from "#kernel/unix-stream.ts";
 import { type LogFields, type LogLevel, type Logger, createLogger } from "#lib/log.ts";
+import { tellStrayFailures } from "#lib/stray-failures.ts";
 
 export interface Hello {
   readonly build: string;
@@ -66,6 +67,7 @@ export const runCompanion = async (options: CompanionProcessOptions): Promise<vo
   const log = createLogger((level, message, fields) =>
     channel?.send({ log: { level, message, fields } }),
   );
+  tellStrayFailures(log);
   const work = options.open(log);
   const answer = async (own: LineChannel, id: number, body: unknown): Promise<void> => {
     try {

@@ -4,6 +4,7 @@ import { NaruError, toNaruError } from "#lib/errors.ts";
 import { sleep } from "#lib/clock.ts";
 import { FAILPOINTS, armFailpoint } from "#lib/failpoint.ts";
 import { type Logger, createLogger } from "#lib/log.ts";
+import { tellStrayFailures } from "#lib/stray-failures.ts";
 import type { Kernel, ProcessKernel } from "#kernel/kernel.ts";
 import { createKernel } from "#kernel/real.ts";
 import { widenSendBuffer } from "#kernel/send-buffer.ts";
@@ -166,14 +167,6 @@ const serve = async (running: Running): Promise<void> => {
   notifier.stopping();
 };
 
-const guard = (log: Logger): void => {
-  process.on("unhandledRejection", (error) => {
-    log.error("a promise nobody awaited failed", {
-      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-    });
-  });
-};
-
 /** What the message does not say already; where it came from only when nobody foresaw it. */
 const causeOf = (code: string, message: string, cause: unknown): { cause?: string } => {
   if (cause === undefined) return {};
@@ -197,7 +190,7 @@ export const runDaemon = async (argv: readonly string[]): Promise<number> => {
   try {
     const config = parseDaemonConfig(argv);
     stderr.configure(config.logLevel, config.logFormat);
-    guard(log);
+    tellStrayFailures(log);
     const failpoint = environment("NARU_FAILPOINT");
     if (failpoint !== undefined && failpoint !== "") armFailpoint(failpoint);
     assertRoot();

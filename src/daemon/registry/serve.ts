@@ -3,6 +3,7 @@ import { accessSync, constants, mkdirSync, writeSync } from "node:fs";
 import { resolve } from "node:path";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { type Logger, createLogger } from "#lib/log.ts";
+import { tellStrayFailures } from "#lib/stray-failures.ts";
 import type { ProcessKernel } from "#kernel/kernel.ts";
 import { createKernel } from "#kernel/real.ts";
 import { fileSender } from "#kernel/send-file.ts";
@@ -230,9 +231,7 @@ export const runRegistry = async (argv: readonly string[]): Promise<number> => {
     return verb === undefined ? 1 : 0;
   }
   const log = createLogger(createStderrLog().sink);
-  process.on("unhandledRejection", (error) => {
-    log.error("a promise nobody awaited failed", { error: String(error) });
-  });
+  tellStrayFailures(log);
   try {
     if (verb === "collect" || verb === "retention") {
       const { runUpkeep } = await import("#daemon/registry/upkeep-command.ts");
