@@ -18,8 +18,8 @@ test("a daemon that runs keeps its file; ids of the dead and of other programs d
   // Waits on its stdin: it ends with this test and leaves no child behind.
   const daemon = Bun.spawn(["sh", "-c", "read line", "daemon"], { stdin: "pipe" });
   const arguments_ = `/proc/${daemon.pid}/cmdline`;
-  // The kernel shows the arguments of a new program a moment after the spawn has returned.
-  while (!readFileSync(arguments_, "utf8").includes("daemon")) await Bun.sleep(1);
+  // The kernel shows the arguments of a new program a moment after the spawn has returned; before that ours.
+  while (!readFileSync(arguments_, "utf8").split("\0").includes("daemon")) await Bun.sleep(1);
   writeFileSync(path, `${daemon.pid}\n`);
   expect(() => writePidFile(path)).toThrow(
     `pid file "${path}" names a daemon that runs (process ${daemon.pid})`,
