@@ -3,7 +3,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 
 import { afterAll, expect, test } from "bun:test";
 
-import { must } from "../harness/process.ts";
+import { must, run } from "../harness/process.ts";
 import {
   cleanUp,
   errorOf,
@@ -206,6 +206,27 @@ test("retention says what it would remove, and why, before it does", async () =>
   expect(await retain("")).toEqual(plan);
   expect(await statusOf(`${url}/v2/ci/app/manifests/b1`)).toBe(404);
   expect((await retain("")).removed).toEqual([]);
+});
+
+test("upkeep from the command line says what is wrong, and what to do", async () => {
+  const users = `${temporaryDirectory()}/users`;
+  writeFileSync(
+    users,
+    `ann:${await Bun.password.hash("secret", { algorithm: "bcrypt", cost: 4 })}\n`,
+  );
+  const { url } = await serve(["--htpasswd", users]);
+  const said = async (...args: string[]): Promise<string> => {
+    const done = await run([...naru, "registry", ...args]);
+    expect(done.code).toBe(1);
+    return done.stderr;
+  };
+  const closed = "http://127.0.0.1:1";
+  expect(await said("retention", "--untagged", "--url", url)).toContain(
+    "of 'naru registry collect'",
+  );
+  expect(await said("collect", "--password-stdin", "--url", url)).toContain("belong together");
+  expect(await said("collect", "--url", closed)).toMatch(/no registry answers at ".*" \(.+\)/);
+  expect(await said("collect", "--url", url)).toMatch(/401, log in .*: give --user NAME/);
 });
 
 test("immutable tags stay where they are", async () => {

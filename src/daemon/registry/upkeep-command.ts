@@ -2,8 +2,10 @@
 import { readFileSync, writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { NaruError } from "#lib/errors.ts";
+import { fetchReason } from "#lib/fetch-reason.ts";
 import type { CollectReport } from "#registry/collect.ts";
 import type { RetentionReport } from "#registry/retention-run.ts";
+import { parseFault } from "#spec/distribution/answers.ts";
 
 const STDIN = 0;
 const STDOUT = 1;
@@ -35,10 +37,10 @@ const parse = (argv: readonly string[]) => {
 type Flags = ReturnType<typeof parse>;
 
 const authorization = (flags: Flags): Record<string, string> => {
-  if (flags.user === undefined) return {};
-  if (flags["password-stdin"] !== true) {
-    throw new NaruError("invalid_argument", "--user needs --password-stdin");
+  if ((flags.user === undefined) !== (flags["password-stdin"] !== true)) {
+    throw new NaruError("invalid_argument", "--user and --password-stdin belong together");
   }
+  if (flags.user === undefined) return {};
   const password = readFileSync(STDIN, "utf8").replace(/\r?\n$/, "");
   const credentials = Buffer.from(`${flags.user}:${password}`).toString("base64");
   return { authorization: `Basic ${credentials}` };
@@ -56,16 +58,17 @@ const ask = async (flags: Flags, path: string): Promise<unknown> => {
   } catch (cause) {
     throw new NaruError(
       "unavailable",
-      `no registry answers at "${flags.url ?? DEFAULT_URL}": start it, or give --url`,
-      {
-        cause,
-      },
+      `no registry answers at "${flags.url ?? DEFAULT_URL}" (${fetchReason(cause)}): start it, or give --url`,
+      { cause },
     );
   }
   if (reply.ok) return reply.json();
+  const said = await reply.text();
+  const reason = parseFault(said)?.message || said.trim();
+  const remedy = reply.status === 401 ? ": give --user NAME --password-stdin" : "";
   throw new NaruError(
     "failed_precondition",
-    `the registry says ${reply.status}: ${await reply.text()}`,
+    `the registry says ${reply.status}, ${reason}${remedy}`,
   );
 };
 
@@ -89,6 +92,9 @@ const retentionLines = ({ removed, keptCount }: RetentionReport, verb: string): 
 /** `verb`: "collect" or "retention". Throws what the registry refuses. */
 export const runUpkeep = async (verb: string, argv: readonly string[]): Promise<void> => {
   const flags = parse(argv);
+  if (verb !== "collect" && flags.untagged === true) {
+    throw new NaruError("invalid_argument", "--untagged is of 'naru registry collect' alone");
+  }
   const said = flags["dry-run"] === true ? "would remove" : "removed";
   const report = await ask(flags, `/naru/${verb}`);
   const lines =
