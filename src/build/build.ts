@@ -26,7 +26,6 @@ import type { ContextTree } from "#build/kept-context.ts";
 import type { FrontendRun, LlbRequest } from "#build/llb/llb.ts";
 import type { ResultFiles } from "#build/result-files.ts";
 import type { StepNetwork } from "#build/op/exec.ts";
-import type { LayerFormat } from "#image/bundle.ts";
 import type { TransferEvent } from "#image/transfer.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import type { BodyState } from "#spec/http/body-decoder.ts";
@@ -299,7 +298,7 @@ export interface Builds {
     signal: AbortSignal,
   ): Promise<CacheBundle>;
   /** Another image, without a name: the result's with the steps that it stands on in its config. */
-  inlineCache(result: BuildResult, format: LayerFormat, signal: AbortSignal): Promise<BuildResult>;
+  inlineCache(result: BuildResult): BuildResult;
   /** What package managers say is installed in a result. */
   scan(chainId: Digest | undefined, signal: AbortSignal): Promise<Inventory>;
   usage(): Promise<readonly BuildCacheItem[]>;

@@ -160,9 +160,9 @@ class Builder implements Builds {
   exportCache: Builds["exportCache"] = (result, options, signal) =>
     exportCache(this.#dependencies, result, options, signal);
 
-  inlineCache: Builds["inlineCache"] = async (result, format, signal) => {
+  inlineCache: Builds["inlineCache"] = (result) => {
     const { configText } = this.#dependencies.images.get(result.imageId);
-    const text = await withInlineCache(this.#dependencies, result, configText, format, signal);
+    const text = withInlineCache(this.#dependencies, result, configText);
     return { ...result, imageId: registerConfig(this.#dependencies, text) };
   };
 

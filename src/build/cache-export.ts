@@ -11,8 +11,10 @@ import {
 import {
   CACHE_CONFIG,
   type CacheConfig,
+  type CacheRecord,
   INLINE_CACHE,
   formatCacheConfig,
+  formatInlineCache,
 } from "#spec/buildkit/cache-config.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "#spec/image/media-type.ts";
@@ -59,6 +61,17 @@ const positionsOf = (
   return [...seen.values()].map(({ chainId, diffId }) => ({ chainId, diffId }));
 };
 
+/** `places`: of layers in what the record stands beside. */
+const recordOf = (
+  { key, chainId, createdAt, description, hasLayer }: SolvedStep,
+  places: ReadonlyMap<Digest, number>,
+): CacheRecord => ({
+  key,
+  layer: chainId === undefined ? undefined : places.get(chainId),
+  createdAt,
+  naru: { description, hasLayer },
+});
+
 const configOf = (
   { snapshots }: BuildDependencies,
   steps: readonly SolvedStep[],
@@ -75,12 +88,7 @@ const configOf = (
       const parent = below === undefined ? -1 : (indexes.get(below) ?? -1);
       return [{ blob: digest, parent, mediaType, diffId, sizeBytes: size }];
     }),
-    records: steps.map(({ key, chainId, createdAt, description, hasLayer }) => ({
-      key,
-      layer: chainId === undefined ? undefined : indexes.get(chainId),
-      createdAt,
-      naru: { description, hasLayer },
-    })),
+    records: steps.map((step) => recordOf(step, indexes)),
   };
 };
 
@@ -125,18 +133,29 @@ export const exportCache = async (
   };
 };
 
-/** The text of an image's config with the steps that it stands on inside. */
-export const withInlineCache = async (
+/** The text of an image's config with the steps that it stands on inside: those whose layers it has itself. */
+export const withInlineCache = (
   dependencies: BuildDependencies,
   result: BuildResult,
   configText: string,
-  format: LayerFormat,
-  signal: AbortSignal,
-): Promise<string> => {
-  const steps = exported(dependencies, result, "min");
-  const positions = positionsOf(dependencies, steps);
-  using held = await (await dependencies.images.bundles()).layers(positions, format, signal);
-  const text = formatCacheConfig(configOf(dependencies, steps, positions, held.layers));
+): string => {
+  const { chainId: top } = result;
+  const chain = top === undefined ? [] : dependencies.snapshots.chain(top).toReversed();
+  const places = new Map(chain.map(({ chainId }, index) => [chainId, index]));
+  const byDiffId = new Map(chain.map(({ diffId }, index) => [diffId, index]));
+  const records = exported(dependencies, result, "min").flatMap((step): CacheRecord[] => {
+    const record = recordOf(step, places);
+    const { chainId } = step;
+    if (chainId === undefined || places.has(chainId)) return [record];
+    // Layers of their own (COPY --link) stand on others in the image than where they were made.
+    const own = dependencies.snapshots.chain(chainId).toReversed();
+    const layers = own.flatMap(({ diffId }) => byDiffId.get(diffId) ?? []);
+    const { description, hasLayer } = step;
+    return layers.length === own.length
+      ? [{ ...record, naru: { description, hasLayer, layers } }]
+      : [];
+  });
+  const text = formatInlineCache(records);
   const config = JSON.parse(configText) as Record<string, unknown>;
   return JSON.stringify({ ...config, [INLINE_CACHE]: Buffer.from(text).toString("base64") });
 };

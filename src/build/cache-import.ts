@@ -12,6 +12,7 @@ import {
   INLINE_CACHE,
   chainOfCacheLayer,
   parseCacheConfig,
+  parseInlineCache,
 } from "#spec/buildkit/cache-config.ts";
 import { chainIds } from "#spec/image/chain-id.ts";
 import { parseImageConfig } from "#spec/image/config.ts";
@@ -63,8 +64,9 @@ const inlineFound = async (
   const text = await readText(source, manifest.config, signal);
   const inline = (JSON.parse(text) as Record<string, unknown>)[INLINE_CACHE];
   if (typeof inline !== "string") return undefined;
-  const config = parseCacheConfig(Buffer.from(inline, "base64").toString("utf8"));
   const { diff_ids: diffIds } = parseImageConfig(text).rootfs;
+  const own = manifest.layers.map(({ digest }, index) => ({ digest, diffId: diffIds[index] }));
+  const config = parseInlineCache(Buffer.from(inline, "base64").toString("utf8"), own);
   return {
     config,
     part: (index) => {
@@ -106,7 +108,8 @@ const stepsOf = (source: CacheSource, { config, part }: Found): [Digest, Importe
   const parts = new Map(config.layers.map((layer, index) => [layer, part(index)]));
   return config.records.flatMap(({ key, layer, createdAt, naru }): [Digest, ImportedStep][] => {
     if (naru === undefined) return [];
-    const chain = layer === undefined ? [] : chainOfCacheLayer(config, layer);
+    const named = naru.layers?.flatMap((index) => config.layers[index] ?? []);
+    const chain = named ?? (layer === undefined ? [] : chainOfCacheLayer(config, layer));
     const layers = chain.flatMap((one) => parts.get(one) ?? []);
     if (layers.length !== chain.length) return [];
     return [[key, { ...naru, createdAt, layers, source }]];

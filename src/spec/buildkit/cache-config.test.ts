@@ -3,7 +3,9 @@ import {
   type CacheConfig,
   chainOfCacheLayer,
   formatCacheConfig,
+  formatInlineCache,
   parseCacheConfig,
+  parseInlineCache,
 } from "#spec/buildkit/cache-config.ts";
 import { digestOf } from "#spec/image/digest.ts";
 
@@ -36,6 +38,29 @@ test("what is written is read again", () => {
   };
   expect(parseCacheConfig(formatCacheConfig(config))).toEqual(config);
   expect(chainOfCacheLayer(config, 2).map(({ blob }) => blob)).toEqual([A, B, C]);
+});
+
+test("what an image carries names the image's own layers by their place, as BuildKit has it", () => {
+  const own = [A, B].map((digest) => ({ digest, diffId: digestOf(`plain ${digest}`) }));
+  const naru = { description: "RUN x", hasLayer: true };
+  const record = { key: digestOf("k"), layer: 1, createdAt: "2026-01-02T03:04:05Z", naru };
+  const linked = { ...record, key: C, layer: undefined, naru: { ...naru, layers: [1] } };
+  const text = formatInlineCache([record, linked]);
+  expect(JSON.parse(text)).toMatchObject([
+    { digest: digestOf("k"), layers: [{ layer: 1 }] },
+    { digest: C, naru: { layers: [1] } },
+  ]);
+  const config = parseInlineCache(text, own);
+  expect(config.records).toEqual([record, linked]);
+  expect(chainOfCacheLayer(config, 1).map(({ blob }) => blob)).toEqual([A, B]);
+  const foreign = [{ digest: digestOf("l") }, { digest: C, layers: [{}], inputs: [[{ link: 0 }]] }];
+  expect(parseInlineCache(JSON.stringify(foreign), own).records).toHaveLength(2);
+  expect(() =>
+    parseInlineCache(JSON.stringify([{ digest: A, layers: [{ layer: 2 }] }]), own),
+  ).toThrow("names layer 2");
+  // What naru wrote before it was a list.
+  const whole = formatCacheConfig({ layers: [layer(A, -1)], records: [] });
+  expect(parseInlineCache(whole, own).layers).toEqual([layer(A, -1)]);
 });
 
 test("a document of BuildKit is understood: a parent of 0 is left out, layers come in any order", () => {

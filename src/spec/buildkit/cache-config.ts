@@ -9,7 +9,7 @@ import { asArray, asObject, asOptionalString, decodeJson } from "#spec/image/dec
 import { type Digest, isDigest, parseDigest } from "#spec/image/digest.ts";
 
 export const CACHE_CONFIG = "application/vnd.buildkit.cacheconfig.v0";
-/** In an image's config: the document, in base64. */
+/** In an image's config: the records in base64, whose layers are the image's own by their place in it. */
 export const INLINE_CACHE = "moby.buildkit.cache.v0";
 
 export interface CacheLayer {
@@ -22,6 +22,13 @@ export interface CacheLayer {
   readonly sizeBytes: number;
 }
 
+interface OwnRecord {
+  readonly description: string;
+  readonly hasLayer: boolean;
+  /** In place of `layer`: layers that stand on each other as nowhere in the document. */
+  readonly layers?: readonly number[];
+}
+
 export interface CacheRecord {
   readonly key: Digest;
   /** Index of the topmost layer; undefined: an empty tree, or BuildKit's record without a result. */
@@ -29,13 +36,19 @@ export interface CacheRecord {
   /** RFC 3339. */
   readonly createdAt: string;
   /** Only in what naru wrote. */
-  readonly naru: { readonly description: string; readonly hasLayer: boolean } | undefined;
+  readonly naru: OwnRecord | undefined;
 }
 
 export interface CacheConfig {
   readonly layers: readonly CacheLayer[];
   readonly records: readonly CacheRecord[];
 }
+
+const recordDocument = ({ key, layer, createdAt, naru }: CacheRecord): object => ({
+  ...(layer === undefined ? {} : { layers: [{ layer, createdAt }] }),
+  digest: key,
+  ...(naru === undefined ? {} : { naru: { ...naru, createdAt } }),
+});
 
 export const formatCacheConfig = ({ layers, records }: CacheConfig): string =>
   JSON.stringify({
@@ -44,12 +57,12 @@ export const formatCacheConfig = ({ layers, records }: CacheConfig): string =>
       parent,
       annotations: { mediaType, diffID: diffId, size: sizeBytes },
     })),
-    records: records.map(({ key, layer, createdAt, naru }) => ({
-      ...(layer === undefined ? {} : { layers: [{ layer, createdAt }] }),
-      digest: key,
-      ...(naru === undefined ? {} : { naru: { ...naru, createdAt } }),
-    })),
+    records: records.map(recordDocument),
   });
+
+/** For an image's config. */
+export const formatInlineCache = (records: readonly CacheRecord[]): string =>
+  JSON.stringify(records.map(recordDocument));
 
 /** 0 where it is left out, as Go's JSON does. */
 const asIndex = (value: unknown, count: number): number => {
@@ -96,9 +109,31 @@ const decodeRecord = (value: unknown, layers: number): CacheRecord[] => {
           : {
               description: asOptionalString(own["description"], "description") ?? "",
               hasLayer: own["hasLayer"] === true,
+              ...(own["layers"] === undefined
+                ? {}
+                : { layers: asArray(own["layers"], "layers").map((one) => asIndex(one, layers)) }),
             },
     },
   ];
+};
+
+/** Of an image with these layers. A whole document, as naru once wrote it there, is read as well. */
+export const parseInlineCache = (
+  text: string,
+  layersOfImage: readonly { readonly digest: Digest; readonly diffId: Digest | undefined }[],
+): CacheConfig => {
+  const given = decodeJson(text, "build cache");
+  if (!Array.isArray(given)) return parseCacheConfig(text);
+  return {
+    layers: layersOfImage.map(({ digest, diffId }, index) => ({
+      blob: digest,
+      parent: index - 1,
+      mediaType: "",
+      diffId,
+      sizeBytes: 0,
+    })),
+    records: given.flatMap((record) => decodeRecord(record, layersOfImage.length)),
+  };
 };
 
 /** Throws invalid_argument for what is no such document. */

@@ -209,7 +209,7 @@ const run = async (call: Call, lines: EventLines, held: DisposableStack): Promis
   if (exports.length > 0) {
     const { images } = call.backend;
     const work = await caches();
-    const result = await withInline(work, exports, built, (id, name) =>
+    const result = withInline(work, exports, built, (id, name) =>
       images.tag(id, name, { isAlone: true }),
     );
     imageId = result.imageId;

@@ -8,7 +8,7 @@ import type { BuildResult, Builds, CacheSource, ImportedCache } from "#build/bui
 import type { BuildContext } from "#build/context.ts";
 import { partOfContext } from "#build/context.ts";
 import { registryCache } from "#build/registry-cache.ts";
-import { type Bundles, DEFAULT_FORMAT } from "#image/bundle.ts";
+import type { Bundles } from "#image/bundle.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
 import { type Digest, hexOf, parseDigest } from "#spec/image/digest.ts";
@@ -103,14 +103,14 @@ export const exportsOf = (wishes: readonly CacheWish[]): CacheExport[] =>
   wishes.map(({ type, attributes }) => exportOf({ type, attributes }));
 
 /** With the cache inside where that was asked for; it takes the names over. */
-export const withInline = async (
-  { builds, signal }: CacheWork,
+export const withInline = (
+  { builds }: Pick<CacheWork, "builds">,
   exports: readonly CacheExport[],
   result: BuildResult,
   tag: (id: Digest, name: string) => void,
-): Promise<BuildResult> => {
+): BuildResult => {
   if (!exports.some(({ kind }) => kind === "inline")) return result;
-  const inline = await builds.inlineCache(result, DEFAULT_FORMAT, signal);
+  const inline = builds.inlineCache(result);
   for (const name of result.tags) tag(inline.imageId, name);
   return inline;
 };

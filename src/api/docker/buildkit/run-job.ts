@@ -12,7 +12,6 @@ import type { SolveContext } from "#api/docker/buildkit/solve.ts";
 import { solveDefinition } from "#api/docker/buildkit/llb.ts";
 import type { BuildKitState } from "#api/docker/buildkit/state.ts";
 import type { BuildResult } from "#build/build.ts";
-import { DEFAULT_FORMAT } from "#image/bundle.ts";
 
 export interface JobRequest {
   /** "" asks the client's own build function, which comes by the gateway. */
@@ -79,7 +78,7 @@ const withInlineCache = async (
   const builds = await context.backend.builds();
   const done: BuildResult[] = [];
   for (const one of resultsOf(result)) {
-    done.push(await builds.inlineCache(one, DEFAULT_FORMAT, context.signal));
+    done.push(builds.inlineCache(one));
     dropNameless(context, one);
   }
   const [first = result, ...others] = done;
