@@ -25,13 +25,6 @@ export interface LayerFormat {
   readonly isOci: boolean;
 }
 
-export const DEFAULT_FORMAT: LayerFormat = {
-  compression: "gzip",
-  level: undefined,
-  isForced: false,
-  isOci: true,
-};
-
 /** A file with a digest. */
 export interface BundleBlob {
   readonly descriptor: Descriptor;
