@@ -1,6 +1,13 @@
 /** naru's own command line where people meet it: terminals, files it writes, settings, formats. */
 import { expect } from "bun:test";
-import { lstatSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 
 import { BUSYBOX, check, docker, engine, naruOnly, run, type Check } from "../harness/check.ts";
 import { naruBinary } from "../harness/naru.ts";
@@ -77,6 +84,38 @@ check(
     const full = await inShell(`"$NARU" run --rm "$IMAGE" echo hi >/dev/full`);
     expect(full.code).toBe(1);
     expect(full.stderr).toBe("write /dev/stdout: no space left on device\n");
+  },
+  OWN,
+);
+
+check(
+  "cp: the root, a folder by way of .., and a link with a slash land under the name asked for",
+  async (t) => {
+    const folder = t.folder();
+    const name = t.name();
+    await docker(["create", "--name", name, BUSYBOX]);
+    t.defer(() => docker(["rm", "-f", name]));
+    mkdirSync(`${folder}/real`);
+    writeFileSync(`${folder}/real/file`, "x");
+    symlinkSync("real", `${folder}/link`);
+    expect((await naru(["cp", `${folder}/link/`, `${name}:/copied`])).code).toBe(0);
+    expect((await naru(["cp", `${name}:/`, `${folder}/root`])).code).toBe(0);
+    expect(readFileSync(`${folder}/root/copied/file`, "utf8")).toBe("x");
+    expect((await naru(["cp", `${name}:/usr/bin/..`, `${folder}/usr`])).code).toBe(0);
+    expect(lstatSync(`${folder}/usr/bin`).isDirectory()).toBe(true);
+    expect(readdirSync(folder).toSorted()).toEqual(["link", "real", "root", "usr"]);
+    await run(["mknod", `${folder}/null`, "c", "1", "3"]);
+    const device = await naru(["cp", `${name}:/bin/busybox`, `${folder}/null`]);
+    expect(device.code).toBe(1);
+    expect(device.stderr).toContain("got a device");
+    expect(lstatSync(`${folder}/null`).isCharacterDevice()).toBe(true);
+    symlinkSync("real/new", `${folder}/to-new`);
+    expect((await naru(["cp", `${name}:/copied/file`, `${folder}/to-new`])).code).toBe(0);
+    expect(lstatSync(`${folder}/to-new`).isSymbolicLink()).toBe(true);
+    expect(readFileSync(`${folder}/real/new`, "utf8")).toBe("x");
+    const nowhere = await naru(["cp", `${folder}/real`, `${name}:`]);
+    expect(nowhere.code).not.toBe(0);
+    expect(nowhere.stderr).toContain(`there is no path in "${name}:"`);
   },
   OWN,
 );
@@ -241,6 +280,8 @@ check(
     expect((await at(["rm", "far"])).stderr).toContain("in use");
     await at(["update", "far", "--description", "moved"]);
     expect((await at(["export", "far"])).code).toBe(0);
+    // It may hold keys.
+    expect(lstatSync(`${folder}/far.dockercontext`).mode & 0o777).toBe(0o600);
     expect((await at(["import", "near", "far.dockercontext"])).stdout).toBe("near\n");
     const inspected = JSON.parse((await at(["inspect", "near"])).stdout) as object[];
     expect(inspected).toEqual([

@@ -2,7 +2,7 @@
 import type { CliContext } from "#cli/context.ts";
 import type { Output } from "#cli/build/inputs.ts";
 import { unpackInto } from "#cli/build/unpack.ts";
-import { checkTarget, saveStream } from "#cli/terminal/save-stream.ts";
+import { checkTarget, PLAIN_MODE, saveStream } from "#cli/terminal/save-stream.ts";
 import type { Client } from "#client/client.ts";
 
 interface Built {
@@ -47,10 +47,10 @@ export const writeOutput = async (
   }
   if (type === "tar") {
     const { body } = await client.call("imageTree", { id });
-    return await saveStream(context, body, path);
+    return await saveStream(context, body, path, PLAIN_MODE);
   }
   // One archive is both: an OCI layout and what `docker load` reads.
   const names = built.tags.length === 0 ? [id] : built.tags;
   const { body } = await client.call("imageSave", { query: { names } });
-  await saveStream(context, body, path);
+  await saveStream(context, body, path, PLAIN_MODE);
 };

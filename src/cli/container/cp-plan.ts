@@ -3,6 +3,7 @@
  * whoever calls has looked at both sides.
  */
 import { NaruError } from "#lib/errors.ts";
+import { cleanPath } from "#lib/path.ts";
 
 export interface CopySource {
   /** As written; "dir/." means the folder's contents. */
@@ -26,7 +27,8 @@ export interface CopyPlan {
 
 export const baseOf = (path: string): string => {
   if (/(^|\/)\.\/?$/.test(path)) return ".";
-  const trimmed = path.replace(/\/+$/, "");
+  // An archive has the name of what ".." leads to.
+  const trimmed = (/(^|\/)\.\.\/?$/.test(path) ? cleanPath(path) : path).replace(/\/+$/, "");
   return trimmed.slice(trimmed.lastIndexOf("/") + 1) || "/";
 };
 
@@ -69,6 +71,8 @@ export const splitCopyArgument = (
 /** sed-like rule for tar's --transform; S keeps the targets of symbolic links as they are. */
 export const transformRule = ({ from, to }: CopyPlan): string | undefined => {
   if (from === to) return undefined;
+  // The archive of the root names its members "/", "/bin" …
+  if (from === "/") return `s|^/*|${to.replaceAll(/[\\&|]/g, String.raw`\$&`)}/|S`;
   const pattern = from.replaceAll(/[.[\]*^$\\|/]/g, String.raw`\$&`);
   const replacement = to.replaceAll(/[\\&|]/g, String.raw`\$&`);
   return `s|^${pattern}\\(/\\|$\\)|${replacement}\\1|S`;

@@ -54,7 +54,7 @@ const resolveLink = (path: string, link: string): string =>
 
 /** Keeps "/." and "/" at the end: they say what is meant. */
 const absoluteAsWritten = (path: string): string => {
-  const suffix = /\/\.$/.exec(path)?.[0] ?? (path.endsWith("/") ? "/" : path === "." ? "/." : "");
+  const suffix = /(^|\/)\.\/*$/.test(path) ? "/." : path.endsWith("/") ? "/" : "";
   const absolute = absolutePath(path);
   return absolute === "/" ? "/" : absolute + suffix;
 };
@@ -70,6 +70,34 @@ const statOutside = async (path: string, followsLink = true): Promise<CopyTarget
   }
 };
 
+/** Most links on the way to a file, as the kernel counts them (path_resolution(7)). */
+const LINKS_MAX = 40;
+
+/** What is written to: the file that a link leads to, never the link itself, be the file there or not. */
+const throughLinks = async (path: string): Promise<string> => {
+  const { readlink } = await import("node:fs/promises");
+  let at = path;
+  for (let count = 0; count < LINKS_MAX && !/\/\.?$/.test(at); count += 1) {
+    // oxlint-disable-next-line no-await-in-loop -- each link names the next
+    const link = await readlink(at).catch(() => undefined);
+    if (link === undefined) break;
+    at = resolveLink(at, link);
+  }
+  return at;
+};
+
+/** Unpacking would put a file in its place, and `/dev/null` would be one for the whole machine. */
+const checkOutput = async (path: string): Promise<void> => {
+  const { stat } = await import("node:fs/promises");
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined || found.isFile() || found.isDirectory()) return;
+  const what = found.isCharacterDevice() || found.isBlockDevice() ? ": got a device" : "";
+  throw new NaruError(
+    "invalid_argument",
+    `invalid output path: "${path}" must be a directory or a regular file${what}`,
+  );
+};
+
 const report = (options: CopyOptions, sizeBytes: number, target: string): void => {
   if (!options.isQuiet) {
     options.context.output.error(`Successfully copied ${humanSize(sizeBytes, 3)} to ${target}`);
@@ -78,6 +106,8 @@ const report = (options: CopyOptions, sizeBytes: number, target: string): void =
 
 const copyOut = async (options: CopyOptions): Promise<void> => {
   const { client, container: id, context } = options;
+  const outside = await throughLinks(absoluteAsWritten(options.outside));
+  if (options.outside !== "-") await checkOutput(outside);
   let path = options.inside;
   let name: string | undefined;
   if (options.followsLink) {
@@ -93,7 +123,7 @@ const copyOut = async (options: CopyOptions): Promise<void> => {
     return;
   }
   const source = decodeStat(response.headers.get("x-docker-container-path-stat"));
-  const target = await statOutside(absoluteAsWritten(options.outside));
+  const target = await statOutside(outside);
   const plan = planCopy({ path, isFolder: hasBit(source.mode, FOLDER_BIT) }, target);
   const isInto = target.exists && target.isFolder;
   const folder = await statOutside(plan.folder);
@@ -106,7 +136,7 @@ const copyOut = async (options: CopyOptions): Promise<void> => {
   }
   const renamed = isInto && name !== undefined ? { ...plan, to: name } : plan;
   const sizeBytes = await unpackLocal(response.body, renamed, options.isArchive);
-  report(options, sizeBytes, target.path);
+  report(options, sizeBytes, absoluteAsWritten(options.outside));
 };
 
 const targetInside = async (options: CopyOptions): Promise<CopyTarget> => {
@@ -146,7 +176,8 @@ const copyIn = async (options: CopyOptions): Promise<void> => {
   if (!local.exists) throw new NaruError("not_found", `lstat ${path}: no such file or directory`);
   const plan = planCopy({ path, isFolder: local.isFolder }, target);
   const { realpath } = await import("node:fs/promises");
-  const isResolved = options.followsLink && baseOf(path) !== ".";
+  // A slash at the end means the folder that a link leads to.
+  const isResolved = (options.followsLink || path.endsWith("/")) && baseOf(path) !== ".";
   const real = isResolved ? await realpath(path) : path;
   const packed = packLocal(real, { ...plan, from: baseOf(real) });
   await put(plan.folder, packed.bytes());
@@ -179,6 +210,9 @@ export const command = defineCommand({
       throw new NaruError("invalid_argument", "must specify at least one container source");
     }
     const isOut = source.container !== undefined;
+    if ((isOut ? source.path : target.path) === "") {
+      throw usageError(`there is no path in "${container}:": write ${container}:/PATH`);
+    }
     const options: CopyOptions = {
       context,
       client: await context.client(),

@@ -4,7 +4,7 @@ import { bool, text } from "#cli/framework/flags.ts";
 import { type Place, parsePlace } from "#cli/image/copy/places.ts";
 import { registryAuthHeader } from "#cli/registry/credentials.ts";
 import { showProgress } from "#cli/terminal/progress.ts";
-import { saveStream, uploadFrom } from "#cli/terminal/save-stream.ts";
+import { PLAIN_MODE, saveStream, uploadFrom } from "#cli/terminal/save-stream.ts";
 import { NaruError } from "#lib/errors.ts";
 
 interface Copy {
@@ -80,7 +80,7 @@ const writeTarget = async (copy: Copy, archive: Archive): Promise<void> => {
     return;
   }
   if (target.kind === "oci-archive" || target.kind === "docker-archive") {
-    await saveStream(context, archive, target.path);
+    await saveStream(context, archive, target.path, PLAIN_MODE);
     return;
   }
   const client = await context.client();

@@ -48,7 +48,7 @@ test("limits, devices and capabilities land in their fields", async () => {
     PidsLimit: 10,
     Ulimits: [{ Name: "nofile", Soft: 1024, Hard: 2048 }],
     Devices: [{ PathOnHost: "/dev/null", PathInContainer: "/dev/x", CgroupPermissions: "r" }],
-    CapAdd: ["NET_ADMIN"],
+    CapAdd: ["CAP_NET_ADMIN"],
     ShmSize: 1_073_741_824,
     DeviceRequests: [{ Count: -1, Capabilities: [["gpu"]] }],
     BlkioWeight: 100,

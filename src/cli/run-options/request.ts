@@ -126,8 +126,8 @@ const hostConfig = async (
       Annotations: hasAny(annotations) ? annotations : undefined,
       AutoRemove: flags.rm ? true : undefined,
       Binds: splitVolumes(flags.volume).binds,
-      CapAdd: [...flags["cap-add"]],
-      CapDrop: [...flags["cap-drop"]],
+      CapAdd: capabilities(flags["cap-add"]),
+      CapDrop: capabilities(flags["cap-drop"]),
       CgroupnsMode: flags.cgroupns as HostConfig["CgroupnsMode"] | undefined,
       ContainerIDFile: flags.cidfile,
       Dns: [...flags.dns],
@@ -164,6 +164,14 @@ const hostConfig = async (
     // Empty lists mean "mask nothing"; leaving them out means the engine's own.
     ...(isUnconfined ? { MaskedPaths: [], ReadonlyPaths: [] } : {}),
   };
+};
+
+/** By their full names and once each, as docker sends them and tools read them in inspect. */
+const capabilities = (given: readonly string[]): string[] => {
+  const full = given
+    .map((name) => name.toUpperCase())
+    .map((name) => (name === "ALL" || name.startsWith("CAP_") ? name : `CAP_${name}`));
+  return [...new Set(full)].toSorted();
 };
 
 /** Throws plain errors with docker's words; nothing has been sent by then. */

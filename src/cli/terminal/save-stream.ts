@@ -28,12 +28,15 @@ const findTarget = async (path: string): Promise<{ path: string; isReplaced: boo
   return { path, isReplaced: true };
 };
 
+/** Of a file that says no more than what it was made of: what the umask leaves. */
+export const PLAIN_MODE = 0o666;
+
 /** A file that appears under its name when it is complete: one of `end` and `drop` is to be called. */
-export const fileWriter = async (path: string) => {
+export const fileWriter = async (path: string, mode = PLAIN_MODE) => {
   const { open, rename, rm } = await import("node:fs/promises");
   const target = await findTarget(path);
   const temporary = target.isReplaced ? `${target.path}.${String(process.pid)}.tmp` : undefined;
-  const file = await open(temporary ?? target.path, "w");
+  const file = await open(temporary ?? target.path, "w", mode);
   return {
     write: async (data: Uint8Array): Promise<void> => {
       for (let at = 0; at < data.length;) at += (await file.write(data, at)).bytesWritten;
@@ -49,16 +52,20 @@ export const fileWriter = async (path: string) => {
   };
 };
 
+/** What a container or a context holds is not for everyone to read. */
+const OWN_MODE = 0o600;
+
 export const saveStream = async (
   context: CliContext,
   body: AsyncIterable<Uint8Array>,
   path: string | undefined,
+  mode = OWN_MODE,
 ): Promise<void> => {
   if (path === undefined) {
     for await (const chunk of body) await context.output.write("stdout", chunk);
     return;
   }
-  const file = await fileWriter(path);
+  const file = await fileWriter(path, mode);
   try {
     for await (const chunk of body) await file.write(chunk);
     await file.end();
