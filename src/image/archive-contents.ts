@@ -310,6 +310,38 @@ const saysMore = (contents: ArchiveContents, indexText: string): boolean => {
   );
 };
 
+/** The manifests of images that are here, straight from index.json. */
+const topManifests = (contents: ArchiveContents, indexText: string): readonly Candidate[] => {
+  const index = parseManifest(indexText);
+  if (index.kind !== "index") return [];
+  return index.manifests
+    .filter(
+      ({ digest, mediaType }) => isManifestType(mediaType) && contents.files.has(blobPath(digest)),
+    )
+    .flatMap((descriptor) => manifestsBelow(contents, descriptor));
+};
+
+/**
+ * With the manifest that the image came with, so that it goes out again under the same digest. Not with one that only
+ * an archive has, whose layers are plain: those are compressed on their way to a registry.
+ */
+const withManifest = (
+  contents: ArchiveContents,
+  candidates: readonly Candidate[],
+  image: ArchiveImage,
+): ArchiveImage => {
+  const id = digestOf(image.configText);
+  const diffIds = new Set<Digest>(image.layers.map(({ diffId }) => diffId));
+  const candidate = candidates.find(
+    ({ manifest }) =>
+      manifest.config.digest === id &&
+      isWhole(contents, manifest) &&
+      !manifest.layers.some(({ digest }) => diffIds.has(digest)),
+  );
+  if (candidate === undefined) return image;
+  return { ...imageOf(contents, candidate), references: image.references };
+};
+
 /** Throws invalid_argument with the reason; `platform` undefined = `host`, not insisted on, and all of an index. */
 export const readArchive = (
   contents: ArchiveContents,
@@ -334,7 +366,10 @@ export const readArchive = (
       'it has neither "manifest.json" nor "index.json": is it the output of `docker export`? Then use import',
     );
   }
-  const images = fromDockerArchive(contents, textOf(docker, "manifest.json"));
+  const candidates = layout === undefined ? [] : topManifests(contents, layout);
+  const images = fromDockerArchive(contents, textOf(docker, "manifest.json")).map((image) =>
+    withManifest(contents, candidates, image),
+  );
   return nonEmpty({ images, indexes: [], artifacts: [] });
 };
 

@@ -234,3 +234,23 @@ test("repair fetches what the image was, not what its tag stands for by now, and
   });
   expect(fake.images.get(`${registry.host}/a/b:made`).id).toBe(made);
 });
+
+test("what was pulled, saved and loaded again, or copied from its archive, keeps its digest", async () => {
+  const digest = registry.addImage("1", [LAYER]);
+  const name = `${registry.host}/a/b:1`;
+  await fake.images.pull(name, transfer);
+  const parts: Uint8Array[] = [];
+  {
+    using saved = await fake.images.save([name], signal);
+    for await (const part of saved.stream(signal)) parts.push(part);
+  }
+  const archive = Buffer.concat(parts);
+  await fake.images.publish(`${target.host}/c/d:copied`, source(archive), options);
+  await fake.images.remove(name, { isForced: false, isParentKept: false });
+  await fake.images.load(source(archive), { signal });
+  fake.images.tag(name, `${target.host}/c/d:pushed`);
+  await fake.images.push(`${target.host}/c/d:pushed`, transfer);
+  for (const tag of ["copied", "pushed"]) {
+    expect(digestOf(target.manifests.get(tag)!.text)).toBe(digest);
+  }
+});
