@@ -4,6 +4,7 @@ import { Companion } from "#companion/companion.ts";
 import { authorityPath } from "#door/authority.ts";
 import type { DoorConfig, DoorRoute, DoorStatus, DoorTask } from "#door/door.ts";
 import { type DoorContainer, routesOf } from "#door/routes.ts";
+import { monotonicMs } from "#lib/clock.ts";
 import type { Logger } from "#lib/log.ts";
 
 export interface FrontDoorOptions {
@@ -24,8 +25,11 @@ export interface DoorReport extends DoorStatus {
   readonly authority: string | undefined;
 }
 
-/** Changes that come close to each other are told together. */
-const SETTLE_MS = 20;
+/**
+ * Changes that come close to each other are told together: soon, as who starts a container asks the door right
+ * after, and seldom enough that many changes of many containers take a small part of the engine's time.
+ */
+const SETTLE_MS = { least: 3, most: 50, timesCost: 6 };
 /** A port that somebody had is tried again. */
 const RETRY_MS = 5000;
 
@@ -36,6 +40,7 @@ export class FrontDoor {
   readonly #companion: Companion;
   #timer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
+  #settleMs = SETTLE_MS.least;
   #told = "";
   #problems = "";
 
@@ -64,12 +69,15 @@ export class FrontDoor {
   refresh(): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
+      const beganMs = monotonicMs();
       const task = this.#routes();
       const text = JSON.stringify(task.routes);
+      const costMs = (monotonicMs() - beganMs) * SETTLE_MS.timesCost;
+      this.#settleMs = Math.min(SETTLE_MS.most, Math.max(SETTLE_MS.least, costMs));
       if (text === this.#told) return;
       this.#told = text;
       this.#companion.tell(task);
-    }, SETTLE_MS);
+    }, this.#settleMs);
   }
 
   async report(): Promise<DoorReport> {

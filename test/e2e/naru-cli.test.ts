@@ -121,6 +121,20 @@ check(
 );
 
 check(
+  "run -d tells the id of a container that cannot start, too",
+  async (t) => {
+    const name = t.name();
+    t.defer(() => docker(["rm", "-f", name]));
+    const failed = await naru(["run", "-d", "--name", name, BUSYBOX, "no-such-program"]);
+    expect(failed.code).toBe(127);
+    expect(failed.stderr).toContain("executable file not found");
+    const { stdout } = await docker(["inspect", "-f", "{{.Id}}", name]);
+    expect(failed.stdout.trim()).toBe(stdout.trim());
+  },
+  OWN,
+);
+
+check(
   "what was not there is not printed as removed",
   async (t) => {
     const name = t.name();

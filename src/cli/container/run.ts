@@ -147,8 +147,9 @@ export const command = defineCommand({
         request.AttachStdout !== true &&
         request.AttachStderr !== true
       ) {
-        await client.call("containerStart", { id });
+        // Said of one that cannot start as well: it is there, to be looked at or removed.
         context.output.line(id);
+        await client.call("containerStart", { id });
         return 0;
       }
       return await runAttached({
