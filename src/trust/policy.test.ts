@@ -106,7 +106,7 @@ test("a changed policy, and a changed key, count at once", () => {
 
 test("a private key, a missing one and one of an unknown kind are refused", () => {
   write({ rules: { "*": { action: "signed", keys: ["x.pub"] } } });
-  expect(failure(() => open().policy())).toContain("cannot be used");
+  expect(failure(() => open().policy())).toContain("cannot be used: it is not there");
   writeFileSync(join(root, "x.pub"), "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n");
   expect(failure(() => open().policy())).toContain("it is a private key");
 });

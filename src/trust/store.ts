@@ -73,7 +73,10 @@ class DiskTrust implements Trust {
         this.#keys.set(path, { stamp, key });
         return key;
       } catch (cause) {
-        const reason = cause instanceof Error ? cause.message : String(cause);
+        // Not in the system's words: clients take them for a program that is not in the container.
+        const isAbsent = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+        const words = cause instanceof Error ? cause.message : String(cause);
+        const reason = isAbsent ? "it is not there" : words;
         throw wrongPolicy(this.path, `key "${path}" cannot be used: ${reason}`, cause);
       }
     });

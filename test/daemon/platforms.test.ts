@@ -173,6 +173,13 @@ scenario(
     const gone = await taker.api("DELETE", `/v1.50/images/${name}?platforms=${query}`);
     expect(gone.status).toBe(200);
     expect(await architecture(taker, name)).toBe(FOREIGN);
+    const partly = await world.cli(["copy", `store:${name}`, `oci:${world.base}/partly:1`], {
+      NARU_HOST: `unix://${taker.roots.socketPath}`,
+    });
+    expect([partly.code, partly.stderr]).toEqual([
+      0,
+      expect.stringContaining(`NOTE: not all platforms of ${name} are here`),
+    ]);
     await taker.dockerOk("rmi", name);
     expect(await taker.dockerOk("images", "-aq")).toBe("");
     await taker.dockerOk("load", "-i", saved);

@@ -100,6 +100,19 @@ const writeTarget = async (copy: Copy, archive: Archive): Promise<void> => {
   await showProgress(response.body, { output, stream: "stdout", isQuiet });
 };
 
+/** Who copies from the store may think that all platforms go. */
+const tellWhatIsMissing = async ({ context, platform, source }: Copy): Promise<void> => {
+  if (source.kind !== "store" || platform !== undefined) return;
+  const client = await context.client();
+  const query = { manifests: true };
+  const { Manifests = [] } = await client.call("imageInspect", { name: source.name, query });
+  if (Manifests.every(({ Available }) => Available)) return;
+  context.output.error(
+    `NOTE: not all platforms of ${source.name} are here: only what is here was copied. ` +
+      "To have the others, pull it from where it is whole with --all-platforms",
+  );
+};
+
 const copyRegistries = async (copy: Copy, source: string, target: string): Promise<void> => {
   const { context, hasReferrers, isQuiet, platform } = copy;
   const client = await context.client();
@@ -147,6 +160,7 @@ export const command = defineCommand({
       await copyRegistries(copy, source.name, target.name);
     } else {
       await writeTarget(copy, await openSource(copy));
+      await tellWhatIsMissing(copy);
     }
     return 0;
   },
