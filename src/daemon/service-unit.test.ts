@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { serviceUnit, socketUnit } from "#daemon/service-unit.ts";
+import { serviceUnit, serviceVerb, socketUnit } from "#daemon/service-unit.ts";
 
 const valueOf = (unit: string, key: string): string | undefined =>
   new RegExp(`^${key}=(.*)$`, "m").exec(unit)?.[1];
@@ -63,3 +63,11 @@ test.skipIf(Bun.which("systemd-analyze") === null)(
     }
   },
 );
+
+test("who asks for help installs nothing; what is too much is refused", () => {
+  expect(serviceVerb(["install", "--help"])).toBe("--help");
+  expect(serviceVerb(["uninstall", "-h"])).toBe("--help");
+  expect(serviceVerb([])).toBe("--help");
+  expect(serviceVerb(["install"])).toBe("install");
+  expect(() => serviceVerb(["uninstall", "--now"])).toThrow('unexpected argument "--now"');
+});

@@ -110,9 +110,22 @@ const uninstall = (): string => {
   return `${SERVICE_UNIT} is removed; containers run on, data stays\n`;
 };
 
+/** What `naru service WORDS` asks for; whoever asks for help gets nothing but help. Throws invalid_argument. */
+export const serviceVerb = (argv: readonly string[]): string => {
+  const [command = "--help", ...more] = argv;
+  if (argv.includes("--help") || argv.includes("-h")) return "--help";
+  if (more.length > 0) {
+    throw new NaruError(
+      "invalid_argument",
+      `unexpected argument "${more[0]}": 'naru service ${command}' takes none`,
+    );
+  }
+  return command;
+};
+
 export const runService = async (argv: readonly string[]): Promise<number> => {
   try {
-    const [command = "--help"] = argv;
+    const command = serviceVerb(argv);
     switch (command) {
       case "install":
         writeSync(STDOUT, await install());
