@@ -4,8 +4,7 @@
  */
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import type { ProcessKernel } from "#kernel/kernel.ts";
-
-export type RemoveCgroup = (path: string) => Promise<void>;
+import type { RemoveCgroup } from "#runtime/leftover-cgroup.ts";
 
 interface CrunStatus {
   readonly pid: number;

@@ -31,6 +31,7 @@ import { ReadyMonitors } from "#runtime/ready-monitors.ts";
 import { type ExecTools, startExec } from "#runtime/exec.ts";
 import { sweepExecs } from "#runtime/exec-sweep.ts";
 import { ExitFiles } from "#runtime/exits.ts";
+import { removeLeftCgroup } from "#runtime/leftover-cgroup.ts";
 import { type RunPaths, runToEnd, sweepRuns } from "#runtime/run.ts";
 import type { CreateOptions, CreatedProcess, Runtime, RuntimeOptions } from "#runtime/runtime.ts";
 
@@ -175,12 +176,26 @@ const creatorOf = (
   };
 };
 
+/** A create that fails leaves no cgroup. */
+const tidied =
+  (create: Runtime["create"], { removeCgroup }: RuntimeOptions): Runtime["create"] =>
+  async (request) => {
+    let text: string | undefined;
+    const config = async (): Promise<string> => (text = await request.config());
+    try {
+      return await create({ ...request, config });
+    } catch (error) {
+      if (text !== undefined) await removeLeftCgroup(removeCgroup, text);
+      throw error;
+    }
+  };
+
 export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): Runtime => {
   const { own, paths, runs } = preparePaths(kernel, options);
   const exits = new ExitFiles(paths.exits, kernel);
 
   const ready = readyMonitors(kernel, paths, options);
-  const create = creatorOf(kernel, paths, options, ready);
+  const create = tidied(creatorOf(kernel, paths, options, ready), options);
   const execs = execToolsOf(kernel, paths, options);
 
   const start = async (id: string, process: CreatedProcess): Promise<void> => {
@@ -233,7 +248,7 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
         ? execs.ready?.prepare(id, hasStdin)
         : execs.ready?.prepareAgain(id, hasStdin, after),
     dropExecs: (id) => execs.ready?.drop(id),
-    run: (request) => runToEnd(kernel, runs, request),
+    run: (request) => runToEnd(kernel, runs, request, options.removeCgroup),
     sweepRuns: () => sweepRuns(runs),
     pastExit: (id) => exits.read(id),
     onExit: (listener) => exits.onExit(listener),

@@ -100,6 +100,12 @@ const configOf = (id: string, args: readonly string[], extra: object = {}): stri
     },
   });
 
+/** In any hierarchy. */
+const cgroupsNamed = (id: string): readonly string[] =>
+  ["", ...readdirSync("/sys/fs/cgroup")]
+    .map((hierarchy) => `/sys/fs/cgroup/${hierarchy}${cgroupParent}/${id}`)
+    .filter((path) => existsSync(path));
+
 /** Which monitor was used. */
 type Used = "fresh" | "ready";
 
@@ -236,6 +242,16 @@ test.skipIf(crun === null)(
       expect(words).toContain("/no-such-program");
       expect(await messageOf(ready, bad)).toBe(words);
       for (const id of [fresh, ready]) await w.runtime.delete(id);
+      // So few descriptors that the runtime cannot clean up after itself.
+      const { process } = JSON.parse(bad) as { process: object };
+      const rlimits = [{ type: "RLIMIT_NOFILE", soft: 10, hard: 20 }];
+      const few = { ...JSON.parse(bad), process: { ...process, rlimits } } as object;
+      for (const id of ["e".repeat(64), await readyId(w)]) {
+        const text = JSON.stringify(few).replaceAll("bad", id);
+        expect(await messageOf(id, text)).not.toBe("made");
+        await w.runtime.delete(id);
+        expect(cgroupsNamed(id)).toEqual([]);
+      }
       expect(existsSync(`${w.root}/bundles/${ready}`)).toBe(false);
       const thrown = await readyId(w);
       const config = (): Promise<string> => Promise.reject(new Error("no network"));

@@ -5,6 +5,7 @@
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import type { ProcessKernel } from "#kernel/kernel.ts";
+import { type RemoveCgroup, removeLeftCgroup } from "#runtime/leftover-cgroup.ts";
 import type { RunRequest, RunStdio } from "#runtime/runtime.ts";
 
 const SIGKILL = 9;
@@ -94,6 +95,7 @@ export const runToEnd = async (
   kernel: ProcessKernel,
   paths: RunPaths,
   request: RunRequest,
+  removeCgroup: RemoveCgroup,
 ): Promise<number> => {
   const { id, bundle, signal } = request;
   signal.throwIfAborted();
@@ -143,7 +145,10 @@ export const runToEnd = async (
     throw error;
   } finally {
     signal.removeEventListener("abort", kill);
-    if (!isDeleted) await deleteRun(paths, id);
+    if (!isDeleted) {
+      await deleteRun(paths, id);
+      await removeLeftCgroup(removeCgroup, request.config);
+    }
   }
 };
 
