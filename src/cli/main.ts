@@ -103,6 +103,11 @@ const explainExternal = (context: CliContext, target: Target): number => {
     context.output.line(`${usage}\n\n${found?.help ?? ""}`);
     return 0;
   }
+  if (!PLANNED.some((name) => target.path === `naru ${name}`)) {
+    throw usageError(
+      `'${target.path}' takes no flags in front of its name: write '${target.path}' first`,
+    );
+  }
   throw usageError(`'${target.path}' is not there in this version. ${found?.help ?? ""}`);
 };
 

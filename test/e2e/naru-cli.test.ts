@@ -247,6 +247,9 @@ check(
       const all = await naru([verb, "-a", `${BUSYBOX}:1`]);
       expect(all).toMatchObject({ code: 1, stderr: "tag can't be used with --all-tags/-a\n" });
     }
+    const inFront = await naru(["-D", "doctor"]);
+    expect(inFront.code).toBe(1);
+    expect(inFront.stderr).toContain("takes no flags in front of its name");
     const trusting = await naru(["pull", "--disable-content-trust=false", BUSYBOX]);
     expect(trusting.code).toBe(125);
     expect(trusting.stderr).toContain("naru trust");
