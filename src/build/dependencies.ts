@@ -11,6 +11,7 @@ import type { Runtime } from "#runtime/runtime.ts";
 import type { Snapshots } from "#snapshot/snapshot.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
 import type { RuntimeConfig, RuntimeMount } from "#spec/runtime/config.ts";
+import type { ProxyConfig } from "#remote/remote.ts";
 
 /** A step's process, held as a container would be. */
 export interface StepProcess {
@@ -70,5 +71,7 @@ export interface BuildDependencies {
   /** argv that starts `runBuildWorkerProcess`; the job follows as one more argument. */
   readonly workerCommand: readonly string[];
   readonly layerChildren: LayerChildren;
+  /** For what ADD and remote contexts bring. */
+  readonly proxy: ProxyConfig;
   readonly log: Logger;
 }

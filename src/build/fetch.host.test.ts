@@ -12,6 +12,7 @@ const signal = AbortSignal.timeout(60_000);
 const dependencies = {
   kernel: fileKernel,
   paths: { work: `${root}/work` },
+  proxy: { http: "", https: "", none: "" },
 } as unknown as BuildDependencies;
 
 const git = (...args: string[]): void => {
@@ -81,7 +82,7 @@ test("a file has the name of its address, else its server's, else BuildKit's", a
   let count = 0;
   const temporaryTree = (name: string) => ({ root: `${root}/${name}-${(count += 1)}` });
   const nameOf = async (path: string): Promise<readonly string[]> =>
-    (await fetchUrl({ temporaryTree, signal }, `${url}${path}`, undefined)).sources;
+    (await fetchUrl({ temporaryTree, signal, dependencies }, `${url}${path}`, undefined)).sources;
   expect(await nameOf("/named")).toEqual(["named"]);
   expect(await nameOf("/in/")).toEqual(["in"]);
   expect(await nameOf("/a%zz")).toEqual(["a%zz"]);
@@ -90,8 +91,37 @@ test("a file has the name of its address, else its server's, else BuildKit's", a
 
 test("what cannot be fetched is told by its address, without hints for programmers", async () => {
   const temporaryTree = (name: string) => ({ root: `${root}/${name}` });
-  const place = { temporaryTree, signal };
+  const place = { temporaryTree, signal, dependencies };
   const said = await fetchUrl(place, "http://127.0.0.1:1/x", undefined).then(String, String);
   expect(said).toContain('cannot fetch "http://127.0.0.1:1/x"');
   expect(said).not.toMatch(/verbose|Is the computer/);
+});
+
+test("files and repositories come by the engine's proxy, what is near directly", async () => {
+  const asked: string[] = [];
+  using proxy = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: async (request) => {
+      asked.push(request.url);
+      return await fetch(`${url}${new URL(request.url).pathname}`);
+    },
+  });
+  const behind = {
+    ...dependencies,
+    proxy: { http: `http://127.0.0.1:${proxy.port}`, https: "", none: "" },
+  };
+  let count = 0;
+  const temporaryTree = (name: string) => ({ root: `${root}/by-proxy-${name}-${(count += 1)}` });
+  const place = { temporaryTree, signal, dependencies: behind };
+  expect((await fetchUrl(place, "http://files.test/in/", undefined)).sources).toEqual(["in"]);
+  expect(asked.splice(0)).toEqual(["http://files.test/in/"]);
+  {
+    using context = await fetchContext(behind, "http://files.test/app.git#main:sub", signal);
+    expect(readFileSync(`${context.root}/file`, "utf8")).toBe("of the repository");
+  }
+  expect(asked.splice(0).every((one) => one.startsWith("http://files.test/app.git/"))).toBe(true);
+  using _near = await fetchContext(behind, `${url}/app.git#main:sub`, signal);
+  await fetchUrl(place, `${url}/in/`, undefined);
+  expect(asked).toEqual([]);
 });

@@ -20,10 +20,18 @@ import type { BuildSession } from "#build/session.ts";
 import { type SourceTree, contextTree } from "#build/trees.ts";
 import { NaruError } from "#lib/errors.ts";
 import { fetchReason } from "#lib/fetch-reason.ts";
+import { fetchProxy } from "#remote/hosts.ts";
+import type { ProxyConfig } from "#remote/remote.ts";
 import { Complaint } from "#spec/dockerfile/error.ts";
 import { parseGitOrigin } from "#spec/dockerfile/git-origin.ts";
 import type { GitOrigin } from "#spec/dockerfile/plan.ts";
 import { MAGIC_BYTES, detectCompression } from "#snapshot/compression.ts";
+
+/** How long, and by which way. */
+interface Way {
+  readonly signal: AbortSignal;
+  readonly proxy: ProxyConfig;
+}
 
 const DOWNLOAD_MAX_BYTES = 64 * 1024 ** 3;
 const GIT_HOSTS = /^(?:https?:\/\/)?(?:github|gitlab)\.com\/[^/]+\/[^/#?]+/;
@@ -58,11 +66,12 @@ const nameOf = (url: string, response: Response): string => {
 const download = async (
   url: string,
   directory: string,
-  signal: AbortSignal,
+  { signal, proxy }: Way,
 ): Promise<{ name: string; digest: string; path: string }> => {
   let response: Response;
   try {
-    response = await fetch(url, { signal, redirect: "follow" });
+    const way = { proxy: fetchProxy(new URL(url), proxy) };
+    response = await fetch(url, { signal, redirect: "follow", ...way });
   } catch (error) {
     signal.throwIfAborted();
     throw failedFetch(url, fetchReason(error), error);
@@ -111,7 +120,15 @@ const gitContext = (remote: string): GitOrigin | undefined => {
 const SAFE = ["-c", "protocol.ext.allow=never"];
 const GIT_VERBS = ["init", "remote", "fetch", "update-ref", "checkout", "rev-parse", "submodule"];
 
-const git = async (args: readonly string[], signal: AbortSignal): Promise<string> => {
+/** As curl reads them, which git stands on. */
+const proxyVariables = ({ http, https, none }: ProxyConfig): Record<string, string> => ({
+  ...(http === "" ? {} : { http_proxy: http }),
+  ...(https === "" ? {} : { https_proxy: https }),
+  // Loopback is always reached directly.
+  no_proxy: [none, "localhost", "127.0.0.0/8", "::1"].filter((part) => part !== "").join(","),
+});
+
+const git = async (args: readonly string[], { signal, proxy }: Way): Promise<string> => {
   const program = Bun.which("git");
   if (program === null) {
     throw new NaruError("failed_precondition", "git is not installed: apt-get install git");
@@ -120,7 +137,12 @@ const git = async (args: readonly string[], signal: AbortSignal): Promise<string
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    env: { PATH: "/usr/local/bin:/usr/bin:/bin", GIT_TERMINAL_PROMPT: "0", HOME: "/root" },
+    env: {
+      PATH: "/usr/local/bin:/usr/bin:/bin",
+      GIT_TERMINAL_PROMPT: "0",
+      HOME: "/root",
+      ...proxyVariables(proxy),
+    },
   });
   const kill = (): void => child.kill("SIGKILL");
   signal.addEventListener("abort", kill, { once: true });
@@ -142,8 +164,8 @@ const git = async (args: readonly string[], signal: AbortSignal): Promise<string
 };
 
 /** Every file says that it was written when the commit was made. */
-const setTimes = async (root: string, signal: AbortSignal): Promise<void> => {
-  const seconds = Number(await git(["-C", root, "log", "-1", "--format=%ct"], signal));
+const setTimes = async (root: string, way: Way): Promise<void> => {
+  const seconds = Number(await git(["-C", root, "log", "-1", "--format=%ct"], way));
   for (const name of readdirSync(root, { recursive: true, encoding: "utf8" })) {
     lutimesSync(`${root}/${name}`, seconds, seconds);
   }
@@ -152,25 +174,22 @@ const setTimes = async (root: string, signal: AbortSignal): Promise<void> => {
 const fetchRef = async (
   { remote, ref, checksum, isFetchedByCommit }: GitOrigin,
   root: string,
-  signal: AbortSignal,
+  way: Way,
 ): Promise<void> => {
   const at = ["-C", root];
-  await git([...at, "remote", "add", "origin", remote], signal);
+  await git([...at, "remote", "add", "origin", remote], way);
   const named = isFetchedByCommit && checksum !== "" ? checksum : ref;
   const wanted = named === "" ? "HEAD" : named;
   const isCommit = /^[0-9a-f]{7,64}$/.test(named);
   try {
-    await git([...SAFE, ...at, "fetch", "--quiet", "--depth=1", "origin", wanted], signal);
+    await git([...SAFE, ...at, "fetch", "--quiet", "--depth=1", "origin", wanted], way);
   } catch (error) {
-    signal.throwIfAborted();
+    way.signal.throwIfAborted();
     const isPlain = error instanceof NaruError && /shallow/.test(error.message);
     if (!isPlain && !isCommit) throw error;
     // Servers that give no part of a history, or no single commits: all of it, then look.
-    await git(
-      [...SAFE, ...at, "fetch", "--quiet", "origin", ...(isCommit ? [] : [wanted])],
-      signal,
-    );
-    if (isCommit) await git([...at, "update-ref", "FETCH_HEAD", named], signal);
+    await git([...SAFE, ...at, "fetch", "--quiet", "origin", ...(isCommit ? [] : [wanted])], way);
+    if (isCommit) await git([...at, "update-ref", "FETCH_HEAD", named], way);
   }
 };
 
@@ -178,29 +197,23 @@ const fetchRef = async (
 const checkOut = async (
   origin: GitOrigin,
   root: string,
-  signal: AbortSignal,
+  way: Way,
 ): Promise<{ readonly path: string; readonly commit: string }> => {
   const { remote, ref, checksum } = origin;
   if (remote.startsWith("-") || ref.startsWith("-")) {
     throw new NaruError("invalid_argument", `invalid git reference "${remote}#${ref}"`);
   }
   mkdirSync(root, { recursive: true, mode: 0o755 });
-  await git(["init", "--quiet", root], signal);
-  await fetchRef(origin, root, signal);
+  await git(["init", "--quiet", root], way);
+  await fetchRef(origin, root, way);
   const at = ["-C", root];
-  await git(
-    [...at, "-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD"],
-    signal,
-  );
-  const commit = await git([...at, "rev-parse", "HEAD"], signal);
+  await git([...at, "-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD"], way);
+  const commit = await git([...at, "rev-parse", "HEAD"], way);
   if (checksum !== "") checkSum(remote, checksum, commit);
   if (origin.hasSubmodules && existsSync(`${root}/.gitmodules`)) {
-    await git(
-      [...SAFE, ...at, "submodule", "update", "--init", "--recursive", "--depth=1"],
-      signal,
-    );
+    await git([...SAFE, ...at, "submodule", "update", "--init", "--recursive", "--depth=1"], way);
   }
-  if (origin.timesFrom === "commit") await setTimes(root, signal);
+  if (origin.timesFrom === "commit") await setTimes(root, way);
   if (!origin.keepsGitDir) rmSync(`${root}/.git`, { recursive: true, force: true });
   const path = posix.normalize(`/${origin.subdirectory}`).slice(1).replace(/\/$/, "");
   return { path, commit };
@@ -232,8 +245,11 @@ const checkSum = (url: string, wanted: string, actual: string): void => {
 };
 
 type Fetched = Omit<CopyFrom, "isUnpacked">;
-type Place = Pick<BuildSession, "temporaryTree" | "signal"> &
-  Partial<Pick<BuildSession, "materials">>;
+type Place = Pick<BuildSession, "temporaryTree" | "signal"> & {
+  readonly dependencies: Pick<BuildDependencies, "proxy">;
+} & Partial<Pick<BuildSession, "materials">>;
+
+const wayOf = ({ signal, dependencies: { proxy } }: Place): Way => ({ signal, proxy });
 
 const treeOf = (name: string, root: string, digests: ReadonlyMap<string, string>): SourceTree =>
   contextTree({ root, digests, hint: "" }, name);
@@ -241,7 +257,7 @@ const treeOf = (name: string, root: string, digests: ReadonlyMap<string, string>
 /** A repository for ADD. */
 export const fetchGit = async (place: Place, origin: GitOrigin): Promise<Fetched> => {
   const { root } = place.temporaryTree("remote");
-  const { path, commit } = await checkOut(origin, root, place.signal);
+  const { path, commit } = await checkOut(origin, root, wayOf(place));
   const material = gitMaterial(origin.remote, origin.ref, commit);
   place.materials?.set(material.uri, material);
   return { tree: treeOf(origin.remote, root, new Map()), sources: [path === "" ? "." : path] };
@@ -255,7 +271,7 @@ export const fetchUrl = async (
 ): Promise<Fetched> => {
   const { root } = place.temporaryTree("remote");
   mkdirSync(root, { recursive: true, mode: 0o755 });
-  const { name, digest } = await download(url, root, place.signal);
+  const { name, digest } = await download(url, root, wayOf(place));
   if (checksum !== undefined) checkSum(url, checksum, digest);
   place.materials?.set(url, fileMaterial(url, digest));
   return {
@@ -277,11 +293,12 @@ export const fetchContext = async (
   signal: AbortSignal,
 ): Promise<BuildContext> => {
   using undo = new DisposableStack();
+  const way = { signal, proxy: dependencies.proxy };
   const { root, [Symbol.dispose]: dispose } = undo.use(makeContextDirectory(dependencies));
   const base = { digests: new Map<string, string>(), hint: "", [Symbol.dispose]: dispose };
   const origin = gitContext(remote);
   if (origin !== undefined) {
-    const { path } = await checkOut(origin, `${root}/repository`, signal);
+    const { path } = await checkOut(origin, `${root}/repository`, way);
     const directory = directoryIn(origin.remote, `${root}/repository`, path);
     undo.move();
     return { ...base, root: directory };
@@ -294,7 +311,7 @@ export const fetchContext = async (
   }
   const downloads = `${root}/download`;
   mkdirSync(downloads);
-  const { path } = await download(remote, downloads, signal);
+  const { path } = await download(remote, downloads, way);
   const tree = `${root}/tree`;
   mkdirSync(tree);
   if (await isArchive(path)) {

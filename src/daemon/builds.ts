@@ -39,6 +39,7 @@ const make = async (
   const dependencies: Omit<BuildDependencies, "layerChildren"> = {
     ...parts,
     runtime,
+    proxy: inputs.config.registries.remote.proxy,
     configs: {
       configOf: (process) =>
         stepConfigOf(steps, {

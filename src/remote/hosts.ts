@@ -84,3 +84,13 @@ export const proxyFor = (
   if (isDirect) return "";
   return given.includes("://") ? given : `http://${given}`;
 };
+
+/**
+ * Without a proxy of its own a request takes the environment's, by the runtime's rules: those send loopback there, and
+ * know nothing of daemon.json. Only `false` keeps it from that; the runtime's types do not know it yet.
+ */
+const NO_PROXY = false as unknown as string;
+
+/** `proxyFor` as the runtime's fetch wants it. */
+export const fetchProxy = (url: URL, proxy: Parameters<typeof proxyFor>[1]): string =>
+  proxyFor(url, proxy) || NO_PROXY;

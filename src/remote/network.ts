@@ -2,7 +2,7 @@
 import { fetchReason } from "#lib/fetch-reason.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import { certificatesOf, systemAuthorities } from "#remote/certificates.ts";
-import { proxyFor } from "#remote/hosts.ts";
+import { fetchProxy, proxyFor } from "#remote/hosts.ts";
 import type { RemoteConfig } from "#remote/remote.ts";
 import { VERSION } from "#lib/version.ts";
 
@@ -19,12 +19,6 @@ export interface HttpRequest {
 
 /** Nothing heard for so long, before the answer's head: the connection is given up. */
 const HEAD_TIMEOUT_MS = 60_000;
-
-/**
- * Without a proxy of its own a request takes the environment's, by the runtime's rules: those send loopback there, and
- * know nothing of daemon.json. Only `false` keeps it from that; the runtime's types do not know it yet.
- */
-const NO_PROXY = false as unknown as string;
 
 /** As Go says them, whose words Docker's users know. */
 const wordsOf = (code: string, url: URL): string | undefined => {
@@ -135,7 +129,6 @@ export class Network {
 
   #fetch(request: HttpRequest, isBySystem: boolean): Promise<Response> {
     const { method, url, headers, body, signal } = request;
-    const proxy = proxyFor(url, this.#config.proxy);
     // Only until the head is there: a body takes as long as it takes, its reader watches over it.
     const timeout = new AbortController();
     const timer = setTimeout(
@@ -149,7 +142,7 @@ export class Network {
       signal: AbortSignal.any([signal, timeout.signal]),
       decompress: false,
       ...(body === undefined ? {} : { body }),
-      proxy: proxy === "" ? NO_PROXY : proxy,
+      proxy: fetchProxy(url, this.#config.proxy),
       ...(url.protocol === "https:" ? { tls: this.#tls(request, isBySystem) } : {}),
     }).finally(() => clearTimeout(timer));
   }
