@@ -143,6 +143,37 @@ test("containers, addresses and ports are taken over by the next daemon", async 
   expect(readdirSync(`${execRoot}/netns`).length).toBeGreaterThan(20);
 }, 300_000);
 
+/** A program that is just being started has the descriptors of this one for a moment, and so the port. */
+const listenOnce = async (port: number): Promise<{ stop(): void }> => {
+  for (;;) {
+    try {
+      return Bun.listen({ hostname: "0.0.0.0", port, socket: { data: () => undefined } });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+      await Bun.sleep(5);
+    }
+  }
+};
+
+test("a port that somebody took while the daemon was away costs its container none of the others", async () => {
+  const { service, reborn } = await makeInstance();
+  await service.restore([]);
+  const a = await acquire(service, "a");
+  await serve(a, "A");
+  const ports = await service.publish(order("a", a, { "80/tcp": ["0.0.0.0:", "0.0.0.0:"] }));
+  const [lost, kept] = ports["80/tcp"]!.map(({ HostPort }) => HostPort);
+  await service.stop();
+  const other = await listenOnce(Number(lost));
+  undo.push(() => other.stop());
+  const next = reborn();
+  await next.start();
+  const entry = { containerId: "a", containerName: "a", sandbox: a, ports };
+  const { unpublished } = await next.restore([entry]);
+  expect(unpublished.map(({ containerId }) => containerId)).toEqual(["a"]);
+  expect(String(unpublished[0]!.error)).toContain(`0.0.0.0:${lost}/tcp: address already in use`);
+  expect(await get(`http://127.0.0.1:${kept}/`)).toStartWith("A");
+}, 300_000);
+
 test("two instances stand side by side", async () => {
   const first = await makeInstance();
   const second = await makeInstance({ bip: "10.213.7.1/24" });

@@ -156,7 +156,9 @@ export class PortReservations {
         details: { errno },
       });
     }
-    const owner = list.find((held) => held.hostIp === hostIp) ?? list[0];
+    // The same port of the other family stands in nobody's way.
+    const family = list.filter((held) => held.hostIp.includes(":") === hostIp.includes(":"));
+    const owner = family.find((held) => held.hostIp === hostIp) ?? family[0];
     const message =
       owner === undefined
         ? `failed to bind host port for ${subject}/${protocol}: address already in use by another process of this host`

@@ -102,7 +102,10 @@ export class Publisher {
     await withdrawn;
   }
 
-  /** Holds the ports of all orders and makes them the only published ones, in one transaction. */
+  /**
+   * Holds the ports of all orders and makes them the only published ones, in one transaction. Their containers run
+   * already: where somebody else has got one of a container's ports meanwhile, the others go on.
+   */
   async replaceAll(
     orders: readonly PublishTarget[],
     families: readonly Family[],
@@ -110,12 +113,9 @@ export class Publisher {
     const failures: { containerId: string; error: unknown }[] = [];
     this.#options.reservations.isTakingAgain = true;
     for (const order of orders) {
-      try {
-        const publication = this.#reserve(order);
-        if (!isEmpty(publication)) this.#publications.set(order.containerId, publication);
-      } catch (error) {
-        failures.push({ containerId: order.containerId, error });
-      }
+      const { containerId } = order;
+      const publication = this.#reserve(order, (error) => failures.push({ containerId, error }));
+      if (!isEmpty(publication)) this.#publications.set(containerId, publication);
     }
     this.#options.reservations.isTakingAgain = false;
     const all = this.#publications.entries().map(([id, { forwards }]) => [id, forwards] as const);
@@ -136,7 +136,8 @@ export class Publisher {
     this.#publications.clear();
   }
 
-  #reserve(order: PublishTarget): Publication {
+  /** `onFailure` is told of what cannot be had; without it that is an error of the whole. */
+  #reserve(order: PublishTarget, onFailure?: (error: NaruError) => void): Publication {
     const wishes = parsePortMap(order.ports);
     const held: HeldPort[] = [];
     // Ports that are only exposed stay in the answer, as inspect shows them.
@@ -147,12 +148,12 @@ export class Publisher {
     );
     const forwards: HeldForward[] = [];
     const opened = openedBy(order, wishes);
-    try {
-      for (const wish of wishes) {
-        if (isOpenAlone(order.isRouted6, wish)) {
-          (realized[formatPort(wish.port)] ??= []).push({ HostIp: wish.hostIp, HostPort: "" });
-          continue;
-        }
+    for (const wish of wishes) {
+      if (isOpenAlone(order.isRouted6, wish)) {
+        (realized[formatPort(wish.port)] ??= []).push({ HostIp: wish.hostIp, HostPort: "" });
+        continue;
+      }
+      try {
         for (const one of this.#reserveOne(order, wish)) {
           held.push(one);
           forwards.push({
@@ -165,10 +166,14 @@ export class Publisher {
             HostPort: String(one.hostPort),
           });
         }
+      } catch (error) {
+        const explained = explain(order, error);
+        if (onFailure === undefined) {
+          this.#giveBack({ held, forwards, opened, realized });
+          throw explained;
+        }
+        onFailure(explained);
       }
-    } catch (error) {
-      this.#giveBack({ held, forwards, opened, realized });
-      throw explain(order, error);
     }
     return { held, forwards, opened, realized };
   }
