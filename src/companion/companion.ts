@@ -112,9 +112,11 @@ const isLost = (error: unknown): boolean =>
 const dial = (path: string): OpenUnixStream | undefined => {
   try {
     return connectUnixStream(path);
-  } catch {
-    // Nobody there, or a socket that a dead process left: one is started.
-    return undefined;
+  } catch (error) {
+    // Nobody there, or a socket that a dead process left: one is started. Otherwise (no descriptor is left) it lives.
+    const errno = error instanceof NaruError ? error.details["errno"] : undefined;
+    if (errno === "ENOENT" || errno === "ECONNREFUSED") return undefined;
+    throw error;
   }
 };
 

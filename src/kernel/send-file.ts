@@ -8,7 +8,7 @@
  */
 import { type Pointer, ptr } from "bun:ffi";
 import { ERRNO, throwErrno } from "#kernel/errno.ts";
-import { checked, lastErrno, libc } from "#kernel/libc.ts";
+import { lastErrno, libc } from "#kernel/libc.ts";
 import { type WidenSendBuffer, widenSendBuffer } from "#kernel/send-buffer.ts";
 import { descriptorOf, isEncrypted } from "#kernel/socket-descriptor.ts";
 
@@ -63,11 +63,10 @@ export const fileSender: FileSender = {
   sendCopy: (socketFd, fileFd, offset, sizeBytes) => {
     const skippedBytes = offset % PAGE_BYTES;
     const mappedBytes = skippedBytes + sizeBytes;
-    const map = checked(
-      libc().mmap(null, mappedBytes, PROT_READ, MAP_SHARED, fileFd, offset - skippedBytes),
-      "mmap",
-      `descriptor ${fileFd}`,
-    );
+    const start = offset - skippedBytes;
+    const map = Number(libc().mmap(null, mappedBytes, PROT_READ, MAP_SHARED, fileFd, start));
+    // A file system without mappings, or too many of them: what is not sent here is read.
+    if (map < 0) return 0;
     const bytes = (map + skippedBytes) as Pointer;
     const sent = Number(libc().send(socketFd, bytes, sizeBytes, MSG_DONTWAIT | MSG_NOSIGNAL));
     const errno = sent < 0 ? lastErrno() : 0;

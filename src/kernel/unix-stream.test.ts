@@ -1,10 +1,19 @@
 /** Unix streams beside the runtime's: whole and in order, also when the other side is slow, with every end told once. */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { checked, libc } from "#kernel/libc.ts";
 import {
   type OpenUnixStream,
   type UnixStream,
@@ -14,6 +23,7 @@ import {
 
 const folder = mkdtempSync(join(tmpdir(), "naru-stream-"));
 afterAll(() => rmSync(folder, { recursive: true }));
+const RLIMIT_NOFILE = 7;
 let count = 0;
 const freshPath = (): string => join(folder, `s${(count += 1)}`);
 
@@ -79,6 +89,58 @@ test("what was written before the end arrives; a peer that breaks off is an end"
   other.stream.close();
   one.stream.write("x".repeat(1 << 22));
   await one.closed;
+  close();
+});
+
+/** Open until the limit, which is near; `free` gives all of it back. */
+const openAll = (): { free(): void } => {
+  const limit = new BigUint64Array(2);
+  checked(libc().getrlimit(RLIMIT_NOFILE, limit), "getrlimit", "test");
+  const [soft = 0n, hard = 0n] = limit;
+  const highest = Math.max(...readdirSync("/proc/self/fd").map(Number));
+  const near = new BigUint64Array([BigInt(highest + 20), hard]);
+  checked(libc().setrlimit(RLIMIT_NOFILE, near), "setrlimit", "test");
+  const fds: number[] = [];
+  for (let fd = libc().eventfd(0, 0); fd >= 0; fd = libc().eventfd(0, 0)) fds.push(fd);
+  return {
+    free: () => {
+      checked(libc().setrlimit(RLIMIT_NOFILE, new BigUint64Array([soft, hard])), "setrlimit", "");
+      for (const fd of fds.splice(0)) closeSync(fd);
+    },
+  };
+};
+
+test("a listener outlives a time in which no descriptor is left", async () => {
+  const path = freshPath();
+  const accepted: Opened[] = [];
+  const server = listenUnixStream(path, 0o600, (open) => accepted.push(opened(open)));
+  const early = opened(connectUnixStream(path));
+  const all = openAll();
+  try {
+    expect(() => connectUnixStream(path)).toThrow("EMFILE");
+    await Bun.sleep(50);
+  } finally {
+    all.free();
+  }
+  const late = opened(connectUnixStream(path));
+  late.stream.write("in");
+  await until(() => accepted.some(({ parts }) => parts.join("") === "in"));
+  early.stream.close();
+  late.stream.close();
+  await Promise.all([early, late, ...accepted].map(({ closed }) => closed));
+  server.close();
+});
+
+test("a stream that cannot wait for room is closed", async () => {
+  const { one, other, close } = await pair(freshPath());
+  const all = openAll();
+  try {
+    one.stream.write("x".repeat(1 << 22));
+    await one.closed;
+  } finally {
+    all.free();
+  }
+  await other.closed;
   close();
 });
 

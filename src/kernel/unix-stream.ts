@@ -5,6 +5,8 @@
 import { chmodSync, closeSync, lstatSync, unlinkSync } from "node:fs";
 import { ERRNO, throwErrno } from "#kernel/errno.ts";
 import { checked, lastErrno, libc } from "#kernel/libc.ts";
+import { sleep } from "#lib/clock.ts";
+import { NaruError } from "#lib/errors.ts";
 import { pollSet } from "#kernel/poll-set.ts";
 import { untilReadable } from "#kernel/readiness.ts";
 import { unixAddress, withShortPath } from "#kernel/socket.ts";
@@ -31,6 +33,10 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const BACKLOG = 16;
 
+/** No descriptor or memory is left: others give theirs back, and who wants in waits in the backlog. */
+const SCARCE: readonly unknown[] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
+const SCARCE_PAUSE_MS = 100;
+
 /** Its content is used up before the next read. */
 const buffer = Buffer.allocUnsafeSlow(64 * 1024);
 
@@ -55,8 +61,8 @@ class Stream implements UnixStream {
   write(text: string): void {
     if (this.#isClosed) return;
     this.#rest.push(Buffer.from(text));
-    // Otherwise it waits its turn.
-    if (this.#rest.length === 1) void this.#flush();
+    // Otherwise it waits its turn. No descriptor is left to wait with: its end tells.
+    if (this.#rest.length === 1) this.#flush().catch(() => this.close());
   }
 
   close(): void {
@@ -123,6 +129,9 @@ export const connectUnixStream = (path: string): OpenUnixStream => {
   return openOn(fd);
 };
 
+const isScarce = (error: unknown): boolean =>
+  error instanceof NaruError && SCARCE.includes(error.details["errno"]);
+
 const accept = (fd: number, onConnection: (open: OpenUnixStream) => void): void => {
   for (;;) {
     const connected = libc().accept4(fd, null, null, ACCEPT_FLAGS);
@@ -164,9 +173,15 @@ export const listenUnixStream = (
   const stop = new AbortController();
   const run = async (): Promise<void> => {
     while (!stop.signal.aborted) {
-      // oxlint-disable-next-line no-await-in-loop -- one connection after the other
-      await untilReadable(fd, stop.signal);
-      accept(fd, onConnection);
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- one connection after the other
+        await untilReadable(fd, stop.signal);
+        accept(fd, onConnection);
+      } catch (error) {
+        if (!isScarce(error)) throw error;
+        // oxlint-disable-next-line no-await-in-loop -- the next try's time
+        await sleep(SCARCE_PAUSE_MS, stop.signal);
+      }
     }
   };
   void run()
