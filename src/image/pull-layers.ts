@@ -1,4 +1,6 @@
 /** The layers of one image: fetched side by side, shared with other pulls, adopted from the lowest up. */
+import { existsSync, linkSync } from "node:fs";
+import { join } from "node:path";
 import { discardLayer } from "#image/collect.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { FetchPool } from "#image/fetch-pool.ts";
@@ -9,10 +11,9 @@ import type { Ingest } from "#content/content.ts";
 import type { Lease } from "#metadata/leases.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import { type SharedJob, type SharedWork, type Work } from "#lib/shared-work.ts";
-import { join } from "node:path";
 import { chainIds } from "#spec/image/chain-id.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
-import { type Digest, shortId } from "#spec/image/digest.ts";
+import { type Digest, hexOf, shortId } from "#spec/image/digest.ts";
 
 export type FetchEvent = Extract<TransferLine, { kind: "progress" | "verified" }>;
 
@@ -145,6 +146,14 @@ const begin = (pull: LayerPull, layer: PullLayer): Joined | undefined => {
   return job;
 };
 
+/** A partial by a name of this pull's own: another pull may give it its place in the store before it is read here. */
+const ownPath = (partial: string, chainId: Digest, fetched: FetchedLayer | undefined): string => {
+  if (fetched === undefined) return partial;
+  const own = join(fetched.ingest.directory, hexOf(chainId));
+  if (!existsSync(own)) linkSync(partial, own);
+  return own;
+};
+
 const adopt = async (pull: LayerPull, layer: PullLayer, job: Joined | undefined): Promise<void> => {
   const { dependencies, undo, signal } = pull;
   const { content, layers } = dependencies;
@@ -163,7 +172,8 @@ const adopt = async (pull: LayerPull, layer: PullLayer, job: Joined | undefined)
     layers.adopt({ ...staged, parent, diffId });
     return;
   }
-  const path = storedPath(pull, layer) ?? content.partialPath(blob.digest);
+  const path =
+    storedPath(pull, layer) ?? ownPath(content.partialPath(blob.digest), chainId, fetched);
   await layers.unpack({ parent, source: { path }, diffId, signal });
 };
 

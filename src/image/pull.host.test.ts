@@ -211,6 +211,23 @@ test("zero-size layers, layers without compression, the same layer twice", async
   expect(fake.dependencies.layers.layers()).toHaveLength(4);
 });
 
+test("a blob that another pull puts into the store may still be unpacked from where it was", async () => {
+  registry.addImage("1", [SMALL, SMALL]);
+  const { content, layers } = fake.dependencies;
+  const blob = { digest: digestOf(SMALL.blob), sizeBytes: SMALL.blob.length };
+  const unpack = layers.unpack.bind(layers);
+  let count = 0;
+  Object.assign(layers, {
+    unpack: (options: Parameters<typeof unpack>[0]) => {
+      content.commitPartials([blob]);
+      count += 1;
+      return unpack(options);
+    },
+  });
+  await transfer("pull", "a/b:1");
+  expect([count, layers.layers().length]).toEqual([1, 2]);
+});
+
 test("an index: the platform that is asked for, the best of several variants, none", async () => {
   const digests = ["5", "7", "8"].map((version) =>
     registry.addImage(`v${version}`, [zipped(layer(`arm ${version}`))], {
