@@ -85,11 +85,18 @@ scenario(
     const hostNetwork = folder("withheld-context", {
       Dockerfile: `FROM ${IMAGE}\nRUN --network=host true\n`,
     });
-    const network = await world.cli(["build", "-q", hostNetwork], {
-      NARU_HOST: `unix://${withheld.roots.socketPath}`,
-    });
-    expect(network.code).not.toBe(0);
-    expect(network.stderr).toContain("granted to no build by this daemon's configuration");
+    const build = (...flags: string[]) =>
+      world.cli(["build", "-q", ...flags, hostNetwork], {
+        NARU_HOST: `unix://${withheld.roots.socketPath}`,
+      });
+    const asked = await build("--allow", "network.host");
+    expect(asked.code).not.toBe(0);
+    expect(asked.stderr).toContain(
+      "granting entitlement network.host is not allowed by build daemon configuration",
+    );
+    const forAll = await build("--network", "host");
+    expect(forAll.code).not.toBe(0);
+    expect(forAll.stderr).toContain("granted to no build by this daemon's configuration");
   },
 );
 
