@@ -37,6 +37,8 @@ export type Ask = (body: unknown) => Promise<unknown>;
 
 const TRIES = 3;
 const COMPLAINT_MAX = 2000;
+/** It says hello as soon as it is connected to; one that has no descriptor left to accept with is replaced. */
+const HELLO_MS = 10_000;
 const END_MS = 2000;
 const END_STEP_MS = 10;
 const PAUSES = { firstMs: 50, mostMs: 5000 };
@@ -51,7 +53,8 @@ class Line {
 
   constructor(open: OpenUnixStream, what: string, log: Logger, onClose: () => void) {
     this.#what = what;
-    this.#hello.promise.catch(() => undefined);
+    const late = setTimeout(() => this.#channel.close(), HELLO_MS);
+    this.#hello.promise.catch(() => undefined).finally(() => clearTimeout(late));
     this.#channel = new LineChannel(
       open,
       (value) => this.#take(value as FromCompanion, log),
