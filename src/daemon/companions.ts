@@ -1,5 +1,5 @@
 /** The processes beside the daemon: their sockets and what they need of the machine. */
-import { existsSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { createServer } from "node:net";
 import { invariant } from "#lib/errors.ts";
 import { type CompanionProcessOptions, runCompanion } from "#companion/process.ts";
@@ -26,11 +26,18 @@ const serveCompanion = async (
 ): Promise<number> => {
   const [socketPath, build] = argv;
   invariant(socketPath !== undefined && build !== undefined, "a companion: no socket or build");
+  const inode = (): number | undefined => lstatSync(socketPath, { throwIfNoEntry: false })?.ino;
+  let own: number | undefined;
   await runCompanion({
     build,
-    // Root's alone: it says where names lead.
-    accept: (onConnection) => listenUnixStream(socketPath, 0o600, onConnection),
-    canBeFound: () => existsSync(socketPath),
+    accept: (onConnection) => {
+      // Root's alone: it says where names lead.
+      const server = listenUnixStream(socketPath, 0o600, onConnection);
+      own = inode();
+      return server;
+    },
+    // Not where another has taken its place.
+    canBeFound: () => own === inode(),
     open,
   });
   process.exit(0);
