@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { type Socket as NodeSocket, connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -163,4 +163,83 @@ test("a write to a client that has gone is dropped", async () => {
   socket.destroy();
   await until(() => heard.includes("<close>"));
   expect(heard.filter((one) => one === "<close>")).toHaveLength(1);
+});
+
+/** Sockets that this process has open. */
+const openSockets = (): number =>
+  readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+    } catch {
+      return false;
+    }
+  }).length;
+
+test("a parked connection comes back with the next bytes, again and again", async () => {
+  const { client, socket, heard } = await pair();
+  for (let round = 0; round < 20; round += 1) {
+    heard.length = 0;
+    let wakes = 0;
+    expect(socket.park(() => (wakes += 1))).toBe(true);
+    expect(socket.park(() => undefined)).toBe(false);
+    await sleep(round % 3);
+    expect([...heard, wakes]).toEqual([0]);
+    client.write(`ask ${round} `);
+    client.write("more");
+    await until(() => heard.join("").endsWith("more"));
+    expect([heard.join(""), wakes]).toEqual([`ask ${round} more`, 1]);
+    const answer = new Promise((resolve) => client.once("data", (part) => resolve(String(part))));
+    socket.write(`answer ${round}`);
+    expect(await answer).toBe(`answer ${round}`);
+  }
+  client.end();
+  await until(() => heard.includes("<end>"));
+  socket.end();
+  await until(() => heard.includes("<close>"));
+});
+
+test("a parked connection whose client goes is told, one that is closed here lets its client go", async () => {
+  const gone = await pair();
+  const before = openSockets();
+  expect(gone.socket.park(() => undefined)).toBe(true);
+  gone.client.destroy();
+  await until(() => gone.heard.includes("<end>") || gone.heard.includes("<close>"));
+  gone.socket.destroy();
+  await until(() => gone.heard.includes("<close>"));
+  for (const close of ["end", "destroy"] as const) {
+    accepted = Promise.withResolvers();
+    const { client, socket, heard } = await pair();
+    expect(socket.park(() => undefined)).toBe(true);
+    const left = new Promise((resolve) => client.once("end", resolve));
+    client.resume();
+    socket[close]();
+    expect(socket.park(() => undefined)).toBe(false);
+    await left;
+    await until(() => heard.includes("<close>"));
+    expect(heard).toEqual(["<close>"]);
+    client.destroy();
+  }
+  // Closed in the moment in which it comes back.
+  accepted = Promise.withResolvers();
+  const { client, socket, heard } = await pair();
+  socket.park(() => socket.destroy());
+  client.write("too late");
+  await until(() => heard.includes("<close>"));
+  client.destroy();
+  await until(() => openSockets() < before);
+});
+
+test("what is written or half-closed is not parked", async () => {
+  const { client, socket, heard } = await pair();
+  client.end("bye");
+  await until(() => heard.includes("<end>"));
+  expect(socket.park(() => undefined)).toBe(false);
+  client.pause();
+  accepted = Promise.withResolvers();
+  const full = await pair();
+  full.client.pause();
+  while (full.socket.write(Buffer.alloc(MIB)));
+  expect(full.socket.park(() => undefined)).toBe(false);
+  full.client.destroy();
+  client.destroy();
 });

@@ -3,6 +3,8 @@
  * with three layers of streams between, which also take ten milliseconds to load.
  */
 import type { Socket } from "#api/http/socket.ts";
+import { connectDescriptor } from "#kernel/descriptor-socket.ts";
+import { type Parked, parkDescriptor } from "#kernel/parked-descriptor.ts";
 
 type Native = Bun.Socket<UnixSocket>;
 
@@ -19,7 +21,9 @@ const nothing = (): void => undefined;
 export class UnixSocket implements Socket {
   /** What is kept is always told. */
   readonly writableHighWaterMark = 0;
-  readonly #native: Native;
+  /** Undefined while it is parked. */
+  #native: Native | undefined;
+  #parked: Parked | undefined;
   /** One of a kind: a socket belongs to one connection. */
   readonly #listeners: Listeners = {
     data: nothing,
@@ -46,7 +50,8 @@ export class UnixSocket implements Socket {
 
   /** Undefined once it is closed. */
   get descriptor(): number | undefined {
-    return this.#isClosed ? undefined : (this.#native as unknown as { readonly fd: number }).fd;
+    if (this.#isClosed || this.#native === undefined) return undefined;
+    return (this.#native as unknown as { readonly fd: number }).fd;
   }
 
   get writableLength(): number {
@@ -62,7 +67,8 @@ export class UnixSocket implements Socket {
   }
 
   write(data: string | Uint8Array): boolean {
-    if (this.#isClosed || this.#isEnding) return true;
+    // Nobody answers over a parked connection what was not asked.
+    if (this.#isClosed || this.#isEnding || this.#native === undefined) return true;
     const bytes = typeof data === "string" ? Buffer.from(data) : data;
     if (this.#waitingBytes > 0) {
       this.#wait(bytes);
@@ -77,6 +83,7 @@ export class UnixSocket implements Socket {
 
   end(): void {
     if (this.#isClosed || this.#isEnding) return;
+    if (this.#native === undefined) return this.destroy();
     this.#isEnding = true;
     if (this.#waitingBytes === 0) this.#endNow();
   }
@@ -84,16 +91,61 @@ export class UnixSocket implements Socket {
   destroy(): void {
     if (this.#isClosed) return;
     this.#isDestroying = true;
-    this.#native.terminate();
+    if (this.#native === undefined) this.#dropParked();
+    else this.#native.terminate();
     this.#isDestroying = false;
   }
 
   pause(): void {
-    if (!this.#isClosed) this.#native.pause();
+    if (!this.#isClosed) this.#native?.pause();
   }
 
   resume(): void {
-    if (!this.#isClosed) this.#native.resume();
+    if (!this.#isClosed) this.#native?.resume();
+  }
+
+  park(onWake: () => void): boolean {
+    const { descriptor } = this;
+    const isBusy = this.#isEnding || this.#isInputEnded || this.#waitingBytes > 0;
+    if (descriptor === undefined || isBusy) return false;
+    let parked: Parked;
+    try {
+      parked = parkDescriptor(descriptor);
+    } catch {
+      // No descriptor is left: it stays where it is.
+      return false;
+    }
+    const native = this.#native;
+    this.#native = undefined;
+    this.#parked = parked;
+    native?.terminate();
+    void this.#wake(parked, onWake);
+    return true;
+  }
+
+  async #wake({ news }: Parked, onWake: () => void): Promise<void> {
+    const fd = await news;
+    if (fd === undefined) return;
+    this.#parked = undefined;
+    onWake();
+    try {
+      const socket = { ...UnixSocket.handlers, open: (native: Native) => this.#adopt(native) };
+      await connectDescriptor({ fd, socket, data: this, allowHalfOpen: true });
+    } catch (error) {
+      this.#onClose(error);
+    }
+  }
+
+  #adopt(native: Native): void {
+    this.#native = native;
+    if (this.#isClosed) native.terminate();
+  }
+
+  /** Also one that is just coming back. */
+  #dropParked(): void {
+    this.#parked?.drop();
+    this.#parked = undefined;
+    this.#onClose(undefined);
   }
 
   #wait(bytes: Uint8Array): void {
@@ -105,14 +157,14 @@ export class UnixSocket implements Socket {
   /** Both sides done: nothing would ever be heard of it again. */
   #endNow(): void {
     if (this.#isInputEnded) this.destroy();
-    else this.#native.shutdown();
+    else this.#native?.shutdown();
   }
 
   #onDrain(): void {
     while (this.#waitingBytes > 0) {
       const first = this.#waiting[0];
       if (first === undefined) break;
-      const written = this.#native.write(first);
+      const written = this.#native?.write(first) ?? -1;
       if (written < 0) return;
       this.#waitingBytes -= written;
       if (written < first.length) {
@@ -151,7 +203,11 @@ export class UnixSocket implements Socket {
       if (socket.#waitingBytes > 0) socket.#onDrain();
     },
     end: ({ data: socket }: Native): void => socket.#onEnd(),
-    close: ({ data: socket }: Native, error?: unknown): void => socket.#onClose(error),
+    close: (native: Native, error?: unknown): void => {
+      const { data: socket } = native;
+      // One that was parked is only let go of.
+      if (socket.#native === native) socket.#onClose(error);
+    },
     error: ({ data: socket }: Native, error: Error): void => socket.#listeners.error(error),
   };
 }

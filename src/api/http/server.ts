@@ -4,15 +4,14 @@
  */
 
 import { Connection, type ConnectionOptions, type ConnectionPhase } from "#api/http/connection.ts";
+import { ConnectionClock } from "#api/http/connection-clock.ts";
 import type { ExchangeHandler } from "#api/http/exchange.ts";
 import type { Widen } from "#api/http/outbound.ts";
 import type { Socket } from "#api/http/socket.ts";
 import { reasonOf } from "#api/http/status-text.ts";
 import type { Logger } from "#lib/log.ts";
 
-const TICK_MS = 1000;
-
-/** Ticks a connection may stay in a phase without a byte arriving; undefined = for ever. */
+/** Seconds a connection may stay in a phase without a byte arriving; undefined = for ever. */
 const PATIENCE: Readonly<Record<ConnectionPhase, number | undefined>> = {
   idle: 600,
   head: 30,
@@ -61,33 +60,30 @@ const isAbandoned = ({ phase, isInputEnded, socket }: Connection): boolean =>
 
 export const createHttpServer = (options: HttpServerOptions): HttpServer => {
   const connections = new Set<Connection>();
-  let timer: ReturnType<typeof setInterval> | undefined;
   let isClosing = false;
   let onEmpty: (() => void) | undefined;
 
   const patienceOf = (phase: ConnectionPhase): number | undefined =>
     phase === "idle" ? (options.idleSeconds ?? PATIENCE.idle) : PATIENCE[phase];
 
-  const tick = (): void => {
-    for (const connection of connections) {
-      if (isAbandoned(connection)) {
-        connection.destroy();
-        continue;
-      }
-      // A slow reader that still takes its last bytes is not idle.
-      if (connection.phase === "lingering" && connection.socket.writableLength > 0) continue;
-      connection.idleTicks += 1;
-      const patience =
-        isClosing && connection.phase === "lingering" ? 1 : patienceOf(connection.phase);
-      if (patience === undefined || connection.idleTicks < patience) continue;
-      if (connection.phase === "head") {
-        connection.outbound.write(`HTTP/1.1 408 ${reasonOf(408)}\r\nConnection: close\r\n\r\n`);
-        connection.linger();
-      } else {
-        connection.destroy();
-      }
+  const age = (connection: Connection): void => {
+    if (isAbandoned(connection)) return connection.destroy();
+    // A slow reader that still takes its last bytes is not idle.
+    if (connection.phase === "lingering" && connection.socket.writableLength > 0) {
+      connection.idleTicks = 0;
+      return;
+    }
+    const patience =
+      isClosing && connection.phase === "lingering" ? 1 : patienceOf(connection.phase);
+    if (patience === undefined || connection.idleTicks < patience) return;
+    if (connection.phase === "head") {
+      connection.outbound.write(`HTTP/1.1 408 ${reasonOf(408)}\r\nConnection: close\r\n\r\n`);
+      connection.linger();
+    } else {
+      connection.destroy();
     }
   };
+  const clock = new ConnectionClock(connections, age);
 
   const connectionOptions: ConnectionOptions = {
     handler: options.handler,
@@ -100,10 +96,8 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
     isClosing: () => isClosing,
     onClosed: (connection) => {
       connections.delete(connection);
-      if (connections.size > 0) return;
-      clearInterval(timer);
-      timer = undefined;
-      onEmpty?.();
+      clock.forget(connection);
+      if (connections.size === 0) onEmpty?.();
     },
   };
 
@@ -114,7 +108,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
         return;
       }
       connections.add(new Connection(socket, connectionOptions));
-      timer ??= setInterval(tick, TICK_MS).unref();
+      clock.start();
     },
     get connectionCount() {
       return connections.size;

@@ -19,6 +19,11 @@ export interface Socket {
   destroy(): unknown;
   pause(): unknown;
   resume(): unknown;
+  /**
+   * Gives the connection up to the kernel until something comes over it, which costs the engine nothing meanwhile;
+   * `onWake` is called just before that is told. False where it cannot be, and nothing has changed.
+   */
+  park?(onWake: () => void): boolean;
   /** Bytes that are not with the kernel yet. */
   readonly writableLength: number;
   /** With less than so many bytes waiting, `write` returns true though it keeps what it was given. */
