@@ -194,6 +194,11 @@ test("a parked connection comes back with the next bytes, again and again", asyn
   }
   client.end();
   await until(() => heard.includes("<end>"));
+  // Our side is still open.
+  const last = new Promise((resolve) => client.once("data", (part) => resolve(String(part))));
+  socket.write("last");
+  expect(await last).toBe("last");
+  expect(heard).not.toContain("<close>");
   socket.end();
   await until(() => heard.includes("<close>"));
 });
