@@ -2,30 +2,7 @@
  * The command tree: names, summaries and where each command's file is. Only the table is loaded at
  * the start; a command's file is loaded when it is called.
  */
-import type { Command } from "#cli/framework/command.ts";
-
-export interface Entry {
-  readonly name: string;
-  readonly summary: string;
-  readonly load?: () => Promise<{ readonly command: Command }>;
-  readonly children?: readonly Entry[];
-  readonly aliases?: readonly string[];
-  /** Every full name of a command that hangs in two places. */
-  readonly alsoAs?: readonly string[];
-  readonly isCommon?: boolean;
-  readonly isHidden?: boolean;
-  /** Carried out by the program's entry, not by the CLI: it needs rooms the CLI may not enter. */
-  readonly isExternal?: boolean;
-}
-
-type Load = NonNullable<Entry["load"]>;
-
-const entry = (name: string, summary: string, load: Load, extra: Partial<Entry> = {}): Entry => ({
-  name,
-  summary,
-  load,
-  ...extra,
-});
+import { type Entry, entry, group } from "#cli/framework/entry.ts";
 
 const container: readonly Entry[] = [
   entry(
@@ -278,12 +255,6 @@ const context: readonly Entry[] = [
   entry("use", "Set the current context", () => import("#cli/context/use.ts")),
 ];
 
-const group = (name: string, summary: string, children: readonly Entry[]): Entry => ({
-  name,
-  summary,
-  children,
-});
-
 /** The same command under a short name. */
 const lift = (
   from: readonly Entry[],
@@ -405,8 +376,3 @@ const topLevel: readonly Entry[] = [
 export const commandTree: readonly Entry[] = topLevel
   .map((item) => (COMMON.has(item.name) ? { ...item, isCommon: true } : item))
   .toSorted((a, b) => (a.name < b.name ? -1 : 1));
-
-/** An entry by its name or one of its aliases. */
-export const findEntry = (entries: readonly Entry[], name: string): Entry | undefined =>
-  entries.find((candidate) => candidate.name === name) ??
-  entries.find((candidate) => candidate.aliases?.includes(name));

@@ -5,8 +5,8 @@
  *
  * The commands in EXTERNAL_COMMANDS are shown in help but carried out by the program's entry.
  */
-import { PLANNED, commandTree, findEntry } from "#cli/commands.ts";
-import type { Entry } from "#cli/commands.ts";
+import { PLANNED, commandTree } from "#cli/commands.ts";
+import { type Entry, findEntry } from "#cli/framework/entry.ts";
 import { CliContext } from "#cli/context.ts";
 import { runEntry } from "#cli/framework/dispatch.ts";
 import { exitCodeOf, usageError } from "#cli/framework/errors.ts";

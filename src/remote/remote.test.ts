@@ -5,8 +5,6 @@ import { join } from "node:path";
 import { toNaruError } from "#lib/errors.ts";
 import { createRemote } from "#remote/client.ts";
 import { downloadBlob } from "#remote/download.ts";
-import { endpointsOf } from "#remote/endpoints.ts";
-import { isInsecureHost, proxyFor } from "#remote/hosts.ts";
 import { type FakeRegistry, TEST_CONFIG, startRegistry } from "#remote/registry.fake.ts";
 import type { RemoteConfig, Repository } from "#remote/remote.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
@@ -268,60 +266,6 @@ test("a mirror that sends something else is passed over; the registry itself is 
   registry.faults.otherContent = other;
   const [code] = await failureOf(download(blob, repositoryOf({}, { rules })));
   expect(code).toBe("data_loss");
-});
-
-test("rules: the longest prefix, another location, blocked", () => {
-  const config = {
-    ...TEST_CONFIG,
-    mirrors: ["https://hub.local/"],
-    rules: {
-      "ghcr.io": { blocked: true },
-      "ghcr.io/team": { location: "quay.io/other", mirrors: ["m.local:5000"] },
-      tool: { location: "ghcr.io/x/tool" },
-    },
-  };
-  const places = (name: string) =>
-    endpointsOf(config, parseReference(name)).map(
-      ({ host, base, repository, scheme }) => `${scheme ?? "?"} ${host}${base} ${repository}`,
-    );
-  expect(places("alpine")).toEqual([
-    "https hub.local library/alpine",
-    "? registry-1.docker.io library/alpine",
-  ]);
-  expect(places("ghcr.io/team/a")).toEqual(["? m.local:5000 other/a", "? quay.io other/a"]);
-  expect(places("tool")).toEqual(["? ghcr.io x/tool"]);
-  expect(() => places("ghcr.io/teams")).toThrow('the rule for "ghcr.io"');
-});
-
-test("insecure registries and proxies", () => {
-  const insecure = ["10.0.0.0/8", "r.local:5000", "fd00::/8"];
-  const cases: Record<string, boolean> = {
-    "localhost:5000": true,
-    "127.1.2.3": true,
-    "[::1]:5000": true,
-    "10.2.3.4:5000": true,
-    "11.2.3.4": false,
-    "r.local:5000": true,
-    "r.local": false,
-    "[fd12::1]:5000": true,
-  };
-  for (const [host, expected] of Object.entries(cases)) {
-    expect([host, isInsecureHost(host, insecure)]).toEqual([host, expected]);
-  }
-  const proxy = { http: "p:3128", https: "http://s:1", none: "x.io,.y.io:8443,10.0.0.0/8" };
-  const through = (url: string): string => proxyFor(new URL(url), proxy);
-  expect(through("http://a.io/")).toBe("http://p:3128");
-  expect(through("https://a.io/")).toBe("http://s:1");
-  for (const url of [
-    "https://x.io/",
-    "https://b.x.io",
-    "https://y.io:8443",
-    "http://10.1.1.1",
-    "http://localhost:1",
-  ]) {
-    expect([url, through(url)]).toEqual([url, ""]);
-  }
-  expect(through("https://y.io")).toBe("http://s:1");
 });
 
 test("a proxy is asked for what is not near; it hears no credentials of the registry's user", async () => {

@@ -1,7 +1,7 @@
 import { Client } from "#client/client.ts";
 import { listContexts } from "#client/contexts.ts";
-import { commandTree, findEntry } from "#cli/commands.ts";
-import type { Entry } from "#cli/commands.ts";
+import { commandTree } from "#cli/commands.ts";
+import { type Entry, findEntry } from "#cli/framework/entry.ts";
 import type { CliContext } from "#cli/context.ts";
 import { ANY, defineCommand } from "#cli/framework/command.ts";
 import type { Completion, Flag, Flags } from "#cli/framework/flags.ts";

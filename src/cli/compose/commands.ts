@@ -1,12 +1,5 @@
 /** The commands behind `naru compose`; each file is loaded when it is called. */
-import type { Entry } from "#cli/commands.ts";
-
-const entry = (
-  name: string,
-  summary: string,
-  load: NonNullable<Entry["load"]>,
-  extra: Partial<Entry> = {},
-): Entry => ({ name, summary, load, ...extra });
+import { type Entry, entry } from "#cli/framework/entry.ts";
 
 export const composeCommands: readonly Entry[] = [
   entry(

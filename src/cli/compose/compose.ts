@@ -2,7 +2,7 @@
 import { composeCommands } from "#cli/compose/commands.ts";
 import { composeFlags } from "#cli/compose/globals.ts";
 import { setComposeFlags } from "#cli/compose/state.ts";
-import { findEntry } from "#cli/commands.ts";
+import { findEntry } from "#cli/framework/entry.ts";
 import { ANY, defineCommand } from "#cli/framework/command.ts";
 import { runEntry } from "#cli/framework/dispatch.ts";
 import { usageError } from "#cli/framework/errors.ts";

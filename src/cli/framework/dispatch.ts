@@ -1,5 +1,5 @@
 /** A command that was found: its flags are read, it runs, its mistakes are explained. */
-import type { Entry } from "#cli/commands.ts";
+import type { Entry } from "#cli/framework/entry.ts";
 import type { CliContext } from "#cli/context.ts";
 import { isUsageError } from "#cli/framework/errors.ts";
 import type { Flags } from "#cli/framework/flags.ts";

@@ -1,5 +1,5 @@
 /** Help pages in docker's layout: usage, text, commands or options in aligned columns. */
-import type { Entry } from "#cli/commands.ts";
+import type { Entry } from "#cli/framework/entry.ts";
 import type { Command } from "#cli/framework/command.ts";
 import type { Flag, Flags } from "#cli/framework/flags.ts";
 
