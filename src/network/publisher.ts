@@ -148,13 +148,14 @@ export class Publisher {
     );
     const forwards: HeldForward[] = [];
     const opened = openedBy(order, wishes);
+    const isHostDual = wishes.length > 0 && hasIpv6();
     for (const wish of wishes) {
       if (isOpenAlone(order.isRouted6, wish)) {
         (realized[formatPort(wish.port)] ??= []).push({ HostIp: wish.hostIp, HostPort: "" });
         continue;
       }
       try {
-        for (const one of this.#reserveOne(order, wish)) {
+        for (const one of this.#reserveOne(order, wish, isHostDual)) {
           held.push(one);
           forwards.push({
             ...one,
@@ -182,7 +183,7 @@ export class Publisher {
    * One port, or the same one in both families where nobody named an address and the host has both. A container of
    * IPv4 alone goes without the other where somebody has the port there, or cannot be carried to (UDP).
    */
-  #reserveOne(order: PublishTarget, wish: PublishRequest): HeldPort[] {
+  #reserveOne(order: PublishTarget, wish: PublishRequest, isHostDual: boolean): HeldPort[] {
     const { reservations } = this.#options;
     const hostIp = wish.hostIp === "" ? order.hostIp : wish.hostIp;
     const first = reservations.reserve(order.containerId, wish, hostIp);
@@ -190,7 +191,7 @@ export class Publisher {
     const hasBoth =
       wish.hostIp === "" &&
       hostIp === "0.0.0.0" &&
-      (isRouted ? !order.isRouted6 : wish.port.protocol === "tcp" && hasIpv6());
+      (isRouted ? !order.isRouted6 : wish.port.protocol === "tcp" && isHostDual);
     if (!hasBoth) return [first];
     const { hostPort } = first;
     try {
