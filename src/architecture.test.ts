@@ -101,7 +101,7 @@ const POWERS: readonly { pattern: RegExp; what: string; where: RegExp }[] = [
   {
     pattern: /\bprocess\.env\b/,
     what: "process.env",
-    where: /^(cli\/|daemon\/config\.ts|main\.ts)/,
+    where: /^(cli\/|daemon\/config\.ts|daemon\/quiet-runtime\.ts|main\.ts)/,
   },
   { pattern: /\bconsole\./, what: "console", where: /^cli\// },
   {

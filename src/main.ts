@@ -3,6 +3,8 @@
 const run = async (argv: readonly string[]): Promise<number> => {
   const [first, second] = argv;
   if (first === "daemon") {
+    const { quietenRuntime } = await import("#daemon/quiet-runtime.ts");
+    quietenRuntime(argv);
     const { runDaemon } = await import("#daemon/daemon.ts");
     return runDaemon(argv.slice(1));
   }

@@ -3,8 +3,10 @@
  * the loopback of each engine, all over one store. Every round has an image of its own, removed with the engines:
  * deleting and unpacking again would measure the file system's memory of deleted inodes.
  */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createHash, randomBytes } from "node:crypto";
+import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+
+import { Glob } from "bun";
 
 import { timed, type Measure } from "../figures.ts";
 import { load } from "../load.ts";
@@ -23,14 +25,45 @@ const CONFIG = "application/vnd.docker.container.image.v1+json";
 const sha256 = (data: Uint8Array | string): string =>
   `sha256:${createHash("sha256").update(data).digest("hex")}`;
 
-/** Files of 32 KiB, of which seven sixteenths do not compress: 200 MB become 93. */
-const freshTar = (megabytes: number): Buffer => {
-  const entries: TarEntry[] = [{ name: "files", type: "dir" }];
-  const prefix = randomBytes(4).toString("hex");
-  for (let index = 0; index < megabytes * 32; index += 1) {
-    const body = Buffer.alloc(32 * 1024, index % 251);
-    randomBytes(14 * 1024).copy(body);
-    entries.push({ name: `files/${prefix}-${index % 64}-${index}`, body });
+const USR = "/usr";
+const FILE_MAX_BYTES = 8_000_000;
+
+interface UsrFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+let usr: readonly UsrFile[] | undefined;
+
+/** This machine's programs, libraries and documents: what images are made of. */
+const usrFiles = (): readonly UsrFile[] =>
+  (usr ??= [...new Glob("**/*").scanSync({ cwd: USR, onlyFiles: true, dot: true })]
+    .toSorted()
+    .map((name) => ({ path: `${USR}/${name}`, sizeBytes: lstatSync(`${USR}/${name}`).size }))
+    .filter(({ sizeBytes }) => sizeBytes <= FILE_MAX_BYTES));
+
+/** Of a distribution's root, what is compressed already: archives, pictures, caches. */
+const COMPRESSED_SHARE = 3 / 16;
+
+/**
+ * So much of /usr, one file here and one there, and what does not compress: a distribution's root of 200 MB that
+ * gzip makes 93 of, as the goals are written for. Tars of the same `series` hold the same files, each in a directory
+ * of its own.
+ */
+const freshTar = (megabytes: number, series: number): Buffer => {
+  const files = usrFiles();
+  const prefix = `usr-${randomBytes(4).toString("hex")}`;
+  const entries: TarEntry[] = [{ name: prefix, type: "dir" }];
+  const endBytes = megabytes * 1_000_000;
+  for (let index = 0, atBytes = 0; atBytes < endBytes; index += 1) {
+    const { path } = files[(series * 7919 + index * 13) % files.length]!;
+    const body = readFileSync(path);
+    entries.push({ name: `${prefix}/${index}`, body });
+    const packed = randomBytes(
+      Math.round((body.length * COMPRESSED_SHARE) / (1 - COMPRESSED_SHARE)),
+    );
+    entries.push({ name: `${prefix}/${index}.packed`, body: packed });
+    atBytes += body.length + packed.length + 2 * 512;
   }
   return writeTar(entries);
 };
@@ -150,7 +183,9 @@ const measurePulls = async (bench: Bench, kind: string, count: number): Promise<
   for (let round = -1; round < rounds; round += 1) {
     const tag = `${kind}${round + 1}`;
     const size = round < 0 ? 4 : megabytes / count;
-    const tars = Array.from({ length: count }, () => freshTar(size));
+    const tars = Array.from({ length: count }, (_, index) =>
+      freshTar(size, (round + 2) * count + index),
+    );
     const { id, layer } = await putImage(store, tag, tars);
     // What was written for the image is on disk before anybody is measured.
     await must(["sync"]);
@@ -174,7 +209,7 @@ const measurePulls = async (bench: Bench, kind: string, count: number): Promise<
 /** The tail of other clients while an image comes in. */
 const measurePing = async ({ store, subjects, megabytes }: Bench): Promise<Measure> => {
   const samples: Record<string, number[]> = {};
-  const { id } = await putImage(store, "ping", [freshTar(megabytes)]);
+  const { id } = await putImage(store, "ping", [freshTar(megabytes, 1)]);
   for (const subject of subjects) {
     const state = { isPulling: true };
     const pulling = pull(subject, store, "ping", id).finally(() => (state.isPulling = false));
@@ -196,7 +231,7 @@ const measurePush = async ({ store, subjects, rounds, megabytes }: Bench): Promi
   for (let round = -1; round < rounds; round += 1) {
     for (const subject of subjects) {
       const tag = `${store.host}/bench/${subject.name}:${round + 1}`;
-      const tar = freshTar(round < 0 ? 4 : megabytes);
+      const tar = freshTar(round < 0 ? 4 : megabytes, round + 2);
       const file = `${store.base}/image.tar`;
       writeFileSync(file, dockerArchive([tag], [tar], BUSYBOX_CONFIG));
       const loaded = await subject.cli("load", "-q", "-i", file);

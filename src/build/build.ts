@@ -23,9 +23,10 @@ import type { CacheBundle, CacheExportOptions } from "#build/cache-export.ts";
 import type { BuildContext } from "#build/context.ts";
 import type { BuildHistory } from "#build/history.ts";
 import type { ContextTree } from "#build/kept-context.ts";
-import type { FrontendRun, LlbRequest } from "#build/llb/llb.ts";
+import type { BuildContainer, ContainerRequest, FrontendRun, LlbRequest } from "#build/llb/llb.ts";
 import type { ResultFiles } from "#build/result-files.ts";
 import type { StepNetwork } from "#build/op/exec.ts";
+import type { Attestation } from "#image/bundle-index.ts";
 import type { TransferEvent } from "#image/transfer.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import type { BodyState } from "#spec/http/body-decoder.ts";
@@ -180,6 +181,20 @@ export type BuildEvent =
       readonly stream: 1 | 2;
       readonly bytes: Uint8Array;
     }
+  /**
+   * A trigger of the base (ONBUILD) begins within its FROM, or has ended where `isCached` says how; what it says and
+   * what becomes of it is told of the FROM.
+   */
+  | {
+      readonly kind: "trigger";
+      readonly step: number;
+      /** "ONBUILD RUN make". */
+      readonly text: string;
+      /** From 1. */
+      readonly number: number;
+      readonly total: number;
+      readonly isCached?: boolean;
+    }
   /** An image that the step needs is fetched. */
   | { readonly kind: "transfer"; readonly step: number; readonly transfer: TransferEvent }
   | {
@@ -206,6 +221,8 @@ export interface BuildResult {
   readonly dockerfile: string;
   /** Of the same build for further platforms, where a caller puts them together. */
   readonly others?: readonly BuildResult[];
+  /** By who made it, beside what the engine attests. */
+  readonly attested?: readonly Attestation[];
   /** The image was on this machine before: somebody may be using it. */
   readonly wasHere?: boolean;
 }
@@ -258,6 +275,8 @@ export interface Builds {
   solveLlb(request: LlbRequest, held: DisposableStack): Promise<Digest | undefined>;
   /** Runs the program of an image that makes definitions, to its end. Throws failed_precondition with its last words. */
   runFrontend(run: FrontendRun): Promise<void>;
+  /** A container beside the steps, the caller's to dispose of. Throws permission_denied for what is not granted. */
+  openContainer(request: ContainerRequest): Promise<BuildContainer>;
   /** Layers as an image without a name; `configText` is JSON of an image's config, "" for none. */
   imageOf(chainId: Digest | undefined, configText: string, createdAt?: string): BuildResult;
   /** An image from elsewhere without a name, its layers lowest first; those that are here are not read. */
@@ -307,13 +326,29 @@ export interface Builds {
   isLayerHeld(chainId: Digest): boolean;
 }
 
+/** A command that failed, and the layers that it began with. */
+export interface FailedProcess {
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly workingDir: string;
+  readonly user: string;
+  readonly parent: Digest | undefined;
+}
+
 /** A step ended in failure. `message` is in the words of Docker's classic builder. */
 export class BuildStepError extends NaruError {
   readonly step: StepInfo;
   /** Of the process; undefined where none ran. */
   readonly exitCode: number | undefined;
+  readonly process: FailedProcess | undefined;
 
-  constructor(step: StepInfo, message: string, exitCode: number | undefined, cause?: unknown) {
+  constructor(
+    step: StepInfo,
+    message: string,
+    exitCode: number | undefined,
+    cause?: unknown,
+    process?: FailedProcess,
+  ) {
     super("failed_precondition", message, {
       details: {
         step: step.text,
@@ -325,5 +360,6 @@ export class BuildStepError extends NaruError {
     this.name = "BuildStepError";
     this.step = step;
     this.exitCode = exitCode;
+    this.process = process;
   }
 }

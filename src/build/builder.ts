@@ -1,5 +1,5 @@
 /** The room at work: see build.ts for what each method promises. */
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { exportCache, withInlineCache } from "#build/cache-export.ts";
 import { openCache } from "#build/cache-import.ts";
 import { scanLayers } from "#build/attest/scan.ts";
@@ -14,6 +14,7 @@ import { fetchContext } from "#build/fetch.ts";
 import { BuildHistory } from "#build/history.ts";
 import { ContextTree } from "#build/kept-context.ts";
 import { KeptContexts, type KeptTree, sweepKept } from "#build/kept-contexts.ts";
+import type { ContainerExits } from "#build/llb/container.ts";
 import { importLayers, registerTree } from "#build/llb/image.ts";
 import { CacheBudget } from "#build/budget.ts";
 import { LayerChildren } from "#build/op/layer-children.ts";
@@ -26,7 +27,7 @@ import { StageRun } from "#build/stage.ts";
 import { checkClassicTarget, listSteps, stageName, withLabelStep } from "#build/stages.ts";
 import { type StageState, bareImage, epochInstant, withLabels } from "#build/state.ts";
 import { LayerTrees, type SourceTree, contextTree } from "#build/trees.ts";
-import { now, randomHex } from "#lib/clock.ts";
+import { now, randomHex, sleep } from "#lib/clock.ts";
 import { exportTree } from "#snapshot/export.ts";
 import { streamOf } from "#snapshot/tree-pack.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -74,6 +75,7 @@ class Builder implements Builds {
   readonly #kept: KeptContexts;
   readonly #budget: CacheBudget;
   readonly history: BuildHistory;
+  #exits: ContainerExits | undefined;
 
   constructor(given: Omit<BuildDependencies, "layerChildren">) {
     const dependencies = { ...given, layerChildren: new LayerChildren(given) };
@@ -131,6 +133,19 @@ class Builder implements Builds {
     const { runFrontend } = await import("#build/llb/frontend.ts");
     using _held = this.#solver.hold(run.chainId);
     await runFrontend(this.#dependencies, this.#cacheMounts, run);
+  };
+
+  openContainer: Builds["openContainer"] = async (request) => {
+    checkEntitlements(request.entitlements, this.#dependencies.entitlements);
+    const { ContainerExits, openContainer } = await import("#build/llb/container.ts");
+    this.#exits ??= new ContainerExits(this.#dependencies.runtime);
+    const rooms = {
+      dependencies: this.#dependencies,
+      solver: this.#solver,
+      cacheMounts: this.#cacheMounts,
+      exits: this.#exits,
+    };
+    return await openContainer(rooms, request);
   };
 
   importLayers: Builds["importLayers"] = (configText, layers, signal) =>
@@ -325,6 +340,24 @@ class Builder implements Builds {
   }
 }
 
+const SWEEP_POLL_MS = 20;
+const SWEEP_POLLS = 50;
+
+/** Containers beside the steps of builds: their monitors kept them alive, and write their exits down. */
+const sweepContainers = async (
+  runtime: BuildDependencies["runtime"],
+  bundles: string,
+): Promise<void> => {
+  for (const id of existsSync(bundles) ? readdirSync(bundles) : []) {
+    if (!existsSync(`${bundles}/${id}/conmon.pid`)) continue;
+    await runtime.delete(id);
+    for (let poll = 0; poll < SWEEP_POLLS && runtime.pastExit(id) === undefined; poll += 1) {
+      await sleep(SWEEP_POLL_MS);
+    }
+    await runtime.delete(id);
+  }
+};
+
 /** Removes what a killed daemon left. To be called once, before the first build. */
 export const sweepBuilds = async ({
   kernel,
@@ -332,6 +365,7 @@ export const sweepBuilds = async ({
   runtime,
 }: Pick<BuildDependencies, "kernel" | "paths" | "runtime">): Promise<void> => {
   await runtime.sweepRuns();
+  await sweepContainers(runtime, paths.bundles);
   sweepKept(paths.contexts);
   for (const directory of [paths.bundles, paths.work]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });

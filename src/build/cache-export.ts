@@ -17,7 +17,7 @@ import {
   formatInlineCache,
 } from "#spec/buildkit/cache-config.ts";
 import type { Digest } from "#spec/image/digest.ts";
-import { OCI_INDEX, OCI_MANIFEST } from "#spec/image/media-type.ts";
+import { DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST } from "#spec/image/media-type.ts";
 
 const UNCOMPRESSED = "containerd.io/uncompressed";
 
@@ -119,7 +119,7 @@ export const exportCache = async (
       }
     : {
         schemaVersion: 2,
-        mediaType: OCI_INDEX,
+        mediaType: format.isOci ? OCI_INDEX : DOCKER_MANIFEST_LIST,
         manifests: [...descriptors, config.descriptor],
       };
   const root = documentOf(JSON.stringify(document), document.mediaType, true);

@@ -23,6 +23,7 @@ export interface StepProcess {
   readonly workingDir: string;
   readonly user: string;
   readonly hostname: string;
+  readonly isTty: boolean;
   /** undefined = the host's. */
   readonly networkPath: string | undefined;
   readonly files: readonly { readonly destination: string; readonly source: string }[];
@@ -60,7 +61,19 @@ export interface BuildDependencies {
   >;
   readonly snapshots: Snapshots;
   readonly network: Pick<NetworkService, "acquire" | "release" | "hostGateway">;
-  readonly runtime: Pick<Runtime, "run" | "sweepRuns">;
+  readonly runtime: Pick<
+    Runtime,
+    | "run"
+    | "sweepRuns"
+    | "create"
+    | "start"
+    | "attach"
+    | "resize"
+    | "exec"
+    | "delete"
+    | "onExit"
+    | "pastExit"
+  >;
   readonly configs: StepConfigs;
   readonly kernel: Kernel;
   readonly paths: BuildPaths;

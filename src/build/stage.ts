@@ -1,5 +1,5 @@
 /** One stage from its FROM to its last instruction. */
-import { BuildStepError, type StepInfo } from "#build/build.ts";
+import { BuildStepError, type FailedProcess, type StepInfo } from "#build/build.ts";
 import { findInImages } from "#build/cache-images.ts";
 import { importStep } from "#build/cache-import.ts";
 import { classicCreatedBy } from "#build/created-by.ts";
@@ -75,15 +75,37 @@ export class StageRun {
   }
 
   async run(): Promise<StageResult> {
-    const [session, { stage }] = [this.#session, this.#planned];
-    const { plan, planned, base } = await this.#step(stage.from, ({ index }) => this.#from(index));
+    const [{ signal }, { stage }] = [this.#session, this.#planned];
+    const beganMs = monotonicMs();
+    const from = this.#infoOf(stage.from);
+    const { plan, planned, base } = await this.#step(from, () => this.#from(from.index));
+    const begun = async (): Promise<void> => {
+      const imageId = this.#state.image?.id;
+      const durationMs = monotonicMs() - beganMs;
+      await this.#emit({ kind: "done", step: from.index, isCached: false, imageId, durationMs });
+    };
+    const hasTriggers = planned.instructions.some(({ isTrigger }) => isTrigger);
+    if (!hasTriggers) await begun();
     this.#plan = plan;
     const resolved = resolveStage(plan, planned, base);
+    const triggers = resolved.steps.filter(({ isTrigger }) => isTrigger);
+    for (const [position, step] of triggers.entries()) {
+      signal.throwIfAborted();
+      await this.#trigger(step, from, position + 1, triggers.length);
+    }
+    if (hasTriggers) await begun();
     for (const step of resolved.steps) {
-      session.signal.throwIfAborted();
-      await this.#instruction(step);
+      signal.throwIfAborted();
+      if (!step.isTrigger) await this.#instruction(step);
     }
     return { state: this.#state, resolved };
+  }
+
+  #infoOf(instruction: Stage["from"] | StageInstruction): StepInfo {
+    const { source: text, range } = instruction;
+    const stage = stageName(this.#planned.stage);
+    const told = this.#session.steps.get(instruction);
+    return told ?? { index: -1, text, stage, line: range.start.line };
   }
 
   /** FROM, and the ONBUILD triggers that the base brings along. */
@@ -137,14 +159,8 @@ export class StageRun {
       },
       signal,
     );
-    const { source: text, range } = this.#planned.stage.from;
-    const info = {
-      index: step,
-      text,
-      stage: stageName(this.#planned.stage),
-      line: range.start.line,
-    };
-    const solved = await this.#solveVertex(vertex, info, text, vertex.description);
+    const info = this.#infoOf(this.#planned.stage.from);
+    const solved = await this.#solveVertex(vertex, info, info.text, vertex.description);
     const { config } = this.#state;
     await this.#apply(vertex, solved, { config, createdBy: vertex.description, comment: "" });
   }
@@ -154,29 +170,15 @@ export class StageRun {
     this.#state = state;
   }
 
-  /** Tells of the step's begin and end; its errors say where they belong. */
-  async #step<T>(
-    instruction: Stage["from"] | StageInstruction,
-    work: (info: StepInfo) => Promise<T>,
-    told = this.#session.steps.get(instruction),
-  ): Promise<T> {
-    const { source, range } = instruction;
-    const info = told ?? {
-      index: -1,
-      text: source,
-      stage: stageName(this.#planned.stage),
-      line: range.start.line,
-    };
-    const beganMs = monotonicMs();
+  /** Tells of the step's begin and failure; its errors say where they belong. */
+  async #step<T>(info: StepInfo, work: () => Promise<T>): Promise<T> {
     await this.#emit({ kind: "start", step: info.index });
+    return await this.#guarded(info, work);
+  }
+
+  async #guarded<T>(info: StepInfo, work: () => Promise<T>): Promise<T> {
     try {
-      const result = await work(info);
-      if (instruction.name === "FROM") {
-        const imageId = this.#state.image?.id;
-        const durationMs = monotonicMs() - beganMs;
-        await this.#emit({ kind: "done", step: info.index, isCached: false, imageId, durationMs });
-      }
-      return result;
+      return await work();
     } catch (error) {
       const { message } = toNaruError(error);
       if (!this.#session.signal.aborted) {
@@ -202,19 +204,27 @@ export class StageRun {
   }
 
   async #instruction(step: Step): Promise<void> {
-    const told = step.isTrigger ? undefined : this.#session.steps.get(step.instruction);
-    await this.#step(
-      step.instruction,
-      async (info) => {
-        const beganMs = monotonicMs();
-        const planned = await this.#planStep(step, info);
-        const isCached = await this.#run(step, planned, info);
-        const imageId = this.#state.image?.id;
-        const durationMs = monotonicMs() - beganMs;
-        await this.#emit({ kind: "done", step: info.index, isCached, imageId, durationMs });
-      },
-      told,
-    );
+    const info = this.#infoOf(step.instruction);
+    await this.#step(info, async () => {
+      const beganMs = monotonicMs();
+      const planned = await this.#planStep(step, info);
+      const isCached = await this.#run(step, planned, info);
+      const imageId = this.#state.image?.id;
+      const durationMs = monotonicMs() - beganMs;
+      await this.#emit({ kind: "done", step: info.index, isCached, imageId, durationMs });
+    });
+  }
+
+  /** It has no place of its own in the Dockerfile: what it says, and its failure, are its FROM's. */
+  async #trigger(step: Step, from: StepInfo, number: number, total: number): Promise<void> {
+    const text = `ONBUILD ${step.instruction.source}`;
+    const told = { kind: "trigger" as const, step: from.index, text, number, total };
+    const info = { ...from, text };
+    await this.#guarded(info, async () => {
+      await this.#emit(told);
+      const isCached = await this.#run(step, await this.#planStep(step, info), info);
+      await this.#emit({ ...told, isCached });
+    });
   }
 
   #planStep(step: Step, info: StepInfo): Promise<Planned> | Planned {
@@ -253,11 +263,14 @@ export class StageRun {
     const createdBy = isClassic
       ? classicCreatedBy(step, this.#state.config, content ?? "")
       : step.createdBy;
-    const solved = await this.#solveVertex(vertex, info, command, createdBy);
+    const process =
+      step.kind === "run" ? { ...step, workingDir: step.cwd, parent: vertex.parent } : undefined;
+    const solved = await this.#solveVertex(vertex, info, command, createdBy, process);
     await this.#apply(vertex, solved, {
       config,
       createdBy,
       comment: isClassic ? "" : HISTORY_COMMENT,
+      isUntold: !isClassic && instruction.name === "ONBUILD",
       ...(instruction.name === "MAINTAINER" ? { author: instruction.maintainer.text } : {}),
     });
     return solved.isCached;
@@ -279,6 +292,7 @@ export class StageRun {
     info: StepInfo,
     command: string,
     createdBy: string,
+    process?: FailedProcess,
   ): Promise<Solved> {
     const { request, solver, signal, solved } = this.#session;
     this.#ordinal += 1;
@@ -312,7 +326,7 @@ export class StageRun {
       if (!(error instanceof ExitError)) throw error;
       const { exitCode } = error;
       const message = `The command '${command}' returned a non-zero code: ${exitCode}`;
-      throw new BuildStepError(info, message, exitCode, error);
+      throw new BuildStepError(info, message, exitCode, error, process);
     }
   }
 

@@ -61,6 +61,8 @@ export const epochInstant = (seconds: number | undefined): string | undefined =>
   seconds === undefined ? undefined : formatInstant(BigInt(seconds) * 1_000_000_000n);
 
 export interface StepChange {
+  /** Not in the history. */
+  readonly isUntold?: boolean;
   readonly config: RunConfig;
   readonly author?: string;
   /** Layers after the step, topmost. */
@@ -101,7 +103,7 @@ export const applyStep = (state: StageState, change: StepChange): StageState => 
     diffIds: change.diffId === undefined ? state.diffIds : [...state.diffIds, change.diffId],
     chainId: change.chainId,
     config: change.config,
-    history: [...state.history, entry],
+    history: change.isUntold === true ? state.history : [...state.history, entry],
     platform: state.platform,
     author: change.author ?? state.author,
     created: change.created,

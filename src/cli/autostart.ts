@@ -7,6 +7,7 @@ import type { Address } from "#client/connection.ts";
 import type { Output } from "#cli/output.ts";
 import { monotonicMs, sleep } from "#lib/clock.ts";
 import { hasCode, NaruError } from "#lib/errors.ts";
+import { WITHOUT_COLLECTOR_TIMER } from "#lib/runtime-settings.ts";
 import {
   closeSync,
   mkdirSync,
@@ -70,6 +71,7 @@ const spawnEngine = (): Bun.Subprocess => {
   const log = openSync(LOG_PATH, "a", 0o600);
   try {
     const child = Bun.spawn([...ownCommand(), "daemon"], {
+      env: { ...process.env, [WITHOUT_COLLECTOR_TIMER.name]: WITHOUT_COLLECTOR_TIMER.value },
       stdin: "ignore",
       stdout: log,
       stderr: log,

@@ -4,6 +4,7 @@ import { Connection } from "#client/connection.ts";
 import type { Address } from "#client/connection.ts";
 import { currentContext, resolveHost } from "#client/host.ts";
 import type { Host, HostOptions } from "#client/host.ts";
+import { shapeConfig } from "#cli/config-shape.ts";
 import type { GlobalFlagValues } from "#cli/globals.ts";
 import { Output } from "#cli/output.ts";
 import { hasCode, NaruError } from "#lib/errors.ts";
@@ -122,22 +123,41 @@ export class CliContext {
     }
   }
 
-  /** The user's config.json; empty when there is none. */
+  /** The user's config.json; empty when there is none. What of it cannot be read is told, and goes for absent, as with docker. */
   config(): Promise<ConfigFile> {
     this.#config ??= this.#readConfig();
     return this.#config;
   }
 
-  async #readConfig(): Promise<ConfigFile> {
+  /** Word for word, to be written again. Throws where that would lose what somebody wrote there. */
+  async wholeConfig(): Promise<ConfigFile> {
+    const { path, value } = await this.#configValue();
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      const { auths } = value as ConfigFile;
+      if (auths === undefined || auths === null || typeof auths === "object") return value;
+    }
+    const reason = `"${path}" is not valid JSON, or "auths" in it is not an object`;
+    throw new NaruError("invalid_argument", `${reason}: correct or remove it; nothing was changed`);
+  }
+
+  async #configValue(): Promise<{ readonly path: string; readonly value: unknown }> {
     const path = `${this.configFolder}/config.json`;
     const file = Bun.file(path);
-    if (!(await file.exists())) return {};
+    const text = (await file.exists()) ? await file.text() : "";
+    if (text.trim() === "") return { path, value: {} };
     try {
-      return (await file.json()) as ConfigFile;
-    } catch (cause) {
-      throw new NaruError("invalid_argument", `"${path}" is not valid JSON; correct or remove it`, {
-        cause,
-      });
+      return { path, value: JSON.parse(text) };
+    } catch {
+      return { path, value: undefined };
     }
+  }
+
+  async #readConfig(): Promise<ConfigFile> {
+    const { path, value } = await this.#configValue();
+    const { config, faults } = shapeConfig(value);
+    for (const fault of faults) {
+      this.output.error(`WARNING: Error parsing config file (${path}): ${fault}`);
+    }
+    return config;
   }
 }

@@ -19,6 +19,15 @@ export type BuildMessage =
   | { readonly kind: "plan"; readonly steps: readonly BuildStep[] }
   | { readonly kind: "start"; readonly step: number }
   | { readonly kind: "run"; readonly step: number; readonly id: string; readonly why: string }
+  /** A trigger of the base begins within its FROM, or has ended where `isCached` says how. */
+  | {
+      readonly kind: "trigger";
+      readonly step: number;
+      readonly text: string;
+      readonly number: number;
+      readonly total: number;
+      readonly isCached?: boolean;
+    }
   /** `data` is base64. */
   | {
       readonly kind: "output";
@@ -49,7 +58,7 @@ export type BuildMessage =
   | { readonly kind: "cache"; readonly text: string }
   /** A piece of the tar that goes into the directory of a `--cache-to`, in base64; "" ends it. */
   | { readonly kind: "cache-data"; readonly position: number; readonly data: string }
-  /** What follows is built for it: a plan of its own. */
+  /** What follows is built for it, with a plan of its own: engines that build for one platform after the other. */
   | { readonly kind: "platform"; readonly platform: string }
   /** A piece of an output's bytes, in base64; "" ends it. */
   | { readonly kind: "output-data"; readonly position: number; readonly data: string }

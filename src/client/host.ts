@@ -61,20 +61,13 @@ const configuredContext = async (options: HostOptions): Promise<string | undefin
   if (named !== undefined && named !== "") return named;
   const file = Bun.file(`${options.configFolder}/config.json`);
   if (!(await file.exists())) return undefined;
-  try {
-    const config: unknown = await file.json();
-    const current: unknown =
-      typeof config === "object" && config !== null
-        ? Reflect.get(config, "currentContext")
-        : undefined;
-    return typeof current === "string" && current !== "" ? current : undefined;
-  } catch (cause) {
-    throw new NaruError(
-      "invalid_argument",
-      `"${options.configFolder}/config.json" is not valid JSON; correct or remove it`,
-      { cause },
-    );
-  }
+  // One that is no JSON is told by who reads the rest of it, and names no context.
+  const config: unknown = await file.json().catch(() => undefined);
+  const current: unknown =
+    typeof config === "object" && config !== null
+      ? Reflect.get(config, "currentContext")
+      : undefined;
+  return typeof current === "string" && current !== "" ? current : undefined;
 };
 
 /** The context in use, whether it can be reached or is there at all; "default" when an engine is named otherwise. */

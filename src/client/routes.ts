@@ -138,6 +138,7 @@ export const routes = {
 
   imageList: json<ImageSummary[]>()("GET", "/images/json"),
   imageInspect: json<ImageInspect>()("GET", "/images/{name}/json"),
+  distribution: json<{ Descriptor: { digest: string } }>()("GET", "/distribution/{name}/json"),
   imageHistory: json<HistoryItem[]>()("GET", "/images/{name}/history"),
   imageRemove: json<DeleteItem[]>()("DELETE", "/images/{name}"),
   imageTag: none()("POST", "/images/{name}/tag"),

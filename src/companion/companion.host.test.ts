@@ -1,6 +1,6 @@
 /** The daemon's side of a process beside it that does not do its part. */
 import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Companion } from "#companion/companion.ts";
@@ -23,4 +23,54 @@ test("a process that takes connections and never says hello is replaced", async 
   companion.close();
   silent.close();
   rmSync(folder, { recursive: true });
+}, 120_000);
+
+/** Says hello; the first of its folder answers nothing after "stop", the next ones everything with their number. */
+const PROCESS = `
+  const { appendFileSync, readFileSync } = require("node:fs");
+  const [path, build] = process.argv.slice(-2);
+  appendFileSync(path + ".pids", process.pid + "\\n");
+  const number = readFileSync(path + ".pids", "utf8").trim().split("\\n").length;
+  require("node:net").createServer((socket) => {
+    socket.write(JSON.stringify({ hello: { build, pid: process.pid } }) + "\\n");
+    socket.on("data", (data) => {
+      for (const line of data.toString().trim().split("\\n")) {
+        const { id, body } = JSON.parse(line);
+        if (body === "stop" && number === 1) process.kill(process.pid, "SIGSTOP");
+        socket.write(JSON.stringify({ id, result: number }) + "\\n");
+      }
+    });
+  }).listen(path, () => console.log("ready"));
+`;
+
+const endAll = (pidsPath: string): void => {
+  for (const pid of readFileSync(pidsPath, "utf8").trim().split("\n")) {
+    try {
+      process.kill(Number(pid), "SIGKILL");
+    } catch (error) {
+      expect(error).toMatchObject({ code: "ESRCH" });
+    }
+  }
+};
+
+test("a process that is stopped after its hello is killed, and what was asked is asked of another", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "naru-companion-"));
+  const socketPath = join(folder, "s");
+  const companion = new Companion({
+    what: "the tested process",
+    command: [process.execPath, "-e", PROCESS, "--"],
+    socketPath,
+    build: "test",
+    sync: () => Promise.resolve(),
+    log: silentLogger,
+  });
+  try {
+    expect(await companion.request("hello")).toBe(1);
+    const both = [companion.request("stop"), companion.request("after it")];
+    expect(await Promise.all(both)).toEqual([2, 2]);
+  } finally {
+    companion.close();
+    endAll(`${socketPath}.pids`);
+    rmSync(folder, { recursive: true });
+  }
 }, 120_000);

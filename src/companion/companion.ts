@@ -8,7 +8,8 @@
  * build takes the place of an older one, which answers until the new one knows everything. `close`
  * leaves it to itself (with nothing to do it ends), `end` ends it.
  *
- * Requests are idempotent: one whose answer got lost is sent again. Errors are the process's own as
+ * Requests are idempotent: one whose answer got lost is sent again. A process that answers nothing for ten seconds
+ * is killed, and another started. Errors are the process's own as
  * NaruError; `unavailable` when it cannot be started.
  */
 import { existsSync, rmSync } from "node:fs";
@@ -43,22 +44,35 @@ const END_MS = 2000;
 const END_STEP_MS = 10;
 const PAUSES = { firstMs: 50, mostMs: 5000 };
 
+/**
+ * Of requests that wait none is answered for this many looks in a row, each a second after the last: it is stopped, or
+ * hangs. Looks rather than a time: where this process has stood still itself, what came meanwhile is read between them.
+ */
+const LOOKS = { everyMs: 1000, most: 10 };
+
 /** The connection to one process. */
 class Line {
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
   readonly #hello = Promise.withResolvers<Hello>();
   readonly #channel: LineChannel;
   readonly #what: string;
+  readonly #log: Logger;
   #next = 0;
+  #pid: number | undefined;
+  #looks: NodeJS.Timeout | undefined;
+  /** Looks since the last answer. */
+  #missed = 0;
 
   constructor(open: OpenUnixStream, what: string, log: Logger, onClose: () => void) {
     this.#what = what;
+    this.#log = log;
     const late = setTimeout(() => this.#channel.close(), HELLO_MS);
     this.#hello.promise.catch(() => undefined).finally(() => clearTimeout(late));
     this.#channel = new LineChannel(
       open,
       (value) => this.#take(value as FromCompanion, log),
       () => {
+        clearInterval(this.#looks);
         const error = this.#lost();
         this.#hello.reject(error);
         for (const { reject } of this.#waiting.values()) reject(error);
@@ -82,6 +96,7 @@ class Line {
     const id = (this.#next += 1);
     this.#waiting.set(id, answer);
     this.#channel.send({ id, body });
+    this.#looks ??= setInterval(() => this.#look(), LOOKS.everyMs);
     return await answer.promise;
   };
 
@@ -97,8 +112,29 @@ class Line {
     return new NaruError("unavailable", `${this.#what} hung up`, { details: { isLost: true } });
   }
 
+  /** One that answers nothing any more is ended: what it holds is free then, and its place is taken. */
+  #look(): void {
+    if (this.#waiting.size === 0) {
+      clearInterval(this.#looks);
+      this.#looks = undefined;
+      this.#missed = 0;
+      return;
+    }
+    this.#missed += 1;
+    if (this.#missed < LOOKS.most) return;
+    const pid = this.#pid;
+    this.#log.error(`${this.#what} does not answer and is killed`, { pid });
+    // Its connection is open, so the number is still its own.
+    if (pid !== undefined && existsSync(`/proc/${pid}`)) process.kill(pid, "SIGKILL");
+    this.#channel.close();
+  }
+
   #take(value: FromCompanion, log: Logger): void {
-    if ("hello" in value) return this.#hello.resolve(value.hello);
+    this.#missed = 0;
+    if ("hello" in value) {
+      this.#pid = value.hello.pid;
+      return this.#hello.resolve(value.hello);
+    }
     if ("log" in value) return log[value.log.level](value.log.message, value.log.fields);
     const waiting = this.#waiting.get(value.id);
     this.#waiting.delete(value.id);

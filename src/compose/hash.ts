@@ -4,18 +4,7 @@
  * of the resolved attribute tree (pkg/compose/hash.go, v2.40).
  */
 import type { Network, Service, Volume } from "#spec/compose/compose.ts";
-import { jsonNetwork, jsonService } from "#spec/compose/print.ts";
-
-/** Go's encoder writes these as escapes, JavaScript's does not. */
-const goJson = (value: unknown): string =>
-  JSON.stringify(value)
-    .replaceAll("<", String.raw`\u003c`)
-    .replaceAll(">", String.raw`\u003e`)
-    .replaceAll("&", String.raw`\u0026`)
-    .replaceAll("\u2028", String.raw`\u2028`)
-    .replaceAll("\u2029", String.raw`\u2029`)
-    .replaceAll(String.raw`\b`, String.raw`\u0008`)
-    .replaceAll(String.raw`\f`, String.raw`\u000c`);
+import { goJson, jsonNetwork, jsonService } from "#spec/compose/print.ts";
 
 const sha256 = (text: string): string => new Bun.CryptoHasher("sha256").update(text).digest("hex");
 

@@ -1,10 +1,15 @@
 /** POST attach: a client on the stdio of a container that runs or will run. */
-import { NaruError } from "#lib/errors.ts";
-import { isLive } from "#container/container.ts";
+import { NaruError, hasCode } from "#lib/errors.ts";
+import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { AttachOptions, OutputChunk, StdioSession } from "#container/containers.ts";
 import { DetachScanner, parseDetachKeys } from "#container/detach-keys.ts";
 import type { Engine } from "#container/engine.ts";
 import { readLogs } from "#container/logs.ts";
+import type { Stdio } from "#runtime/runtime.ts";
+import { endsWithin } from "#container/stop.ts";
+
+/** From the moment in which a container's monitor closes to the one in which its end is known. */
+const ENDING_MS = 10_000;
 
 async function* replayOf(
   engine: Engine,
@@ -20,6 +25,17 @@ async function* replayOf(
   });
   for await (const line of lines) yield { stream: line.stream, bytes: line.bytes };
 }
+
+/** `undefined`: its end had begun, and is told by now. */
+const liveStdio = async (engine: Engine, record: ContainerRecord): Promise<Stdio | undefined> => {
+  try {
+    return engine.runtimeOf(record).attach(record.id);
+  } catch (error) {
+    if (!hasCode(error, "unavailable")) throw error;
+    if (await endsWithin(engine, record, ENDING_MS)) return undefined;
+    throw error;
+  }
+};
 
 export const attachContainer = async (
   engine: Engine,
@@ -57,5 +73,8 @@ export const attachContainer = async (
     return session;
   }
   if (!isLive(record.state)) return engine.stdio.open(id, sessionOptions);
-  return engine.stdio.join(id, engine.runtimeOf(record).attach(id), sessionOptions);
+  const stdio = await liveStdio(engine, record);
+  return stdio === undefined
+    ? engine.stdio.openConnected(undefined, sessionOptions)
+    : engine.stdio.join(id, stdio, sessionOptions);
 };

@@ -41,7 +41,14 @@ const assertConnectable = (record: ContainerRecord, network: string): void => {
       "container sharing network namespace with another container or host cannot be connected to any other network",
     );
   }
-  if (mode === "none" || network === "none") {
+  if (network in record.endpoints && isLive(record.state)) {
+    throw new NaruError(
+      "permission_denied",
+      `endpoint with name ${record.name} already exists in network ${network}`,
+    );
+  }
+  const others = Object.keys(record.endpoints).filter((name) => name !== network);
+  if (others.includes("none") || (network === "none" && others.length > 0)) {
     refuse(
       "container cannot be connected to multiple networks with one of the networks in private (none) mode",
     );
@@ -148,7 +155,6 @@ export const disconnectContainer = async (
     engine.transition(id, { endpoints: rest });
     return;
   }
-  if (sandbox.mode === "none") refuse('container cannot be disconnected from network "none"');
   const remaining = await engine.deps.network.disconnect(sandbox, left.NetworkID);
   const ports = await movedPorts(engine, record, sandbox, remaining);
   const changes = { sandbox: remaining, endpoints: rest, ports };

@@ -88,6 +88,27 @@ const sharedHostname = (
 const matchesContainer = (record: ContainerRecord, text: string): boolean =>
   record.name === text || (text.length >= 12 && record.id.startsWith(text));
 
+const JOINED = "container:";
+
+/**
+ * Containers that are joined stand by their id: after a rename it is still they. One whose network is to be joined may
+ * come later, and whether they run is asked at the start. Throws not_found.
+ */
+const joinedById = (engine: Engine, host: HostConfig): HostConfig => {
+  const byId = (mode: string): string =>
+    mode.startsWith(JOINED) ? JOINED + engine.states.get(mode.slice(JOINED.length)).id : mode;
+  const network = parseNetworkMode(host.NetworkMode);
+  const isThere =
+    network.kind === "container" &&
+    engine.states.list().some((record) => matchesContainer(record, network.container));
+  return {
+    ...host,
+    PidMode: byId(host.PidMode),
+    IpcMode: byId(host.IpcMode),
+    NetworkMode: isThere ? byId(host.NetworkMode) : host.NetworkMode,
+  };
+};
+
 const buildRecord = (
   engine: Engine,
   id: string,
@@ -95,7 +116,7 @@ const buildRecord = (
   request: CreateRequest,
   image: ImageRecord,
 ): ContainerRecord => {
-  const hostConfig = normalizeHostConfig(request.HostConfig, engine.deps.facts);
+  const hostConfig = joinedById(engine, normalizeHostConfig(request.HostConfig, engine.deps.facts));
   const config = {
     ...normalizeConfig(request, image.config.config ?? {}, id),
     ...sharedHostname(engine, hostConfig, request),
@@ -105,10 +126,6 @@ const buildRecord = (
   const security = parseSecurityOptions(hostConfig.SecurityOpt, hostConfig.Privileged);
   checkApparmor(security, engine.deps.facts.hasApparmor);
   capabilitiesOf(engine.deps.facts, hostConfig);
-  for (const mode of [hostConfig.PidMode, hostConfig.IpcMode]) {
-    // Whether it runs is asked at the start.
-    if (mode.startsWith("container:")) engine.states.get(mode.slice("container:".length));
-  }
   const links = linksOf(engine, hostConfig.NetworkMode, hostConfig.Links);
   const argv = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {

@@ -70,7 +70,7 @@ export interface ContainerDependencies {
   readonly temporary: string;
   /** "/naru-ab12cd34": where containers' cgroups go when --cgroup-parent is not given. */
   readonly cgroupParent: string;
-  /** Path of catatonit or tini on the host; undefined when neither is installed. */
+  /** Path of tini or catatonit on the host; undefined when neither is installed. */
   readonly initPath: string | undefined;
   readonly log: Logger;
 }

@@ -33,6 +33,12 @@ export const releaseProcess = async (engine: Engine, record: ContainerRecord): P
   removeDirectory(engine.bundleOf(record.id));
 };
 
+/** The time of the exit file is that of the clock's last tick: up to ten milliseconds before the end, and maybe before the start. */
+export const notBefore = (startedAt: string, notice: ExitNotice): ExitNotice =>
+  parseInstant(notice.finishedAt) < parseInstant(startedAt)
+    ? { ...notice, finishedAt: startedAt }
+    : notice;
+
 const endedState = (record: ContainerRecord, notice: ExitNotice, oomKills: number) => ({
   exitCode: notice.exitCode,
   startedAt: record.state.startedAt,
@@ -81,9 +87,10 @@ const onStartFailure = (engine: Engine, id: string, error: unknown): void => {
   scheduleRestart(engine, id, next.delayMs);
 };
 
-export const handleExit = async (engine: Engine, notice: ExitNotice): Promise<void> => {
-  const record = engine.states.find(notice.id);
+export const handleExit = async (engine: Engine, told: ExitNotice): Promise<void> => {
+  const record = engine.states.find(told.id);
   if (record === undefined || !isLive(record.state)) return;
+  const notice = notBefore(record.state.startedAt, told);
   // Who waits for the exit has seen all output by then (Docker's order).
   await engine.stdio.drained(record.id, DRAIN_TIMEOUT_MS);
   // Nor is anybody led to an address that the next container may get.

@@ -86,7 +86,7 @@ export const changePorts = async (
   const { Add = {}, Remove = {} } = change;
   parsePortMap(Add);
   const mode = parseNetworkMode(record.hostConfig.NetworkMode).kind;
-  if (mode === "host" || mode === "container" || mode === "none") {
+  if (mode === "host" || mode === "container" || "none" in record.endpoints) {
     throw new NaruError(
       "invalid_argument",
       `container "${record.name}" has no ports of its own: its network mode is "${record.hostConfig.NetworkMode}"`,

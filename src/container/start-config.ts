@@ -69,7 +69,7 @@ const initPathOf = (engine: Engine, record: ContainerRecord): string | undefined
   if (engine.deps.initPath !== undefined) return engine.deps.initPath;
   throw new NaruError(
     "failed_precondition",
-    "--init needs catatonit or tini on the host: apt-get install catatonit",
+    "--init needs tini or catatonit on the host: apt-get install tini",
   );
 };
 

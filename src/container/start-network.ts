@@ -163,7 +163,7 @@ export const connectNetwork = async (
   if (mode.kind === "host") {
     return { endpoints: unnamedEndpoint(engine, "host", record.endpoints["host"]), ports: {} };
   }
-  const isNone = mode.kind === "none" || record.config.NetworkDisabled === true;
+  const isNone = "none" in record.endpoints || record.config.NetworkDisabled === true;
   const sandbox = await network.acquire({
     containerId: record.id,
     mode: isNone ? "none" : "bridge",

@@ -5,7 +5,7 @@
 import { checkLinks } from "#container/links.ts";
 import { mkdirSync } from "node:fs";
 import { now } from "#lib/clock.ts";
-import { NaruError, invariant, toNaruError } from "#lib/errors.ts";
+import { NaruError, hasCode, invariant, toNaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import { removeDirectory } from "#lib/remove-directory.ts";
 import type { ContainerRecord } from "#container/container.ts";
@@ -17,7 +17,7 @@ import { dropReady, needsNoHostMounts } from "#container/ready.ts";
 import { type StartRoot, mountAround, mountWithin } from "#container/root.ts";
 import { type StartMounts, runtimeConfigOf, sharedShm } from "#container/start-config.ts";
 import { explainStartFailure } from "#container/start-failure.ts";
-import type { CreatedProcess } from "#runtime/runtime.ts";
+import type { CreatedProcess, Stdio } from "#runtime/runtime.ts";
 
 const assertStartable = (record: ContainerRecord): void => {
   switch (record.state.status) {
@@ -56,6 +56,7 @@ const prepareProcess = async (
   engine: Engine,
   record: ContainerRecord,
   undo: AsyncDisposableStack,
+  beforeStart: () => void,
 ): Promise<{ process: CreatedProcess; networked: Partial<ContainerRecord> }> => {
   const { kernel, snapshots, volumes } = engine.deps;
   const { id } = record;
@@ -96,6 +97,7 @@ const prepareProcess = async (
       hasStdin: record.config.OpenStdin,
       // A terminal survives its client: whoever attaches next types on.
       keepsStdinOpen: !record.config.StdinOnce || record.config.Tty,
+      beforeStart,
     });
     return { process, networked };
   } finally {
@@ -132,6 +134,18 @@ const recordFailure = async (
   return failure.error;
 };
 
+/** `undefined` where the process that was let go has ended already. */
+const stdioOf = (engine: Engine, record: ContainerRecord): Stdio | undefined => {
+  try {
+    return engine.runtimeOf(record).attach(record.id);
+  } catch (error) {
+    if (!hasCode(error, "unavailable")) {
+      engine.deps.log.warn("a client could not be attached", { container: record.id, error });
+    }
+    return undefined;
+  }
+};
+
 export const startContainer = async (
   engine: Engine,
   id: string,
@@ -145,10 +159,16 @@ export const startContainer = async (
   let process: CreatedProcess;
   let networked: Partial<ContainerRecord>;
   try {
-    ({ process, networked } = await prepareProcess(engine, record, undo));
-    failpoint("start.after-runtime-create");
     const runtime = engine.runtimeOf(record);
-    engine.stdio.connect(id, () => runtime.attach(id));
+    let startedAt: string | undefined;
+    const beforeStart = (): string => {
+      engine.stdio.connect(id, () => runtime.attach(id));
+      // Not later: what the process says and its end come after it.
+      return (startedAt = now());
+    };
+    ({ process, networked } = await prepareProcess(engine, record, undo, beforeStart));
+    failpoint("start.after-runtime-create");
+    startedAt ??= beforeStart();
     const startTicks = engine.deps.kernel.startTime(process.pid);
     const { sandbox } = networked;
     if (sandbox !== undefined) engine.deps.kernel.handNetnsOver(sandbox.netnsPath, process.pid);
@@ -162,7 +182,7 @@ export const startContainer = async (
         status: "running",
         process: { ...process, startTicks: String(startTicks ?? 0) },
         exitCode: 0,
-        startedAt: now(),
+        startedAt,
         finishedAt: record.state.finishedAt,
         isOomKilled: false,
         error: "",
@@ -173,6 +193,8 @@ export const startContainer = async (
     throw await recordFailure(engine, record, error);
   }
   undo.move();
+  // Who has come since the process was let go: from here on the row says that it runs, and they join it.
+  engine.stdio.connect(id, () => stdioOf(engine, record));
   failpoint("start.after-row");
   const started = engine.current(id);
   emitConnected(engine, started);

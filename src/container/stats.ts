@@ -116,7 +116,7 @@ const EMPTY = {
 const networksOf = (record: ContainerRecord): object => {
   if (!isLive(record.state)) return {};
   const mode = parseNetworkMode(record.hostConfig.NetworkMode).kind;
-  if (mode === "host" || mode === "none") return {};
+  if (mode === "host" || record.sandbox?.mode === "none") return {};
   return {
     networks: parseNetDev(readFileSync(`/proc/${record.state.process.pid}/net/dev`, "utf8")),
   };

@@ -139,7 +139,8 @@ export class StdioSessions {
     limit.abort();
   }
 
-  connect(id: string, attach: () => Stdio): void {
+  /** Those that wait for the process of `id`. Nothing comes where `attach` gives `undefined`. */
+  connect(id: string, attach: () => Stdio | undefined): void {
     for (const session of this.#take(id)) {
       this.#follow(id, session);
       session.connect(attach());

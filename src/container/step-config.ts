@@ -1,5 +1,5 @@
 /**
- * config.json for a process that is no container but must be held like one: a build's step. The same
+ * config.json for a process that is no container but must be held like one: a build's step, or what a build starts beside its steps. The same
  * capabilities, seccomp filter, devices and masked paths as a container that asks for nothing special.
  */
 import type { ContainerRecord } from "#container/container.ts";
@@ -27,6 +27,7 @@ export interface StepConfigRequest {
   /** As USER says it. */
   readonly user: string;
   readonly hostname: string;
+  readonly isTty: boolean;
   /** A network namespace; undefined = the host's. */
   readonly networkPath: string | undefined;
   /** hosts, resolv.conf, hostname. */
@@ -54,7 +55,7 @@ const recordOf = (request: StepConfigRequest, hostConfig: HostConfig): Container
       AttachStdin: false,
       AttachStdout: true,
       AttachStderr: true,
-      Tty: false,
+      Tty: request.isTty,
       OpenStdin: false,
       StdinOnce: false,
       Env: [...request.env],

@@ -20,7 +20,7 @@ export interface StopOptions {
 }
 
 /** Resolves true when the process ended within `timeoutMs` (undefined = no limit). */
-const endsWithin = async (
+export const endsWithin = async (
   engine: Engine,
   record: ContainerRecord,
   timeoutMs: number | undefined,
@@ -44,17 +44,19 @@ const endsWithin = async (
   return isEnded;
 };
 
-/** Frozen processes get no signals: thaw first. */
+/** Frozen processes get no signals: what is paused goes on with it, as under Docker. */
 const sendSignal = async (
   engine: Engine,
   record: ContainerRecord,
   signal: number,
 ): Promise<void> => {
-  if (!isLive(record.state)) return;
-  engine.deps.kernel.kill(record.state.process.pid, signal);
-  if (record.state.status === "paused" && signal === SIGKILL) {
-    await engine.deps.cgroups.thaw(engine.cgroupOf(record));
-  }
+  const { state } = record;
+  if (!isLive(state)) return;
+  engine.deps.kernel.kill(state.process.pid, signal);
+  if (state.status !== "paused") return;
+  await engine.deps.cgroups.thaw(engine.cgroupOf(record));
+  if (signal === SIGKILL) return;
+  engine.emit(engine.transition(record.id, { state: { ...state, status: "running" } }), "unpause");
 };
 
 /** Takes a waiting restart back; true when there was one. */

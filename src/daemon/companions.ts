@@ -15,7 +15,8 @@ const STARTED_MS = 500;
 const listenIpv6: ListenIpv6 = async (address, port, onSocket) => {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, onSocket);
   const options = { host: address, port, ipv6Only: true, reusePort: true };
-  await listening(server, `[${address}]:${port}`, () => server.listen(options));
+  // A connection to the container belongs to each.
+  await listening(server, `[${address}]:${port}`, () => server.listen(options), 2);
   return server;
 };
 

@@ -305,8 +305,8 @@ export interface ServiceManager {
 }
 
 /**
- * What a service manager told this process. It is taken out of the environment, so that no child
- * (a runtime would offer the socket to its container) takes it for its own.
+ * What a service manager told this process. It is taken out of the environment, so that no child that is given it takes it
+ * for its own. (One that is given none has what this process began with: hence the runtimes' own, runtime/command.ts.)
  */
 export const takeServiceManager = (): ServiceManager => {
   const { NOTIFY_SOCKET, LISTEN_PID, LISTEN_FDS } = process.env;

@@ -148,7 +148,7 @@ const TOOLS: readonly ToolSpec[] = [
     isRequired: false,
     use: "the built-in image naru/hello",
   },
-  { name: "catatonit", package: "catatonit", isRequired: false, use: "--init" },
+  { name: "tini-static", package: "tini", isRequired: false, use: "--init" },
   { name: "ps", package: "procps", isRequired: false, use: "naru top" },
   {
     name: "igzip",

@@ -2,6 +2,7 @@
 import { type Server, createServer } from "node:net";
 import { createSecureContext, createServer as createTlsServer } from "node:tls";
 import type { DoorListeners } from "#api/door/process.ts";
+import { connectionsAtMost } from "#daemon/listener.ts";
 import type { Logger } from "#lib/log.ts";
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -10,6 +11,8 @@ const NAMELESS = "";
 
 const listen = async (server: Server, address: string, port: number): Promise<Server> => {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
+  // A connection to the container belongs to each.
+  server.maxConnections = connectionsAtMost(2);
   server.once("error", reject);
   server.once("listening", resolve);
   server.listen(port, address);

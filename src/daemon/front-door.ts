@@ -4,7 +4,7 @@ import { isLive } from "#container/container.ts";
 import { containersOf } from "#daemon/door-containers.ts";
 import type { DaemonConfig } from "#daemon/config.ts";
 import type { Rooms } from "#daemon/rooms.ts";
-import { buildOfProgram, workerCommand } from "#daemon/worker-command.ts";
+import { buildOfProgram, companionCommand } from "#daemon/worker-command.ts";
 import type { DoorReport, FrontDoor } from "#door/front-door.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Logger } from "#lib/log.ts";
@@ -67,7 +67,7 @@ export const startFrontDoor = async (
   const { FrontDoor: Made } = await import("#door/front-door.ts");
   const door = new Made({
     config,
-    command: [...workerCommand(), "front-door"],
+    command: [...companionCommand(), "front-door"],
     build: buildOfProgram(),
     execRoot,
     containers: () => containersOf(rooms),

@@ -12,7 +12,7 @@ import type { NetworkService } from "#network/network.ts";
 import type { NetworkServiceOptions } from "#network/service-options.ts";
 import { createNetworkService } from "#network/service.ts";
 import type { SubnetPool } from "#network/subnet.ts";
-import { buildOfProgram, workerCommand } from "#daemon/worker-command.ts";
+import { buildOfProgram, companionCommand } from "#daemon/worker-command.ts";
 
 export interface NetworkInputs {
   readonly instance: string;
@@ -40,7 +40,7 @@ export const buildNetwork = (inputs: NetworkInputs): NetworkService => {
       applyRuleset: (ruleset) => nft.apply(ruleset),
       applyRulesetIn: (netnsPath, ruleset) => nft.applyIn(netnsPath, ruleset),
     }),
-    beside: { command: [...workerCommand(), "network"], build: buildOfProgram() },
+    beside: { command: [...companionCommand(), "network"], build: buildOfProgram() },
     rows: createNetworkRows(inputs.database),
     logger: inputs.log.with({ room: "network" }),
     ...(inputs.publish === undefined ? {} : { publish: inputs.publish }),

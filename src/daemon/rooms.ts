@@ -94,6 +94,11 @@ const buildRuntimes = (
               runtime: name,
               reason: String(reason),
             }),
+          onHeavy: (reason) =>
+            log.info("crun and conmon load all of their libraries", {
+              room: "runtime",
+              reason: String(reason),
+            }),
         },
       ),
     ]),

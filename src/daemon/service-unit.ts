@@ -1,6 +1,7 @@
 /** `naru service install|uninstall|status`: the engine as a systemd unit with its socket. */
 import { realpathSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { NaruError, toNaruError } from "#lib/errors.ts";
+import { WITHOUT_COLLECTOR_TIMER } from "#lib/runtime-settings.ts";
 import { createKernel } from "#kernel/real.ts";
 import { DEFAULT_DATA_ROOT } from "#daemon/config.ts";
 import { stopDaemon } from "#daemon/stop-daemon.ts";
@@ -36,6 +37,7 @@ StartLimitBurst=10
 [Service]
 Type=notify
 NotifyAccess=main
+Environment=${WITHOUT_COLLECTOR_TIMER.name}=${WITHOUT_COLLECTOR_TIMER.value}
 ExecStart=${quoteWord(binary)} daemon --host fd://
 ExecReload=/bin/kill -s HUP $MAINPID
 TimeoutStartSec=infinity

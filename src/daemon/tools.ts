@@ -21,12 +21,15 @@ export interface Tools {
   readonly conmon: string;
   readonly runtimes: ReadonlyMap<string, string>;
   readonly defaultRuntime: string;
-  /** catatonit or tini. */
+  /** tini, or catatonit, which exits with 1 where the program cannot be run (and not 126 or 127). */
   readonly init: string | undefined;
 }
 
 /** Runtimes looked for besides those of the config file; the first one found is the default. */
 const KNOWN_RUNTIMES = ["crun", "runc"] as const;
+
+/** The first that is there. Debian's "tini" comes last: it needs a C library in the image. */
+const INITS = ["tini-static", "docker-init", "catatonit", "tini"];
 
 export const findTools = (
   configured: Readonly<Record<string, RuntimeEntry>>,
@@ -56,6 +59,8 @@ export const findTools = (
     conmon: requireTool("conmon", "conmon"),
     runtimes,
     defaultRuntime,
-    init: findTool("catatonit") ?? findTool("tini") ?? findTool("docker-init"),
+    init: INITS.values()
+      .map(findTool)
+      .find((path) => path !== undefined),
   };
 };

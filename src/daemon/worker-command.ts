@@ -1,4 +1,5 @@
 import { statSync } from "node:fs";
+import { WITHOUT_COLLECTOR_TIMER } from "#lib/runtime-settings.ts";
 import { REVISION, VERSION } from "#lib/version.ts";
 
 /** argv of this very program, for children that do bulk work. Run from source, bun needs the script. */
@@ -7,14 +8,22 @@ export const workerCommand = (): string[] =>
     ? [process.execPath, "_worker"]
     : [process.execPath, Bun.main, "_worker"];
 
-/**
- * The same for work that is mostly the kernel's and libraries': without the optimising compilers, whose threads take a
- * fifth of a pull's processor time in each worker anew and make it no faster (measured, up to 100,000 entries).
- */
-export const bulkWorkerCommand = (): string[] => {
+/** The runtime hands its children the environment that it began with, whatever was taken out of it since. */
+const beginningWith = (...settings: readonly string[]): string[] => {
   const env = Bun.which("env");
-  return [...(env === null ? [] : [env, "BUN_JSC_useDFGJIT=0"]), ...workerCommand()];
+  const own = ["-u", WITHOUT_COLLECTOR_TIMER.name, ...settings];
+  return [...(env === null ? [] : [env, ...own]), ...workerCommand()];
 };
+
+/** The same for processes beside the daemon, which stay: they keep the runtime's timer, which the daemon is without. */
+export const companionCommand = (): string[] => beginningWith();
+
+/**
+ * The same for work that is mostly the kernel's and libraries': with that timer, and without the optimising compilers,
+ * whose threads take a fifth of a pull's processor time in each worker anew and make it no faster (measured, up to
+ * 100,000 entries).
+ */
+export const bulkWorkerCommand = (): string[] => beginningWith("BUN_JSC_useDFGJIT=0");
 
 /** Tells this program from another build of it. */
 export const buildOfProgram = (): string => {

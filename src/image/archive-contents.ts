@@ -273,7 +273,11 @@ const fromOciLayout = (
     const names = [...(images.get(id)?.references ?? []), ...(name === "" ? [] : [name])];
     images.set(id, { ...image, references: names });
   }
-  const indexes = indexesOf(contents, index.manifests.filter(isIndex), wish);
+  const indexes = indexesOf(
+    contents,
+    index.manifests.filter((one) => isIndex(one) && !isOther(one)),
+    wish,
+  );
   // Whoever wishes for a platform gets that and nothing else.
   return { images: [...images.values()], indexes, artifacts: wish === undefined ? artifacts : [] };
 };

@@ -8,10 +8,25 @@ import type { Platform } from "#spec/image/platform.ts";
 const IN_TOTO = "application/vnd.in-toto+json";
 const PREDICATE_TYPE = "in-toto.io/predicate-type";
 
-/** An in-toto statement without its subjects. */
+/** Something else than what carries the statement, or that under one more name. */
+export type AttestedSubject =
+  | { readonly isSelf: true; readonly name: string }
+  | {
+      readonly isSelf: false;
+      readonly name: string;
+      readonly digest: Readonly<Record<string, string>>;
+    };
+
+/** An in-toto statement. */
 export interface Attestation {
   readonly predicateType: string;
-  readonly predicate: object;
+  readonly predicate: object | null;
+  /** Of what it speaks; of what carries it where absent or empty. */
+  readonly subjects?: readonly AttestedSubject[];
+  /** Where it becomes a file. */
+  readonly fileName?: string;
+  /** Not for files. */
+  readonly isInlineOnly?: boolean;
 }
 
 export interface IndexPart {
@@ -43,22 +58,43 @@ const subjectName = (name: string, platform: Platform): string => {
   return `pkg:docker/${path}@${encodeURIComponent(tag)}?${query}`;
 };
 
-const subjectsOf = (names: readonly string[], { bundle, platform }: IndexPart): object[] => {
+const subjectsOf = (names: readonly string[], { bundle, platform }: IndexPart): OwnSubject[] => {
   const [, hex = ""] = bundle.root.digest.split(":");
   const digest = { sha256: hex };
   return names.map((name) => ({ name: subjectName(name, platform), digest }));
 };
 
+interface OwnSubject {
+  readonly name: string;
+  readonly digest: Readonly<Record<string, string>>;
+}
+
+/** `own`: what carries the statement. */
+const allSubjects = (
+  { subjects = [] }: Attestation,
+  own: readonly OwnSubject[],
+): readonly OwnSubject[] => {
+  if (subjects.length === 0) return own;
+  return subjects.flatMap((subject): readonly OwnSubject[] => {
+    const { isSelf, name } = subject;
+    if (!isSelf) return [{ name: name === "" ? "_" : name, digest: subject.digest }];
+    if (name === "" || name === "_") return own;
+    return own.flatMap((one) => [one, { ...one, name }]);
+  });
+};
+
 /** The statement as a file holds it. */
-export const statementText = (
-  { predicateType, predicate }: Attestation,
-  subject: readonly object[],
-): string =>
-  JSON.stringify(
-    { _type: "https://in-toto.io/Statement/v0.1", predicateType, subject, predicate },
-    undefined,
-    2,
-  );
+export const statementText = (attestation: Attestation, own: readonly OwnSubject[]): string => {
+  const { predicateType, predicate } = attestation;
+  const subject = allSubjects(attestation, own);
+  const statement = {
+    _type: "https://in-toto.io/Statement/v0.1",
+    predicateType,
+    subject,
+    predicate,
+  };
+  return JSON.stringify(statement, undefined, 2);
+};
 
 /** The manifest that holds them, behind what it speaks of. */
 const attestationDocuments = (part: IndexPart, names: readonly string[]): BundleDocument[] => {

@@ -1,4 +1,5 @@
 /** A bundle to its registry: blobs side by side, then documents, the root last. See bundle.ts. */
+import { sendSmall } from "#image/patient-upload.ts";
 import type { Bundle, BundleBlob, BundleDocument } from "#image/bundle.ts";
 import type { PullParts } from "#image/pull.ts";
 import type { TransferOptions } from "#image/transfer.ts";
@@ -61,11 +62,7 @@ const pushDocument = async (
     await repository.putManifest(tagOrDigest, descriptor.mediaType, text, signal);
     return;
   }
-  if (await repository.hasBlob(descriptor.digest, signal)) return;
-  const bytes = Buffer.from(text);
-  const upload = await repository.upload({}, signal);
-  await upload?.append(() => new Blob([bytes]), bytes.length, signal);
-  await upload?.finish(descriptor.digest, signal);
+  await sendSmall(repository, descriptor.digest, Buffer.from(text), signal);
 };
 
 /** See `Bundles.push`. */

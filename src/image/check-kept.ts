@@ -22,7 +22,7 @@ const missingOf = ({ catalog, dependencies }: Check, digest: Digest): readonly D
 const rootOf = ({ catalog }: Check, digest: Digest): Digest => {
   let at = digest;
   for (let depth = 0; depth < DEPTH_MAX; depth += 1) {
-    const subject = catalog.indexes.document(at)?.subject?.digest;
+    const subject = catalog.indexes.subjectOf(at);
     if (subject === undefined) break;
     at = subject;
   }
@@ -40,7 +40,7 @@ const namesOf = ({ catalog, dependencies }: Check, root: Digest): readonly Refer
 
 /** Whether a pull of one platform with its referrers brings it. */
 const isReferrer = ({ catalog }: Check, digest: Digest, { target }: ReferenceRow): boolean =>
-  catalog.indexes.document(digest)?.subject !== undefined ||
+  catalog.indexes.subjectOf(digest) !== undefined ||
   (target !== undefined &&
     catalog.indexes
       .members(target)

@@ -56,7 +56,7 @@ const isRunning = ({ dependencies }: Check, chainId: Digest, catalog: Catalog): 
 
 /**
  * From the registry it came from, by its digest: what a tag stands for there by now may be another image, and a name
- * that was given here another one's. undefined when that worked.
+ * that was given here another one's. Its names stay all the while. undefined when that worked.
  */
 const fetchAgain = async (
   { catalog, dependencies, options }: Check,
@@ -64,8 +64,7 @@ const fetchAgain = async (
   hasLayerBlobs = false,
 ): Promise<string | undefined> => {
   if (options.pull === undefined) return "it cannot be fetched again here";
-  const { rows } = dependencies;
-  const own = rows.references(row.id);
+  const own = dependencies.rows.references(row.id);
   // A platform of an index is fetched by the index's names.
   const all = own.length > 0 ? own : catalog.indexes.namesOf(row.id);
   const platform = all.some(({ target }) => target !== undefined)
@@ -76,13 +75,6 @@ const fetchAgain = async (
     return "it did not come from a registry: remove it, then load or build it again";
   }
   let reason = "";
-  // A pull takes an image that is here under the registry's digest for whole: that name is given back below.
-  for (const name of pinned) rows.deleteReference(name);
-  using _pinned = {
-    [Symbol.dispose]: () => {
-      for (const name of pinned) if (rows.get(name.imageId) !== undefined) rows.setReference(name);
-    },
-  };
   for (const name of pinned) {
     try {
       // oxlint-disable-next-line no-await-in-loop -- the second name is for when the first fails

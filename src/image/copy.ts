@@ -4,11 +4,12 @@ import type { CopyOptions, TransferEvent } from "#image/transfer.ts";
 import type { PullParts } from "#image/pull.ts";
 import type { FetchEvent, FetchedLayer } from "#image/pull-layers.ts";
 import { explainRefusal } from "#image/pull-manifest.ts";
-import { tellReferrers } from "#image/referrers.ts";
+import { shortTag, tellReferrers } from "#image/referrers.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Work } from "#lib/shared-work.ts";
 import type { FetchedManifest, Repository } from "#remote/remote.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
+import { attachedTags } from "#spec/distribution/name.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, shortId } from "#spec/image/digest.ts";
 import { type ImageIndex, parseManifest } from "#spec/image/manifest.ts";
@@ -163,13 +164,9 @@ export const copyManifest = async (
   return fetched;
 };
 
-/** Where cosign and others keep what belongs to a manifest on registries without referrers, and by old habit on all. */
-const ATTACHED = [".sig", ".att", ".sbom"];
-
 const copyAttached = async (copy: Copy, subject: Digest, depth: number): Promise<void> => {
   const { signal, onEvent } = copy.options;
-  for (const suffix of ATTACHED) {
-    const tag = `${subject.replace(":", "-")}${suffix}`;
+  for (const tag of attachedTags(subject)) {
     const found = await copy.source.repository.resolve(tag, signal);
     if (found === undefined) continue;
     const fetched = await copy.source.repository.manifest(tag, signal);
@@ -179,7 +176,7 @@ const copyAttached = async (copy: Copy, subject: Digest, depth: number): Promise
       tag,
       depth + 1,
     );
-    onEvent({ status: "Copied referrer", id: tag.slice(0, 19) + suffix });
+    onEvent({ status: "Copied referrer", id: shortTag(tag) });
   }
 };
 

@@ -10,6 +10,7 @@ import { chooseManifest, explainRefusal } from "#image/pull-manifest.ts";
 import { streamSegments } from "#image/segments.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { FetchedManifest, Repository } from "#remote/remote.ts";
+import { attachedTags } from "#spec/distribution/name.ts";
 import { CONTAINERD_NAME, type Descriptor, REF_NAME } from "#spec/image/descriptor.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import { type ImageManifest, parseManifest } from "#spec/image/manifest.ts";
@@ -82,7 +83,20 @@ class Collection {
       const below = await this.#repository.manifest(one.digest, signal);
       this.referrers.push(await this.add(below, depth + 1));
     }
+    if (hasReferrers) await this.#addAttached(digest, depth);
     return found;
+  }
+
+  async #addAttached(subject: Digest, depth: number): Promise<void> {
+    const { signal } = this.#options;
+    for (const tag of attachedTags(subject)) {
+      if ((await this.#repository.resolve(tag, signal)) === undefined) continue;
+      const fetched = await this.#repository.manifest(tag, signal);
+      if (this.documents.has(fetched.descriptor.digest)) continue;
+      const found = await this.add(fetched, depth + 1);
+      const annotations = { ...found.descriptor.annotations, [REF_NAME]: tag };
+      this.referrers.push({ ...found, descriptor: { ...found.descriptor, annotations } });
+    }
   }
 
   images(): readonly ImageManifest[] {

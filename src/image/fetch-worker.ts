@@ -100,7 +100,7 @@ const runTask = async (options: FetchWorkerOptions, task: TransferTask): Promise
     }
     const { pushBlob } = await import("#image/push-worker.ts");
     const onProgress = progressTeller("upload", task.sizeBytes);
-    say({ kind: "result", result: await pushBlob(task, options.kernel, onProgress) });
+    say({ kind: "result", result: await pushBlob(task, onProgress) });
   } catch (thrown) {
     const { code, message, details } = toNaruError(diskError(thrown));
     say({ kind: "error", code, message, details });

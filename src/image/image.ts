@@ -280,6 +280,11 @@ export interface Images extends ImageTransfers {
   trustPolicy(): TrustReport;
   /** Images and other content as registries and layouts take it. */
   bundles(): Promise<Bundles>;
+  /**
+   * The tar at an address of http or https, for `import`, by way of the daemon's proxy. Throws invalid_argument for
+   * another kind of address, not_found and unavailable as its server does.
+   */
+  fetchRoot(source: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
   /** One layer from a root file system's tar. Resolves to the id. */
   import(source: ArchiveSource, options: ImportOptions): Promise<Digest>;
   createFromLayer(request: CreateFromLayer): Promise<Digest>;

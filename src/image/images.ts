@@ -86,6 +86,10 @@ export const createImages = (dependencies: ImageDependencies): Images => {
     admitAgain: (typed, imageId) =>
       admitAgain(dependencies.trust, typed, imageId, catalog.find(imageId)),
     trustPolicy: () => reportTrust(dependencies.trust),
+    fetchRoot: async (source, signal) => {
+      const { fetchRoot } = await import("#image/import-url.ts");
+      return await fetchRoot(source, dependencies.registries.remote.proxy, signal);
+    },
     import: (source, options) => importImage(dependencies, source, options),
     createFromLayer: (request) => createFromLayer(dependencies, catalog, request),
     provide: (name) =>

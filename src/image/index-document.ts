@@ -45,6 +45,8 @@ export interface ServedIndex {
   readonly images: readonly ServedImage[];
   /** Those of `documents` that refer to others. */
   readonly referrers: readonly Digest[];
+  /** Those of `documents` that a tag attaches to others ("sha256-….sig"). */
+  readonly attached: readonly { readonly tag: string; readonly digest: Digest }[];
   /** Of kept manifests. */
   readonly blobs: readonly {
     readonly digest: Digest;

@@ -8,7 +8,7 @@
  * the first one listed.
  *
  * Rows of manifests live as long as something leads to them: a name's target or digest, an image in the trash, the index above,
- * the subject that they refer to. `unreachable` says which do not.
+ * the subject that they refer to or are attached to by a tag. `unreachable` says which do not.
  */
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { KeptImage } from "#image/kept.ts";
@@ -20,6 +20,7 @@ import type { Descriptor } from "#spec/image/descriptor.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import { type ImageIndex, type ImageManifest, parseManifest } from "#spec/image/manifest.ts";
 import { isConfigType } from "#spec/image/media-type.ts";
+import { attachedTags, subjectOfTag } from "#spec/distribution/name.ts";
 import { type Platform, platformScore } from "#spec/image/platform.ts";
 
 /** As the API has it. */
@@ -61,8 +62,10 @@ export interface Indexes {
   parts(): ReadonlySet<Digest>;
   /** Names of indexes that list the image: those of a part, which has none of its own. */
   namesOf(imageId: Digest): readonly ReferenceRow[];
-  /** Manifests that were kept because they refer to `subject`. */
+  /** Manifests that were kept because they refer to `subject`, or are attached to it by a tag. */
   referrers(subject: Digest): readonly Digest[];
+  /** What it refers to, or is attached to. */
+  subjectOf(digest: Digest): Digest | undefined;
   /** Manifests that nothing leads to. */
   unreachable(): readonly Digest[];
 }
@@ -186,10 +189,25 @@ class Documents implements Indexes {
 
   referrers(subject: Digest): readonly Digest[] {
     const { manifests } = this.#parts.rows;
-    return manifests
+    const referring = manifests
       .digests()
       .filter((one) => manifests.imageOf(one) === undefined)
       .filter((one) => this.document(one)?.subject?.digest === subject);
+    return [...new Set([...referring, ...this.#attached(subject)])];
+  }
+
+  #attached(subject: Digest): readonly Digest[] {
+    const { manifests } = this.#parts.rows;
+    return attachedTags(subject).flatMap((tag) => manifests.attachedAs(tag) ?? []);
+  }
+
+  subjectOf(digest: Digest): Digest | undefined {
+    const told = this.document(digest)?.subject?.digest;
+    if (told !== undefined) return told;
+    const [subject] = this.#parts.rows.manifests
+      .tagsOf(digest)
+      .flatMap((tag) => subjectOfTag(tag) ?? []);
+    return subject;
   }
 
   #roots(): readonly Digest[] {
@@ -216,7 +234,7 @@ class Documents implements Indexes {
       reached.add(digest);
       const manifest = this.document(digest);
       if (manifest?.kind === "index") queue.push(...manifest.manifests.map((one) => one.digest));
-      queue.push(...(bySubject.get(digest) ?? []));
+      queue.push(...(bySubject.get(digest) ?? []), ...this.#attached(digest));
     }
     return all.filter((digest) => !reached.has(digest));
   }

@@ -196,10 +196,13 @@ const register = (
   dependencies.rows.transaction(() => {
     const { manifests } = dependencies.rows;
     const named = artifacts.flatMap((artifact) => {
-      const { digest, isReferrer, mediaType, references, text } = artifact;
-      if (isReferrer) manifests.put({ digest, mediaType, document: text });
-      if (isReferrer) return [];
-      const id = registerArtifact(dependencies, artifact, references);
+      const { digest, isReferrer, manifest, mediaType, references, tag, text } = artifact;
+      if (isReferrer || manifest.kind === "index") {
+        manifests.put({ digest, mediaType, document: text });
+        if (tag !== undefined) manifests.attach(tag, digest);
+        return [];
+      }
+      const id = registerArtifact(dependencies, { digest, manifest, text }, references);
       return [{ id, main: id, references }];
     });
     const ids = registerImages(dependencies, images, "silent");

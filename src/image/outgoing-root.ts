@@ -8,12 +8,41 @@ import { manifestRow } from "#image/register-index.ts";
 import { serveImage } from "#image/served.ts";
 import type { ManifestRow } from "#metadata/image-manifests.ts";
 import type { ImageRow } from "#metadata/images.ts";
+import type { Digest } from "#spec/image/digest.ts";
 
 export interface OutgoingRoot extends Omit<OutgoingIndex, "index"> {
   /** What a name stands for. */
   readonly root: ManifestRow;
-  readonly referrers: readonly ManifestRow[];
+  readonly referrers: readonly OutgoingReferrer[];
 }
+
+export interface OutgoingReferrer extends ManifestRow {
+  /** The tag by which it is attached. */
+  readonly tag?: string;
+}
+
+/** With what it lists, where it is an index. */
+export const referrerRow = (
+  dependencies: ImageDependencies,
+  catalog: Catalog,
+  digest: Digest,
+): Pick<OutgoingIndex, "documents" | "blobs"> & { readonly referrers: OutgoingReferrer[] } => {
+  const { documents, blobs } = keptRow(dependencies, catalog, digest);
+  const tags = dependencies.rows.manifests.tagsOf(digest);
+  const isTold = catalog.indexes.document(digest)?.subject !== undefined;
+  const document = catalog.indexes.document(digest);
+  const below = (document?.kind === "index" ? document.manifests : []).map((one) =>
+    keptRow(dependencies, catalog, one.digest),
+  );
+  return {
+    documents: below.flatMap((one) => one.documents),
+    blobs: [...blobs, ...below.flatMap((one) => one.blobs)],
+    referrers: documents.flatMap((row) => [
+      ...(isTold || tags.length === 0 ? [row] : []),
+      ...tags.map((tag) => ({ ...row, tag })),
+    ]),
+  };
+};
 
 export const withReferrers = (
   dependencies: ImageDependencies,
@@ -29,11 +58,12 @@ export const withReferrers = (
   const known = new Set(subjects);
   const kept = referrersOf(catalog, subjects)
     .filter((digest) => !known.has(digest))
-    .map((digest) => keptRow(dependencies, catalog, digest));
+    .map((digest) => referrerRow(dependencies, catalog, digest));
   return {
     ...outgoing,
+    documents: [...documents, ...kept.flatMap((one) => one.documents)],
     blobs: [...outgoing.blobs, ...kept.flatMap(({ blobs }) => blobs)],
-    referrers: kept.flatMap(({ documents: rows }) => rows),
+    referrers: kept.flatMap(({ referrers }) => referrers),
   };
 };
 

@@ -1,4 +1,5 @@
 /** An archive (an OCI layout or what docker save writes) to a registry. Nothing of it comes into the store. */
+import { sendSmall } from "#image/patient-upload.ts";
 import type { ArchiveArtifact } from "#image/archive-artifacts.ts";
 import type { ArchiveFile } from "#image/archive-files.ts";
 import {
@@ -12,7 +13,7 @@ import { machinePlatform } from "#image/machine-platform.ts";
 import type { PublishOptions } from "#image/transfer.ts";
 import type { ArchiveSource } from "#image/image.ts";
 import type { PullParts } from "#image/pull.ts";
-import { descriptorOf, tellReferrers } from "#image/referrers.ts";
+import { descriptorOf, shortTag, tellReferrers } from "#image/referrers.ts";
 import type { Ingest } from "#content/content.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Repository } from "#remote/remote.ts";
@@ -46,11 +47,7 @@ const sendText = async (
 ): Promise<Sent> => {
   const digest = digestOf(text);
   const bytes = Buffer.from(text);
-  if (!(await repository.hasBlob(digest, signal))) {
-    const upload = await repository.upload({}, signal);
-    await upload?.append(() => new Blob([bytes]), bytes.length, signal);
-    await upload?.finish(digest, signal);
-  }
+  await sendSmall(repository, digest, bytes, signal);
   return { digest, size: bytes.length };
 };
 
@@ -158,10 +155,13 @@ const sendReferrers = async (
   referrers: readonly ArchiveArtifact[],
 ): Promise<void> => {
   const { repository, options } = publication;
-  for (const { blobs, digest, manifest, mediaType, text } of referrers) {
+  for (const { blobs, digest, manifest, mediaType, tag, text } of referrers) {
     await all(blobs.map((file) => sendFile(publication, file)));
-    await repository.putManifest(digest, mediaType, text, options.signal);
-    options.onEvent({ status: "Copied referrer", id: shortId(digest) });
+    await repository.putManifest(tag ?? digest, mediaType, text, options.signal);
+    options.onEvent({
+      status: "Copied referrer",
+      id: tag === undefined ? shortId(digest) : shortTag(tag),
+    });
     const { subject } = manifest;
     if (subject === undefined) continue;
     const told = descriptorOf({ digest, mediaType, document: text });

@@ -186,8 +186,9 @@ export const pullLayers = async (given: LayerPull, layers: readonly PullLayer[])
   for (const { job } of begun) job?.result.catch((error: unknown) => stop.abort(error));
   for (const { layer, job } of begun) {
     const wasThere = pull.dependencies.layers.layer(layer.chainId) !== undefined;
+    failpoint("pull.before-layer");
     await adopt(pull, layer, job);
-    failpoint("pull.mid-layer");
+    if (job !== undefined) failpoint("pull.mid-layer"); // with a layer that was fetched and is whole now
     if (job !== undefined || !wasThere) {
       pull.onEvent({ status: "Pull complete", id: shortId(layer.blob.digest) });
     }

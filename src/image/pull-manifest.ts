@@ -29,6 +29,14 @@ export interface RemoteKept {
   readonly manifest: ImageManifest;
 }
 
+/** What refers to another manifest. */
+export interface RemoteReferrer {
+  readonly fetched: FetchedManifest;
+  readonly manifest: ImageManifest | ImageIndex;
+  /** By which it is attached, where it does not say itself what it refers to. */
+  readonly tag?: string;
+}
+
 export interface RemoteContent {
   /** What the name stands for: an index's digest where there is one. */
   readonly digest: Digest;
@@ -37,7 +45,7 @@ export interface RemoteContent {
   readonly images: readonly RemoteImage[];
   readonly kept: readonly RemoteKept[];
   /** What refers to any of it; empty unless it was asked for. */
-  readonly referrers: readonly RemoteKept[];
+  readonly referrers: readonly RemoteReferrer[];
   readonly rateLimit: string | undefined;
 }
 
@@ -99,10 +107,10 @@ const checkConfig = (
       `image operating system "${actual.os}" cannot be used on this platform`,
     );
   }
-  if (wanted !== undefined && actual.architecture !== "" && platformScore(actual, wanted) === 0) {
+  if (wanted !== undefined && wanted.os !== HOST_PLATFORM.os) {
     throw new NaruError(
-      "not_found",
-      `image with reference ${familiarString(reference)} was found but does not match the specified platform: wanted ${formatPlatform(wanted)}, actual: ${formatPlatform(actual)}`,
+      "invalid_argument",
+      `operating system is not supported: "${familiarString(reference)}" is for ${formatPlatform(actual)}, wanted is ${formatPlatform(wanted)}`,
     );
   }
   return config;
@@ -172,6 +180,16 @@ class Search {
     this.images.push({ fetched, manifest, configText, config });
   }
 }
+
+/** What a pull says of a single image for another platform than was asked for, in Docker's words: it is taken all the same. */
+export const platformWarning = (
+  reference: Reference,
+  wanted: Platform | undefined,
+  actual: Platform,
+): string | undefined =>
+  wanted === undefined || actual.architecture === "" || platformScore(actual, wanted) > 0
+    ? undefined
+    : `WARNING: image with reference ${familiarString(reference)} was found but its platform (${formatPlatform(actual)}) does not match the specified platform (${formatPlatform(wanted)})`;
 
 export const resolveContent = async (
   repository: Repository,

@@ -1,37 +1,36 @@
 /** `docker pull`: an image appears whole, with its names, or not at all. What was fetched of it stays for the next try. */
 import { type Candidate, checkName, proveImage, provenText } from "#image/admit.ts";
+import { isArtifact } from "#image/artifact.ts";
 import { type Catalog, parseTagTarget } from "#image/catalog.ts";
 import type { ImageDependencies } from "#image/dependencies.ts";
 import type { FetchPool } from "#image/fetch-pool.ts";
 import type { PullOptions } from "#image/transfer.ts";
-import type { IndexMember } from "#image/indexes.ts";
+import { findPulled } from "#image/pull-known.ts";
 import { type LayerFlights, type PullLayer, pairLayers, pullLayers } from "#image/pull-layers.ts";
 import { commitPartials, pullBlobs } from "#image/pull-blobs.ts";
 import {
   type RemoteContent,
   type RemoteImage,
   type RemoteKept,
-  type Wish,
-  chooseManifest,
   explainRefusal,
+  platformWarning,
   resolveContent,
 } from "#image/pull-manifest.ts";
+import { sweepManifests } from "#image/manifests.ts";
 import { registerArtifact } from "#image/register-artifact.ts";
 import { registerImages } from "#image/register.ts";
 import { type IndexImage, manifestRow, registerIndex } from "#image/register-index.ts";
 import type { ManifestRow } from "#metadata/image-manifests.ts";
-import type { ImageRow, ReferenceRow } from "#metadata/images.ts";
+import type { ReferenceRow } from "#metadata/images.ts";
 import { failpoint } from "#lib/failpoint.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { FetchedManifest, Remote, RemoteConfig, Repository } from "#remote/remote.ts";
-import { chainIds } from "#spec/image/chain-id.ts";
 import { isAttachedTag } from "#spec/distribution/name.ts";
 import { platformOf } from "#spec/image/config.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, digestOf, shortId } from "#spec/image/digest.ts";
 import { parseManifest } from "#spec/image/manifest.ts";
 import { isUrlLayer, layerTypeOf } from "#spec/image/media-type.ts";
-import { platformScore } from "#spec/image/platform.ts";
 import {
   type Reference,
   familiarName,
@@ -53,58 +52,6 @@ export interface PullParts {
 const ATTACHED = "Skipped: what refers to another image is no image";
 /** Partials that nobody came back for. */
 const PARTIAL_AGE_MS = 7 * 24 * 3600 * 1000;
-
-/** What of an index is wanted; undefined when some of that is not here. */
-const wantedHere = (
-  { dependencies, catalog }: PullParts,
-  target: Digest,
-  { platform, isAllPlatforms = false }: Wish,
-): readonly ImageRow[] | undefined => {
-  const members = catalog.indexes.members(target);
-  const index = { kind: "index", mediaType: "", annotations: {} } as const;
-  const manifests = members.map(({ descriptor }) => descriptor);
-  const digest = isAllPlatforms
-    ? undefined
-    : chooseManifest({ ...index, manifests }, platform).digest;
-  const wanted = members.filter(({ descriptor }) => isAllPlatforms || descriptor.digest === digest);
-  if (!wanted.every((member) => isWhole(dependencies, member))) return undefined;
-  return wanted.flatMap(({ image }) => image ?? []);
-};
-
-const hasLayers = ({ layers }: ImageDependencies, row: ImageRow): boolean => {
-  const top = chainIds(row.config.rootfs.diff_ids).at(-1);
-  return top === undefined || layers.layer(top) !== undefined;
-};
-
-const isWhole = (dependencies: ImageDependencies, { isAvailable, image }: IndexMember): boolean =>
-  isAvailable && (image === undefined || hasLayers(dependencies, image));
-
-interface Pulled {
-  readonly name: ReferenceRow;
-  readonly images: readonly ImageRow[];
-}
-
-/** What is here under the registry's digest, whole and for the right platform. */
-const findPulled = (
-  parts: PullParts,
-  reference: Reference,
-  digest: Digest,
-  options: PullOptions,
-): Pulled | undefined => {
-  const { rows } = parts.dependencies;
-  const name = rows.reference(repositoryOf(reference), undefined, digest);
-  const row = name === undefined ? undefined : rows.get(name.imageId);
-  if (name === undefined || row === undefined) return undefined;
-  if (name.target !== undefined) {
-    const images = wantedHere(parts, digest, options);
-    return images === undefined ? undefined : { name, images };
-  }
-  const { platform, isAllPlatforms = false } = options;
-  // Of an index that was not kept only one image is known.
-  if (isAllPlatforms && row.manifestDigest !== digest) return undefined;
-  const isRight = platform === undefined || platformScore(platformOf(row.config), platform) > 0;
-  return isRight && hasLayers(parts.dependencies, row) ? { name, images: [row] } : undefined;
-};
 
 const namesOf = (reference: Reference, digest: Digest): string[] => {
   const repository = repositoryOf(reference);
@@ -156,24 +103,44 @@ const registerKept = (
   return registerArtifact(dependencies, { digest: descriptor.digest, text, manifest }, references);
 };
 
+/** Of what is kept as it comes. */
+const keptBlobs = ({ kept, referrers }: RemoteContent): readonly Descriptor[] =>
+  [...kept, ...referrers].flatMap(({ manifest }) =>
+    manifest.kind === "index" ? [] : [manifest.config, ...manifest.layers],
+  );
+
 /** From here on everything is synchronous: no removal can come between blobs, rows and names. Returns the main image. */
 const register = (
-  { dependencies, catalog }: PullParts,
+  parts: PullParts,
   reference: Reference,
   remote: RemoteContent,
   arrived: readonly Arrived[],
   verified: ReadonlySet<Digest>,
 ): Digest => {
+  const { dependencies } = parts;
+  const { rows } = dependencies;
+  // Files before rows: a transaction may run twice.
   const images = arrived.map((one) => storeImage(dependencies, one, verified));
-  commitPartials(
-    dependencies.content,
-    [...remote.kept, ...remote.referrers].flatMap(({ manifest }) => [
-      manifest.config,
-      ...manifest.layers,
-    ]),
-    verified,
-  );
+  commitPartials(dependencies.content, keptBlobs(remote), verified);
   failpoint("pull.before-reference");
+  const id = rows.transaction(() => {
+    const registered = registerContent(parts, reference, remote, images);
+    for (const { fetched, tag } of remote.referrers) {
+      if (tag !== undefined) rows.manifests.attach(tag, fetched.descriptor.digest);
+    }
+    return registered;
+  });
+  // A tag that had another manifest before: nothing leads to that one any more.
+  if (remote.referrers.length > 0) sweepManifests(dependencies, parts.catalog);
+  return id;
+};
+
+const registerContent = (
+  { dependencies, catalog }: PullParts,
+  reference: Reference,
+  remote: RemoteContent,
+  images: readonly IndexImage[],
+): Digest => {
   const references = namesOf(reference, remote.digest);
   const { rows } = dependencies;
   const [first] = images;
@@ -241,11 +208,10 @@ const fetchContent = async (
     layers: pairLayers(image.manifest.layers, image.config.rootfs.diff_ids),
   }));
   for (const { layers } of arrived) await pullLayers(context, layers);
-  const blobs = [...remote.kept, ...remote.referrers].flatMap(({ manifest }) => [
-    manifest.config,
-    ...manifest.layers,
+  await pullBlobs(context, [
+    ...keptBlobs(remote),
+    ...lackingLayers(dependencies, remote, options, verified),
   ]);
-  await pullBlobs(context, [...blobs, ...lackingLayers(dependencies, remote, options, verified)]);
   const id = register(parts, reference, remote, arrived, verified);
   undo.move();
   return id;
@@ -300,10 +266,10 @@ const withReferrers = async (
 ): Promise<RemoteContent> => {
   if (!hasReferrers) return content;
   const { findReferrers } = await import("#image/pull-referrers.ts");
-  const tell = (status: string, digest: Digest): void => onEvent({ status, id: shortId(digest) });
-  const onSkipped = (digest: Digest): void => tell("Skipped referrer: it is an index", digest);
-  const referrers = await findReferrers(repository, content, onSkipped, signal);
-  for (const { fetched } of referrers) tell("Pulling referrer", fetched.descriptor.digest);
+  const referrers = await findReferrers(repository, content, signal);
+  for (const { fetched } of referrers) {
+    onEvent({ status: "Pulling referrer", id: shortId(fetched.descriptor.digest) });
+  }
   return { ...content, referrers };
 };
 
@@ -325,6 +291,13 @@ const pullOne = async (
     onEvent({ status: `Digest: ${digest}` });
     const words = isNew ? "Downloaded newer image for" : "Image is up to date for";
     onEvent({ status: `Status: ${words} ${familiarString(reference)}` });
+    const row = dependencies.rows.get(id);
+    const isIndex = dependencies.rows.references(id).some(({ target }) => target === digest);
+    const warning =
+      row === undefined || isIndex || isArtifact(row)
+        ? undefined
+        : platformWarning(reference, options.platform, platformOf(row.config));
+    if (warning !== undefined) onEvent({ status: warning });
     publishPull(parts, reference, id);
   };
   const head = await repository.resolve(wanted, signal);

@@ -1,4 +1,5 @@
 /** What a push sends: one image, what is kept as it came, or an index with all that it lists. */
+import { sendSmall } from "#image/patient-upload.ts";
 import type { Catalog } from "#image/catalog.ts";
 import { ensureLayerBlobs } from "#image/layer-blobs.ts";
 import { rewriteIndex } from "#image/outgoing.ts";
@@ -28,13 +29,8 @@ export interface PushedContent {
   readonly made: readonly ManifestRow[];
 }
 
-const pushConfig = async ({ repository, signal }: LayerPush, row: ImageRow): Promise<void> => {
-  if (await repository.hasBlob(row.id, signal)) return;
-  const bytes = Buffer.from(row.configText);
-  const upload = await repository.upload({}, signal);
-  await upload?.append(() => new Blob([bytes]), bytes.length, signal);
-  await upload?.finish(row.id, signal);
-};
+const pushConfig = ({ repository, signal }: LayerPush, row: ImageRow): Promise<void> =>
+  sendSmall(repository, row.id, Buffer.from(row.configText), signal);
 
 /** `manifest`: the one of several that the image came with. The registry has layers and config afterwards. */
 export const pushImage = async (

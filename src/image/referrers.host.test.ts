@@ -191,6 +191,103 @@ test("cosign's tags go along with a copy that takes referrers", async () => {
   expect(target.blobs.has(digestOf("signed"))).toBe(true);
 });
 
+/** What cosign leaves beside an image, and an index that refers to it with what it lists. */
+const attach = () => {
+  const image = registry.addImage("1", [LAYER]);
+  const sig = `${image.replace(":", "-")}.sig`;
+  registry.addArtifact(sig, ["{}", "signed"]);
+  const part = registry.addArtifact("part", ["{}", "part of it"]);
+  const size = registry.manifests.get(image)!.text.length;
+  const subject = { mediaType: OCI_MANIFEST, digest: image, size };
+  const partSize = registry.manifests.get(part)!.text.length;
+  const listed = [{ mediaType: OCI_MANIFEST, digest: part, size: partSize }];
+  const text = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: OCI_INDEX,
+    subject,
+    manifests: listed,
+  });
+  const index = digestOf(text);
+  registry.manifests.set(index, { text, type: OCI_INDEX });
+  const told = [{ mediaType: OCI_INDEX, digest: index, size: text.length }];
+  const answer = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: told };
+  registry.referrers = new Map([[image, JSON.stringify(answer)]]);
+  return { image, sig, index, part };
+};
+
+test("cosign's tags, and indexes that refer: into the store, an archive, another store, another registry", async () => {
+  const { image, sig, index, part } = attach();
+  const name = `${registry.host}/a/b:1`;
+  await fake.images.pull(name, { ...transfer, hasReferrers: true });
+  for (const text of ["signed", "part of it"]) {
+    expect(fake.content.info(digestOf(text))).toBeDefined();
+  }
+  const bytes = async (archive: { stream(signal: AbortSignal): AsyncIterable<Uint8Array> }) => {
+    const parts: Uint8Array[] = [];
+    for await (const one of archive.stream(signal)) parts.push(one);
+    return Buffer.concat(parts);
+  };
+  const served = await fake.images.servedIndex(name, signal);
+  const signed = digestOf(registry.manifests.get(sig)!.text);
+  expect(served.attached).toEqual([{ tag: sig, digest: signed }]);
+  const documents = served.documents.map(({ digest }) => digest);
+  expect(documents).toEqual(expect.arrayContaining([signed, index, part]));
+  const texts = served.blobs.map(({ digest }) => digest);
+  expect(texts).toEqual(expect.arrayContaining([digestOf("signed"), digestOf("part of it")]));
+  const archives: Buffer[] = [];
+  {
+    using saved = await fake.images.save([name], signal);
+    await using remote = await fake.images.exportRemote(name, { ...options, hasReferrers: true });
+    archives.push(await bytes(saved), await bytes(remote));
+  }
+  for (const archive of archives) {
+    using other = createFakeImages();
+    await other.images.load(source(archive), { signal });
+    expect(
+      other.dependencies.rows.manifests.tagsOf(digestOf(registry.manifests.get(sig)!.text)),
+    ).toEqual([sig]);
+    expect([...other.dependencies.rows.list()].length).toBe(1);
+    await other.images.collect();
+    for (const way of ["pushed", "published"]) {
+      using there = startRegistry();
+      const to = `${there.host}/c/d:2`;
+      if (way === "published") await fake.images.publish(to, source(archive), options);
+      else {
+        other.images.tag(name, to);
+        await other.images.push(to, transfer);
+      }
+      expect(there.manifests.get(sig)).toEqual(registry.manifests.get(sig)!);
+      for (const digest of [image, index, part]) expect(there.manifests.has(digest)).toBe(true);
+      for (const text of ["signed", "part of it"]) {
+        expect(there.blobs.has(digestOf(text))).toBe(true);
+      }
+    }
+    await other.images.remove(name, { isForced: true, isParentKept: false });
+  }
+  await fake.images.remove(name, { isForced: false, isParentKept: false });
+  expect(fake.dependencies.rows.manifests.digests()).toEqual([]);
+  expect([...fake.content.walk()]).toEqual([]);
+});
+
+test("a newer manifest under cosign's tag takes the older one's place here, and none at a registry", async () => {
+  const { sig } = attach();
+  const name = `${registry.host}/a/b:1`;
+  await fake.images.pull(name, { ...transfer, hasReferrers: true });
+  registry.addArtifact(sig, ["{}", "signed again"]);
+  await fake.images.pull(name, { ...transfer, hasReferrers: true });
+  const { manifests } = fake.dependencies.rows;
+  expect(manifests.attachedAs(sig)).toBe(digestOf(registry.manifests.get(sig)!.text));
+  expect(fake.content.info(digestOf("signed"))).toBeUndefined();
+  const to = `${target.host}/c/d:2`;
+  fake.images.tag(name, to);
+  target.addArtifact(sig, ["{}", "signed there"]);
+  const theirs = target.manifests.get(sig);
+  const told: string[] = [];
+  await fake.images.push(to, { ...transfer, onEvent: ({ status }) => void told.push(status) });
+  expect(target.manifests.get(sig)).toEqual(theirs!);
+  expect(told).toContain("Skipped referrer, the registry has another one");
+});
+
 test("into an archive, beside the image; nothing of it stays here", async () => {
   const { image, signature, counter } = publish();
   const name = `${registry.host}/a/b:1`;
@@ -206,33 +303,6 @@ test("into an archive, beside the image; nothing of it stays here", async () => 
   for (const digest of [image, signature, counter]) expect(whole).toContain(path(digest));
   expect([...fake.content.walk()]).toEqual([]);
   expect([...fake.dependencies.rows.list()]).toEqual([]);
-});
-
-test("repair fetches what the image was, not what its tag stands for by now, and nothing for a name given here", async () => {
-  const [old, own] = ["old", "own"].map((text) => {
-    const plain = layer(text);
-    return { tar: plain, blob: Bun.gzipSync(new Uint8Array(plain)) };
-  });
-  const digest = registry.addImage("1", [old!]);
-  const name = `${registry.host}/a/b:1`;
-  await fake.images.pull(name, transfer);
-  const { id, chainId } = fake.images.get(name);
-  const made = await fake.add("made", { references: [`${registry.host}/a/b:made`] });
-  registry.addImage("1", [own!]);
-  registry.addImage("made", [own!]);
-  const { layers, content } = fake.dependencies;
-  for (const gone of [chainId, fake.images.get(made).chainId]) layers.removeLayer(gone!);
-  for (const blob of content.walk()) content.delete(blob.digest);
-  const outcomes: string[] = [];
-  for await (const event of fake.images.check({ repairs: true })) {
-    if (event.kind === "problem") outcomes.push(`${event.id} ${event.outcome}`);
-  }
-  expect(outcomes).toEqual([`${name} repaired`, `${registry.host}/a/b:made left`]);
-  expect(fake.images.get(name)).toMatchObject({
-    id,
-    repoDigests: [`${registry.host}/a/b@${digest}`],
-  });
-  expect(fake.images.get(`${registry.host}/a/b:made`).id).toBe(made);
 });
 
 test("what was pulled, saved and loaded again, or copied from its archive, keeps its digest", async () => {

@@ -4,6 +4,7 @@ import { type ContentPush, pushTarget } from "#image/push-content.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { ManifestRow } from "#metadata/image-manifests.ts";
 import type { Repository } from "#remote/remote.ts";
+import { attachedTags } from "#spec/distribution/name.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, shortId } from "#spec/image/digest.ts";
 import { parseManifest } from "#spec/image/manifest.ts";
@@ -72,6 +73,27 @@ export const descriptorOf = ({ digest, mediaType, document }: ManifestRow): Desc
   };
 };
 
+/** For people: "sha256-0123456789ab.sig". */
+export const shortTag = (tag: string): string =>
+  `${tag.slice(0, 19)}${tag.slice(tag.indexOf("."))}`;
+
+/**
+ * Under the tag that attaches it. One that the registry has there stays: it may hold signatures that are not here, and
+ * without its tag nobody finds them.
+ */
+const pushAttached = async (push: ContentPush, row: ManifestRow, tag: string): Promise<void> => {
+  const { onEvent, repository, signal } = push;
+  const theirs = await repository.resolve(tag, signal);
+  if (theirs !== undefined) {
+    const isSame = theirs.digest === row.digest;
+    const status = isSame ? "Already exists" : "Skipped referrer, the registry has another one";
+    return onEvent({ status, id: shortTag(tag) });
+  }
+  await pushTarget(push, row.digest);
+  await repository.putManifest(tag, row.mediaType, row.document, signal);
+  onEvent({ status: "Pushed referrer", id: shortTag(tag) });
+};
+
 /** After the subjects: what is here and refers to them goes to the same repository. */
 export const pushReferrers = async (
   push: ContentPush,
@@ -79,12 +101,18 @@ export const pushReferrers = async (
 ): Promise<void> => {
   const { catalog, dependencies, onEvent, repository, signal } = push;
   const bySubject = new Map<Digest, Descriptor[]>();
-  for (const digest of referrersOf(catalog, subjects)) {
+  const referring = referrersOf(catalog, subjects);
+  const tags = new Set([...subjects, ...referring].flatMap(attachedTags));
+  for (const digest of referring) {
     const row = dependencies.rows.manifests.get(digest);
-    const subject = catalog.indexes.document(digest)?.subject?.digest;
-    if (row === undefined || subject === undefined) {
+    if (row === undefined) {
       throw new NaruError("data_loss", `manifest "${digest}" is not stored here any more`);
     }
+    for (const tag of dependencies.rows.manifests.tagsOf(digest)) {
+      if (tags.has(tag)) await pushAttached(push, row, tag);
+    }
+    const subject = catalog.indexes.document(digest)?.subject?.digest;
+    if (subject === undefined) continue;
     await pushTarget(push, digest);
     await repository.putManifest(digest, row.mediaType, row.document, signal);
     onEvent({ status: "Pushed referrer", id: shortId(digest) });

@@ -203,7 +203,11 @@ const addWhole = (plan: ArchivePlan, { main, outgoing }: WantedWhole): Saved => 
   }
   const shown = images.find(({ imageId }) => imageId === main.id) ?? images[0];
   const { annotations: _, artifactType, ...descriptor } = descriptorOf(root);
-  const referring = referrers.map(descriptorOf);
+  const referring = referrers.map((row) => {
+    const told = descriptorOf(row);
+    if (row.tag === undefined) return told;
+    return { ...told, annotations: { ...told.annotations, [REF_NAME]: row.tag } };
+  });
   if (shown === undefined) {
     const kind = artifactType === undefined ? {} : { artifactType };
     return { descriptor: { ...descriptor, ...kind }, referrers: referring };

@@ -5,6 +5,7 @@ import type { ImageDependencies } from "#image/dependencies.ts";
 import type { ServedIndex, StoredManifest } from "#image/index-document.ts";
 import { blobsOfKept } from "#image/manifests.ts";
 import { type OutgoingIndex, outgoingIndex } from "#image/outgoing.ts";
+import { referrerRow } from "#image/outgoing-root.ts";
 import { referrersOf } from "#image/referrers.ts";
 import type { ManifestRow } from "#metadata/image-manifests.ts";
 import { asArray, asObject, decodeJson } from "#spec/image/decode.ts";
@@ -51,8 +52,8 @@ export const serveIndex = async (
   const images = outgoing?.images ?? [];
   const row = catalog.row(id);
   const artifact = isArtifact(row) ? rows.manifests.get(row.id) : undefined;
-  const own = artifact === undefined ? undefined : stored(artifact);
-  const answer = outgoing === undefined ? own : answerOf(outgoing);
+  const single = artifact === undefined ? undefined : stored(artifact);
+  const answer = outgoing === undefined ? single : answerOf(outgoing);
   const isWhole = outgoing === undefined || answer?.digest === outgoing.index.digest;
   const [only, another] = images;
   const isSingle = !isWhole && only !== undefined && another === undefined;
@@ -65,17 +66,20 @@ export const serveIndex = async (
     row.manifestDigest,
   ].filter(isDefined);
   const referrers = referrersOf(catalog, subjects);
-  const referring = referrers.map((digest) => rows.manifests.get(digest)).filter(isDefined);
-  const kept = artifact === undefined ? referrers : [artifact.digest, ...referrers];
-  const blobs = kept
-    .flatMap((digest) => blobsOfKept(dependencies, catalog, digest))
-    .flatMap(({ digest }) => content.info(digest) ?? []);
+  const referring = referrers.map((digest) => referrerRow(dependencies, catalog, digest));
+  const own = artifact === undefined ? [] : blobsOfKept(dependencies, catalog, artifact.digest);
+  const blobs = [
+    ...own.flatMap(({ digest }) => content.info(digest) ?? []),
+    ...referring.flatMap((one) => one.blobs),
+  ];
+  const told = referring.flatMap((one) => one.referrers);
   return {
     ...(answer === undefined || isSingle ? {} : { answer }),
     ...(isSingle ? { only } : {}),
-    documents: [...documents, ...referring].map(stored),
+    documents: [...documents, ...referring.flatMap((one) => one.documents), ...told].map(stored),
     images,
     referrers,
+    attached: told.flatMap(({ tag, digest }) => (tag === undefined ? [] : [{ tag, digest }])),
     blobs: [...(outgoing?.blobs ?? []), ...blobs],
   };
 };

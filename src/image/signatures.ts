@@ -1,12 +1,14 @@
-/** Signatures of a manifest, as its registry has them: cosign's `.sig` tags, and sigstore bundles that refer to it. */
+/** Signatures of a manifest, as its registry has them: cosign's `.sig` tags, and what refers to it: sigstore bundles, and cosign's own form. */
 import { hasCode } from "#lib/errors.ts";
 import type { Repository } from "#remote/remote.ts";
 import { type Digest, algorithmOf, hexOf } from "#spec/image/digest.ts";
-import { parseManifest } from "#spec/image/manifest.ts";
+import { type ImageManifest, parseManifest } from "#spec/image/manifest.ts";
 import type { Signature } from "#trust/trust.ts";
 
 const SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json";
 const SIGNATURE = "dev.cosignproject.cosign/signature";
+/** What refers in cosign's own form says so (its `--registry-referrers-mode=oci-1-1`). */
+const SIMPLE_REFERRER = "application/vnd.dev.cosign.artifact.sig.v1+json";
 const BUNDLE = "application/vnd.dev.sigstore.bundle";
 /** What cosign itself lists bundles as under the tag, where a registry has no referrers API: their empty config. */
 const EMPTY = "application/vnd.oci.empty.v1+json";
@@ -32,7 +34,14 @@ const simpleSignatures = async (
     throw error;
   }
   const manifest = parseManifest(text);
-  if (manifest.kind === "index") return [];
+  return manifest.kind === "index" ? [] : await simpleOf(source, manifest, signal);
+};
+
+const simpleOf = async (
+  source: Source,
+  manifest: ImageManifest,
+  signal: AbortSignal,
+): Promise<Signature[]> => {
   const signed = manifest.layers.flatMap((layer) => {
     const signature = layer.annotations?.[SIGNATURE];
     return layer.mediaType === SIMPLE_SIGNING && signature !== undefined
@@ -51,7 +60,7 @@ const simpleSignatures = async (
   );
 };
 
-const bundlesOf = async (
+const signaturesOf = async (
   source: Source,
   digest: Digest,
   signal: AbortSignal,
@@ -60,21 +69,22 @@ const bundlesOf = async (
   const manifest = parseManifest(text);
   if (manifest.kind === "index") return [];
   const layer = manifest.layers.find(({ mediaType }) => mediaType.startsWith(BUNDLE));
-  if (layer === undefined) return [];
+  if (layer === undefined) return await simpleOf(source, manifest, signal);
   return [{ form: "bundle", bundle: await source.blobText(layer, BUNDLE_MAX_BYTES, signal) }];
 };
 
-const bundles = async (
+const referring = async (
   source: Source,
   digest: Digest,
   signal: AbortSignal,
 ): Promise<Signature[]> => {
   const referrers = await source.referrers(digest, signal);
   const likely = referrers.filter(
-    ({ artifactType = EMPTY }) => artifactType === EMPTY || artifactType.startsWith(BUNDLE),
+    ({ artifactType = EMPTY }) =>
+      [EMPTY, SIMPLE_REFERRER].includes(artifactType) || artifactType.startsWith(BUNDLE),
   );
   const found = await Promise.all(
-    likely.slice(-COUNT_MAX).map((one) => bundlesOf(source, one.digest, signal)),
+    likely.slice(-COUNT_MAX).map((one) => signaturesOf(source, one.digest, signal)),
   );
   return found.flat();
 };
@@ -87,7 +97,7 @@ export const findSignatures = async (
 ): Promise<readonly Signature[]> => {
   const found = await Promise.all([
     simpleSignatures(source, digest, signal),
-    bundles(source, digest, signal),
+    referring(source, digest, signal),
   ]);
   return found.flat();
 };

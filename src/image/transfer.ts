@@ -25,7 +25,7 @@ export interface TransferOptions {
 }
 
 export interface PullOptions extends TransferOptions {
-  /** Of an index; the host's when absent. A single image for another one is then refused (not_found). */
+  /** Of an index; the host's when absent. A single image for another one is taken, and an event warns. */
   readonly platform?: Platform;
   /** All that an index lists, attestations and other operating systems too (these are kept as they come). */
   readonly isAllPlatforms?: boolean;

@@ -4,6 +4,8 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type FakeImages, createFakeImages, failureOf } from "#image/images.fake.ts";
 import { type FakeRegistry, startRegistry } from "#remote/registry.fake.ts";
+import { digestOf } from "#spec/image/digest.ts";
+import { OCI_INDEX } from "#spec/image/media-type.ts";
 import fixture from "#trust/cosign.fixture.json" with { type: "json" };
 
 let fake: FakeImages;
@@ -85,6 +87,22 @@ for (const [tag, key] of [
     expect(await use(fake.images.resolve(nameOf(tag)))).toBe("it did not fail");
   });
 }
+
+test("cosign's own form counts also where it refers to the image instead of having a tag", async () => {
+  const digest = digestOf(registry.manifests.get("legacy")!.text);
+  const tag = `${digest.replace(":", "-")}.sig`;
+  const { text, type } = registry.manifests.get(tag)!;
+  registry.manifests.delete(tag);
+  registry.manifests.set(digestOf(text), { text, type });
+  const artifactType = "application/vnd.dev.cosign.artifact.sig.v1+json";
+  const told = [{ mediaType: type, digest: digestOf(text), size: text.length, artifactType }];
+  const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: told };
+  signedBy("p256");
+  expect(await failureOf(pull("legacy"))).toContain("its registry has no signature of it");
+  registry.referrers?.set(digest, JSON.stringify(index));
+  expect((await pull("legacy")).join("\n")).toContain("key p256.pub");
+  expect(await use(nameOf("legacy"))).toBe("it did not fail");
+});
 
 test("an image without a signature, and one with an attestation only, are refused", async () => {
   signedBy("p256");

@@ -7,13 +7,14 @@ beforeEach(() => (root = mkdtempSync("/tmp/naru-watch-")));
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 /** The next event after each call. */
-const events = () => {
+const events = (only?: "arrivals") => {
   const seen: string[] = [];
   let wake = (): void => undefined;
-  const watch = watchKernel.watchDirectory(root, (change, name) => {
+  const listener = (change: string, name: string): void => {
     seen.push(`${change} ${name}`);
     wake();
-  });
+  };
+  const watch = watchKernel.watchDirectory(root, listener, only);
   const next = async (wanted: string): Promise<void> => {
     while (!seen.includes(wanted)) await new Promise<void>((resolve) => (wake = resolve));
     seen.length = 0;
@@ -49,6 +50,20 @@ test("watchers of one directory are apart, and a new one works after the last ha
   rmSync(root, { recursive: true });
   await third.next("gone ");
   third.watch[Symbol.dispose]();
+});
+
+test("a file that is written and moved is told once, and all of it to those who asked for all", async () => {
+  const few = events("arrivals");
+  appendFileSync(`${root}/a.part`, "x");
+  renameSync(`${root}/a.part`, `${root}/a`);
+  while (few.seen.length === 0) await Bun.sleep(1);
+  expect(few.seen).toEqual(["appeared a"]);
+  const all = events();
+  appendFileSync(`${root}/b.part`, "x");
+  renameSync(`${root}/b.part`, `${root}/b`);
+  await all.next("appeared b");
+  few.watch[Symbol.dispose]();
+  all.watch[Symbol.dispose]();
 });
 
 test("a directory that is not there is named", () => {

@@ -19,8 +19,11 @@ export type DirectoryChange = "modified" | "appeared" | "gone";
 export type ChangeListener = (change: DirectoryChange, name: string) => void;
 
 export interface WatchKernel {
-  /** Tells of changes from now until disposed. Throws not_found. Listeners must not throw. */
-  watchDirectory(path: string, listener: ChangeListener): Disposable;
+  /**
+   * Tells of changes from now until disposed. Throws not_found. Listeners must not throw. `arrivals`: at least of
+   * names that are moved there, as files are that are whole when they are seen; writing them wakes nobody then.
+   */
+  watchDirectory(path: string, listener: ChangeListener, only?: "arrivals"): Disposable;
 }
 
 const CLOEXEC_NONBLOCK = 0o2004000;
@@ -32,8 +35,11 @@ const IN_MOVE_SELF = 0x800;
 const IN_Q_OVERFLOW = 0x4000;
 const IN_IGNORED = 0x8000;
 const IN_ONLYDIR = 0x1000000;
+/** A second watch of the same directory adds to what the first asked for. */
+const IN_MASK_ADD = 0x20000000;
 
-const MASK = IN_MODIFY | IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+const ARRIVALS = IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_MASK_ADD;
+const CHANGES = ARRIVALS | IN_MODIFY | IN_CREATE;
 const HEADER_BYTES = 16;
 
 const watchers = new Map<number, Set<ChangeListener>>();
@@ -114,11 +120,11 @@ const forget = (descriptor: number, listener: ChangeListener): void => {
   if (watchers.size === 0) stop?.abort();
 };
 
-const watchDirectory = (path: string, listener: ChangeListener): Disposable => {
+const watchDirectory: WatchKernel["watchDirectory"] = (path, listener, only) => {
   if (instance < 0)
     instance = checked(libc().inotify_init1(CLOEXEC_NONBLOCK), "inotify_init1", path);
   const descriptor = checked(
-    libc().inotify_add_watch(instance, cString(path), MASK),
+    libc().inotify_add_watch(instance, cString(path), only === "arrivals" ? ARRIVALS : CHANGES),
     "inotify_add_watch",
     path,
   );

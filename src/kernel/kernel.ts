@@ -170,6 +170,11 @@ export interface SocketKernel {
    * reader (F_SETPIPE_SZ); where the host's limit forbids it the pipe stays as it is.
    */
   pipe(sizeBytes?: number): PipeEnds;
+  /**
+   * The open descriptor `fd` becomes that of a file without a name (memfd_create(2), dup3(2)): whoever opens its path
+   * in /proc from now on reads `text`, from its beginning. Who has it open already is not concerned.
+   */
+  becomeFile(fd: number, text: string): void;
   /** Connects an AF_UNIX SOCK_SEQPACKET socket; returns its non-blocking descriptor. Paths over 107 bytes go by /proc/self/fd. */
   connectSeqpacket(path: string): number;
   /** Blocks the thread until `fd` can be read, has ended or failed: for children that do nothing else. */

@@ -92,10 +92,12 @@ export const checked = (result: number | bigint, call: string, subject: string):
   result < 0 ? throwErrno(call, lastErrno(), subject) : Number(result);
 
 /**
- * System calls that the library has no function for. Their numbers are the same on every
- * architecture (all calls since Linux 5.1 are).
+ * System calls that the library has no function for, or is not asked for one. Since Linux 5.1 a number is the same on
+ * every architecture; older ones are those of x86-64 and of <asm-generic/unistd.h>.
  */
 export const SYSCALL = {
+  dup3: process.arch === "x64" ? 292 : 24,
+  memfdCreate: process.arch === "x64" ? 319 : 279,
   ioUringSetup: 425,
   ioUringEnter: 426,
   pidfdOpen: 434,

@@ -87,6 +87,8 @@ export interface LinkKernel {
   createVeth(options: VethOptions): void;
   /** An interface with a MAC of its own on the parent's wire, born inside the namespace. */
   createMacvlan(options: MacvlanOptions): void;
+  /** Tagged frames (802.1Q, 1 to 4094) on the parent's wire as an interface of their own, up. */
+  createVlan(name: string, parent: string, id: number): void;
   /** Addresses, up and routes for an interface inside a namespace. Not undone on failure. */
   configureEndpoint(options: EndpointOptions): void;
   /** The default route of the gateway's family, in place of the one there is. */

@@ -25,6 +25,7 @@ import {
   newMacvlan,
   newRoute,
   newVeth,
+  newVlan,
   raiseLink,
   setBridgePort,
   deleteLinkByName,
@@ -132,6 +133,11 @@ const createMacvlan = (options: MacvlanOptions): void => {
   }
 };
 
+const createVlan = (name: string, parent: string, id: number): void => {
+  const request = newVlan(checkName(name), requireIndex(parent), id);
+  transact([{ call: "create vlan", subject: name, request }]);
+};
+
 const defaultOf = (gateway: string): string => (gateway.includes(":") ? "::/0" : "0.0.0.0/0");
 
 const configureEndpoint = (options: EndpointOptions): void => {
@@ -215,6 +221,7 @@ export const createLinkKernel = (): LinkKernel => ({
   createBridge,
   createVeth,
   createMacvlan,
+  createVlan,
   configureEndpoint,
   replaceDefaultRoute,
   deleteLink,

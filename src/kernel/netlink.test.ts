@@ -6,7 +6,7 @@ import {
   parseReplies,
   requestBytes,
 } from "#kernel/netlink.ts";
-import { newAddress, newBridge, newRoute, newVeth, raiseLink } from "#kernel/rtnetlink.ts";
+import { newAddress, newBridge, newRoute, newVeth, newVlan, raiseLink } from "#kernel/rtnetlink.ts";
 
 const hex = (request: NetlinkRequest): string =>
   Buffer.from(requestBytes(request, 1)).toString("hex");
@@ -52,6 +52,21 @@ test("create a veth pair with the peer born elsewhere", () => {
       "0a00 0100 02420a580002 0000",
       "0800 0400 78050000",
       "0800 1c00 09000000", // IFLA_NET_NS_FD
+    ),
+  );
+});
+
+test("create the link of a VLAN", () => {
+  expect(hex(newVlan("e.50", 7, 50))).toBe(
+    golden(
+      "50000000 1000 0006 01000000 00000000",
+      "00 00 0000 00000000 01000000 01000000",
+      "0900 0300 652e353000 000000",
+      "0800 0500 07000000", // IFLA_LINK
+      "1c00 1200", // IFLA_LINKINFO
+      "0900 0100 766c616e00 000000", // kind "vlan"
+      "0c00 0200", // IFLA_INFO_DATA
+      "0600 0100 3200 0000", // IFLA_VLAN_ID
     ),
   );
 });

@@ -149,6 +149,7 @@ const answersOf = (memory: Memory): Kernel => {
     lockFile: () => true,
     fdPath: (fd) => `/proc/1/fd/${fd}`,
     pipe: () => ({ readFd: open(), writeFd: open() }),
+    becomeFile: nothing,
     waitReadable: () => undefined,
     connectSeqpacket: open,
     shutdownWrite: nothing,

@@ -1,5 +1,12 @@
 /** The requests of rtnetlink(7) that naru makes, as data. Pure; the numbers are the kernel's. */
-import { AF_INET, AF_INET6, broadcastOf, parseIp, parsePrefix } from "#kernel/ip-bytes.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  type IpPrefix,
+  broadcastOf,
+  parseIp,
+  parsePrefix,
+} from "#kernel/ip-bytes.ts";
 import {
   type Attribute,
   NLM,
@@ -196,6 +203,26 @@ export const newMacvlan = (look: MacvlanLook): NetlinkRequest => ({
   ],
 });
 
+const VLAN_ID = 1;
+
+/** 802.1Q frames of `id` on the parent's wire, up from the start. */
+export const newVlan = (name: string, parentIndex: number, id: number): NetlinkRequest => ({
+  type: RTM.newLink,
+  flags: CREATE,
+  body: linkBody({ isUp: true }),
+  attributes: [
+    [IFLA.name, zeroEnded(name)],
+    [IFLA.link, u32(parentIndex)],
+    [
+      IFLA.linkInfo,
+      [
+        [IFLA_INFO.kind, zeroEnded("vlan")],
+        [IFLA_INFO.data, [[VLAN_ID, new Uint8Array(Uint16Array.of(id).buffer)]]],
+      ],
+    ],
+  ],
+});
+
 export const raiseLink = (index: number): NetlinkRequest => ({
   type: RTM.newLink,
   flags: 0,
@@ -224,6 +251,12 @@ export const dumpLinks: NetlinkRequest = {
   attributes: [],
 };
 
+const MAX_BROADCAST_PREFIX = 30;
+
+/** Blocks of one and two addresses have none (RFC 3021). */
+const broadcastsOf = (prefix: IpPrefix): Attribute[] =>
+  prefix.prefixLength > MAX_BROADCAST_PREFIX ? [] : [[IFA.broadcast, broadcastOf(prefix)]];
+
 /** `cidr` is the interface's own address with the length of its network. */
 export const newAddress = (index: number, cidr: string): NetlinkRequest => {
   const prefix = parsePrefix(cidr);
@@ -240,7 +273,7 @@ export const newAddress = (index: number, cidr: string): NetlinkRequest => {
       [IFA.local, prefix.address],
       [IFA.address, prefix.address],
       // IPv6: usable at once, without a second of duplicate detection; the allocator knows no doubles.
-      isV4 ? [IFA.broadcast, broadcastOf(prefix)] : [IFA.flags, u32(IFA_F_NODAD)],
+      ...(isV4 ? broadcastsOf(prefix) : [[IFA.flags, u32(IFA_F_NODAD)] satisfies Attribute]),
     ],
   };
 };

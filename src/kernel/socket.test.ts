@@ -3,6 +3,7 @@ import {
   closeSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   readSync,
   rmSync,
@@ -77,5 +78,22 @@ test("tells what a socket is bound to", () => {
   } finally {
     closeSync(unix);
     closeSync(inet);
+  }
+});
+
+test("a descriptor becomes a file that is read from its beginning, whoever had it open", () => {
+  const { readFd, writeFd } = kernel.pipe();
+  const path = `/proc/self/fd/${readFd}`;
+  const before = openSync(path, "r");
+  try {
+    kernel.becomeFile(readFd, "second");
+    writeSync(writeFd, "first");
+    closeSync(writeFd);
+    expect(readFileSync(before, "utf8")).toBe("first");
+    expect(readFileSync(path, "utf8")).toBe("second");
+    expect(readFileSync(path, "utf8")).toBe("second");
+  } finally {
+    closeSync(before);
+    closeSync(readFd);
   }
 });

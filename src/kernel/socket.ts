@@ -1,10 +1,10 @@
-/** pipe2(2) and AF_UNIX sockets of kinds that the runtime cannot open. */
-import { closeSync, constants, openSync } from "node:fs";
+/** pipe2(2), files in memory, and AF_UNIX sockets of kinds that the runtime cannot open. */
+import { closeSync, constants, openSync, writeFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { ERRNO, throwErrno, withErrno } from "#kernel/errno.ts";
 import type { SocketAddress, SocketKernel } from "#kernel/kernel.ts";
-import { checked, lastErrno, libc } from "#kernel/libc.ts";
-import { encodeName } from "#kernel/name-bytes.ts";
+import { SYSCALL, checked, lastErrno, libc, systemCall } from "#kernel/libc.ts";
+import { cString, encodeName } from "#kernel/name-bytes.ts";
 import { waitReadable } from "#kernel/readiness.ts";
 
 const AF_UNIX = 1;
@@ -106,6 +106,21 @@ const localAddress = (fd: number): SocketAddress => {
 };
 
 const F_SETPIPE_SZ = 1031;
+const MFD_CLOEXEC = 1;
+
+const becomeFile = (fd: number, text: string): void => {
+  const file = checked(
+    systemCall(SYSCALL.memfdCreate, cString("config"), MFD_CLOEXEC),
+    "memfd_create",
+    "config",
+  );
+  try {
+    writeFileSync(file, text);
+    checked(systemCall(SYSCALL.dup3, file, fd, O_CLOEXEC), "dup3", `descriptor ${fd}`);
+  } finally {
+    closeSync(file);
+  }
+};
 
 export const socketKernel: SocketKernel = {
   pipe: (sizeBytes) => {
@@ -115,6 +130,7 @@ export const socketKernel: SocketKernel = {
     if (sizeBytes !== undefined) libc().fcntl(writeFd, F_SETPIPE_SZ, sizeBytes);
     return { readFd, writeFd };
   },
+  becomeFile,
   connectSeqpacket,
   waitReadable,
   shutdownWrite,

@@ -25,6 +25,7 @@ export const FAILPOINTS = [
   "rename.before-row",
   "load.mid-layer",
   "load.before-reference",
+  "pull.before-layer",
   "pull.mid-layer",
   "pull.before-reference",
   "build.after-context",

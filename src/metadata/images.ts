@@ -7,6 +7,7 @@
  */
 import type { Database, Migration } from "#database/database.ts";
 import {
+  IMAGE_ATTACHED_MIGRATION,
   IMAGE_MANIFEST_MIGRATION,
   type ManifestRows,
   createManifestRows,
@@ -50,6 +51,7 @@ export const IMAGE_MIGRATIONS: readonly Migration[] = [
       ) STRICT, WITHOUT ROWID;`,
   },
   IMAGE_MANIFEST_MIGRATION,
+  IMAGE_ATTACHED_MIGRATION,
 ];
 
 export interface ImageRow {

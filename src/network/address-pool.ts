@@ -11,6 +11,7 @@ import {
   contains,
   formatCidr,
   formatIpv4,
+  hasOuterAddresses,
   networkOf,
   sizeOf,
 } from "#network/ipv4.ts";
@@ -28,6 +29,7 @@ export class AddressPool {
     this.#bits = new Uint32Array(Math.ceil(sizeOf(subnet) / 32));
     this.#range = range;
     this.#next = networkOf(range);
+    if (!hasOuterAddresses(subnet)) return;
     this.#set(this.#block.address);
     this.#set(broadcastOf(subnet));
   }
@@ -70,6 +72,19 @@ export class AddressPool {
   /** Given back, but its holder has not gone yet: that takes the kernel some milliseconds. */
   isResting(address: number): boolean {
     return this.#isSet(address) && this.#resting.get(address)?.() === false;
+  }
+
+  /** Full, but only until a namespace has gone: `allocate` can be asked again in a moment. */
+  isWaitingForRest(): boolean {
+    const first = networkOf(this.#range);
+    const size = sizeOf(this.#range);
+    if (this.#resting.size === 0) return false;
+    // Who rests is asked only when nothing else is left: each question is one to the kernel.
+    for (let step = 0; step < size; step += 1) {
+      if (!this.#isSet(first + step)) return false;
+    }
+    const resting = [...this.#resting].filter(([address]) => contains(this.#range, address));
+    return resting.length > 0 && resting.every(([, isGone]) => !isGone());
   }
 
   #isFree(address: number): boolean {

@@ -148,7 +148,7 @@ export class BridgeNetwork {
     if (endpoint.ipv6 !== undefined) this.#addresses6?.claim(requireIpv6(endpoint.ipv6.ip));
   }
 
-  /** Waits until the named addresses rest no more; one that rests too long is refused by `plan`. */
+  /** Waits until the named addresses, or the only ones left, rest no more; one that rests too long is refused by `plan`. */
   async rested(order: Pick<EndpointOrder, "ip" | "ip6">): Promise<void> {
     for (let waitedMs = 0; waitedMs < RESTING_MAX_MS; waitedMs += RESTING_STEP_MS) {
       if (!this.#isResting(order)) return;
@@ -174,8 +174,9 @@ export class BridgeNetwork {
     this.#addresses.release(address, isGone);
   }
 
-  /** A named address that its last holder's cable still has: in a moment it can be had. */
+  /** An address that its last holder's cable still has, named or the last one: in a moment it can be had. */
   #isResting({ ip, ip6 }: Pick<EndpointOrder, "ip" | "ip6">): boolean {
+    if (ip === undefined && this.#addresses.isWaitingForRest()) return true;
     const [address, address6] = [parseIpv4(ip ?? ""), parseIpv6(ip6 ?? "")];
     return (
       (address !== undefined && this.#addresses.isResting(address)) ||

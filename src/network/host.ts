@@ -5,7 +5,7 @@
 import type { MacvlanMode } from "#kernel/link-kernel.ts";
 import type { ApplyRuleset } from "#network/firewall-writer.ts";
 import type { Cidr } from "#network/ipv4.ts";
-import type { BridgeRecord } from "#network/network.ts";
+import type { BridgeRecord, Vlan } from "#network/network.ts";
 import type { PortKernel } from "#network/port-reservations.ts";
 
 /** One cable from a bridge into a namespace. */
@@ -59,6 +59,8 @@ export interface NetworkHost extends PortKernel {
   plug(netnsPath: string, cable: Cable): void;
   /** As `plug`, on the wire of an interface of the host; the cable's host end and bridge are not looked at. */
   plugMacvlan(netnsPath: string, cable: Cable, parent: string, mode: MacvlanMode): void;
+  /** The link of a VLAN, up. What is there already stays. */
+  bringVlanUp(name: string, vlan: Vlan): void;
   /** Removes an interface from within; takes about 30 ms. */
   unplug(netnsPath: string, interfaceName: string): void;
   /** In place of whatever default route the namespace has. */

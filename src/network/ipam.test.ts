@@ -35,6 +35,22 @@ test("a subnet is the first one that nothing uses", () => {
   expect(() => subnetOfBridgeIp("10.1.0.0/24")).toThrow("10.1.0.0/24");
 });
 
+test("blocks of two and of one address have no outer ones", () => {
+  const pair = new AddressPool(parseCidr("10.0.0.2/31"));
+  pair.claim(requireIpv4("10.0.0.2"));
+  expect(formatIpv4(pair.allocate())).toBe("10.0.0.3");
+  expect(() => pair.allocate()).toThrow('"10.0.0.2/31" is full');
+  let isGone = false;
+  pair.release(requireIpv4("10.0.0.3"), () => isGone);
+  expect(pair.isWaitingForRest()).toBe(true);
+  isGone = true;
+  expect(pair.isWaitingForRest()).toBe(false);
+  expect(formatIpv4(pair.allocate())).toBe("10.0.0.3");
+  const one = new AddressPool(parseCidr("10.0.0.7/32"));
+  one.claim(requireIpv4("10.0.0.7"));
+  expect(() => one.allocate()).toThrow('"10.0.0.7/32" is full');
+});
+
 test("addresses go round robin, released ones rest until their namespace has gone", () => {
   const pool = new AddressPool(parseCidr("10.0.0.0/29"));
   pool.claim(requireIpv4("10.0.0.1"));

@@ -39,6 +39,9 @@ export const sizeOf = (cidr: Cidr): number => 2 ** (32 - cidr.prefix);
 
 export const broadcastOf = (cidr: Cidr): number => networkOf(cidr) + sizeOf(cidr) - 1;
 
+/** The first and the last address stand for the whole; not in blocks of two and of one (RFC 3021). */
+export const hasOuterAddresses = (cidr: Cidr): boolean => cidr.prefix < 31;
+
 export const contains = (block: Cidr, address: number): boolean =>
   (address & maskOf(block.prefix)) >>> 0 === networkOf(block);
 

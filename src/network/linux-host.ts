@@ -160,6 +160,9 @@ export const createLinuxHost = (parts: LinuxHostParts): NetworkHost => {
     plug: (netnsPath, cable) => plug(parts, netnsPath, cable),
     plugMacvlan: (netnsPath, cable, parent, mode) =>
       plugMacvlan(parts, netnsPath, cable, parent, mode),
+    bringVlanUp: (name, { parent, id }) => {
+      if (!links.linkExists(name)) links.createVlan(name, parent, id);
+    },
     unplug: (netnsPath, name) => namespaces.inNetns(netnsPath, () => links.deleteLink(name)),
     setDefaultRoute: (netnsPath, name, gateway) =>
       links.replaceDefaultRoute(netnsPath, name, gateway),

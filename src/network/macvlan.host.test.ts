@@ -57,3 +57,80 @@ test("macvlan: neighbours on the parent's wire, joined and left, kept by the nex
   await next.remove("lan");
   expect(next.list().map(({ name }) => name)).not.toContain("lan");
 }, 300_000);
+
+const ip = (...argv: string[]): string => Bun.spawnSync(["ip", ...argv]).stdout.toString();
+
+const makeWire = (): string => {
+  const name = `nrp${randomHex(3)}`;
+  ip("link", "add", name, "type", "veth", "peer", "name", `${name}x`);
+  for (const end of [name, `${name}x`]) ip("link", "set", end, "up");
+  undo.push(() => void ip("link", "del", name));
+  return name;
+};
+
+const hasVlans = (): boolean => {
+  const wire = makeWire();
+  const argv = ["ip", "link", "add", "link", wire, "name", `${wire}.9`, "type", "vlan", "id", "9"];
+  const { exitCode } = Bun.spawnSync(argv);
+  ip("link", "del", wire);
+  return exitCode === 0;
+};
+
+test("a VLAN on a kernel that has none is told, and leaves no network", async () => {
+  if (hasVlans()) return;
+  const { service } = await makeInstance();
+  await service.restore([]);
+  const parent = `${makeWire()}.50`;
+  const request = { Driver: "macvlan", Options: { parent }, IPAM: { Config: [] } };
+  const failure = await service.create({ Name: "tagged", ...request }).catch(String);
+  expect(failure).toContain("create vlan failed");
+  expect(service.list().map(({ name }) => name)).not.toContain("tagged");
+}, 300_000);
+
+test.skipIf(!hasVlans())(
+  "a VLAN as parent: its link is made, brought again by the next daemon, and goes with the network",
+  async () => {
+    const { service, reborn } = await makeInstance();
+    await service.restore([]);
+    const wire = makeWire();
+    const parent = `${wire}.50`;
+    const request = (Name: string, Subnet: string, of: string) => {
+      const IPAM = { Config: [{ Subnet }] };
+      return service.create({ Name, Driver: "macvlan", Options: { parent: of }, IPAM });
+    };
+    expect(request("no", "10.213.42.0/24", `${wire}.4095`)).rejects.toThrow("does not exist");
+    expect(request("no", "10.213.42.0/24", "nrnone.50")).rejects.toThrow("does not exist");
+    await request("tagged", "10.213.42.0/24", parent);
+    expect(ip("-d", "link", "show", parent)).toMatch(/,UP.*vlan protocol 802.1Q id 50/s);
+    expect(request("no", "10.213.43.0/24", parent)).rejects.toThrow(
+      `network tagged is already using parent interface ${parent}`,
+    );
+    const a = await acquire(service, "a", { network: "tagged" });
+    const b = await acquire(service, "b", { network: "tagged" });
+    await serve(a, "A");
+    expect(await getInside(b, `http://${at(a).ip}/`)).toBe(`A ${at(b).ip}`);
+    service.release(a);
+    service.release(b);
+
+    await service.stop();
+    ip("link", "del", parent);
+    const next = reborn();
+    await next.start();
+    expect(ip("link", "show", parent)).toContain(parent);
+    await next.remove("tagged");
+    expect(ip("link", "show", parent)).toBe("");
+    expect(ip("link", "show", wire)).toContain(wire);
+
+    // A link that was there before is somebody else's.
+    ip("link", "add", "link", wire, "name", parent, "type", "vlan", "id", "50");
+    const create = {
+      Driver: "macvlan",
+      Options: { parent },
+      IPAM: { Config: [{ Subnet: "10.213.42.0/24" }] },
+    };
+    await next.create({ Name: "foreign", ...create });
+    await next.remove("foreign");
+    expect(ip("link", "show", parent)).toContain(parent);
+  },
+  300_000,
+);

@@ -69,11 +69,11 @@ test("everything asked is in the record", () => {
     },
   });
   expect(isAttachable).toBe(true);
-  expect(ipam?.config[0]?.Gateway).toBe("10.5.0.2");
+  expect(ipam?.config[0]?.Gateway).toBeUndefined();
   expect(bridge).toEqual({
     linkName: "lan0",
     subnet: "10.5.0.0/16",
-    gateway: "10.5.0.2",
+    gateway: "10.5.7.0",
     mtu: 1400,
     isIccOff: true,
     isMasqueradeOff: true,
@@ -84,6 +84,30 @@ test("everything asked is in the record", () => {
     isSubnetNamed: true,
     isInternal: true,
   });
+});
+
+test("the gateway that nobody named, as Docker chooses it; it is not shown", () => {
+  const gatewayOf = (Subnet: string, rest = {}) => {
+    const { bridge, ipam } = plan({ IPAM: { Config: [{ Subnet, ...rest }] } });
+    expect(ipam?.config).toEqual([{ Subnet, ...rest }]);
+    return bridge?.gateway;
+  };
+  expect(gatewayOf("10.77.0.0/16")).toBe("10.77.0.1");
+  expect(gatewayOf("10.77.0.0/16", { IPRange: "10.77.0.0/24" })).toBe("10.77.0.1");
+  expect(gatewayOf("10.77.0.0/16", { IPRange: "10.77.2.0/24" })).toBe("10.77.2.0");
+  expect(gatewayOf("10.77.0.0/31")).toBe("10.77.0.0");
+  expect(gatewayOf("10.77.0.0/31", { Gateway: "10.77.0.1" })).toBe("10.77.0.1");
+  expect(gatewayOf("10.77.0.0/32")).toBe("10.77.0.0");
+  const full = { AuxiliaryAddresses: { a: "10.77.0.0" } };
+  expect(() => gatewayOf("10.77.0.0/32", full)).toThrow("leave none for the gateway");
+});
+
+test("two networks on the wire of one interface are refused", () => {
+  const lan = { Driver: "macvlan", Options: { parent: "eth0" } };
+  const first = plan(lan);
+  expect(() => plan({ Name: "two", ...lan }, context([first]))).toThrow(
+    "network own is already using parent interface eth0",
+  );
 });
 
 test("a second family, from the daemon's own block or as asked", () => {

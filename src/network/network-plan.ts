@@ -6,6 +6,7 @@ import {
   contains,
   formatCidr,
   formatIpv4,
+  hasOuterAddresses,
   networkOf,
   overlaps,
   parseCidr,
@@ -101,7 +102,6 @@ const checkedConfig = (config: IpamConfig): IpamConfig => {
     const whole = formatCidr({ ...subnet, address: networkOf(subnet) });
     wrong.push(`invalid subnet ${text}: it should be ${whole}`);
   }
-  if (subnet.prefix > 30) wrong.push(`invalid subnet ${text}: it has no room for a container`);
   if (config.IPRange) {
     const range = parseCidr(config.IPRange);
     if (range.prefix < subnet.prefix) {
@@ -148,14 +148,20 @@ const named = (config: IpamConfig, records: readonly NetworkRecord[]): IpamConfi
   }
   if (checked.Gateway !== undefined) {
     const gateway = parseIpv4(checked.Gateway);
-    if (gateway === networkOf(subnet) || gateway === broadcastOf(subnet)) {
+    const isWhole = gateway === networkOf(subnet) || gateway === broadcastOf(subnet);
+    if (isWhole && hasOuterAddresses(subnet)) {
       invalid(`invalid gateway ${checked.Gateway}: it stands for the whole subnet`);
     }
     return checked;
   }
   const reserved = new Set(Object.values(checked.AuxiliaryAddresses ?? {}));
-  let gateway = networkOf(subnet) + 1;
+  const range = checked.IPRange === undefined ? subnet : parseCidr(checked.IPRange);
+  let gateway = networkOf(range);
+  if (gateway === networkOf(subnet) && hasOuterAddresses(subnet)) gateway += 1;
   while (reserved.has(formatIpv4(gateway))) gateway += 1;
+  if (!contains(subnet, gateway)) {
+    invalid(`invalid subnet ${checked.Subnet}: its auxiliary addresses leave none for the gateway`);
+  }
   return { ...checked, Gateway: formatIpv4(gateway) };
 };
 
@@ -209,6 +215,13 @@ const bridgeOf = (
   const { linkName, mtu, ...settings } = isMacvlan
     ? { linkName: undefined, mtu: 0, macvlan: macvlanSettings(options) }
     : bridgeSettings(options);
+  const parent = "macvlan" in settings ? settings.macvlan?.parent : undefined;
+  const sharing = context.records.find(
+    ({ bridge }) => parent !== undefined && bridge?.macvlan?.parent === parent,
+  );
+  if (sharing !== undefined) {
+    forbidden(`network ${sharing.name} is already using parent interface ${parent}`);
+  }
   const other = context.records.find(
     ({ bridge }) => linkName !== undefined && bridge?.linkName === linkName,
   );
@@ -263,6 +276,8 @@ export const planNetwork = (asked: NetworkCreateRequest, context: PlanContext): 
   checkDriver(request.Driver || "bridge");
   const [first] = configs;
   const config = first === undefined ? chosen(context) : named(first, records);
+  // A gateway that nobody named beside a subnet that somebody did is not shown, as in Docker.
+  const shown = first === undefined ? config : checkedConfig(first);
   const plan6 = request.EnableIPv6 === true ? planIpv6(first6, records, context.base6) : undefined;
   return {
     ...common,
@@ -271,7 +286,7 @@ export const planNetwork = (asked: NetworkCreateRequest, context: PlanContext): 
       ...bridgeOf(request, context, config),
       ...(plan6 === undefined ? {} : { ipv6: plan6.bridge }),
     },
-    ipam: { options, config: plan6 === undefined ? [config] : [config, plan6.config] },
+    ipam: { options, config: plan6 === undefined ? [shown] : [shown, plan6.config] },
     ...(request.Attachable === true ? { isAttachable: true as const } : {}),
     ...((request.ConfigFrom?.Network ?? "") === ""
       ? {}

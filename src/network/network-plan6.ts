@@ -80,6 +80,6 @@ export const planIpv6 = (
       ...(reserved.length > 0 ? { reserved } : {}),
       ...(given === undefined ? {} : { isSubnetNamed: true as const }),
     },
-    config: { ...given, Subnet: text, Gateway: gateway },
+    config: given === undefined ? { Subnet: text, Gateway: gateway } : { ...given, Subnet: text },
   };
 };

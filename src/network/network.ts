@@ -61,11 +61,22 @@ export interface IpamRecord {
   readonly config: readonly IpamConfig[];
 }
 
+export interface Vlan {
+  /** The interface whose wire carries it. */
+  readonly parent: string;
+  readonly id: number;
+}
+
 export interface BridgeRecord {
   /** Of the bridge; "" where there is none (macvlan). */
   readonly linkName: string;
   /** Endpoints are on the wire of this interface of the host, in place of a bridge. */
-  readonly macvlan?: { readonly parent: string; readonly mode: MacvlanMode };
+  readonly macvlan?: {
+    readonly parent: string;
+    readonly mode: MacvlanMode;
+    /** `parent` is a link that this network makes and removes: "eth0.50". */
+    readonly vlan?: Vlan;
+  };
   /** "172.17.0.0/16" */
   readonly subnet: string;
   readonly gateway: string;
@@ -98,6 +109,7 @@ export type BridgeRecord6 = Pick<
   "subnet" | "gateway" | "range" | "reserved" | "isSubnetNamed"
 >;
 
+/** "none": its one endpoint is in the network "none". */
 export type SandboxMode = "bridge" | "none";
 
 export interface EndpointAddress {
@@ -235,8 +247,9 @@ export interface NetworkService {
   /** Drops the namespace's name; the kernel takes it down when its last process has ended. Idempotent. */
   release(sandbox: Sandbox): void;
   /**
-   * One more endpoint for a sandbox in use; the default route follows the priorities. Throws
-   * permission_denied when it has one in that network, invalid_argument in mode none.
+   * One more endpoint for a sandbox in use; the default route follows the priorities. The network "none"
+   * stands alone: throws invalid_argument beside it, and for it beside others. Throws permission_denied
+   * when the sandbox has an endpoint in that network.
    */
   connect(sandbox: Sandbox, order: EndpointOrder): Promise<Sandbox>;
   /** One endpoint less; the default route goes over to the next. Throws not_found when there is none. */

@@ -16,7 +16,7 @@ import {
 import type { FirewallWriter } from "#network/firewall-writer.ts";
 import type { NetworkHost } from "#network/host.ts";
 import { overlaps, parseCidr } from "#network/ipv4.ts";
-import type { BridgeRecord, NetworkRecord } from "#network/network.ts";
+import type { BridgeRecord, NetworkRecord, Vlan } from "#network/network.ts";
 import { planNetwork } from "#network/network-plan.ts";
 import type { NetworkRecords } from "#network/records.ts";
 import type { SubnetPool } from "#network/subnet.ts";
@@ -60,6 +60,17 @@ const bridgesOf = (records: readonly NetworkRecord[]): BridgeRecord[] =>
   records.flatMap(({ bridge }) =>
     bridge === undefined || bridge.macvlan !== undefined ? [] : [bridge],
   );
+
+type Macvlan = NonNullable<BridgeRecord["macvlan"]>;
+
+const MAX_VLAN = 4094;
+
+/** "eth0.50": number 50 on the wire of eth0. */
+const vlanOf = (name: string): Vlan | undefined => {
+  const [, parent, digits] = /^(.+)\.(\d{1,4})$/.exec(name) ?? [];
+  const id = Number(digits);
+  return parent === undefined || !(id >= 1 && id <= MAX_VLAN) ? undefined : { parent, id };
+};
 
 interface Removal {
   readonly bridge: BridgeRecord;
@@ -142,6 +153,8 @@ export class Networks {
         records.delete(record.id);
       });
       if (bridge.macvlan !== undefined) {
+        this.#raiseVlan(bridge.macvlan);
+        undo.defer(() => this.#dropVlan(bridge.macvlan));
         this.#live.set(record.id, this.#options.openBridge(record, bridge));
         undo.move();
         return record;
@@ -168,6 +181,8 @@ export class Networks {
     const { records, bridgePrefix } = this.#options;
     const bridge = record.bridge?.macvlan === undefined ? record.bridge : undefined;
     this.#live.delete(record.id);
+    // Nobody would find it without the row.
+    await this.#dropVlan(record.bridge?.macvlan);
     const isNamed = bridge !== undefined && !bridge.linkName.startsWith(bridgePrefix);
     // A bridge of ours is found by its name after a death of the daemon; of another, the row must tell.
     if (isNamed) await this.#takeDown(bridge, 0);
@@ -198,6 +213,7 @@ export class Networks {
     if (bridge === undefined || this.#live.has(record.id)) return;
     try {
       if (bridge.macvlan === undefined) this.#options.host.bringBridgeUp(bridge);
+      else this.#raiseVlan(bridge.macvlan);
       this.#live.set(record.id, this.#options.openBridge(record, bridge));
     } catch (error) {
       if (record.name === "bridge") throw error;
@@ -242,6 +258,10 @@ export class Networks {
           return record;
         }
         if (macvlan !== undefined) {
+          const vlan = vlanOf(macvlan.parent);
+          if (vlan !== undefined && host.hasLink(vlan.parent)) {
+            return { ...record, bridge: { ...bridge, macvlan: { ...macvlan, vlan } } };
+          }
           throw new NaruError(
             "invalid_argument",
             `parent interface "${macvlan.parent}" does not exist on this host: ip link shows those that do`,
@@ -255,6 +275,14 @@ export class Networks {
       // oxlint-disable-next-line no-await-in-loop -- then everything is looked at anew
       await Promise.all(inTheWay.map(({ done }) => done));
     }
+  }
+
+  #raiseVlan({ parent, vlan }: Macvlan): void {
+    if (vlan !== undefined) this.#options.host.bringVlanUp(parent, vlan);
+  }
+
+  async #dropVlan(macvlan: Macvlan | undefined): Promise<void> {
+    if (macvlan?.vlan !== undefined) await this.#options.host.removeLinks([macvlan.parent]);
   }
 
   #isShared({ linkName, subnet }: BridgeRecord): boolean {

@@ -21,6 +21,9 @@ export interface Relay {
   readonly port: number;
 }
 
+/** What it could not be: EADDRINUSE where somebody else has the port. */
+export type RefusedRelay = Relay & { readonly errno: string };
+
 /** Names of containers for programs of the host itself. */
 export interface HostNames {
   /** Where they are asked for; undefined: nowhere. */
@@ -38,7 +41,7 @@ export type NetworkTask =
   | { readonly kind: "health"; readonly sandboxId: string; readonly health: EndpointHealth }
   /** What `host.docker.internal` is, and the whole of what is to be known: others go. */
   | { readonly kind: "keep"; readonly sandboxIds: readonly string[]; readonly hostAddress: string }
-  /** These in place of the container's earlier ones; answers those whose port somebody else has. */
+  /** These in place of the container's earlier ones; answers those that cannot be had (`RefusedRelay`). */
   | { readonly kind: "relay"; readonly containerId: string; readonly relays: readonly Relay[] }
   /** Answers nothing; fails where the address cannot be had. */
   | ({ readonly kind: "hostNames" } & HostNames)

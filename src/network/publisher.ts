@@ -16,7 +16,7 @@ import type { FirewallWriter } from "#network/firewall-writer.ts";
 import type { Endpoint, PublishOrder } from "#network/network.ts";
 import type { HeldPort, PortReservations } from "#network/port-reservations.ts";
 import { type HeldForward, type Relays, hasIpv6, isCarried } from "#network/relays.ts";
-import type { Relay } from "#network/process-protocol.ts";
+import type { RefusedRelay } from "#network/process-protocol.ts";
 
 interface Publication {
   readonly held: readonly HeldPort[];
@@ -73,7 +73,7 @@ export class Publisher {
             renderOpen(this.#options.table, publication.opened),
         ),
       ]);
-      checkCarried(publication, refused);
+      checkCarried(order, publication, refused);
     } catch (error) {
       if (this.#publications.get(order.containerId) === publication) {
         this.#publications.delete(order.containerId);
@@ -214,23 +214,29 @@ const LOOPBACK6 = "::1";
 const isRouted = (forward: PortForward): boolean => !isCarried(forward);
 
 /** An address that was asked for by name: nothing else stands in for it. */
-const isNamed = ({ ports }: PublishTarget, hostIp: string): boolean =>
+const isNamed = ({ ports }: Pick<PublishTarget, "ports">, hostIp: string): boolean =>
   parsePortMap(ports).some((wish) => wish.hostIp === hostIp);
 
-const checkCarried = ({ forwards }: Publication, refused: readonly Relay[]): void => {
-  const taken = forwards.find(
-    (forward) =>
-      isCarried(forward) &&
-      refused.some(
-        ({ hostIp, hostPort }) => hostIp === forward.hostIp && hostPort === forward.hostPort,
-      ),
-  );
-  if (taken === undefined) return;
-  throw new NaruError(
-    "conflict",
-    `failed to bind host port for [${taken.hostIp}]:${taken.hostPort}/tcp: address already in use by another process of this host`,
-    { details: { errno: "EADDRINUSE" } },
-  );
+/** Where the process lacks what it needs, a container goes without an address of IPv6 that it did not ask for. */
+export const checkCarried = (
+  order: Pick<PublishTarget, "ports">,
+  { forwards }: Pick<Publication, "forwards">,
+  refused: readonly RefusedRelay[],
+): void => {
+  for (const { hostIp, hostPort, errno } of refused) {
+    const isIt = (one: PortForward): boolean => one.hostIp === hostIp && one.hostPort === hostPort;
+    if (!forwards.some((one) => isCarried(one) && isIt(one))) continue;
+    const isTaken = errno === "EADDRINUSE";
+    if (!isTaken && !isNamed(order, hostIp)) continue;
+    const why = isTaken
+      ? "address already in use by another process of this host"
+      : `the network's process cannot listen there (${errno})`;
+    throw new NaruError(
+      isTaken ? "conflict" : "unavailable",
+      `failed to bind host port for [${hostIp}]:${hostPort}/tcp: ${why}`,
+      { details: { errno } },
+    );
+  }
 };
 
 const isEmpty = ({ held, opened }: Publication): boolean => held.length + opened.length === 0;

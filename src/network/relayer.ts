@@ -4,9 +4,10 @@
  * over, byte by byte.
  */
 import { type Socket, connect } from "node:net";
-import type { Relay } from "#network/process-protocol.ts";
+import { NaruError } from "#lib/errors.ts";
+import type { RefusedRelay, Relay } from "#network/process-protocol.ts";
 
-/** Listens on an address of IPv6 alone; rejects with errno EADDRINUSE when somebody has the port. */
+/** Listens on an address of IPv6 alone; rejects with `details.errno`, EADDRINUSE when somebody has the port. */
 export type ListenIpv6 = (
   address: string,
   port: number,
@@ -36,6 +37,11 @@ const carry = (client: Socket, ip: string, port: number): void => {
   target.pipe(client);
 };
 
+const errnoOf = (error: unknown): string =>
+  error instanceof NaruError && typeof error.details["errno"] === "string"
+    ? error.details["errno"]
+    : String(error);
+
 export class Relayer {
   readonly #listen: ListenIpv6;
   readonly #byContainer = new Map<string, Listening[]>();
@@ -49,7 +55,7 @@ export class Relayer {
   }
 
   /** Gives those that could not be had. Connections that are open go on. */
-  async set(containerId: string, relays: readonly Relay[]): Promise<Relay[]> {
+  async set(containerId: string, relays: readonly Relay[]): Promise<RefusedRelay[]> {
     const earlier = this.#byContainer.get(containerId) ?? [];
     const same = (one: Relay, other: Relay): boolean =>
       one.hostIp === other.hostIp &&
@@ -58,7 +64,7 @@ export class Relayer {
       one.port === other.port;
     const kept = earlier.filter((one) => relays.some((other) => same(one, other)));
     for (const one of earlier) if (!kept.includes(one)) one.listener.close();
-    const refused: Relay[] = [];
+    const refused: RefusedRelay[] = [];
     for (const relay of relays) {
       if (kept.some((one) => same(one, relay))) continue;
       const { hostIp, hostPort, ip, port } = relay;
@@ -66,8 +72,8 @@ export class Relayer {
         // oxlint-disable-next-line no-await-in-loop -- a few microseconds each
         const listener = await this.#listen(hostIp, hostPort, (socket) => carry(socket, ip, port));
         kept.push({ ...relay, listener });
-      } catch {
-        refused.push(relay);
+      } catch (error) {
+        refused.push({ ...relay, errno: errnoOf(error) });
       }
     }
     if (kept.length === 0) this.#byContainer.delete(containerId);

@@ -5,7 +5,7 @@ import type { Logger } from "#lib/log.ts";
 import type { Beside } from "#network/beside.ts";
 import type { PortForward } from "#network/firewall.ts";
 import type { PortKernel } from "#network/port-reservations.ts";
-import type { Relay } from "#network/process-protocol.ts";
+import type { RefusedRelay, Relay } from "#network/process-protocol.ts";
 
 /** A forward with the descriptor that holds its port. */
 export type HeldForward = PortForward & { readonly fd: number };
@@ -52,6 +52,9 @@ export const hasIpv6 = (): boolean => {
   return existsSync(path) && /^0{31}1 /m.test(readFileSync(path, "utf8"));
 };
 
+/** An answer takes a fraction of a millisecond; the end of a container waits no longer for it. */
+const WITHDRAWN_MS = 1000;
+
 export interface RelaysOptions {
   readonly beside: Beside;
   readonly ports: Pick<PortKernel, "sharePort">;
@@ -63,8 +66,8 @@ export class Relays {
   readonly #wanted = new Map<string, Wanted>();
   /** Withdrawn, and the process has not answered yet. */
   readonly #leaving = new Set<Wanted>();
-  /** Whose port somebody else has. */
-  readonly #refused = new Map<string, readonly Relay[]>();
+  /** Those that could not be had. */
+  readonly #refused = new Map<string, readonly RefusedRelay[]>();
 
   constructor(options: RelaysOptions) {
     this.#options = options;
@@ -83,14 +86,14 @@ export class Relays {
   }
 
   /**
-   * Resolves with those whose port somebody else has. Rejects only where `isAwaited`: the address was asked for by
+   * Resolves with those that cannot be had. Rejects only where `isAwaited`: the address was asked for by
    * name; otherwise a container does not wait for the process to start, nor fail with it.
    */
   async set(
     containerId: string,
     forwards: readonly HeldForward[],
     isAwaited: boolean,
-  ): Promise<readonly Relay[]> {
+  ): Promise<readonly RefusedRelay[]> {
     const { beside, logger } = this.#options;
     const wanted = this.#want(containerId, forwards);
     if (wanted === undefined) return [];
@@ -118,14 +121,21 @@ export class Relays {
       .some((wanted) => wanted.relays.some((r) => r.hostPort === hostPort));
   }
 
-  /** Resolves when nothing is carried there any more; does not wait for a process that only starts. Never rejects. */
+  /**
+   * Resolves when nothing is carried there any more; does not wait for a process that only starts, nor long for one that
+   * does not answer. Never rejects.
+   */
   async delete(containerId: string): Promise<void> {
     this.#refused.delete(containerId);
     const wanted = this.#wanted.get(containerId);
     if (wanted === undefined) return;
     this.#wanted.delete(containerId);
     const withdrawn = this.#withdraw(containerId, wanted);
-    if (this.#options.beside.isUp) await withdrawn;
+    if (!this.#options.beside.isUp) return;
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, WITHDRAWN_MS);
+    await Promise.race([withdrawn, late.promise]);
+    clearTimeout(timer);
   }
 
   async #withdraw(containerId: string, wanted: Wanted): Promise<void> {
@@ -160,13 +170,17 @@ export class Relays {
   }
 
   /** A held port is lent for the moment in which the process takes it, or ::1 of it. */
-  async #lead(containerId: string, wanted: Wanted, ask: Ask): Promise<readonly Relay[]> {
+  async #lead(containerId: string, wanted: Wanted, ask: Ask): Promise<readonly RefusedRelay[]> {
     const { ports } = this.#options;
     const { relays, held } = wanted;
     for (const fd of held) ports.sharePort(fd, true);
     try {
-      const refused = (await ask({ kind: "relay", containerId, relays })) as Relay[];
+      const refused = (await ask({ kind: "relay", containerId, relays })) as RefusedRelay[];
       this.#refused.set(containerId, refused);
+      for (const { hostIp, hostPort, errno } of refused) {
+        const where = `[${hostIp}]:${hostPort}`;
+        this.#options.logger.warn("IPv6 does not lead to a published port", { where, errno });
+      }
       return refused;
     } finally {
       if (this.#wanted.get(containerId) === wanted)

@@ -78,7 +78,11 @@ export class Sandboxes {
 
   connect(given: Sandbox, order: EndpointOrder): Sandbox {
     const { containerId, sandbox } = this.#useOf(given);
-    if (sandbox.mode === "none") {
+    const isNone = this.#options.records.get(order.network).driver === "null";
+    if (isNone && sandbox.endpoints.length === 0) {
+      return this.#replace(containerId, { ...sandbox, mode: "none", endpoints: [this.#nowhere()] });
+    }
+    if (isNone || sandbox.mode === "none") {
       throw new NaruError(
         "invalid_argument",
         "container cannot be connected to multiple networks with one of the networks in private (none) mode",
@@ -104,8 +108,11 @@ export class Sandboxes {
     const { containerId, sandbox } = this.#useOf(given);
     const { host } = this.#options;
     const endpoint = sandbox.endpoints.find((one) => one.networkId === networkId);
-    if (endpoint === undefined || sandbox.mode === "none") {
+    if (endpoint === undefined) {
       throw new NaruError("not_found", `no endpoint in the network "${networkId}"`);
+    }
+    if (sandbox.mode === "none") {
+      return this.#replace(containerId, { ...sandbox, mode: "bridge", endpoints: [] });
     }
     const endpoints = sandbox.endpoints.filter((one) => one !== endpoint);
     const next = gatewayEndpoint(endpoints);
@@ -223,12 +230,17 @@ export class Sandboxes {
   }
 
   #makeUnwired(): Sandbox {
-    const { host, records, netnsRoot } = this.#options;
+    const { host, netnsRoot } = this.#options;
     const place = newSandboxPlace(netnsRoot);
     host.createNetns(place.netnsPath);
-    const { id: networkId, name: networkName } = records.get("none");
+    return { ...place, mode: "none", endpoints: [this.#nowhere()] };
+  }
+
+  /** The one endpoint of mode none. */
+  #nowhere(): Endpoint {
+    const { id: networkId, name: networkName } = this.#options.records.get("none");
     const none = { linkName: "", name: "", ip: "", prefix: 0, gateway: "", mac: "" };
-    const endpoint = { endpointId: randomHex(32), networkId, networkName, ...none };
-    return { ...place, mode: "none", endpoints: [{ ...endpoint, gatewayPriority: 0, names: [] }] };
+    const endpointId = randomHex(32);
+    return { endpointId, networkId, networkName, ...none, gatewayPriority: 0, names: [] };
   }
 }

@@ -328,7 +328,10 @@ export class LinuxNetworkService implements NetworkService {
     this.#sandboxes.clear();
     await this.#firewall.write(renderRemoval(this.#names.table));
     const { cablePrefix, bridgePrefix } = this.#names;
-    const named = this.#records.list().flatMap(({ bridge }) => bridge?.linkName || []);
+    const named = this.#records.list().flatMap(({ bridge }) => {
+      const vlan = bridge?.macvlan?.vlan === undefined ? "" : bridge.macvlan.parent;
+      return bridge?.linkName || vlan || [];
+    });
     const links = [cablePrefix, bridgePrefix].flatMap((prefix) => host.linksNamed(prefix));
     await host.removeLinks([...new Set([...links, ...named.filter((name) => host.hasLink(name))])]);
     rmSync(this.#netnsRoot, { recursive: true, force: true });
@@ -354,9 +357,8 @@ export class LinuxNetworkService implements NetworkService {
     this.#options.publish?.({ Type: "network", Action, Actor });
   }
 
-  /** Whoever starts again with an address of its own waits for its last cable to go. */
+  /** Whoever starts again with an address of its own, or takes the last one, waits for its cable to go. */
   async #rested(order: EndpointOrder): Promise<void> {
-    if (order.ip === undefined && order.ip6 === undefined) return;
     const record = this.#records.get(order.network);
     if (record.bridge !== undefined) await this.#networks.bridgeOf(record).rested(order);
   }

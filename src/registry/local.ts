@@ -1,5 +1,8 @@
 /** The registry over its own store. See registry.ts for what each method promises. */
-import { now } from "#lib/clock.ts";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "#lib/atomic-file.ts";
+import { now, nowNs } from "#lib/clock.ts";
 import type { Logger } from "#lib/log.ts";
 import type { RegistryRows } from "#metadata/registry/rows.ts";
 import { type CollectOptions, collect } from "#registry/collect.ts";
@@ -163,11 +166,27 @@ export const shareInputs = (inputs: LocalInputs): LocalDependencies => ({
   commits: new Commits(),
 });
 
+const wallMs = (): number => Number(nowNs() / 1_000_000n);
+
+/** What the process before this one saw. Taken once: after a crash nobody knows what was seen. */
+const recall = ({ sightings, log }: LocalDependencies, path: string): void => {
+  if (!existsSync(path)) return;
+  try {
+    const text = readFileSync(path, "utf8");
+    rmSync(path);
+    sightings.restore(text, wallMs());
+  } catch (error) {
+    log.warn("what clients were told of lately is not known: collection waits", { path, error });
+  }
+};
+
 /** Opens the store: uploads that were left are taken up again. Owned by the caller; `close` it. */
 export const createLocalRegistry = (deps: LocalDependencies): Registry => {
   const { rows, limits, log } = deps;
   const blobs = createBlobs(deps);
   const uploads = new UploadSessions(deps);
+  const remembered = join(deps.root, "sightings.json");
+  recall(deps, remembered);
   const timer = setInterval(() => {
     const count = uploads.expire();
     if (count > 0) log.info("removed uploads that nobody went on with", { count });
@@ -214,6 +233,10 @@ export const createLocalRegistry = (deps: LocalDependencies): Registry => {
     },
     collect: (options: CollectOptions) => collect(deps, options),
     retain: (options) => retain(deps, options),
-    close: () => Promise.resolve(clearInterval(timer)),
+    close: async () => {
+      clearInterval(timer);
+      const text = deps.sightings.save(wallMs());
+      if (text !== undefined) writeFileAtomic(remembered, text);
+    },
   };
 };

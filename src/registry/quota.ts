@@ -1,5 +1,6 @@
 /** Quotas: what the repositories of a pattern may hold together. */
 import { monotonicMs } from "#lib/clock.ts";
+import type { NaruError } from "#lib/errors.ts";
 import type { RegistryRows } from "#metadata/registry/rows.ts";
 import type { QuotaRule, Rules } from "#registry/rules.ts";
 import type { Digest } from "#spec/image/digest.ts";
@@ -15,15 +16,33 @@ export interface Coming extends Disposable {
   keep(): void;
 }
 
+/** A rule under which something does not fit. */
+export interface Shortage {
+  readonly rule: QuotaRule;
+  readonly usedBytes: number;
+  readonly addedBytes: number;
+  /** For queries by the rule's repositories. */
+  readonly glob: string;
+}
+
 interface Sum {
   usedBytes: number;
   readonly atMs: number;
 }
 
+const refusal = ({ rule, usedBytes, addedBytes }: Shortage): NaruError =>
+  distributionError(
+    "DENIED",
+    `the quota of "${rule.repositories}" is ${rule.maxBytes} bytes, ${usedBytes} are used and ${addedBytes} more do not fit: delete images or ask for a larger quota`,
+  );
+
 export class Quotas {
   readonly #rules: Rules;
   readonly #rows: RegistryRows;
   readonly #sums = new Map<QuotaRule, Sum>();
+  /** Announced, and without a row yet. */
+  readonly #coming = new Map<QuotaRule, number>();
+  #evict: (shortage: Shortage) => number = () => 0;
 
   constructor(rules: Rules, rows: RegistryRows) {
     this.#rules = rules;
@@ -39,16 +58,34 @@ export class Quotas {
     return sum;
   }
 
-  /** Throws DENIED when `addedBytes` more would be too many. A `digest` that is counted already adds nothing. */
-  check(repository: string, addedBytes: number, digest?: Digest): void {
+  #used(rule: QuotaRule): number {
+    return this.#sum(rule).usedBytes + (this.#coming.get(rule) ?? 0);
+  }
+
+  /** Who may make room, and tells how many bytes the rule counts less for it; 0: there is nothing that may go. */
+  evictWith(evict: (shortage: Shortage) => number): void {
+    this.#evict = evict;
+  }
+
+  #shortage(repository: string, addedBytes: number, digest?: Digest): Shortage | undefined {
     for (const rule of this.#rules.quotasOf(repository)) {
-      const { usedBytes } = this.#sum(rule);
+      const usedBytes = this.#used(rule);
       if (usedBytes + addedBytes <= rule.maxBytes) continue;
       if (digest !== undefined && this.#isCounted(rule, digest)) continue;
-      throw distributionError(
-        "DENIED",
-        `the quota of "${rule.repositories}" is ${rule.maxBytes} bytes, ${usedBytes} are used and ${addedBytes} more do not fit: delete images or ask for a larger quota`,
-      );
+      return { rule, usedBytes, addedBytes, glob: sqlGlobOf(rule.repositories) };
+    }
+    return undefined;
+  }
+
+  /** Throws DENIED when `addedBytes` more would be too many, and no room can be made. A `digest` that is counted already adds nothing. */
+  check(repository: string, addedBytes: number, digest?: Digest): void {
+    for (;;) {
+      const shortage = this.#shortage(repository, addedBytes, digest);
+      if (shortage === undefined) return;
+      if (addedBytes > shortage.rule.maxBytes || this.#evict(shortage) === 0) {
+        throw refusal(shortage);
+      }
+      this.#sums.delete(shortage.rule);
     }
   }
 
@@ -61,16 +98,19 @@ export class Quotas {
    * What is disposed of without `keep` has not come after all.
    */
   coming(repository: string, sizeBytes: number, digest: Digest): Coming {
-    const sums = this.#rules
-      .quotasOf(repository)
-      .filter((rule) => !this.#isCounted(rule, digest))
-      .map((rule) => this.#sum(rule));
-    for (const sum of sums) sum.usedBytes += sizeBytes;
+    const rules = this.#rules.quotasOf(repository).filter((rule) => !this.#isCounted(rule, digest));
+    const count = (rule: QuotaRule, addedBytes: number): void =>
+      void this.#coming.set(rule, (this.#coming.get(rule) ?? 0) + addedBytes);
+    for (const rule of rules) count(rule, sizeBytes);
     let isKept = false;
     return {
       keep: () => void (isKept = true),
       [Symbol.dispose]: () => {
-        if (!isKept) for (const sum of sums) sum.usedBytes -= sizeBytes;
+        for (const rule of rules) {
+          count(rule, -sizeBytes);
+          const sum = this.#sums.get(rule);
+          if (isKept && sum !== undefined) sum.usedBytes += sizeBytes;
+        }
       },
     };
   }

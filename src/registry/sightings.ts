@@ -6,6 +6,15 @@ import { monotonicMs } from "#lib/clock.ts";
 
 /** Beyond these the oldest half is forgotten and collection told to wait. */
 const LIMIT = 200_000;
+const SAVED_LIMIT = 50_000;
+
+interface Saved {
+  readonly savedAtMs: number;
+  readonly blindUntilMs: number;
+  /** What is older is not among `seen`. */
+  readonly graceMs: number;
+  readonly seen: readonly (readonly [string, number])[];
+}
 
 export class Sightings {
   readonly #graceMs: number;
@@ -16,6 +25,34 @@ export class Sightings {
   constructor(graceMs: number) {
     this.#graceMs = graceMs;
     this.#blindUntilMs = monotonicMs() + graceMs;
+  }
+
+  /**
+   * What was seen lately, for the process after this one: nobody is told of anything in between, so that it need not
+   * wait. undefined where it is too much. `nowMs`: by the clock on the wall, which both have.
+   */
+  save(nowMs: number): string | undefined {
+    this.forget();
+    if (this.#recent.size > SAVED_LIMIT) return undefined;
+    const wallOf = (atMs: number): number => nowMs + atMs - monotonicMs();
+    const saved: Saved = {
+      savedAtMs: nowMs,
+      blindUntilMs: wallOf(this.#blindUntilMs),
+      graceMs: this.#graceMs,
+      seen: [...this.#recent].map(([key, at]) => [key, wallOf(at)]),
+    };
+    return JSON.stringify(saved);
+  }
+
+  /** What `save` gave. Of a clock that was set back nothing is taken. Throws where it is something else. */
+  restore(text: string, nowMs: number): void {
+    const { savedAtMs, blindUntilMs, graceMs, seen } = JSON.parse(text) as Saved;
+    if (!(nowMs >= savedAtMs) || !(graceMs >= 0)) return;
+    const monotonicOf = (wallMs: number): number => monotonicMs() + wallMs - nowMs;
+    for (const [key, at] of seen) this.#recent.set(key, monotonicOf(at));
+    // The grace may have been another one: since when everything is known does not change with it.
+    const knownSinceMs = monotonicOf(Math.max(blindUntilMs, savedAtMs) - graceMs);
+    this.#blindUntilMs = Math.min(this.#blindUntilMs, knownSinceMs + this.#graceMs);
   }
 
   see(repository: string, digest: string): void {

@@ -1,7 +1,9 @@
 /** Starting conmon and hearing from it over its sync pipe (conmon(8), "_OCI_SYNCPIPE"). */
-import { closeSync, read, writeSync } from "node:fs";
+import { closeSync, readSync, writeSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import type { PipeEnds, SocketKernel } from "#kernel/kernel.ts";
+import { untilReadable } from "#kernel/readiness.ts";
+import type { Libraries } from "#runtime/lean-libraries.ts";
 
 export interface ConmonPaths {
   readonly conmon: string;
@@ -10,6 +12,7 @@ export interface ConmonPaths {
   readonly state: string;
   readonly exits: string;
   readonly sockets: string;
+  readonly libraries: Libraries;
 }
 
 export interface ConmonRequest {
@@ -78,28 +81,27 @@ const argumentsOf = (paths: ConmonPaths, request: ConmonRequest): string[] => {
 export const lineReader = (fd: number): (() => Promise<string>) => {
   const decoder = new TextDecoder();
   let rest = "";
-  return () =>
-    new Promise((resolve, reject) => {
-      const next = (): void => {
-        const end = rest.indexOf("\n") + 1;
-        if (end > 0 || rest.length > READ_LIMIT) {
-          const line = end > 0 ? rest.slice(0, end) : rest;
-          rest = rest.slice(line.length);
-          return resolve(line);
-        }
-        read(fd, Buffer.allocUnsafe(4096), 0, 4096, null, (error, count, buffer) => {
-          if (error !== null) return reject(error);
-          if (count > 0) {
-            rest += decoder.decode(buffer.subarray(0, count), { stream: true });
-            return next();
-          }
-          const last = rest;
-          rest = "";
-          return resolve(last);
-        });
-      };
-      next();
-    });
+  return async () => {
+    for (;;) {
+      const end = rest.indexOf("\n") + 1;
+      if (end > 0 || rest.length > READ_LIMIT) {
+        const line = end > 0 ? rest.slice(0, end) : rest;
+        rest = rest.slice(line.length);
+        return line;
+      }
+      // Not by a read of the runtime's own: each would hold one of its few threads, for as long as an exec runs.
+      // oxlint-disable-next-line no-await-in-loop -- one piece after the other
+      await untilReadable(fd);
+      const buffer = Buffer.allocUnsafe(4096);
+      const count = readSync(fd, buffer);
+      if (count === 0) {
+        const last = rest;
+        rest = "";
+        return last;
+      }
+      rest += decoder.decode(buffer.subarray(0, count), { stream: true });
+    }
+  };
 };
 
 interface SyncMessage {
@@ -158,7 +160,7 @@ export const readNumber = async (
 /** The first process of conmon: it forks the monitor, writes the monitor's pid file and ends. */
 export const spawnConmon = (paths: ConmonPaths, request: ConmonRequest, pipes: Pipes) => {
   const cmd = argumentsOf(paths, request);
-  const env: Record<string, string> = { _OCI_SYNCPIPE: "3", PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
+  const env: Record<string, string> = { ...paths.libraries.env(), _OCI_SYNCPIPE: "3" };
   const extra: number[] = [pipes.sync.writeFd];
   if (request.execProcess !== undefined)
     cmd.push("--exec", "--exec-process-spec", request.execProcess);

@@ -13,9 +13,14 @@ export class ExitFiles {
   constructor(directory: string, kernel: WatchKernel) {
     this.#directory = directory;
     // conmon writes a temporary name and renames it: the file is whole when it is seen.
-    this.#watch = kernel.watchDirectory(directory, (change, name) => {
-      if (change === "appeared" && !name.includes(".")) this.#tell(name);
-    });
+    const isWhole = (name: string): boolean => !name.includes(".");
+    this.#watch = kernel.watchDirectory(
+      directory,
+      (change, name) => {
+        if (change === "appeared" && isWhole(name)) this.#tell(name);
+      },
+      "arrivals",
+    );
   }
 
   onExit(listener: (notice: ExitNotice) => void): void {

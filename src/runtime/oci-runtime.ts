@@ -1,16 +1,5 @@
 /** The Runtime of `runtime.ts` on conmon and an OCI runtime's command line (crun(1), runc(8)). */
-import {
-  closeSync,
-  constants,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  unlinkSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
-import { sleep } from "#lib/clock.ts";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import type {
   FileKernel,
@@ -21,6 +10,7 @@ import type {
 } from "#kernel/kernel.ts";
 import type { WatchKernel } from "#kernel/directory-watch.ts";
 import { attachStdio } from "#runtime/attach.ts";
+import { runCommand } from "#runtime/command.ts";
 import { type ConmonPaths, runConmon } from "#runtime/conmon.ts";
 import { deleteEnded } from "#runtime/crun-state.ts";
 import { writeControl } from "#runtime/control.ts";
@@ -31,12 +21,11 @@ import { ReadyMonitors } from "#runtime/ready-monitors.ts";
 import { type ExecTools, startExec } from "#runtime/exec.ts";
 import { sweepExecs } from "#runtime/exec-sweep.ts";
 import { ExitFiles } from "#runtime/exits.ts";
+import { LeanLibraries, WHOLE_LIBRARIES } from "#runtime/lean-libraries.ts";
+import { letGo, letGoEarly } from "#runtime/let-go.ts";
 import { removeLeftCgroup } from "#runtime/leftover-cgroup.ts";
 import { type RunPaths, runToEnd, sweepRuns } from "#runtime/run.ts";
 import type { CreateOptions, CreatedProcess, Runtime, RuntimeOptions } from "#runtime/runtime.ts";
-
-const START_ATTEMPT_MS = 0.5;
-const START_TIMEOUT_MS = 10_000;
 
 type RuntimeKernel = MountKernel &
   FileKernel &
@@ -47,50 +36,6 @@ type RuntimeKernel = MountKernel &
 
 const socketNameOf = (id: string): string => id.slice(0, 32);
 
-/** Lets the waiting process go by the runtime's exec FIFO: saves a whole process (crun start.c). */
-const startByFifo = async (
-  kernel: RuntimeKernel,
-  fifo: string,
-  process: CreatedProcess,
-): Promise<void> => {
-  for (let waitedMs = 0; ; waitedMs += START_ATTEMPT_MS) {
-    let fd: number;
-    try {
-      fd = openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
-    } catch (error) {
-      const isNotYetThere = (error as NodeJS.ErrnoException).code === "ENXIO";
-      if (!isNotYetThere)
-        throw new NaruError(
-          "failed_precondition",
-          "the container's process is not waiting to start",
-          { cause: error },
-        );
-      if (kernel.startTime(process.pid) === undefined || waitedMs > START_TIMEOUT_MS) {
-        throw new NaruError(
-          "failed_precondition",
-          "the container's process ended before it was started",
-          { cause: error },
-        );
-      }
-      await sleep(START_ATTEMPT_MS);
-      continue;
-    }
-    try {
-      unlinkSync(fifo); // its absence tells the runtime that the container runs
-      writeSync(fd, "0");
-    } finally {
-      closeSync(fd);
-    }
-    return;
-  }
-};
-
-const runCommand = async (cmd: string[]): Promise<{ code: number; stderr: string }> => {
-  const child = Bun.spawn({ cmd, stdin: "ignore", stdout: "ignore", stderr: "pipe" });
-  const [stderr, code] = await Promise.all([new Response(child.stderr).text(), child.exited]);
-  return { code, stderr: stderr.trim() };
-};
-
 const conmonPidOf = (bundle: string): number =>
   Number(readFileSync(`${bundle}/conmon.pid`, "utf8"));
 
@@ -99,18 +44,23 @@ const preparePaths = (
   kernel: RuntimeKernel,
   options: RuntimeOptions,
 ): { own: ProtectedBinary | undefined; paths: ConmonPaths; runs: RunPaths } => {
-  const own =
-    options.runtimeName === "crun"
-      ? protectBinary(kernel, options.runtimePath, `${options.root}/bin`)
-      : undefined;
+  const isCrun = options.runtimeName === "crun";
+  const own = isCrun
+    ? protectBinary(kernel, options.runtimePath, `${options.root}/bin`)
+    : undefined;
+  const runtime = own?.path ?? options.runtimePath;
+  const libraries = isCrun
+    ? new LeanLibraries(`${options.root}/lib`, [runtime, options.conmonPath], options.onHeavy)
+    : WHOLE_LIBRARIES;
   const paths: ConmonPaths = {
     conmon: options.conmonPath,
-    runtime: own?.path ?? options.runtimePath,
+    runtime,
     state: `${options.root}/state`,
     exits: `${options.root}/exits`,
     sockets: `${options.root}/sockets`,
+    libraries,
   };
-  const runs = { runtime: paths.runtime, runs: `${options.root}/runs` };
+  const runs = { runtime, runs: `${options.root}/runs`, libraries };
   for (const directory of [paths.state, paths.exits, paths.sockets, execsOf(options), runs.runs]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
@@ -122,10 +72,10 @@ const preparePaths = (
 const readyMonitors = (
   kernel: RuntimeKernel,
   paths: ConmonPaths,
-  { runtimeName, places, onUnready }: RuntimeOptions,
+  { runtimeName, places, onUnready: onError, removeCgroup }: RuntimeOptions,
 ): ReadyMonitors | undefined =>
   runtimeName === "crun"
-    ? new ReadyMonitors({ kernel, paths, places, socketNameOf, onError: onUnready })
+    ? new ReadyMonitors({ kernel, paths, places, socketNameOf, onError, removeCgroup })
     : undefined;
 
 const execsOf = ({ root }: RuntimeOptions): string => `${root}/exec`;
@@ -176,6 +126,32 @@ const creatorOf = (
   };
 };
 
+/** Where `beforeStart` asks for it the process is let go beside its creation; `isGone` tells once that it was. */
+const eagerly = (
+  create: Runtime["create"],
+  fifoOf: (id: string) => string,
+): Pick<Runtime, "create"> & { isGone: (id: string) => boolean } => {
+  const gone = new Set<string>();
+  return {
+    isGone: (id) => gone.delete(id),
+    create: async (request) => {
+      const { id, beforeStart } = request;
+      gone.delete(id);
+      if (beforeStart === undefined) return create(request);
+      let isOver = false;
+      const made = create(request).finally(() => (isOver = true));
+      const [process, isLetGo] = await Promise.allSettled([
+        made,
+        letGoEarly(fifoOf(id), beforeStart, () => isOver),
+      ]);
+      if (process.status === "rejected") throw process.reason;
+      if (isLetGo.status === "rejected") throw isLetGo.reason;
+      if (isLetGo.value) gone.add(id);
+      return process.value;
+    },
+  };
+};
+
 /** A create that fails leaves no cgroup. */
 const tidied =
   (create: Runtime["create"], { removeCgroup }: RuntimeOptions): Runtime["create"] =>
@@ -195,19 +171,17 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
   const exits = new ExitFiles(paths.exits, kernel);
 
   const ready = readyMonitors(kernel, paths, options);
+  const fifoOf = (id: string): string => `${paths.state}/${id}/exec.fifo`;
   const create = tidied(creatorOf(kernel, paths, options, ready), options);
+  const eager = options.runtimeName === "crun" ? eagerly(create, fifoOf) : undefined;
   const execs = execToolsOf(kernel, paths, options);
 
   const start = async (id: string, process: CreatedProcess): Promise<void> => {
-    if (options.runtimeName === "crun") {
-      return startByFifo(kernel, `${paths.state}/${id}/exec.fifo`, process);
+    if (eager !== undefined) {
+      if (!eager.isGone(id)) await letGo(kernel, fifoOf(id), process);
+      return;
     }
-    const { code, stderr } = await runCommand([
-      paths.runtime,
-      `--root=${paths.state}`,
-      "start",
-      id,
-    ]);
+    const { code, stderr } = await runCommand(paths, [`--root=${paths.state}`, "start", id]);
     if (code !== 0) throw new NaruError("failed_precondition", stderr);
   };
 
@@ -221,8 +195,8 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
     if (isCrun && (await deleteEnded(kernel, options.removeCgroup, `${paths.state}/${id}`))) {
       return forget(id);
     }
-    const command = [paths.runtime, `--root=${paths.state}`, "delete", "--force", id];
-    const { code, stderr } = await runCommand(command);
+    const command = [`--root=${paths.state}`, "delete", "--force", id];
+    const { code, stderr } = await runCommand(paths, command);
     if (code !== 0 && !/does not exist|not found|No such file/i.test(stderr)) {
       throw new NaruError("internal", `could not delete the runtime state of "${id}": ${stderr}`);
     }
@@ -233,7 +207,7 @@ export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): R
     name: options.runtimeName,
     create: (request) => {
       exits.forget(request.id);
-      return create(request);
+      return (eager?.create ?? create)(request);
     },
     start,
     takeReady: () => ready?.take(),

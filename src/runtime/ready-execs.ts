@@ -47,7 +47,7 @@ export const spawnExec = (
       id,
     ],
     cwd: "/",
-    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
+    env: paths.libraries.env(),
     stdin,
     stdout: "pipe",
     stderr: "pipe",

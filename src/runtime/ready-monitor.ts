@@ -12,10 +12,8 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  renameSync,
   rmSync,
   symlinkSync,
-  writeFileSync,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
@@ -28,7 +26,7 @@ import type { ContainerPlaces } from "#runtime/runtime.ts";
 
 export type ReadyKernel = Pick<NamespaceKernel, "inNewMountNamespace"> &
   Pick<ProcessKernel, "kill" | "startTime"> &
-  Pick<SocketKernel, "pipe">;
+  Pick<SocketKernel, "pipe" | "becomeFile">;
 
 export interface ReadyInputs {
   readonly kernel: ReadyKernel;
@@ -51,7 +49,10 @@ const writeAll = async (fd: number, bytes: Uint8Array, isOver: () => boolean): P
     try {
       at += writeSync(fd, bytes, at);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      // A runtime that had not loaded yet finds the file, and nobody ever has the pipe open.
+      if (code === "EPIPE") return;
+      if (code !== "EAGAIN") throw error;
       // oxlint-disable-next-line no-await-in-loop -- until the reader has taken some
       await sleep(WRITE_ATTEMPT_MS);
     }
@@ -132,10 +133,8 @@ export class ReadyMonitor {
    * as `readNumber`. `file`: what is read the second time, or by a runtime that has not loaded yet.
    */
   async create(config: string, file = config): Promise<number> {
-    const path = `${this.#inputs.places.bundleOf(this.id)}/config.json`;
     // The runtime reads it twice, the second time from a file: it must be there before the first one ends.
-    writeFileSync(`${path}.next`, file, { mode: 0o600 });
-    renameSync(`${path}.next`, path);
+    this.#inputs.kernel.becomeFile(this.#ends.read, file);
     let isAnswered = false;
     const answer = readNumber(lineReader(this.#ends.sync)).finally(() => (isAnswered = true));
     const written = writeAll(this.#ends.write, Buffer.from(config), () => isAnswered).finally(() =>
@@ -143,6 +142,8 @@ export class ReadyMonitor {
     );
     const [pid] = await Promise.all([answer, written]);
     for (const fd of this.#open) this.#close(fd);
+    // The runtime has a copy; the link leads nowhere from here on.
+    rmSync(`${this.#inputs.places.bundleOf(this.id)}/config.json`, { force: true });
     return pid;
   }
 

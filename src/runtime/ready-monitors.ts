@@ -2,12 +2,14 @@
 import { rmSync } from "node:fs";
 import { monotonicMs, randomHex, sleep } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
+import { type RemoveCgroup, removeLeftCgroup } from "#runtime/leftover-cgroup.ts";
 import { type ReadyInputs, ReadyMonitor } from "#runtime/ready-monitor.ts";
 import type { CreatedProcess } from "#runtime/runtime.ts";
 
 export interface ReadyMonitorsOptions extends ReadyInputs {
   /** What keeps monitors from being loaded ahead: for a while, or for good where it is the runtime. */
   readonly onError: (reason: unknown) => void;
+  readonly removeCgroup: RemoveCgroup;
 }
 
 /** At most so many wait; each takes about 2 MiB with its runtime. */
@@ -23,13 +25,17 @@ const REST_MS = 60_000;
 const TAKEN_MS = 10_000;
 
 /** A config that fails for a namespace of this name: the runtime has read it when it complains of that. */
-const configFor = (missing: string): string =>
+const configFor = (id: string, missing: string): string =>
   JSON.stringify({
     ociVersion: "1.0.2",
     process: { args: ["/true"], cwd: "/", user: { uid: 0, gid: 0 } },
     root: { path: "/" },
     mounts: [],
-    linux: { namespaces: [{ type: "mount" }, { type: "ipc", path: missing }] },
+    linux: {
+      // crun makes it before it looks at the namespaces, by this name even if nobody says so.
+      cgroupsPath: `/${id}`,
+      namespaces: [{ type: "mount" }, { type: "ipc", path: missing }],
+    },
   });
 
 const IN_PIPE = "/proc/naru-read-from-the-pipe";
@@ -167,15 +173,17 @@ export class ReadyMonitors {
   /** What the runtime says of a config that it gets after this time. */
   async #complaintAfter(delayMs: number): Promise<string> {
     const monitor = await ReadyMonitor.load(this.#options, randomHex(32));
+    const config = configFor(monitor.id, IN_PIPE);
     try {
       await sleep(delayMs);
-      await monitor.create(configFor(IN_PIPE), configFor(IN_FILE));
+      await monitor.create(config, configFor(monitor.id, IN_FILE));
       return "it made a container of a config that names no namespace";
     } catch (error) {
       return toNaruError(error).message;
     } finally {
       monitor.end({ isUnborn: true });
       rmSync(`${this.#options.paths.state}/${monitor.id}`, { recursive: true, force: true });
+      await removeLeftCgroup(this.#options.removeCgroup, config);
     }
   }
 

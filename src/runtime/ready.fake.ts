@@ -70,6 +70,7 @@ export const makeWorld = (runtimePath: string): World => {
         logOf: (id) => `${root}/containers/${id}/container.log`,
       },
       onUnready: (reason) => reasons.push(reason),
+      onHeavy: () => undefined,
     },
   );
   runtime.onExit((notice) => notices.set(notice.id, notice));

@@ -5,6 +5,8 @@
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import type { ProcessKernel } from "#kernel/kernel.ts";
+import { runCommand } from "#runtime/command.ts";
+import type { Libraries } from "#runtime/lean-libraries.ts";
 import { type RemoveCgroup, removeLeftCgroup } from "#runtime/leftover-cgroup.ts";
 import type { RunRequest, RunStdio } from "#runtime/runtime.ts";
 
@@ -15,17 +17,11 @@ export interface RunPaths {
   readonly runtime: string;
   /** The runtime's state of such processes, apart from containers'. */
   readonly runs: string;
+  readonly libraries: Libraries;
 }
 
-const runCommand = async (cmd: string[]): Promise<{ code: number; stderr: string }> => {
-  const child = Bun.spawn({ cmd, stdin: "ignore", stdout: "ignore", stderr: "pipe" });
-  const [stderr, code] = await Promise.all([new Response(child.stderr).text(), child.exited]);
-  return { code, stderr: stderr.trim() };
-};
-
 const deleteRun = async (paths: RunPaths, id: string): Promise<void> => {
-  const { code, stderr } = await runCommand([
-    paths.runtime,
+  const { code, stderr } = await runCommand(paths, [
     `--root=${paths.runs}`,
     "delete",
     "--force",
@@ -113,6 +109,7 @@ export const runToEnd = async (
       `--pid-file=${pidFile}`,
       id,
     ],
+    env: paths.libraries.env(),
     stdin: request.onConnected === undefined ? "ignore" : "pipe",
     stdout: "pipe",
     stderr: "pipe",

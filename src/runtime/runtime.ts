@@ -23,6 +23,8 @@ export interface RuntimeOptions {
   readonly places: ContainerPlaces;
   /** Monitors cannot be loaded before, for a while or for good; containers start without them. */
   readonly onUnready: (reason: unknown) => void;
+  /** The runtime and conmon load all their libraries (decision 34), which takes a millisecond more each time. */
+  readonly onHeavy: (reason: unknown) => void;
 }
 
 export interface ContainerPlaces {
@@ -49,6 +51,11 @@ export interface CreateOptions {
   readonly hasStdin: boolean;
   /** Stdin stays open when the first attached client is gone. */
   readonly keepsStdinOpen: boolean;
+  /**
+   * With it the process need not wait for `start`: a runtime that can lets it go on its own, before `create` resolves,
+   * and calls this right before, once; its streams can be attached then.
+   */
+  readonly beforeStart?: () => void;
 }
 
 export interface CreatedProcess {
@@ -125,6 +132,7 @@ export interface Runtime {
   readonly name: string;
   /** Throws failed_precondition with the runtime's message; nothing is left behind. */
   create(options: CreateOptions): Promise<CreatedProcess>;
+  /** Lets the process go, unless it went already (`CreateOptions.beforeStart`). */
   start(id: string, process: CreatedProcess): Promise<void>;
   /**
    * An id for a new container whose monitor and runtime are loaded already, in a mount namespace that is a

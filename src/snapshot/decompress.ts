@@ -7,6 +7,7 @@ import {
   detectCompression,
   missingProgram,
 } from "#snapshot/compression.ts";
+import { transformed } from "#snapshot/transformed.ts";
 
 async function* joined(
   head: Uint8Array,
@@ -36,20 +37,7 @@ async function* byRuntime(
   ]);
   const transform = compression === "gzip" ? createGunzip() : createZstdDecompress();
   const source = Readable.from(input);
-  let sourceError: unknown;
-  source.on("error", (error) => {
-    sourceError = error;
-    transform.destroy(error);
-  });
-  source.pipe(transform);
-  try {
-    for await (const chunk of transform) yield chunk as Uint8Array;
-  } catch (error) {
-    throw sourceError ?? damaged(compression, error);
-  } finally {
-    transform.destroy();
-    source.destroy();
-  }
+  yield* transformed(source, transform, (cause) => damaged(compression, cause));
 }
 
 async function* byProgram(

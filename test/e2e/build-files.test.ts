@@ -1,6 +1,7 @@
 /** COPY and ADD: which files, where to, whose they are. */
 import { expect } from "bun:test";
 import { symlinkSync, writeFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
 
 import { build, buildIn, built, inside, write } from "../harness/build.ts";
 import { BUSYBOX, check, inspect, run } from "../harness/check.ts";
@@ -115,6 +116,21 @@ check(".dockerignore keeps files out, exceptions back in", async (t) => {
     "node_modules/x/y": "",
   });
   expect(await inside(out.image, "cat /o")).toBe("/c/.dockerignore\n/c/b.txt\n/c/keep.log");
+});
+
+check("ADD unpacks a gzip with more behind its end, or with its end lost", async (t) => {
+  const random = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * at * 31) >> 5));
+  const small = gzipSync(writeTar([{ name: "small", body: "s" }]));
+  const large = gzipSync(writeTar([{ name: "large", body: random }]));
+  const folder = write(t.folder(), { Dockerfile: `FROM ${BUSYBOX}\nADD a b c d /u/\n` });
+  writeFileSync(`${folder}/a`, Buffer.concat([small, Buffer.from("behind")]));
+  writeFileSync(`${folder}/b`, Buffer.concat([large, Buffer.from("behind ".repeat(10_000))]));
+  writeFileSync(`${folder}/c`, gzipSync(writeTar([{ name: "cut", body: "c" }])).subarray(0, -6));
+  writeFileSync(`${folder}/d`, Buffer.concat([small, gzipSync("another member")]));
+  const out = await buildIn(t, folder);
+  expect(await inside(out.image, "cat /u/small /u/cut; ls /u; wc -c < /u/large")).toBe(
+    "sccut\nlarge\nsmall\n300000",
+  );
 });
 
 for (const tool of ["", "gzip", "bzip2", "xz"]) {

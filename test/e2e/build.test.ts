@@ -133,6 +133,20 @@ check("a new entrypoint drops the base's command", async (t) => {
   expect(((await configOf(out.image)) as Record<string, unknown>)["Cmd"]).toBeFalsy();
 });
 
+check("what an ONBUILD trigger says is shown, above all where it fails", async (t) => {
+  const text = 'FROM {base} AS base\nONBUILD RUN echo "its words"; exit 4\nFROM base\n';
+  const failed = await build(t, text);
+  expect(failed.code).not.toBe(0);
+  const said = failed.stdout + failed.stderr;
+  expect(said).toMatch(/# Executing 1 build trigger\n ---> Running in \w+\nits words\n/);
+  expect(said).toContain("returned a non-zero code: 4");
+  const good = text
+    .replace("exit 4", "true")
+    .replace("FROM base\n", "ONBUILD ENV A=b\nFROM base\n");
+  const again = await build(t, good);
+  expect(again.stdout).toMatch(/# Executing 2 build triggers\n ---> Running in \w+\nits words\n/);
+});
+
 check("ONBUILD triggers run in the image built on top, and only there", async (t) => {
   const base = await built(t, "FROM {base}\nONBUILD RUN echo triggered > /t\nONBUILD ENV T=1\n");
   const out = await built(t, `FROM ${base.image}\n`);

@@ -103,6 +103,30 @@ buildxCheck(
   { skip: naruOnly("its own driver has no OCI exporter there") },
 );
 
+buildxCheck("bake: what stands on a target that failed says why, and is not made", async (t) => {
+  const name = t.name();
+  const inline = `FROM ${BUSYBOX}\nCOPY --from=below / /below\n`;
+  const folder = write(t.folder(), {
+    Dockerfile: `FROM ${BUSYBOX}\nRUN echo ${name}; exit 9\n`,
+    "docker-bake.json": JSON.stringify({
+      target: {
+        below: { context: "." },
+        above: {
+          "dockerfile-inline": inline,
+          contexts: { below: "target:below" },
+          tags: [`${name}:1`],
+        },
+      },
+    }),
+  });
+  const words = ["--allow", `fs.read=${folder}`, "--set", `*.context=${folder}`];
+  const file = ["-f", `${folder}/docker-bake.json`, ...words];
+  const { code, stderr } = await buildx("bake", "--progress", "plain", ...file, "above");
+  expect(code).toBe(1);
+  expect(stderr).toContain("did not complete successfully: exit code: 9");
+  expect((await docker(["image", "inspect", `${name}:1`])).code).toBe(1);
+});
+
 buildxCheck("bake: a target stands on another one", async (t) => {
   const names = [imageName(t), imageName(t)];
   const folder = write(t.folder(), {

@@ -281,6 +281,46 @@ buildxCheck("a failing step fails as users know it", async (t) => {
   );
 });
 
+buildxCheck("directories that COPY --chmod makes on its way have its digits' mode", async (t) => {
+  const text = `FROM ${BUSYBOX}
+RUN mkdir /old
+COPY --chmod=700 --chown=7:8 f /new/deep/f
+COPY --chmod=4710 f /special/
+COPY --chmod=u=rw,go= f /letters/f
+COPY --link --chmod=750 f /linked/f
+COPY --chmod=700 f /old/f
+COPY --chmod=700 d /tree/d
+RUN stat -c %n:%a:%u /new /new/deep /special /letters /linked /old /tree /tree/d /tree/d/e > /modes
+`;
+  const name = image(t);
+  const folder = write(t.folder(), { Dockerfile: text, f: "f", "d/e": "e" });
+  good(await buildx("build", "-t", name, "--load", folder));
+  const modes = await dockerOk("run", "--rm", name, "cat", "/modes");
+  expect(modes.split("\n")).toEqual([
+    "/new:700:7",
+    "/new/deep:700:7",
+    "/special:710:0",
+    "/letters:755:0",
+    "/linked:750:0",
+    "/old:755:0",
+    "/tree:700:0",
+    "/tree/d:700:0",
+    "/tree/d/e:700:0",
+  ]);
+});
+
+buildxCheck("a failing command is quoted, and an ONBUILD trigger tells what it said", async (t) => {
+  const trigger = 'ONBUILD RUN echo "of a $(echo trigger)"; exit 7';
+  const Dockerfile = `FROM ${BUSYBOX} AS base\n${trigger}\nFROM base\n`;
+  const folder = write(t.folder(), { Dockerfile });
+  const { stderr } = await buildx("build", "--no-cache", "--progress", "plain", folder);
+  expect(stderr).toContain(
+    String.raw`process "/bin/sh -c echo \"of a $(echo trigger)\"; exit 7" did not complete`,
+  );
+  expect(stderr).toMatch(/\d of a trigger\n/);
+  expect(stderr).toContain("3 | >>> FROM base");
+});
+
 buildxCheck("secrets, named contexts and several outputs of one build", async (t) => {
   const folder = write(t.folder(), {
     Dockerfile: `FROM ${BUSYBOX} AS make\nRUN --mount=type=secret,id=s,env=S echo "$S" | sha256sum > /sum\nFROM scratch\nCOPY --from=make /sum /sum\nCOPY --from=other o /o\n`,

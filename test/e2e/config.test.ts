@@ -203,6 +203,11 @@ check(
   { skip: skipOn("docker20", "annotations came with API 1.43") },
 );
 
+check("an empty HOME is the user's own", async () => {
+  expect(await shOk(["-e", "HOME="], "env | grep ^HOME=")).toBe("HOME=/root");
+  expect(await shOk(["-e", "HOME=/x"], "env | grep ^HOME=")).toBe("HOME=/x");
+});
+
 check("--init: process 1 is an init and the command is its child", async () => {
   const out = await shOk(["--init"], "tr '\\0' ' ' < /proc/1/cmdline; echo; ps -o pid,args");
   expect(out.split("\n")[0]).toMatch(/init|tini|catatonit/);
@@ -217,6 +222,13 @@ check("--init reaps orphans", async () => {
 
 check("--init passes the exit code on", async () => {
   expect((await docker(["run", "--rm", "--init", BUSYBOX, "sh", "-c", "exit 23"])).code).toBe(23);
+});
+
+check("--init: a program that is not there is 127, one that cannot be run 126", async () => {
+  const code = async (program: string): Promise<number> =>
+    (await docker(["run", "--rm", "--init", BUSYBOX, program])).code;
+  expect(await code("no-such-program")).toBe(127);
+  expect(await code("/etc/passwd")).toBe(126);
 });
 
 check("process 1 without --init is the command", async () => {

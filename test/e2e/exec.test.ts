@@ -11,6 +11,12 @@ check("output on both streams and exit code", async (t) => {
   expect([out.code, out.stdout, out.stderr]).toEqual([7, "o\n", "e\n"]);
 });
 
+check("many execs that go on hold up no other", async (t) => {
+  const name = await t.idle();
+  for (let count = 0; count < 20; count += 1) await dockerOk("exec", "-d", name, "sleep", "600");
+  expect(await dockerOk("exec", "-t", name, "echo", "still here")).toBe("still here");
+});
+
 check("127 for an unknown command, 126 for one that cannot run", async (t) => {
   const name = await t.idle();
   const missing = await docker(["exec", name, "no-such-command"]);

@@ -113,6 +113,78 @@ frontendCheck("what a frontend says of its failure is told, and how it ended", a
   expect(none.stderr).toContain('the frontend "e2e/busybox:latest" did not start');
 });
 
+interface Linked {
+  readonly digest: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** The statements of an OCI layout, by their predicate's type. */
+const statementsIn = (folder: string): Map<string, Record<string, unknown>> => {
+  const read = <T>(path: string): T => JSON.parse(readFileSync(`${folder}/${path}`, "utf8")) as T;
+  const blob = <T>({ digest }: Linked): T => read<T>(`blobs/${digest.replace(":", "/")}`);
+  const [index] = read<{ manifests: [Linked] }>("index.json").manifests;
+  const { manifests } = blob<{ manifests: Linked[] }>(index);
+  const attested = manifests.find(
+    ({ annotations = {} }) => "vnd.docker.reference.type" in annotations,
+  );
+  if (attested === undefined) return new Map();
+  const { layers } = blob<{ layers: Linked[] }>(attested);
+  return new Map(
+    layers.map((layer): [string, Record<string, unknown>] => [
+      layer.annotations?.["in-toto.io/predicate-type"] ?? "",
+      blob<Record<string, unknown>>(layer),
+    ]),
+  );
+};
+
+const OTHER =
+  '{"predicateType":"https://e.x/other","subject":[{"name":"far","digest":{"sha256":"ab"}}],"predicate":3}';
+
+frontendCheck("what a frontend attests of its result goes with it", async (t) => {
+  const lines = [
+    `# syntax=${await frontend()}`,
+    'file /one.json {"is":1}',
+    "run mkdir /more",
+    `file /more/other.json ${OTHER}`,
+    "attest 0 /one.json https://e.x/one",
+    "attest 1 /more",
+  ];
+  const name = imageName(t);
+  const layout = `${t.folder()}/layout`;
+  const to = ["--output", `type=oci,name=${name},tar=false,dest=${layout}`];
+  good(await build(t, lines, "--provenance", "false", ...to));
+  const statements = statementsIn(layout);
+  expect([...statements.keys()]).toEqual(["https://e.x/one", "https://e.x/other"]);
+  expect(statements.get("https://e.x/one")).toMatchObject({
+    predicate: { is: 1 },
+    subject: [{ name: expect.stringContaining("pkg:docker/") }],
+  });
+  expect(statements.get("https://e.x/other")).toMatchObject({
+    predicate: 3,
+    subject: [{ name: "far", digest: { sha256: "ab" } }],
+  });
+  const files = `${t.folder()}/files`;
+  good(await build(t, lines, "--output", `type=local,dest=${files}`));
+  const own = JSON.parse(readFileSync(`${files}/other.json`, "utf8")) as object;
+  expect(own).toMatchObject({ predicate: 3, subject: [{ name: "far" }] });
+});
+
+frontendCheck("what a frontend may not attest, or attests of nothing, is refused", async (t) => {
+  const by = `# syntax=${await frontend()}`;
+  const made = [by, "file /one.json {}", "run mkdir /more", `file /more/other.json ${OTHER}`];
+  const refusals: readonly [string, string][] = [
+    ["attest 0 /one.json https://slsa.dev/provenance/v1", "which the engine alone makes"],
+    ["attest 0 /none.json https://e.x/one", "none.json"],
+    ["attest 0 /more https://e.x/one", "not a regular file"],
+    ["attest 1 /more https://e.x/one", 'is "https://e.x/other", not "https://e.x/one"'],
+    ["attest 7 /one.json https://e.x/one", "kind 7"],
+  ];
+  for (const [line, reason] of refusals) {
+    const { code, stderr } = await build(t, [...made, line]);
+    expect([code, stderr]).toEqual([1, expect.stringContaining(reason)]);
+  }
+});
+
 /** Processes of this host with that word in their command or their environment. */
 const processesWith = (word: string, file: "cmdline" | "environ"): number[] =>
   readdirSync("/proc")

@@ -3,7 +3,16 @@ import { expect } from "bun:test";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 
 import { write } from "../harness/build.ts";
-import { type Check, check, docker, dockerOk, engine, naruOnly, run } from "../harness/check.ts";
+import {
+  BUSYBOX,
+  type Check,
+  check,
+  docker,
+  dockerOk,
+  engine,
+  naruOnly,
+  run,
+} from "../harness/check.ts";
 import { naruBinary } from "../harness/naru.ts";
 import type { Output } from "../harness/process.ts";
 import { readTar } from "../harness/tar.ts";
@@ -30,7 +39,7 @@ check(
     const files = ["--metadata-file", `${out}/m.json`, "--iidfile", `${out}/id`];
     const built = await build(t, ...platforms, ...files, "-o", `type=oci,dest=${out}/a.tar`);
     good(built);
-    expect(built.stderr).toContain("building for linux/s390x");
+    expect(built.stderr).toContain("[linux/s390x 2/2] COPY a /dir/a");
     const archive = readTar(readFileSync(`${out}/a.tar`));
     const metadata = JSON.parse(readFileSync(`${out}/m.json`, "utf8")) as Record<string, never>;
     const digest: string = metadata["containerimage.digest"] ?? "";
@@ -42,6 +51,35 @@ check(
     };
     const architectures = index.manifests.map(({ platform }) => platform.architecture);
     expect(architectures).toEqual(["amd64", "s390x"]);
+  },
+  OWN,
+);
+
+check(
+  "platforms are built side by side, what they have in common once",
+  async (t) => {
+    const id = t.name();
+    const mount = `--mount=type=cache,id=${id},target=/seen`;
+    const both = "until [ -e /seen/amd64 ] && [ -e /seen/s390x ]; do sleep 0.05; done";
+    const Dockerfile = `FROM --platform=$BUILDPLATFORM ${BUSYBOX} AS shared
+RUN ${mount} echo once >> /seen/shared
+FROM shared AS meet
+ARG TARGETARCH
+RUN ${mount} touch /seen/$TARGETARCH; ${both}; cp /seen/shared /count
+FROM scratch
+COPY --from=meet /count /count
+`;
+    const folder = write(t.folder(), { Dockerfile });
+    const out = t.folder();
+    const words = ["--platform", "linux/amd64,linux/s390x", "-o", `type=local,dest=${out}`];
+    const env = { NARU_HOST: engine.host };
+    const command = [naruBinary(), "build", "--progress", "plain", ...words, folder];
+    const { code, stderr } = await run(command, { env });
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("[linux/amd64 meet 3/3] RUN");
+    for (const name of ["linux_amd64", "linux_s390x"]) {
+      expect(readFileSync(`${out}/${name}/count`, "utf8")).toBe("once\n");
+    }
   },
   OWN,
 );

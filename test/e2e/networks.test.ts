@@ -150,6 +150,31 @@ check("--network none: loopback only", async () => {
   expect(await shOk(["--network", "none"], "ip -4 -o addr show lo | grep -c 127.0.0.1")).toBe("1");
 });
 
+check("a running container leaves none for other networks, and comes back", async (t) => {
+  const box = await t.idle("--network", "none");
+  const networks = (): Promise<string> =>
+    dockerOk("inspect", "-f", "{{range $k, $_ := .NetworkSettings.Networks}}{{$k}} {{end}}", box);
+  const links = (): Promise<string> => dockerOk("exec", box, "sh", "-c", "ip -o link | wc -l");
+  const connect = async (name: string): Promise<string> =>
+    (await docker(["network", "connect", name, box])).stderr.trim();
+  const ALONE = /one of the networks in private \(none\) mode/;
+  expect(await connect("bridge")).toMatch(ALONE);
+  expect(await connect("none")).toMatch(/already exists in network none/);
+  await dockerOk("network", "disconnect", "none", box);
+  expect([await networks(), await links()]).toEqual(["", "1"]);
+  expect(await connect("bridge")).toBe("");
+  expect([await networks(), await links()]).toEqual(["bridge", "2"]);
+  expect(await dockerOk("exec", box, "ip", "route")).toContain("default via");
+  expect(await connect("none")).toMatch(ALONE);
+  await dockerOk("network", "disconnect", "bridge", box);
+  expect(await connect("none")).toBe("");
+  expect([await networks(), await links()]).toEqual(["none", "1"]);
+  await dockerOk("network", "disconnect", "none", box);
+  await connect("bridge");
+  await dockerOk("restart", "-t", "0", box);
+  expect([await networks(), await links()]).toEqual(["bridge", "2"]);
+});
+
 check("--network host: the host's links and name", async () => {
   const links = await shOk(
     ["--network", "host"],
@@ -165,6 +190,30 @@ check("--network host: the host's links and name", async () => {
   );
   expect(await shOk(["--network", "host"], "hostname")).toBe(await onHost("hostname"));
 });
+
+check(
+  "--network, --pid and --ipc container:NAME mean that container, whatever it is called later",
+  async (t) => {
+    const owner = await t.idle("--ipc", "shareable");
+    const joined = t.name();
+    const modes = ["--network", "--pid", "--ipc"].flatMap((flag) => [flag, `container:${owner}`]);
+    await dockerOk("create", "--name", joined, ...modes, BUSYBOX, "readlink", "/proc/self/ns/net");
+    const id = await dockerOk("inspect", "-f", "{{.Id}}", owner);
+    expect(
+      await dockerOk(
+        "inspect",
+        "-f",
+        "{{.HostConfig.NetworkMode}} {{.HostConfig.PidMode}} {{.HostConfig.IpcMode}}",
+        joined,
+      ),
+    ).toBe(Array.from({ length: 3 }, () => `container:${id}`).join(" "));
+    await dockerOk("rename", owner, `${owner}-later`);
+    expect(await dockerOk("start", "-a", joined)).toBe(
+      await dockerOk("exec", id, "readlink", "/proc/self/ns/net"),
+    );
+    await dockerOk("rm", "-f", id);
+  },
+);
 
 check("--network container:NAME shares links, hosts and hostname", async (t) => {
   const name = await t.idle("-h", "shared-host", "--add-host", "x:1.2.3.4");

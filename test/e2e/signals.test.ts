@@ -219,6 +219,27 @@ check("a paused container can be killed", async (t) => {
   await until("ended", async () => !(await stateOf(name)).Running);
 });
 
+check(
+  "a paused container that is stopped, or gets a signal, goes on and ends as it likes",
+  async (t) => {
+    const paused = async (): Promise<string> => {
+      const name = await t.up(BUSYBOX, "sh", "-c", trap("TERM", 12));
+      await ready(name);
+      await dockerOk("pause", name);
+      return name;
+    };
+    const stopped = await paused();
+    await dockerOk("stop", "-t", "60", stopped);
+    expect(await stateOf(stopped)).toMatchObject({ Status: "exited", ExitCode: 12 });
+    const killed = await paused();
+    await dockerOk("kill", "-s", "TERM", killed);
+    expect(await dockerOk("wait", killed)).toBe("12");
+    const urged = await paused();
+    await dockerOk("kill", "-s", "CONT", urged);
+    expect((await stateOf(urged)).Status).toBe("running");
+  },
+);
+
 check("ps shows Paused", async (t) => {
   const name = await t.idle();
   await dockerOk("pause", name);

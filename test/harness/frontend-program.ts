@@ -2,7 +2,8 @@
  * A frontend of a language of its own, as the program of an image: it speaks the gateway's protocol over its standard
  * input and output. Its text has a line for each step: `run SCRIPT`, `file PATH TEXT`, `arg NAME PATH` (a build
  * argument into a file), `net PATH` (the links that it sees itself), `forward FILE` (what a Dockerfile of the same context
- * gives), `warn TEXT`, `fail TEXT`, `exit CODE`, `wait`.
+ * gives), `attest KIND PATH TYPE` (of a predicate, 0, or a directory of statements, 1, in the
+ * result), `warn TEXT`, `fail TEXT`, `exit CODE`, `wait`.
  */
 import { readFileSync } from "node:fs";
 
@@ -103,6 +104,7 @@ const giveBack = async (value: MessageInitShape<typeof ReturnRequestSchema>): Pr
 
 class Steps {
   readonly definition = new Definition();
+  readonly attested: { kind: number; path: string; inTotoPredicateType: string }[] = [];
   /** Of what another frontend made; the steps are nothing then. */
   forwarded: string | undefined;
   root: InputOf = this.definition.add({
@@ -138,6 +140,11 @@ const perform = async (steps: Steps, line: string): Promise<void> => {
       return steps.file(second, options.get(`build-arg:${first}`) ?? "none");
     case "net":
       return steps.file(rest, readFileSync("/proc/net/dev", "utf8"));
+    case "attest": {
+      const [path = "", inTotoPredicateType = ""] = second.split(" ");
+      steps.attested.push({ kind: Number(first), path, inTotoPredicateType });
+      return;
+    }
     case "forward": {
       const frontendOpt = { ...Object.fromEntries(options), filename: rest };
       steps.forwarded = await solveBy({ frontend: "dockerfile.v0", frontendOpt });
@@ -181,12 +188,20 @@ const base = await ask(
   { ref: BASE },
   ResolveImageConfigResponseSchema,
 );
-const config = JSON.parse(Buffer.from(base.config).toString()) as { config: { Env?: string[] } };
+const config = JSON.parse(Buffer.from(base.config).toString()) as {
+  readonly os: string;
+  readonly architecture: string;
+  readonly config: { Env?: string[] };
+};
+const attestation = steps.attested.map((one) => ({ ...one, ref: { id: ref } }));
 config.config.Env = [...(config.config.Env ?? []), "MADE_BY=a frontend"];
 await giveBack({
   result: {
     result: { case: "ref", value: { id: ref } },
     metadata: { "containerimage.config": Buffer.from(JSON.stringify(config)) },
+    ...(attestation.length === 0
+      ? {}
+      : { attestations: { [`${config.os}/${config.architecture}`]: { attestation } } }),
   },
 });
 process.exit(0);

@@ -23,6 +23,8 @@ export interface RegistryOptions {
 export interface PeerRegistry {
   /** "localhost:20001", as the engine reaches it. */
   readonly host: string;
+  /** Path of its certificate, where it has TLS. */
+  readonly certificate: string;
   stop(): Promise<void>;
   /** The docker client on the registry's own network, with a configuration of its own. */
   docker(...args: string[]): Promise<Output>;
@@ -92,6 +94,7 @@ export const startRegistry = async (
     });
   return {
     host: `localhost:${port}`,
+    certificate: `${base}/cert.pem`,
     docker: (...args) => client(args),
     dockerOk: async (...args) => {
       const out = await client(args);

@@ -20,9 +20,13 @@ import {
 
 afterAll(cleanUp);
 
-const mirror = (upstreams: readonly object[], dataRoot?: string): Promise<Served> => {
+const mirror = (
+  upstreams: readonly object[],
+  dataRoot?: string,
+  more: object = {},
+): Promise<Served> => {
   const path = `${temporaryDirectory()}/mirror.json`;
-  writeFileSync(path, JSON.stringify({ upstreams }));
+  writeFileSync(path, JSON.stringify({ ...more, upstreams }));
   return serve(["--config-file", path], dataRoot);
 };
 
@@ -170,6 +174,39 @@ const upstreamOf = (layer: Uint8Array, send: (from: number) => ReadableStream | 
     stop: () => server.stop(true),
   };
 };
+
+test("a quota holds for what a mirror fetches: what was used longest ago makes room, what was pushed stays", async () => {
+  const upstream = await serve();
+  for (const name of ["a", "b", "c"]) {
+    await pushImage(upstream.url, `lib/${name}`, "v1", { layer: name.repeat(40_000) });
+  }
+  await pushImage(upstream.url, "lib/large", "v1", { layer: "x".repeat(120_000) });
+  const upstreams = [{ prefix: "up", registry: upstream.host, "tag-ttl-seconds": 3600 }];
+  const quotas = [{ repositories: "**", "max-size": 110_000 }];
+  const served = await mirror(upstreams, undefined, { quotas, "open-metrics": true });
+  const { url } = served;
+  const usedBytes = async (): Promise<number> => {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    return Number(/blob_bytes(?:\{[^}]*\})? (\d+)/.exec(text)?.[1]);
+  };
+  await pushImage(url, "own/app", "v1", { layer: "o".repeat(10_000) });
+  for (const name of ["a", "b", "c", "a"]) {
+    expect(await pull(url, `up/lib/${name}`, "v1")).toStartWith("sha256:");
+    expect(await usedBytes()).toBeLessThanOrEqual(110_000);
+    expect(await usedBytes()).toBeGreaterThan(50_000);
+  }
+  expect(await pull(url, "up/lib/large", "v1")).toBe("403 DENIED");
+  expect(await pull(url, "own/app", "v1")).toStartWith("sha256:");
+  // For what is pushed mirrored blobs go, too; what was pushed never does.
+  await pushImage(url, "own/app", "v2", { layer: "p".repeat(30_000) });
+  const body = "q".repeat(60_000);
+  const query = `digest=${encodeURIComponent(sha256(body))}`;
+  const refused = await fetch(`${url}/v2/own/app/blobs/uploads/?${query}`, {
+    method: "POST",
+    body,
+  });
+  expect(await errorOf(refused)).toBe("403 DENIED");
+});
 
 test("a blob is fetched once for all who ask, and they read along while it arrives", async () => {
   const layer = Buffer.alloc(2_000_000, "along");

@@ -44,6 +44,7 @@ export type ImageBackend = ImageTransfers &
     | "load"
     | "save"
     | "import"
+    | "fetchRoot"
     | "check"
     | "trustPolicy"
     | "bundles"

@@ -24,15 +24,8 @@ const findCall = (backend: DockerBackend, router: Router, exchange: Exchange) =>
   const { version, path } = splitVersion(rawPath);
   const match = router(method, path);
   if (match === undefined) throw new NaruError("not_found", "page not found");
-  const minor = minorOf(version);
   const { route, parameters } = match;
-  if (route.sinceMinor !== undefined && minor < route.sinceMinor) {
-    throw new NaruError(
-      "invalid_argument",
-      `${method} ${path} requires API version 1.${route.sinceMinor}, but the API version asked for is 1.${minor}`,
-    );
-  }
-  return { route, call: new Call(backend, exchange, minor, parameters) };
+  return { route, call: new Call(backend, exchange, minorOf(version), parameters) };
 };
 
 export const createDispatch = (backend: DockerBackend): ExchangeHandler => {

@@ -84,6 +84,11 @@ export const createFakeImages = (state: FakeState): ImageBackend => ({
       [Symbol.dispose]: () => void state.calls.push("save disposed"),
     };
   },
+  fetchRoot: async (source) => {
+    state.note("fetchRoot", source);
+    if (source.includes("nobody")) throw new NaruError("not_found", "nobody is there");
+    return bytesOf("root tar");
+  },
   import: async (source, { reference, message, changes }) => {
     let size = 0;
     if (Symbol.asyncIterator in source) for await (const part of source) size += part.length;

@@ -9,18 +9,11 @@ export interface Route {
   /** "/containers/{id}/json"; `{name…}` also takes slashes (names of images). */
   readonly pattern: string;
   readonly handler: Handler;
-  /** First API version that has it, as the minor number; 24 when left out. */
-  readonly sinceMinor?: number;
 }
 
 const route =
   (method: Method) =>
-  (pattern: string, handler: Handler, sinceMinor?: number): Route => ({
-    method,
-    pattern,
-    handler,
-    ...(sinceMinor === undefined ? {} : { sinceMinor }),
-  });
+  (pattern: string, handler: Handler): Route => ({ method, pattern, handler });
 
 export const get = route("GET");
 export const head = route("HEAD");

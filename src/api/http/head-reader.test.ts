@@ -12,6 +12,9 @@ test("lines may end with a line feed alone, as in requests written by hand", () 
   expect(read("GET /a HTTP/1.1\nHost: d\n\nrest\r\n\r\n")).toEqual(["/a", "d", "rest\r\n\r\n"]);
   expect(read("GET /a HTTP/1.1\r\nHost: d\r\n\n")).toEqual(["/a", "d", ""]);
   expect(read("GET /a HTTP/1.1\nHost: d\n")).toBeUndefined();
+  expect(read("GET /a HTTP/1.1\r\nHost: d\n\r\nrest\n\n")).toEqual(["/a", "d", "rest\n\n"]);
+  expect(read("GET /a HTTP/1.1\nHost: d\n\r\n")).toEqual(["/a", "d", ""]);
+  expect(read("GET /a HTTP/1.1\nHost: d\n\r")).toBeUndefined();
 });
 
 test("line feeds in a body end no head", () => {

@@ -4,8 +4,14 @@ import { HTTP2_HEAD, HTTP2_PREFACE } from "#api/http/http2-preface.ts";
 import { NaruError } from "#lib/errors.ts";
 
 const HEAD_END = Buffer.from("\r\n\r\n");
-/** RFC 9112 §2.2: a single LF may end a line, as hand-written requests have it. */
-const BARE_HEAD_END = Buffer.from("\n\n");
+/** RFC 9112 §2.2: a single LF may end a line, as hand-written requests have it; an empty line ends the head either way. */
+const BARE_HEAD_ENDS = ["\n\n", "\n\r\n"].map((text) => Buffer.from(text));
+
+/** The first of them, as place and length. */
+const findBareEnd = (bytes: Buffer, from: number): { at: number; length: number } | undefined =>
+  BARE_HEAD_ENDS.map((end) => ({ at: bytes.indexOf(end, from), length: end.length }))
+    .filter(({ at }) => at >= 0)
+    .toSorted((a, b) => a.at - b.at)[0];
 const CARRIAGE_RETURN = 13;
 const LINE_FEED = 10;
 /** The first byte of a TLS connection (RFC 8446 §5.1, ContentType handshake). */
@@ -56,8 +62,9 @@ export class HeadReader {
       from += 2;
     }
     const end = pending.indexOf(HEAD_END, from);
-    const bareEnd = (end < 0 ? pending : pending.subarray(0, end)).indexOf(BARE_HEAD_END, from);
-    if (bareEnd >= 0) return this.#readBare(pending, from, bareEnd);
+    // Without the end itself: "\r\n\r\n" ends in one of the bare ends.
+    const bare = findBareEnd(end < 0 ? pending : pending.subarray(0, end), from);
+    if (bare !== undefined) return this.#readBare(pending, from, bare.at, bare.length);
     if (end < 0) {
       // Clients that try TLS first wait for an answer to their hello: any will do, at once.
       if (pending[from] === TLS_HANDSHAKE) throw notHttp();
@@ -76,11 +83,11 @@ export class HeadReader {
     return found;
   }
 
-  #readBare(pending: Buffer, from: number, end: number): FoundHead {
+  #readBare(pending: Buffer, from: number, end: number, endLength: number): FoundHead {
     if (end - from > HEAD_LIMIT_BYTES) throw headTooLong();
     this.#isFirst = false;
     this.#last = undefined;
     const text = pending.toString("latin1", from, end).replaceAll(/\r?\n/g, "\r\n");
-    return { head: parseHead(text.replace(/\r$/, "")), rest: pending.subarray(end + 2) };
+    return { head: parseHead(text.replace(/\r$/, "")), rest: pending.subarray(end + endLength) };
   }
 }

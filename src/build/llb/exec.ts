@@ -1,5 +1,6 @@
 /** The op exec: a process whose root and other mounts are outputs of operations, and may be outputs themselves. */
 import { posix } from "node:path";
+import type { LlbClient } from "#build/llb/llb.ts";
 import {
   type LlbOutput,
   type LlbRun,
@@ -12,37 +13,53 @@ import { ExitError, type ExecRequest, runStepProcess } from "#build/op/exec.ts";
 import { commitSnapshot } from "#build/op/on-snapshot.ts";
 import type { StepMount } from "#build/op/run-mounts.ts";
 import type { RunContext } from "#build/solver.ts";
+import type { LayerTrees } from "#build/trees.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
 import type { ExecMount, ExecOp } from "#spec/buildkit/llb.gen.ts";
 import type { LlbVertex } from "#spec/buildkit/llb.ts";
 import type { CacheSharing } from "#spec/dockerfile/dockerfile.ts";
+import { goQuoted } from "#spec/dockerfile/go-text.ts";
 
 const [BIND, SECRET, SSH, CACHE, TMPFS] = [0, 1, 2, 3, 4];
 const [NETWORK_HOST, NETWORK_NONE] = [1, 2];
 const INSECURE = 1;
 const SHARING: readonly CacheSharing[] = ["shared", "private", "locked"];
 
-const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+export const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-interface MountInput {
+export interface MountInput {
   readonly mount: ExecMount;
   readonly tree: LlbTree;
 }
 
-const networkOf = (run: LlbRun, vertex: LlbVertex, op: ExecOp): ExecRequest["network"] => {
-  if (op.network === NETWORK_NONE) return "none";
-  if (op.network !== NETWORK_HOST) return "default";
-  if (run.request.entitlements.includes("network.host")) return "host";
-  const reason = `"${vertex.name}" asks for the host's network: --allow network.host grants it`;
+/** Throws permission_denied for what the client did not grant. */
+export const networkOf = (
+  entitlements: readonly string[],
+  name: string,
+  network: number,
+): ExecRequest["network"] => {
+  if (network === NETWORK_NONE) return "none";
+  if (network !== NETWORK_HOST) return "default";
+  if (entitlements.includes("network.host")) return "host";
+  const reason = `"${name}" asks for the host's network: --allow network.host grants it`;
+  throw new NaruError("permission_denied", reason);
+};
+
+/** Throws permission_denied for what the client did not grant. */
+export const isInsecure = (
+  entitlements: readonly string[],
+  name: string,
+  security: number,
+): boolean => {
+  if (security !== INSECURE) return false;
+  if (entitlements.includes("security.insecure")) return true;
+  const reason = `"${name}" asks for security.insecure: --allow security.insecure grants it`;
   throw new NaruError("permission_denied", reason);
 };
 
 const check = (run: LlbRun, vertex: LlbVertex, op: ExecOp): void => {
-  if (op.security === INSECURE && !run.request.entitlements.includes("security.insecure")) {
-    const reason = `"${vertex.name}" asks for security.insecure: --allow security.insecure grants it`;
-    throw new NaruError("permission_denied", reason);
-  }
+  isInsecure(run.request.entitlements, vertex.name, op.security);
   const device = op.devices.find(({ optional }) => !optional);
   if (device !== undefined) throw refuseOp(vertex, `device "${device.name}"`, "leave it out");
 };
@@ -63,8 +80,8 @@ const proxies = ({ meta }: ExecOp): string[] => {
 };
 
 /** Mounts other than the root; `keptAt` says where a writable one's files lie that become an output. */
-const stepMount = (
-  run: LlbRun,
+export const stepMount = (
+  trees: LayerTrees,
   { mount, tree }: MountInput,
   keptAt: string | undefined,
 ): StepMount => {
@@ -88,7 +105,7 @@ const stepMount = (
       const files = { source, from: { kind: "scratch" as const }, isReadonly, target };
       const owner = { mode: 0o755, uid: 0, gid: 0, hasOwner: false };
       const cache = { id: id || target, sharing: SHARING[sharing] ?? "shared", ...files, ...owner };
-      const from = tree === undefined ? undefined : run.trees.tree(tree, "a cache's first content");
+      const from = tree === undefined ? undefined : trees.tree(tree, "a cache's first content");
       return { mount: { type: "cache", ...cache }, tree: from };
     }
     case TMPFS: {
@@ -98,7 +115,7 @@ const stepMount = (
     default: {
       const source = posix.resolve("/", mount.selector).slice(1);
       const files = { from: { kind: "scratch" as const }, source, target, isReadonly };
-      const from = keptAt === undefined ? run.trees.tree(tree, `what is at ${target}`) : undefined;
+      const from = keptAt === undefined ? trees.tree(tree, `what is at ${target}`) : undefined;
       return {
         mount: { type: "bind", ...files },
         tree: from,
@@ -108,12 +125,15 @@ const stepMount = (
   }
 };
 
-const socketsOf = async ({ request }: LlbRun, op: ExecOp): Promise<Map<string, string>> => {
+export const socketsOf = async (
+  client: Pick<LlbClient, "sshSocket">,
+  mounts: readonly ExecMount[],
+): Promise<Map<string, string>> => {
   const found = new Map<string, string>();
-  for (const { mountType, ssh } of op.mounts) {
+  for (const { mountType, ssh } of mounts) {
     if (mountType !== SSH) continue;
     const id = ssh?.id || "default";
-    const socket = await request.client.sshSocket(id);
+    const socket = await client.sshSocket(id);
     if (socket !== undefined) found.set(id, socket);
   }
   return found;
@@ -169,7 +189,7 @@ const requestOf = async (
     ambientEnv: proxies(op),
     workingDir: meta?.cwd || "/",
     user: meta?.user ?? "",
-    network: networkOf(run, vertex, op),
+    network: networkOf(run.request.entitlements, vertex.name, op.network),
     extraHosts: (meta?.extraHosts ?? []).map(({ host, ip }) => `${host}:${ip}`),
     hostname: meta?.hostname || undefined,
     validExitCodes: meta?.validExitCodes ?? [],
@@ -193,7 +213,7 @@ const requestOf = async (
     mountSources: {
       cacheMounts: run.cacheMounts,
       secrets: (id) => run.request.client.secret(id),
-      sshSockets: await socketsOf(run, op),
+      sshSockets: await socketsOf(run.request.client, op.mounts),
     },
     inputs: {},
     parent: undefined,
@@ -231,7 +251,7 @@ const runProcess = async (
   const mounts = inputs
     .filter(({ mount }) => mount.dest !== "/")
     .map((input) =>
-      stepMount(run, input, prepared.find(({ mount }) => mount === input.mount)?.path),
+      stepMount(run.trees, input, prepared.find(({ mount }) => mount === input.mount)?.path),
     );
   const all = [...mounts, ...secretVariables(op)];
   const request = await requestOf(run, vertex, op, all);
@@ -257,7 +277,7 @@ export const solveExec = async (
   runs: Map<string, Promise<ReadonlyMap<number, LlbTree>>>,
 ): Promise<LlbOutput> => {
   check(run, vertex, op);
-  const network = networkOf(run, vertex, op);
+  const network = networkOf(run.request.entitlements, vertex.name, op.network);
   const inputs: MountInput[] = [];
   for (const mount of op.mounts) {
     const isEmpty = mount.input < 0n;
@@ -307,7 +327,7 @@ export const solveExec = async (
   });
   return await solving.catch((error: unknown) => {
     if (!(error instanceof ExitError)) throw error;
-    const what = `process "${(meta?.args ?? []).join(" ")}" did not complete successfully`;
+    const what = `process ${goQuoted((meta?.args ?? []).join(" "))} did not complete successfully`;
     const message = `${what}: exit code: ${error.exitCode}`;
     throw new NaruError("internal", message, { cause: error, details: { isUsers: true } });
   });

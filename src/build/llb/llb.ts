@@ -15,8 +15,11 @@
  */
 import type { BuildContext } from "#build/context.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
+import type { ResultFiles } from "#build/result-files.ts";
+import type { ExecMount, SecretEnv } from "#spec/buildkit/llb.gen.ts";
 import type { LlbGraph } from "#spec/buildkit/llb.ts";
-import type { RunStdio } from "#runtime/runtime.ts";
+import type { RunStdio, Stdio } from "#runtime/runtime.ts";
+import type { Platform } from "#spec/image/platform.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import type { TransferEvent } from "#image/transfer.ts";
@@ -81,5 +84,63 @@ export interface FrontendRun {
   readonly signal: AbortSignal;
 }
 
+/** A container that a build starts beside its steps, to look into what it made. */
+export interface ContainerRequest {
+  /** For people. */
+  readonly name: string;
+  /** One of them at "/". What is written to them is gone with the container. */
+  readonly mounts: readonly { readonly mount: ExecMount; readonly tree: Digest | undefined }[];
+  /** As an op says it: 0 a network of its own, 1 the host's, 2 none. */
+  readonly network: number;
+  /** "name:address". */
+  readonly extraHosts: readonly string[];
+  /** "" for that of steps. */
+  readonly hostname: string;
+  /** Other than the host's: programs of it are emulated. */
+  readonly platform?: Platform;
+  readonly client: Pick<LlbClient, "secret" | "sshSocket">;
+  readonly entitlements: readonly string[];
+  /** Ends the waiting for what its mounts need. */
+  readonly signal: AbortSignal;
+}
+
+export interface ContainerProcessRequest {
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  /** "" for that of root. */
+  readonly user: string;
+  /** "" for "/". */
+  readonly workingDir: string;
+  readonly isTty: boolean;
+  readonly hasStdin: boolean;
+  /** As an op says it: 1 is insecure. */
+  readonly security: number;
+  readonly secretEnv: readonly SecretEnv[];
+}
+
+export interface ContainerProcess {
+  /** To be closed by who started it. */
+  readonly stdio: Stdio;
+  /** Rejects for one that did not start, with the runtime's reason. */
+  readonly exited: Promise<number>;
+  /** Nothing where there is no terminal, or no process any more. */
+  resize(size: { height: number; width: number }): void;
+  signal(number: number): void;
+}
+
+/**
+ * The first process is the container's own: the others are within it, and end with it. Disposing ends all of them and
+ * removes what the container had on the host.
+ */
+export interface BuildContainer extends AsyncDisposable {
+  /** Throws invalid_argument, permission_denied, and failed_precondition where the container is over. */
+  start(request: ContainerProcessRequest): Promise<ContainerProcess>;
+  /** As they are now, at the mount of that place in the request. Throws out_of_range. */
+  files(mountIndex: number): ResultFiles;
+}
+
 /** Names layers of this daemon as a source: what a result is given back as. */
 export const LAYERS_SCHEME = "naru-layers";
+
+/** An attribute of such a source: why there are no layers. */
+export const LAYERS_FAILURE = "failure";

@@ -4,7 +4,7 @@
  */
 import { findImage } from "#build/base-image.ts";
 import { fetchGit, fetchUrl } from "#build/fetch.ts";
-import { LAYERS_SCHEME } from "#build/llb/llb.ts";
+import { LAYERS_FAILURE, LAYERS_SCHEME } from "#build/llb/llb.ts";
 import { type LlbOutput, type LlbRun, refuseOp, solveVertex } from "#build/llb/run.ts";
 import { type CopyFrom, copyVertex } from "#build/op/copy.ts";
 import { contextTree } from "#build/trees.ts";
@@ -38,7 +38,7 @@ const KNOWN: Readonly<Record<string, RegExp>> = {
   git: /^git\.(keepgitdir|fullurl|checksum|authtokensecret|authheadersecret|knownsshhosts|mountsshsock)$/,
   http: /^http\.(checksum|filename|perm|uid|gid)$/,
   https: /^http\.(checksum|filename|perm|uid|gid)$/,
-  [LAYERS_SCHEME]: /^$/,
+  [LAYERS_SCHEME]: new RegExp(`^${LAYERS_FAILURE}$`),
 };
 
 const checkAttributes = (vertex: LlbVertex, scheme: string, attrs: SourceOp["attrs"]): void => {
@@ -170,7 +170,11 @@ const layout = async ({ run, rest, attrs }: Reading): Promise<LlbOutput> => {
   return { tree, isCached: false };
 };
 
-const layers = ({ run, rest }: Reading): LlbOutput => {
+const layers = ({ run, rest, attrs }: Reading): LlbOutput => {
+  const failure = attrs[LAYERS_FAILURE];
+  if (failure !== undefined) {
+    throw new NaruError("internal", failure, { details: { isUsers: true } });
+  }
   if (rest === "") return { tree: undefined, isCached: true };
   if (!isDigest(rest) || run.dependencies.snapshots.layer(rest) === undefined) {
     throw new NaruError(

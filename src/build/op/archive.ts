@@ -1,7 +1,9 @@
 /** Which files ADD unpacks: tars, compressed or not, whatever they are called. */
 import { constants } from "node:fs";
 import type { FileKernel } from "#kernel/kernel.ts";
+import { MAGIC_BYTES, detectCompression } from "#snapshot/compression.ts";
 import { decompress } from "#snapshot/decompress.ts";
+import { gunzipFile } from "#snapshot/gunzip.ts";
 
 const BLOCK_BYTES = 512;
 const SUM_START = 148;
@@ -20,6 +22,14 @@ const isTarHeader = (block: Uint8Array): boolean => {
   return sum === Number.parseInt(digits, 8);
 };
 
+/** The bytes of an archive without its compression. To be left when the archive itself has ended: what is behind is no error then. */
+export async function* archiveBytes(path: string): AsyncGenerator<Uint8Array, void> {
+  const head = await Bun.file(path).slice(0, MAGIC_BYTES).bytes();
+  yield* detectCompression(head) === "gzip"
+    ? gunzipFile(path)
+    : decompress(Bun.file(path).stream());
+}
+
 /** Reads no more than the beginning. */
 export const isArchiveFile = async (
   kernel: FileKernel,
@@ -29,7 +39,7 @@ export const isArchiveFile = async (
   const fd = kernel.openInRoot(root, path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     let head = Buffer.alloc(0);
-    for await (const chunk of decompress(Bun.file(kernel.fdPath(fd)).stream())) {
+    for await (const chunk of archiveBytes(kernel.fdPath(fd))) {
       head = Buffer.concat([head, chunk.subarray(0, BLOCK_BYTES)]);
       if (head.length >= BLOCK_BYTES) break;
     }

@@ -12,6 +12,7 @@ import {
   NEW_DIRECTORY,
   isCopiedXattr,
   modeOf,
+  newDirectoryMode,
   ownerOf,
 } from "#build/op/copy-plan.ts";
 import type { FileKernel, FileStat } from "#kernel/kernel.ts";
@@ -21,7 +22,7 @@ import { NO_XATTRS } from "#lib/tar/entry.ts";
 import { splitPath } from "#snapshot/directory-cache.ts";
 import { type PackerOptions, TreePacker, entryType, isPortableXattr } from "#snapshot/tree-pack.ts";
 import { DIRECTORY_FLAGS, statOrGone, walkTree } from "#snapshot/tree-walk.ts";
-import { S_IFMT, WHITEOUT_PREFIX, isDirectory, isWhiteout } from "#snapshot/whiteout.ts";
+import { S_IFDIR, S_IFMT, WHITEOUT_PREFIX, isDirectory, isWhiteout } from "#snapshot/whiteout.ts";
 
 type Xattrs = ReadonlyMap<string, Uint8Array>;
 type Chunks = Generator<Uint8Array, void>;
@@ -90,6 +91,7 @@ class CopyPacker {
     const names = path === "" ? [] : path.split("/");
     const mtime = { seconds: this.#nowSeconds, nanoseconds: 0 };
     const { uid, gid } = this.#plan.owner ?? { uid: 0, gid: 0 };
+    const newMode = S_IFDIR | newDirectoryMode(this.#plan);
     for (const [index, name] of names.entries()) {
       const at = names.slice(0, index + 1).join("/");
       const below = this.#below(belowFd, name);
@@ -103,7 +105,9 @@ class CopyPacker {
       if (!isTarget && this.#plan.mtimeSeconds !== undefined) {
         throw unsuited(`whether the new directory "${at}" keeps its time depends on its content`);
       }
-      const stat = isTarget ? this.#changed(of) : { ...NEW_DIRECTORY, uid, gid, mtime };
+      const stat = isTarget
+        ? this.#changed(of)
+        : { ...NEW_DIRECTORY, mode: newMode, uid, gid, mtime };
       yield* this.#directory(at, stat, NO_XATTRS);
       belowFd = undefined;
     }

@@ -56,6 +56,17 @@ export const modeOf = ({ chmod }: CopyPlan, stat: FileStat): number => {
   return chmod === undefined ? mode : applyMode(chmod, mode, isDirectory(stat));
 };
 
+export const PLAIN_DIRECTORY_MODE = 0o755;
+
+/**
+ * Of directories that are made to lead to what is copied. A --chmod in digits is theirs too, as far as it says who may
+ * do what; one in letters is not. So BuildKit has it (tonistiigi/fsutil, copy.go).
+ */
+export const newDirectoryMode = ({ chmod }: Pick<CopyPlan, "chmod">): number =>
+  chmod !== undefined && /^[0-7]+$/.test(chmod)
+    ? Number.parseInt(chmod, 8) & 0o777
+    : PLAIN_DIRECTORY_MODE;
+
 export const ownerOf = ({ owner }: CopyPlan, stat: FileStat): Owner => owner ?? stat;
 
 /** Labels and sums of the host stay behind. */

@@ -9,14 +9,16 @@ import type { FileKernel, FileStat } from "#kernel/kernel.ts";
 import {
   type CopyItem,
   type CopyPlan,
+  PLAIN_DIRECTORY_MODE,
   isCopiedXattr,
   modeOf,
+  newDirectoryMode,
   ownerOf,
 } from "#build/op/copy-plan.ts";
+import { archiveBytes } from "#build/op/archive.ts";
 import type { CopyTeller } from "#build/op/copy-teller.ts";
 import { nowNs } from "#lib/clock.ts";
 import { errnoOf, splitPath } from "#snapshot/directory-cache.ts";
-import { decompress } from "#snapshot/decompress.ts";
 import { encodeName } from "#lib/tar/name-bytes.ts";
 import { TarParser } from "#lib/tar/parser.ts";
 import { removeTreeAt } from "#snapshot/remove-tree.ts";
@@ -81,7 +83,7 @@ class TreeCopier {
 
   async #unpack(item: CopyItem, parentFd: number, name: string): Promise<void> {
     this.#teller?.tell({ odd: true });
-    this.#kernel.close(this.#makeDirectory(item.target));
+    this.#kernel.close(this.#makeDirectory(item.target, undefined, PLAIN_DIRECTORY_MODE));
     const { unpackedOwner: owner } = this.#plan;
     using writer = new TreeWriter({
       kernel: this.#kernel,
@@ -93,8 +95,10 @@ class TreeCopier {
     const parser = new TarParser(writer);
     const fd = this.#kernel.openAt(parentFd, name, constants.O_RDONLY);
     try {
-      const source = Bun.file(this.#kernel.fdPath(fd)).stream();
-      for await (const chunk of decompress(source)) parser.push(chunk);
+      for await (const chunk of archiveBytes(this.#kernel.fdPath(fd))) {
+        parser.push(chunk);
+        if (parser.isEnded) break;
+      }
     } finally {
       this.#kernel.close(fd);
     }
@@ -224,7 +228,7 @@ class TreeCopier {
   }
 
   /** The directory's descriptor; missing ones are made. */
-  #makeDirectory(path: string, stat?: FileStat): number {
+  #makeDirectory(path: string, stat?: FileStat, mode = newDirectoryMode(this.#plan)): number {
     const open = (part: string): number =>
       this.#kernel.openInRoot(this.#targetFd, part === "" ? "." : part, DIRECTORY_FLAGS);
     try {
@@ -236,12 +240,12 @@ class TreeCopier {
       if (errnoOf(error) !== "ENOENT") throw error;
     }
     const [parent, name] = splitPath(path);
-    const parentFd = this.#makeDirectory(parent);
+    const parentFd = this.#makeDirectory(parent, undefined, mode);
     try {
-      this.#kernel.mkdirAt(parentFd, name, 0o755);
+      this.#kernel.mkdirAt(parentFd, name, mode);
       const { uid, gid } = this.#plan.owner ?? stat ?? { uid: 0, gid: 0 };
       this.#kernel.chownAt(parentFd, name, uid, gid);
-      this.#kernel.chmodAt(parentFd, name, 0o755);
+      this.#kernel.chmodAt(parentFd, name, mode);
       const { mtimeSeconds } = this.#plan;
       if (mtimeSeconds !== undefined) {
         const time = { seconds: mtimeSeconds, nanoseconds: 0 };

@@ -5,7 +5,12 @@ import { posix } from "node:path";
 import type { BuildDependencies } from "#build/dependencies.ts";
 import { checkCanRun } from "#build/emulation.ts";
 import { onSnapshot } from "#build/op/on-snapshot.ts";
-import { type MountSources, type StepMount, prepareMounts } from "#build/op/run-mounts.ts";
+import {
+  type MountSources,
+  type PreparedMounts,
+  type StepMount,
+  prepareMounts,
+} from "#build/op/run-mounts.ts";
 import type { InputDigest } from "#build/op/tree-digest.ts";
 import type { RunContext, Vertex } from "#build/solver.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -25,6 +30,7 @@ import type { HostConfig } from "#spec/docker/host-config.ts";
 import { type Platform, formatPlatform } from "#spec/image/platform.ts";
 import type { RunNetwork } from "#spec/dockerfile/dockerfile.ts";
 import type { Digest } from "#spec/image/digest.ts";
+import type { RuntimeConfig } from "#spec/runtime/config.ts";
 
 /** A network of the user's by its name, or one of those that every engine has. */
 export type StepNetwork = RunNetwork | { readonly name: string };
@@ -52,6 +58,7 @@ export interface ExecRequest {
   /** As history tells it. */
   readonly description: string;
   readonly hostname?: string | undefined;
+  readonly isTty?: boolean;
   /** Codes that are no failure; none = 0 alone. */
   readonly validExitCodes?: readonly number[];
   /** See `RunRequest.onConnected`. */
@@ -144,16 +151,24 @@ const cgroupParentOf = (
   return own === "" ? cgroupParent : posix.resolve("/", own);
 };
 
-/** Runs the process in a mounted root. The paths that were made there to mount upon. */
-export const runStepProcess = async (
+/** What a step's process needs on the host beside its root. */
+export interface StepPlace {
+  readonly id: string;
+  readonly bundle: string;
+  readonly sandbox: Sandbox | undefined;
+  readonly prepared: PreparedMounts;
+}
+
+type PlaceRequest = Pick<ExecRequest, "network" | "mounts" | "mountSources">;
+
+/** Directory, network and mounts; what is made goes onto `undo`. */
+export const prepareStep = async (
   dependencies: BuildDependencies,
-  request: ExecRequest,
-  rootfs: string,
-  context: RunContext,
-): Promise<readonly string[]> => {
-  const { network, configs, runtime, paths } = dependencies;
-  const { id, signal } = context;
-  await using undo = new AsyncDisposableStack();
+  request: PlaceRequest,
+  { id, signal }: Pick<RunContext, "id" | "signal">,
+  undo: AsyncDisposableStack,
+): Promise<StepPlace> => {
+  const { network, paths } = dependencies;
   const bundle = `${paths.bundles}/${id}`;
   mkdirSync(bundle, { mode: 0o700 });
   undo.defer(() => rm(bundle, { recursive: true, force: true }));
@@ -170,7 +185,17 @@ export const runStepProcess = async (
     { dependencies, sources, undo, bundle, id, signal },
     request.mounts,
   );
-  const config = configs.configOf({
+  return { id, bundle, sandbox, prepared };
+};
+
+/** Writes the process's files into its bundle. Throws invalid_argument for users and limits that do not hold. */
+export const stepConfig = (
+  dependencies: BuildDependencies,
+  request: ExecRequest,
+  rootfs: string,
+  { id, bundle, sandbox, prepared }: StepPlace,
+): RuntimeConfig =>
+  dependencies.configs.configOf({
     id,
     rootfs,
     args: request.args,
@@ -178,22 +203,34 @@ export const runStepProcess = async (
     workingDir: request.workingDir,
     user: request.user,
     hostname: request.hostname ?? HOSTNAME,
+    isTty: request.isTty ?? false,
     networkPath: sandbox?.netnsPath,
     files: [...writeFiles(dependencies, bundle, request, sandbox), ...scriptFile(bundle, request)],
     mounts: prepared.mounts,
     hostConfig: { ...request.hostConfig, ExtraHosts: [...request.extraHosts] },
     cgroupsPath: `${cgroupParentOf(dependencies, request)}/${id}`,
   });
-  const exitCode = await runtime.run({
+
+/** Runs the process in a mounted root. The paths that were made there to mount upon. */
+export const runStepProcess = async (
+  dependencies: BuildDependencies,
+  request: ExecRequest,
+  rootfs: string,
+  context: RunContext,
+): Promise<readonly string[]> => {
+  await using undo = new AsyncDisposableStack();
+  const place = await prepareStep(dependencies, request, context, undo);
+  const { id, bundle, prepared } = place;
+  const exitCode = await dependencies.runtime.run({
     id,
     bundle,
-    config: JSON.stringify(config),
+    config: JSON.stringify(stepConfig(dependencies, request, rootfs, place)),
     onOutput: (stream, bytes) => {
       failpoint("build.mid-step");
       return context.output(stream, bytes);
     },
     ...(request.onConnected === undefined ? {} : { onConnected: request.onConnected }),
-    signal,
+    signal: context.signal,
   });
   const valid = request.validExitCodes ?? [];
   if (valid.length > 0 ? !valid.includes(exitCode) : exitCode !== 0) throw new ExitError(exitCode);

@@ -94,6 +94,11 @@ export class PlainProgress implements BuildProgress {
       case "run":
         if (!this.#isExplained) return;
         return await this.#line(`#${message.step + 1} not cached: ${message.why}`);
+      case "trigger":
+        if (message.isCached === false) return;
+        return await this.#line(
+          `#${message.step + 1} ${message.isCached === true ? "CACHED" : message.text}`,
+        );
       case "output":
         return await this.#outputLines(message.step, this.#splitter(message).take(message.data));
       case "transfer": {

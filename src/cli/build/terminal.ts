@@ -63,6 +63,11 @@ export class TerminalProgress implements BuildProgress {
       case "run":
         if (this.#isExplained) this.#keep(`${FAINT}   not cached: ${message.why}${RESET}`);
         return;
+      case "trigger":
+        if (message.isCached === undefined) {
+          this.#running.get(message.step)?.tail.push(printable(message.text));
+        }
+        return;
       case "output":
         return this.#takeOutput(message.step, message.stream, message.data);
       case "transfer": {

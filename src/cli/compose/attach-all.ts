@@ -11,6 +11,7 @@ import { scaleOf } from "#compose/names.ts";
 import { LABEL } from "#compose/labels.ts";
 import type { Stack } from "#compose/stack.ts";
 import { nowNs } from "#lib/clock.ts";
+import { hasCode } from "#lib/errors.ts";
 
 export interface AttachOptions {
   readonly shown: readonly string[];
@@ -87,19 +88,25 @@ class Attached {
     this.#view.add(id, name);
     const before = this.#logs.get(id) ?? Promise.resolve();
     const shown = before.then(() => this.#view.show(id, since));
-    // A container without readable logs is no reason to stop the others.
-    shown.catch(() => undefined);
+    // A container without readable logs is no reason to stop the others; that nobody reads is.
     this.#logs.set(
       id,
-      shown.catch(() => undefined),
+      shown.catch((error: unknown) => this.#unwritten(error)),
     );
+  }
+
+  /** The containers run on, as they do when SIGPIPE ends docker compose. */
+  #unwritten(error: unknown): void {
+    if (hasCode(error, "aborted")) this.ending.reject(error);
   }
 
   async #ended(id: string, service: string, exitCode: number): Promise<void> {
     this.#running.delete(id);
     this.#heard.delete(id);
     await this.#logs.get(id);
-    if (this.#isShown(service)) await this.#view.exited(id, exitCode);
+    if (this.#isShown(service)) {
+      await this.#view.exited(id, exitCode).catch((error: unknown) => this.#unwritten(error));
+    }
     const { stopsOnExit, stopsOnFailure } = this.#options;
     const isEnd = stopsOnExit || (stopsOnFailure && exitCode !== 0);
     if (isEnd && this.#isWatched(service)) this.ending.resolve({ exitCode, isInterrupted: true });

@@ -6,6 +6,7 @@ import { bool, integer, text } from "#cli/framework/flags.ts";
 import { usageError } from "#cli/framework/errors.ts";
 import { decideDown } from "#compose/down.ts";
 import { planLines, planSummary } from "#compose/plan.ts";
+import { NaruError } from "#lib/errors.ts";
 
 export const command = defineCommand({
   usage: "[OPTIONS] [SERVICES]",
@@ -32,6 +33,12 @@ export const command = defineCommand({
     });
     using _owned = stack;
     const observed = await stack.observe(flags.volumes);
+    for (const service of args) {
+      const isKnown =
+        service in stack.model.services ||
+        observed.containers.some((container) => container.service === service);
+      if (!isKnown) throw new NaruError("not_found", `no such service: "${service}"`);
+    }
     const plan = decideDown(stack.model, observed, {
       named: args,
       hasVolumesRemoved: flags.volumes,

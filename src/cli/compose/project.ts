@@ -1,6 +1,6 @@
 /** The project the command line means, read from its files. */
 import type { CliContext } from "#cli/context.ts";
-import { openSource } from "#cli/compose/source.ts";
+import { openSource, withArtifacts } from "#cli/compose/source.ts";
 import { composeFlagsOf } from "#cli/compose/state.ts";
 import type { LoadOptions, Project } from "#spec/compose/project.ts";
 import { resolveInputs } from "#spec/compose/inputs.ts";
@@ -9,7 +9,10 @@ import { selectServices } from "#spec/compose/select.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 
 /** Throws `not_found` when there is no compose file. */
-export const loadOptions = async (context: CliContext): Promise<LoadOptions> => {
+export const loadOptions = (context: CliContext): Promise<LoadOptions> =>
+  withArtifacts(context, () => readOptions(context));
+
+const readOptions = async (context: CliContext): Promise<LoadOptions> => {
   const flags = composeFlagsOf(context);
   const folder = process.cwd();
   const directory = flags["project-directory"];
@@ -35,7 +38,8 @@ export const openProject = async (
   named: readonly string[] = [],
   changes: Partial<LoadOptions> = {},
 ): Promise<Project> => {
-  const project = loadProject({ ...(await loadOptions(context)), named, ...changes });
+  const options = { ...(await loadOptions(context)), named, ...changes };
+  const project = await withArtifacts(context, () => loadProject(options));
   tellWarnings(context, project);
   for (const name of named) {
     if (name in project.model.services || name in project.disabled) continue;
@@ -59,6 +63,13 @@ const loadWhole = (options: LoadOptions): FoundProject & { readonly project: Pro
   return { name: project.model.name, project, off: new Set(Object.keys(disabled)) };
 };
 
+const findWhole = async (
+  context: CliContext,
+): Promise<FoundProject & { readonly project: Project }> => {
+  const options = await loadOptions(context);
+  return await withArtifacts(context, () => loadWhole(options));
+};
+
 /**
  * The project's name for commands that can do without the file: `-p`, else what the file or its
  * folder says. The project is there when the file is.
@@ -72,14 +83,14 @@ export const findProject = async (context: CliContext): Promise<FoundProject> =>
       throw new NaruError("invalid_argument", `"${given}" is no project name`);
     }
     try {
-      const found = loadWhole(await loadOptions(context));
+      const found = await findWhole(context);
       if (found.name === given) return found;
     } catch (error) {
       if (!hasCode(error, "not_found")) throw error;
     }
     return { name: given, project: undefined, off: new Set() };
   }
-  const found = loadWhole(await loadOptions(context));
+  const found = await findWhole(context);
   tellWarnings(context, found.project);
   return found;
 };

@@ -41,6 +41,8 @@ const rowOf = (container: ObservedContainer, project: string, isTruncated: boole
   Image: container.image,
   Command: quote(isTruncated ? ellipsis(container.command, 20) : container.command),
   Service: container.service,
+  // Nobody asks for it, so docker compose does not know it either.
+  Size: "0B",
   Project: project,
   RunningFor: ago(container.created),
   CreatedAt: formatLocal(new Date(container.created * 1000)),

@@ -7,7 +7,9 @@ import { removeContainer, stopContainer } from "#compose/containers.ts";
 export const command = defineCommand({
   usage: "[OPTIONS] [SERVICE...]",
   flags: {
-    all: bool("As docker compose: those of 'run' are always among them", "a", { isHidden: true }),
+    all: bool("As docker compose: says nothing; those of 'run' are never among them", "a", {
+      isHidden: true,
+    }),
     force: bool("Do not ask", "f"),
     stop: bool("Stop running containers first", "s"),
     volumes: bool("Remove their anonymous volumes too", "v"),
@@ -15,9 +17,7 @@ export const command = defineCommand({
   args: ANY,
   run: async ({ context, flags, args }) => {
     (await context.client()).beginRemoval();
-    const { stack, screen, containers } = await chooseContainers(context, args, {
-      hasOneOff: true,
-    });
+    const { stack, screen, containers } = await chooseContainers(context, args);
     using _owned = stack;
     const isStopped = (state: string): boolean => state !== "running" && state !== "paused";
     const chosen = containers.filter((container) => flags.stop || isStopped(container.state));

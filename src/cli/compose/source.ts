@@ -1,4 +1,5 @@
 /** The files of a project on this machine. */
+import type { CliContext } from "#cli/context.ts";
 import { fetchGitFile } from "#cli/compose/git-files.ts";
 import { lateFs } from "#lib/late-builtins.ts";
 import { NAMES, OVERRIDES, STDIN } from "#spec/compose/inputs.ts";
@@ -24,6 +25,45 @@ const textOf = async (path: string): Promise<string | undefined | false> => {
   }
 };
 
+const artifacts = new Map<string, string>();
+
+/** Thrown where a file is wanted that only waiting can bring; `withArtifacts` does. */
+class ArtifactWanted extends Error {
+  readonly address: string;
+
+  constructor(address: string) {
+    super(address);
+    this.address = address;
+  }
+}
+
+const fetchNow = (address: string, environment: Environment): string | undefined => {
+  if (!address.startsWith("oci://")) return fetchGitFile(address, environment);
+  const known = artifacts.get(address);
+  if (known !== undefined) return known;
+  throw new ArtifactWanted(address);
+};
+
+/** Reads a project, and again when an artifact that it names has come. */
+export const withArtifacts = async <T>(
+  context: CliContext,
+  read: () => T | Promise<T>,
+): Promise<T> => {
+  for (;;) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- one names the next
+      return await read();
+    } catch (error) {
+      if (!(error instanceof ArtifactWanted)) throw error;
+      const { address } = error;
+      // oxlint-disable-next-line no-await-in-loop -- one names the next
+      const { fetchArtifact } = await import("#cli/compose/artifacts.ts");
+      // oxlint-disable-next-line no-await-in-loop -- one names the next
+      artifacts.set(address, await fetchArtifact(context, address));
+    }
+  }
+};
+
 /** What most projects are made of is read ahead, at once. */
 export const openSource = async (
   folder: string,
@@ -37,6 +77,6 @@ export const openSource = async (
       const known = ahead.get(path);
       return ahead.has(path) && known !== false ? known : readText(path);
     },
-    fetch: (address) => fetchGitFile(address, environment),
+    fetch: (address) => fetchNow(address, environment),
   };
 };

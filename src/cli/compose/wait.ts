@@ -13,15 +13,13 @@ export const command = defineCommand({
     if (containers.length === 0) {
       throw new NaruError("not_found", `no containers of ${args.join(", ")} to wait for`);
     }
-    const waits = containers.map(async ({ id, service }) => {
+    const waits = containers.map(async ({ id }) => {
       const { StatusCode } = await stack.options.client.call("containerWait", { id });
-      return { service, code: StatusCode };
+      return { id, code: StatusCode };
     });
     const results = flags["down-project"] ? [await Promise.race(waits)] : await Promise.all(waits);
-    for (const { service, code } of results) {
-      context.output.line(
-        `container of service "${service}" exited with status code ${String(code)}`,
-      );
+    for (const { id, code } of results) {
+      context.output.line(`container "${id}" exited with status code ${String(code)}`);
     }
     if (flags["down-project"]) {
       const [{ command: down }, { delegate }] = await Promise.all([

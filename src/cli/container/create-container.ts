@@ -87,7 +87,9 @@ const reserveIdFile = async (path: string): Promise<(id: string) => Promise<void
       await file.close();
     };
   } catch (cause) {
-    throw new Error(`failed to create the container ID file: ${String(cause)}`, { cause });
+    const { code = String(cause) } = cause as NodeJS.ErrnoException;
+    const reason = code === "ENOENT" ? "no such file or directory" : code;
+    throw new Error(`failed to create the container ID file: open ${path}: ${reason}`, { cause });
   }
 };
 

@@ -6,6 +6,18 @@ import { bool, filter, format, integer } from "#cli/framework/flags.ts";
 const TEMPLATE =
   "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 
+const RAW = {
+  container_id: "ID",
+  image: "Image",
+  command: "Command",
+  created_at: "CreatedAt",
+  state: "State",
+  status: "Status",
+  names: "Names",
+  labels: "Labels",
+  ports: "Ports",
+};
+
 export const command = defineCommand({
   usage: "[OPTIONS]",
   flags: {
@@ -26,7 +38,10 @@ export const command = defineCommand({
         "WARNING: Ignoring custom format, because both --format and --quiet are set.",
       );
     }
-    const chosen = flags.quiet ? undefined : (flags.format ?? (await context.config()).psFormat);
+    const chosen =
+      flags.quiet && flags.format !== "raw"
+        ? undefined
+        : (flags.format ?? (await context.config()).psFormat);
     const needsSize = flags.size || /\{\{[^}]*\.Size\b/.test(chosen ?? "");
     const last = flags.latest ? 1 : flags.last;
     const containers = await client.call("containerList", {
@@ -41,6 +56,7 @@ export const command = defineCommand({
       renderListing({
         defaultTemplate: flags.size ? `${TEMPLATE}\t{{.Size}}` : TEMPLATE,
         headers: containerHeaders,
+        raw: flags.size ? { ...RAW, size: "Size" } : RAW,
         rows: containers.map((container) => containerRow(container, !flags["no-trunc"])),
         format: chosen,
         quietField: flags.quiet ? "ID" : undefined,

@@ -13,7 +13,7 @@ export const command = defineCommand({
     const current = await context.currentContext();
     const others = await listContexts(context.configFolder);
     const own = context.givenHost ?? (await endpointOf(context, "default")).endpoint.Host ?? "";
-    const isTable = flags.format === undefined || flags.format === "table";
+    const isTable = ["", "table"].includes(flags.format?.trim() ?? "");
     const row = (name: string, description: string, endpoint: string): Row => ({
       Name: name,
       Description: description,

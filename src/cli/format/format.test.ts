@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { renderListing } from "#cli/format/listing.ts";
 import { parseMoment } from "#cli/format/moment.ts";
 import { alignColumns } from "#cli/format/table.ts";
+import { formatUtc } from "#cli/format/time.ts";
 import { bytesSize, humanDuration, humanSize, parseDuration, parseRam } from "#cli/format/units.ts";
 
 test("sizes as docker writes them", () => {
@@ -82,9 +83,23 @@ const list = (format?: string, quietField?: string) =>
     defaultTemplate: "{{.ID}}\t{{.Name}}",
     headers: { ID: "THE ID", Name: "NAME", Note: "NOTE" },
     rows,
+    raw: { the_id: "ID", name: "Name", note: "Note" },
     format,
     quietField,
   });
+
+test("lists: raw, a field a line", () => {
+  expect(list("raw")).toBe(
+    "the_id: 1\nname: web\nnote: a<b\n\nthe_id: 2\nname: database\nnote:\n\n",
+  );
+  expect(list("raw", "ID")).toBe("the_id: 1\nthe_id: 2\n");
+});
+
+test("instants as Go writes them", () => {
+  expect(formatUtc("2026-11-23T15:22:30.934478000Z")).toBe("2026-11-23 15:22:30.934478 +0000 UTC");
+  expect(formatUtc("2026-11-23T15:22:30.000Z")).toBe("2026-11-23 15:22:30 +0000 UTC");
+  expect(formatUtc("2026-11-23T15:22:30Z")).toBe("2026-11-23 15:22:30 +0000 UTC");
+});
 
 test("lists: table, chosen columns, template, JSON, quiet", () => {
   expect(list()).toBe("THE ID    NAME\n1         web\n2         database\n");

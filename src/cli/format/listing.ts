@@ -16,14 +16,27 @@ export interface Listing {
   readonly rows: readonly Row[];
   /** From --format, or from the user's config.json. */
   readonly format?: string | undefined;
+  /** What `--format raw` writes of a row, by label: a field a line, and an empty line after the row. */
+  readonly raw?: Readonly<Record<string, string>>;
   /** -q: one field a line. */
   readonly quietField?: string | undefined;
 }
 
 const TABLE = "table";
 
+/** With -q only the line of that field. */
+const rawTemplate = (raw: Readonly<Record<string, string>>, quietField?: string): string => {
+  const lines = Object.entries(raw)
+    .filter(([, field]) => quietField === undefined || field === quietField)
+    .map(([label, field]) => `${label}:{{with .${field}}} {{.}}{{end}}`);
+  return lines.join("\n") + (quietField === undefined ? "\n" : "");
+};
+
 const templateOf = (listing: Listing): { template: string; isTable: boolean } => {
   const { format, quietField } = listing;
+  if (format === "raw" && listing.raw !== undefined) {
+    return { template: rawTemplate(listing.raw, quietField), isTable: false };
+  }
   const isTable = format === undefined || format === "" || format.startsWith(TABLE);
   if (quietField !== undefined && isTable) {
     return { template: `{{.${quietField}}}`, isTable: false };

@@ -17,6 +17,14 @@ const zoneName = (date: Date): string =>
     .formatToParts(date)
     .find((part) => part.type === "timeZoneName")?.value ?? "";
 
+/** An instant of RFC 3339 in UTC, in Go's words: "2026-11-22 17:24:03.5 +0000 UTC". */
+export const formatUtc = (instant: string): string =>
+  instant.replace(
+    /^([-0-9]+)T([0-9:]+)(?:\.(\d*?)0*)?Z$/,
+    (_, day: string, time: string, fraction = "") =>
+      `${day} ${time}${fraction === "" ? "" : `.${String(fraction)}`} +0000 UTC`,
+  );
+
 /** "3 minutes ago", from seconds since the epoch. */
 export const ago = (epochSeconds: number): string =>
   `${humanDuration(Date.now() / 1000 - epochSeconds)} ago`;

@@ -38,6 +38,14 @@ export const command = defineCommand({
       renderListing({
         defaultTemplate: flags.digests ? DIGEST_TEMPLATE : TEMPLATE,
         headers: imageHeaders,
+        raw: {
+          repository: "Repository",
+          tag: "Tag",
+          ...(flags.digests ? { digest: "Digest" } : {}),
+          image_id: "ID",
+          created_at: "CreatedAt",
+          virtual_size: "Size",
+        },
         rows: lines.map((line) => imageRow(line, !flags["no-trunc"])),
         format: chosen,
         quietField: flags.quiet ? "ID" : undefined,

@@ -1,6 +1,7 @@
 import { formatLabels, shortId } from "#cli/container/rows.ts";
 import { renderListing } from "#cli/format/listing.ts";
 import type { Row } from "#cli/format/listing.ts";
+import { formatUtc } from "#cli/format/time.ts";
 import { defineCommand, NONE } from "#cli/framework/command.ts";
 import { bool, filter, format } from "#cli/framework/flags.ts";
 import type { NetworkResponse } from "#spec/docker/network.ts";
@@ -15,7 +16,7 @@ const row = (network: NetworkResponse, isTruncated: boolean): Row => ({
   Internal: () => String(network.Internal),
   Labels: () => formatLabels(network.Labels),
   Label: (name: unknown) => network.Labels?.[String(name)] ?? "",
-  CreatedAt: () => network.Created,
+  CreatedAt: () => formatUtc(network.Created),
 });
 
 export const command = defineCommand({
@@ -46,6 +47,7 @@ export const command = defineCommand({
           Labels: "LABELS",
           CreatedAt: "CREATED AT",
         },
+        raw: { network_id: "ID", name: "Name", driver: "Driver", scope: "Scope" },
         rows: networks
           .toSorted((a, b) => a.Name.localeCompare(b.Name))
           .map((network) => row(network, !flags["no-trunc"])),

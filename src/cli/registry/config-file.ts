@@ -10,7 +10,7 @@ export const editConfig = async (
 ): Promise<void> => {
   const path = `${context.configFolder}/config.json`;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const changed = change(await context.config());
+  const changed = change(await context.wholeConfig());
   // A link to the real file stays a link.
   const target = (await Bun.file(path).exists()) ? realpathSync(path) : path;
   writeFileAtomic(target, `${JSON.stringify(changed, undefined, "\t")}\n`, { mode: 0o600 });

@@ -109,10 +109,12 @@ export const storeCredentials = async (
 
 /** False when there was nothing. */
 export const eraseCredentials = async (context: CliContext, key: string): Promise<boolean> => {
-  const { auths = {} } = await context.config();
+  // Also an entry that cannot be read goes.
+  const auths = (await context.wholeConfig()).auths ?? {};
   const hadAny = key in auths || (await storedCredentials(context, key)) !== undefined;
   const helper = await helperFor(context, key);
   if (helper !== undefined) await askHelper(context, helper, "erase", key);
+  if (!(key in auths)) return hadAny;
   await editConfig(context, (config) => {
     const { [key]: _gone, ...rest } = config.auths ?? {};
     return { ...config, auths: rest };

@@ -133,3 +133,21 @@ test("a helper that is gone, locked or broken does not keep anybody from public 
     expect(said.mock.calls.flat()[0]).toContain(reason);
   }
 });
+
+test("a config.json that cannot be read is told, goes for empty, and is not written over", async () => {
+  for (const text of ["garbage", "[]", '{"auths": 1}']) {
+    const path = join(folder, "config.json");
+    writeFileSync(path, text);
+    const context = contextWith();
+    const told = spyOn(context.output, "error").mockImplementation(() => undefined);
+    expect(await registryAuthHeader(context, "r.io/a")).toEqual({});
+    expect(told.mock.calls.flat().join()).toContain(`WARNING: Error parsing config file (${path})`);
+    const storing = storeCredentials(context, "r.io", { username: "u", password: "p" });
+    expect(storing).rejects.toThrow("nothing was changed");
+    await storing.catch(() => undefined);
+    expect(readFileSync(path, "utf8")).toBe(text);
+  }
+  writeFileSync(join(folder, "config.json"), "");
+  await storeCredentials(contextWith(), "r.io", { username: "u", password: "p" });
+  expect(config()).toEqual({ auths: { "r.io": { auth: btoa("u:p") } } });
+});

@@ -109,7 +109,7 @@ export const networkFlags = {
   expose: list("Expose a port or a range of ports"),
   ip: one("IPv4 address (e.g., 172.30.100.104)", "ip", parseAddress),
   ip6: one("IPv6 address (e.g., 2001:db8::33)", "ip", parseAddress),
-  link: list("Add link to another container (not supported: use --network)"),
+  link: list("Add link to another container"),
   "link-local-ip": many("Container IPv4/IPv6 link-local addresses", "list", parseAddress),
   "mac-address": text("Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
   network: many("Connect a container to a network", "network", parseNetwork, {

@@ -79,6 +79,8 @@ export interface FirstNetworkFlags {
   readonly ipv6?: string | undefined;
   readonly mac?: string | undefined;
   readonly linkLocalIps: readonly string[];
+  /** On a user-defined network they are of the endpoint. */
+  readonly links: readonly string[];
 }
 
 const OWN_MODES = new Set(["default", "bridge", "host", "none", ""]);
@@ -165,6 +167,9 @@ export const chooseNetworks = (
     const endpoint = endpointOf(choice);
     if (choice.target in endpoints) {
       throw new Error(`network ${JSON.stringify(choice.target)} is specified multiple times`);
+    }
+    if (at === 0 && flags.links.length > 0 && isUserDefined(choice.target)) {
+      endpoint.Links = [...flags.links];
     }
     if (all.length > 1 || Object.keys(endpoint).length > 0) endpoints[choice.target] = endpoint;
   }

@@ -94,8 +94,15 @@ test("networks: modes, the long form, and the flags of the first one", async () 
   );
 });
 
+test("links: of the container, and of its endpoint in a network with names", async () => {
+  const plain = await build("--link a:b --link c bb");
+  expect(plain.HostConfig?.Links).toEqual(["a:b", "c"]);
+  expect(plain.NetworkingConfig?.EndpointsConfig ?? {}).toEqual({});
+  const named = await build("--network n1 --network n2 --link a:b bb");
+  expect(named.NetworkingConfig?.EndpointsConfig).toEqual({ n1: { Links: ["a:b"] }, n2: {} });
+});
+
 test("what naru does not do is refused by name", async () => {
-  expect(build("--link a:b bb")).rejects.toThrow("--link is not supported");
   expect(build("--use-api-socket bb")).rejects.toThrow("--use-api-socket is not supported");
 });
 

@@ -89,11 +89,6 @@ const checkModes = (flags: ContainerFlagValues): void => {
   if (!isIn(flags.uts, "host")) throw new Error("--uts: invalid UTS mode");
   if (!isIn(flags.userns, "host")) throw new Error("--userns: invalid USER mode");
   if (!isIn(flags.cgroupns, "host", "private")) throw new Error("--cgroupns: invalid CGROUP mode");
-  if (flags.link.length > 0) {
-    throw new Error(
-      "--link is not supported: put both containers on one network (--network) and use their names",
-    );
-  }
   if (flags["use-api-socket"]) {
     throw new Error("--use-api-socket is not supported: mount the engine's socket with -v instead");
   }
@@ -138,6 +133,7 @@ const hostConfig = async (
       Init: changed.has("init") ? flags.init : undefined,
       IpcMode: flags.ipc,
       Isolation: flags.isolation,
+      Links: [...flags.link],
       LogConfig:
         flags["log-driver"] === undefined && flags["log-opt"].length === 0
           ? undefined
@@ -185,6 +181,7 @@ export const buildCreateRequest = async (input: RequestInput): Promise<CreateReq
     ipv6: flags.ip6,
     mac: flags["mac-address"],
     linkLocalIps: flags["link-local-ip"],
+    links: flags.link,
   });
   const { anonymous } = splitVolumes(flags.volume);
   const env = await collectEnv(flags["env-file"], flags.env, input.env);

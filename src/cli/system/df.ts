@@ -117,6 +117,13 @@ export const command = defineCommand({
           Size: "SIZE",
           Reclaimable: "RECLAIMABLE",
         },
+        raw: {
+          type: "Type",
+          total: "TotalCount",
+          active: "Active",
+          size: "Size",
+          reclaimable: "Reclaimable",
+        },
         rows: usageOf(df).map(row),
         format: flags.format,
       }),

@@ -50,6 +50,7 @@ export const command = defineCommand({
           Availability: "AVAILABILITY",
           Group: "GROUP",
         },
+        raw: { name: "Name", driver: "Driver" },
         rows: volumes.map(row),
         format: flags.format ?? (flags.quiet ? undefined : (await context.config()).volumesFormat),
         quietField: flags.quiet ? "Name" : undefined,

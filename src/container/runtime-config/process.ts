@@ -36,8 +36,10 @@ export const processEnv = (options: {
   const base = [DEFAULT_PATH, `HOSTNAME=${options.hostname}`];
   if (options.isTty) base.push("TERM=xterm");
   const env = mergeEnv([...base, ...(options.linked ?? [])], options.env);
-  if (!env.some((entry) => entry.startsWith("HOME="))) env.push(`HOME=${options.home}`);
-  return env;
+  // An empty one counts as none (runc's rule).
+  const isHome = (entry: string): boolean => envKey(entry) === "HOME";
+  if (env.some((entry) => isHome(entry) && entry !== "HOME=")) return env;
+  return [...env.filter((entry) => !isHome(entry)), `HOME=${options.home}`];
 };
 
 export const processCapabilities = (

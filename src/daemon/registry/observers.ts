@@ -12,6 +12,7 @@ export interface Observers extends AsyncDisposable {
 export const buildObservers = async (
   config: ObserveConfig,
   baseUrl: string,
+  root: string,
   log: Logger,
 ): Promise<Observers> => {
   await using undo = new AsyncDisposableStack();
@@ -23,7 +24,10 @@ export const buildObservers = async (
   const webhooks =
     config.webhooks.length === 0
       ? undefined
-      : new (await import("#registry/observe/webhooks.ts")).Webhooks(config.webhooks, baseUrl, log);
+      : new (await import("#registry/observe/webhooks.ts")).Webhooks(config.webhooks, baseUrl, {
+          path: `${root}/webhooks.json`,
+          log,
+        });
   undo.defer(() => webhooks?.close());
   const owned = undo.move();
   return {

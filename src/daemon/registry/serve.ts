@@ -28,7 +28,7 @@ import { type BuiltAccess, buildAccess } from "#daemon/registry/access.ts";
 import { type RegistryListener, listenRegistry } from "#daemon/registry/listen.ts";
 import { buildObservers } from "#daemon/registry/observers.ts";
 import { liveView, startReloader } from "#daemon/registry/reload.ts";
-import { type ScheduleConfig, scheduleUpkeep } from "#daemon/registry/schedule.ts";
+import { type ScheduleConfig, scheduleUpkeep, upkeepMemory } from "#daemon/registry/schedule.ts";
 import { lockRoot } from "#daemon/root-lock.ts";
 import { watchSignals } from "#daemon/signals.ts";
 
@@ -173,7 +173,7 @@ const serve = async (argv: readonly string[], log: Logger): Promise<void> => {
   cleanup.defer(() => registry.close());
   const scheme = config.tls === undefined ? "http" : "https";
   const { metrics, observer } = cleanup.use(
-    await buildObservers(config.observe, `${scheme}://${config.addr}`, log),
+    await buildObservers(config.observe, `${scheme}://${config.addr}`, root, log),
   );
   const access = liveView(() => live.built.access);
   const extras = createExtras({
@@ -197,7 +197,7 @@ const serve = async (argv: readonly string[], log: Logger): Promise<void> => {
   });
   const onConnection = acceptUpTo(() => live.config.maxConnections, server, log);
   const listener = await listenRegistry(config.addr, config.tls, onConnection, log);
-  const upkeepParts = { registry, observer, log };
+  const upkeepParts = { registry, observer, log, memory: upkeepMemory(root) };
   let upkeep = scheduleUpkeep(upkeepParts, config.upkeep);
   cleanup.defer(() => upkeep[Symbol.asyncDispose]());
   const schedule = async (next: ScheduleConfig): Promise<void> => {

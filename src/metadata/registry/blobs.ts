@@ -9,6 +9,30 @@ export interface BlobLink {
   readonly sizeBytes: number;
 }
 
+/** By when they were linked or used. */
+const createUseRows = (database: Database) => ({
+  /** Used now. */
+  touch: (repositoryId: number, digest: Digest, usedAt: string): void =>
+    void database.run(
+      "UPDATE registry_blobs SET linked_at = ? WHERE repository_id = ? AND digest = ?",
+      usedAt,
+      repositoryId,
+      digest,
+    ),
+
+  /** Those of repositories whose name matches the GLOB, linked or touched longest ago first. */
+  oldest: (glob: string, offset: number, limit: number): BlobLink[] =>
+    database.all<BlobLink>(
+      `SELECT b.repository_id AS repositoryId, r.name AS repository, b.digest AS digest,
+              b.size_bytes AS sizeBytes
+       FROM registry_blobs b JOIN registry_repositories r ON r.id = b.repository_id
+       WHERE r.name GLOB ? ORDER BY b.linked_at, b.repository_id, b.digest LIMIT ? OFFSET ?`,
+      glob,
+      limit,
+      offset,
+    ),
+});
+
 export const createBlobRows = (database: Database) => ({
   /** Size of a blob of this repository; undefined when it has none such. */
   sizeOf: (repositoryId: number, digest: Digest): number | undefined =>
@@ -76,6 +100,8 @@ export const createBlobRows = (database: Database) => ({
       cutoff,
       limit,
     ),
+
+  ...createUseRows(database),
 
   /** Bytes of the distinct blobs of all repositories whose name matches the GLOB. */
   usedBytes: (glob: string): number =>

@@ -19,7 +19,11 @@ import type {
   Registry,
 } from "#registry/registry.ts";
 import { distributionError } from "#spec/distribution/errors.ts";
-import { parseManifestReference, parseRepositoryName } from "#spec/distribution/name.ts";
+import {
+  subjectOfTag,
+  parseManifestReference,
+  parseRepositoryName,
+} from "#spec/distribution/name.ts";
 import type { Digest } from "#spec/image/digest.ts";
 import { parseManifest } from "#spec/image/manifest.ts";
 import { type Reference, parseReference } from "#spec/image/reference.ts";
@@ -165,6 +169,12 @@ const findManifest = async (
   if (parsed.kind === "tag") {
     const found = all.find(({ tag }) => tag === parsed.tag);
     if (found !== undefined) return await findTag(shelf, found);
+    for (const tagged of subjectOfTag(parsed.tag) === undefined ? [] : all) {
+      const { attached, documents } = await shelf.index(tagged);
+      const own = attached.find(({ tag }) => tag === parsed.tag);
+      const document = documents.find(({ digest }) => digest === own?.digest);
+      if (document !== undefined) return asManifest(document);
+    }
   } else {
     for (const tagged of all) {
       const { answer, documents } = await shelf.index(tagged);

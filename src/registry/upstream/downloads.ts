@@ -77,6 +77,7 @@ export class Downloads {
           details: { retryAfterSeconds: 2 },
         });
       }
+      this.#deps.quotas.check(repository, wanted.size, wanted.digest);
       download = this.#start(repository, upstream, wanted);
     }
     const { digest, size } = wanted;
@@ -91,10 +92,17 @@ export class Downloads {
   }
 
   /** The first asker's repository has it by the commit; the others when it is there. */
-  #linkWhenDone(repository: string, { digest, size }: Descriptor, done: Promise<void>): void {
-    const { rows } = this.#deps;
+  #linkWhenDone(repository: string, wanted: Descriptor, done: Promise<void>): void {
+    const { rows, quotas } = this.#deps;
+    const { digest, size } = wanted;
     done
-      .then(() => rows.blobs.link(rows.repositories.ensure(repository), digest, size, now()))
+      .then(() => {
+        // Where its quota has no room, it is fetched again by whoever asks for it there next.
+        quotas.check(repository, size, digest);
+        using coming = quotas.coming(repository, size, digest);
+        rows.blobs.link(rows.repositories.ensure(repository), digest, size, now());
+        coming.keep();
+      })
       .catch(() => undefined);
   }
 
@@ -118,7 +126,8 @@ export class Downloads {
 
   async #run(task: Task): Promise<void> {
     const { wanted, path, growth, repository } = task;
-    const { storage, rows, commits } = this.#deps;
+    const { storage, rows, commits, quotas } = this.#deps;
+    using coming = quotas.coming(repository, wanted.size, wanted.digest);
     const algorithm = algorithmOf(wanted.digest);
     await using undo = new AsyncDisposableStack();
     const file = await open(path, "wx", 0o600);
@@ -139,6 +148,7 @@ export class Downloads {
     rows.transaction(() => {
       rows.blobs.link(rows.repositories.ensure(repository), wanted.digest, wanted.size, now());
     });
+    coming.keep();
     growth.grow(held);
   }
 }

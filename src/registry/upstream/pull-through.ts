@@ -3,13 +3,14 @@
  * elsewhere, any number of them side by side. What came is kept like what was pushed. A tag is looked up again
  * after a while; when the upstream cannot be reached, what is here is served. Nothing can be pushed there.
  */
-import { monotonicMs } from "#lib/clock.ts";
+import { monotonicMs, now } from "#lib/clock.ts";
 import { type NaruError, hasCode, toNaruError } from "#lib/errors.ts";
 import type { LocalDependencies } from "#registry/local.ts";
 import { SingleFlight } from "#lib/single-flight.ts";
 import { adoptManifest, forgetTag } from "#registry/manifests.ts";
 import type { Blob, Manifest, Page, PageQuery, Registry, Uploads } from "#registry/registry.ts";
 import { Downloads } from "#registry/upstream/downloads.ts";
+import { makeRoom } from "#registry/upstream/room.ts";
 import { UpstreamReferrers } from "#registry/upstream/referrers.ts";
 import type { Remote, Repository } from "#remote/remote.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
@@ -38,6 +39,7 @@ const MANIFEST_TIMEOUT_MS = 60_000;
 const LOOK_UP_TIMEOUT_MS = 5_000;
 /** An upstream that said nothing is not asked about what is here for so long. */
 const AWAY_MS = 10_000;
+const USED_MS = 3_600_000;
 const FRESH_LIMIT = 100_000;
 
 interface Found {
@@ -89,6 +91,8 @@ export class PullThrough implements Registry {
     this.#local = local;
     this.#deps = deps;
     this.#remote = remote;
+    const isMirrored = (repository: string): boolean => this.#find(repository) !== undefined;
+    deps.quotas.evictWith((shortage) => makeRoom(deps, shortage, isMirrored));
     this.#downloads = new Downloads(deps);
     this.#referrers = new UpstreamReferrers(deps);
     // The longest prefix wins.
@@ -231,6 +235,7 @@ export class PullThrough implements Registry {
     const wanted = parseDigestParameter(digest);
     if (found === undefined) return this.#local.blob(repository, digest);
     try {
+      this.#used(repository, wanted);
       return this.#local.blob(repository, digest);
     } catch (error) {
       const descriptor = hasCode(error, "not_found") ? this.#needed(repository, wanted) : undefined;
@@ -238,6 +243,16 @@ export class PullThrough implements Registry {
       return this.#downloads.blob(repository, found.open, descriptor).catch((failure: unknown) => {
         throw explained(found, failure, (message) => distributionError("BLOB_UNKNOWN", message));
       });
+    }
+  }
+
+  /** Under a quota those go first that were used longest ago: to the hour, which spares the disk. */
+  #used(repository: string, digest: Digest): void {
+    const { rows, rules, sightings } = this.#deps;
+    if (sightings.isRecent(repository, digest, USED_MS)) return;
+    const id = rows.repositories.idOf(repository);
+    if (id !== undefined && rules.quotasOf(repository).length > 0) {
+      rows.blobs.touch(id, digest, now());
     }
   }
 

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gateway.proto.
  */
 export const file_gateway: GenFile = /*@__PURE__*/
-  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIikKCkNhcGFiaWxpdHkSCgoCaWQYASABKAkSDwoHZW5hYmxlZBgCIAEoCCKVAQoMUG9uZ1Jlc3BvbnNlEkQKFWZyb250ZW5kX2NhcGFiaWxpdGllcxgBIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FwYWJpbGl0eRI/ChBsbGJfY2FwYWJpbGl0aWVzGAIgAygLMiUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYXBhYmlsaXR5IqkDChNHYXRld2F5U29sdmVSZXF1ZXN0EhIKCmRlZmluaXRpb24YASABKAwSEAoIZnJvbnRlbmQYAiABKAkSVQoMZnJvbnRlbmRfb3B0GAMgAygLMj8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5U29sdmVSZXF1ZXN0LkZyb250ZW5kT3B0RW50cnkSGwoTYWxsb3dfcmVzdWx0X3JldHVybhgFIAEoCBIeChZhbGxvd19yZXN1bHRfYXJyYXlfcmVmGAYgASgIElsKD2Zyb250ZW5kX2lucHV0cxgNIAMoCzJCLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuR2F0ZXdheVNvbHZlUmVxdWVzdC5Gcm9udGVuZElucHV0c0VudHJ5EhAKCGV2YWx1YXRlGA4gASgIGjIKEEZyb250ZW5kT3B0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo1ChNGcm9udGVuZElucHV0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEiVgoUR2F0ZXdheVNvbHZlUmVzcG9uc2USCwoDcmVmGAEgASgJEjEKBnJlc3VsdBgDIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0Ih4KA1JlZhIKCgJpZBgBIAEoCRILCgNkZWYYAiABKAwikAEKBlJlZk1hcBI5CgRyZWZzGAEgAygLMisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXAuUmVmc0VudHJ5GksKCVJlZnNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZjoCOAEiggMKBlJlc3VsdBIYCg5yZWZfZGVwcmVjYXRlZBgBIAEoCUgAEi0KA3JlZhgDIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmSAASMQoEcmVmcxgEIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwSAASQQoIbWV0YWRhdGEYCiADKAsyLy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdC5NZXRhZGF0YUVudHJ5EkkKDGF0dGVzdGF0aW9ucxgMIAMoCzIzLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0LkF0dGVzdGF0aW9uc0VudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ARozChFBdHRlc3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBQggKBnJlc3VsdCKVAQoOSW5wdXRzUmVzcG9uc2USTwoLZGVmaW5pdGlvbnMYASADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlLkRlZmluaXRpb25zRW50cnkaMgoQRGVmaW5pdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIlQKDFJldHVyblN0YXR1cxIMCgRjb2RlGAEgASgFEg8KB21lc3NhZ2UYAiABKAkSJQoHZGV0YWlscxgDIAMoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkiegoNUmV0dXJuUmVxdWVzdBIxCgZyZXN1bHQYASABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdBI2CgVlcnJvchgCIAEoCzInLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmV0dXJuU3RhdHVzInkKGVJlc29sdmVJbWFnZUNvbmZpZ1JlcXVlc3QSCwoDcmVmGAEgASgJEhAKCHBsYXRmb3JtGAIgASgMEhQKDHJlc29sdmVfbW9kZRgDIAEoCRIVCg1yZXNvbHZlcl90eXBlGAUgASgFEhAKCHN0b3JlX2lkGAcgASgJIkkKGlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEg4KBmRpZ2VzdBgBIAEoCRIOCgZjb25maWcYAiABKAwSCwoDcmVmGAMgASgJImYKD1JlYWRGaWxlUmVxdWVzdBILCgNyZWYYASABKAkSEQoJZmlsZV9wYXRoGAIgASgJEjMKBXJhbmdlGAMgASgLMiQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5GaWxlUmFuZ2UiKwoJRmlsZVJhbmdlEg4KBm9mZnNldBgBIAEoAxIOCgZsZW5ndGgYAiABKAMiIAoQUmVhZEZpbGVSZXNwb25zZRIMCgRkYXRhGAEgASgMIkgKDlJlYWREaXJSZXF1ZXN0EgsKA3JlZhgBIAEoCRIQCghkaXJfcGF0aBgCIAEoCRIXCg9pbmNsdWRlX3BhdHRlcm4YAyABKAkiRwoPUmVhZERpclJlc3BvbnNlEjQKB2VudHJpZXMYASADKAsyIy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkZpbGVTdGF0IiwKD1N0YXRGaWxlUmVxdWVzdBILCgNyZWYYASABKAkSDAoEcGF0aBgCIAEoCSJFChBTdGF0RmlsZVJlc3BvbnNlEjEKBHN0YXQYASABKAsyIy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkZpbGVTdGF0InIKCEZpbGVTdGF0EgwKBHBhdGgYASABKAkSDAoEbW9kZRgCIAEoDRILCgN1aWQYAyABKA0SCwoDZ2lkGAQgASgNEgwKBHNpemUYBSABKAMSEAoIbW9kX3RpbWUYBiABKAMSEAoIbGlua25hbWUYByABKAkiUgoYUmVzb2x2ZVNvdXJjZU1ldGFSZXF1ZXN0Eg4KBnNvdXJjZRgBIAEoDBIQCghwbGF0Zm9ybRgCIAEoDBIUCgxyZXNvbHZlX21vZGUYBCABKAkiZAoZUmVzb2x2ZVNvdXJjZU1ldGFSZXNwb25zZRIOCgZzb3VyY2UYASABKAwSNwoFaW1hZ2UYAiABKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVkSW1hZ2UiLwoNUmVzb2x2ZWRJbWFnZRIOCgZkaWdlc3QYASABKAkSDgoGY29uZmlnGAIgASgMYgZwcm90bzM", [file_google_protobuf_any]);
+  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIikKCkNhcGFiaWxpdHkSCgoCaWQYASABKAkSDwoHZW5hYmxlZBgCIAEoCCKVAQoMUG9uZ1Jlc3BvbnNlEkQKFWZyb250ZW5kX2NhcGFiaWxpdGllcxgBIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FwYWJpbGl0eRI/ChBsbGJfY2FwYWJpbGl0aWVzGAIgAygLMiUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYXBhYmlsaXR5IqkDChNHYXRld2F5U29sdmVSZXF1ZXN0EhIKCmRlZmluaXRpb24YASABKAwSEAoIZnJvbnRlbmQYAiABKAkSVQoMZnJvbnRlbmRfb3B0GAMgAygLMj8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5HYXRld2F5U29sdmVSZXF1ZXN0LkZyb250ZW5kT3B0RW50cnkSGwoTYWxsb3dfcmVzdWx0X3JldHVybhgFIAEoCBIeChZhbGxvd19yZXN1bHRfYXJyYXlfcmVmGAYgASgIElsKD2Zyb250ZW5kX2lucHV0cxgNIAMoCzJCLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuR2F0ZXdheVNvbHZlUmVxdWVzdC5Gcm9udGVuZElucHV0c0VudHJ5EhAKCGV2YWx1YXRlGA4gASgIGjIKEEZyb250ZW5kT3B0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo1ChNGcm9udGVuZElucHV0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEiVgoUR2F0ZXdheVNvbHZlUmVzcG9uc2USCwoDcmVmGAEgASgJEjEKBnJlc3VsdBgDIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0Ih4KA1JlZhIKCgJpZBgBIAEoCRILCgNkZWYYAiABKAwikAEKBlJlZk1hcBI5CgRyZWZzGAEgAygLMisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXAuUmVmc0VudHJ5GksKCVJlZnNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZjoCOAEiqwMKBlJlc3VsdBIYCg5yZWZfZGVwcmVjYXRlZBgBIAEoCUgAEi0KA3JlZhgDIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmSAASMQoEcmVmcxgEIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwSAASQQoIbWV0YWRhdGEYCiADKAsyLy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdC5NZXRhZGF0YUVudHJ5EkkKDGF0dGVzdGF0aW9ucxgMIAMoCzIzLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0LkF0dGVzdGF0aW9uc0VudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ARpcChFBdHRlc3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSNgoFdmFsdWUYAiABKAsyJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uczoCOAFCCAoGcmVzdWx0IksKDEF0dGVzdGF0aW9ucxI7CgthdHRlc3RhdGlvbhgBIAMoCzImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQXR0ZXN0YXRpb24iswIKC0F0dGVzdGF0aW9uEgwKBGtpbmQYASABKAUSRgoIbWV0YWRhdGEYAiADKAsyNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uLk1ldGFkYXRhRW50cnkSKwoDcmVmGAMgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWYSDAoEcGF0aBgEIAEoCRIeChZpbl90b3RvX3ByZWRpY2F0ZV90eXBlGAUgASgJEkIKEGluX3RvdG9fc3ViamVjdHMYBiADKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkluVG90b1N1YmplY3QaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIjsKDUluVG90b1N1YmplY3QSDAoEa2luZBgBIAEoBRIOCgZkaWdlc3QYAiADKAkSDAoEbmFtZRgDIAEoCSKVAQoOSW5wdXRzUmVzcG9uc2USTwoLZGVmaW5pdGlvbnMYASADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlLkRlZmluaXRpb25zRW50cnkaMgoQRGVmaW5pdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIlQKDFJldHVyblN0YXR1cxIMCgRjb2RlGAEgASgFEg8KB21lc3NhZ2UYAiABKAkSJQoHZGV0YWlscxgDIAMoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkiegoNUmV0dXJuUmVxdWVzdBIxCgZyZXN1bHQYASABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdBI2CgVlcnJvchgCIAEoCzInLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmV0dXJuU3RhdHVzInkKGVJlc29sdmVJbWFnZUNvbmZpZ1JlcXVlc3QSCwoDcmVmGAEgASgJEhAKCHBsYXRmb3JtGAIgASgMEhQKDHJlc29sdmVfbW9kZRgDIAEoCRIVCg1yZXNvbHZlcl90eXBlGAUgASgFEhAKCHN0b3JlX2lkGAcgASgJIkkKGlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEg4KBmRpZ2VzdBgBIAEoCRIOCgZjb25maWcYAiABKAwSCwoDcmVmGAMgASgJInsKD1JlYWRGaWxlUmVxdWVzdBILCgNyZWYYASABKAkSEQoJZmlsZV9wYXRoGAIgASgJEjMKBXJhbmdlGAMgASgLMiQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5GaWxlUmFuZ2USEwoLbW91bnRfaW5kZXgYBCABKAUiKwoJRmlsZVJhbmdlEg4KBm9mZnNldBgBIAEoAxIOCgZsZW5ndGgYAiABKAMiIAoQUmVhZEZpbGVSZXNwb25zZRIMCgRkYXRhGAEgASgMIl0KDlJlYWREaXJSZXF1ZXN0EgsKA3JlZhgBIAEoCRIQCghkaXJfcGF0aBgCIAEoCRIXCg9pbmNsdWRlX3BhdHRlcm4YAyABKAkSEwoLbW91bnRfaW5kZXgYBCABKAUiRwoPUmVhZERpclJlc3BvbnNlEjQKB2VudHJpZXMYASADKAsyIy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkZpbGVTdGF0IkEKD1N0YXRGaWxlUmVxdWVzdBILCgNyZWYYASABKAkSDAoEcGF0aBgCIAEoCRITCgttb3VudF9pbmRleBgDIAEoBSJFChBTdGF0RmlsZVJlc3BvbnNlEjEKBHN0YXQYASABKAsyIy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkZpbGVTdGF0InIKCEZpbGVTdGF0EgwKBHBhdGgYASABKAkSDAoEbW9kZRgCIAEoDRILCgN1aWQYAyABKA0SCwoDZ2lkGAQgASgNEgwKBHNpemUYBSABKAMSEAoIbW9kX3RpbWUYBiABKAMSEAoIbGlua25hbWUYByABKAkiHgoPRXZhbHVhdGVSZXF1ZXN0EgsKA3JlZhgBIAEoCSJSChhSZXNvbHZlU291cmNlTWV0YVJlcXVlc3QSDgoGc291cmNlGAEgASgMEhAKCHBsYXRmb3JtGAIgASgMEhQKDHJlc29sdmVfbW9kZRgEIAEoCSJkChlSZXNvbHZlU291cmNlTWV0YVJlc3BvbnNlEg4KBnNvdXJjZRgBIAEoDBI3CgVpbWFnZRgCIAEoCzIoLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZWRJbWFnZSIvCg1SZXNvbHZlZEltYWdlEg4KBmRpZ2VzdBgBIAEoCRIOCgZjb25maWcYAiABKAwiyAEKE05ld0NvbnRhaW5lclJlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg4KBm1vdW50cxgCIAMoDBIPCgduZXR3b3JrGAMgASgFEhAKCHBsYXRmb3JtGAQgASgMEkEKC2NvbnN0cmFpbnRzGAUgASgLMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Xb3JrZXJDb25zdHJhaW50cxITCgtleHRyYV9ob3N0cxgGIAMoDBIQCghob3N0bmFtZRgHIAEoCSIjChFXb3JrZXJDb25zdHJhaW50cxIOCgZmaWx0ZXIYASADKAkiLwoXUmVsZWFzZUNvbnRhaW5lclJlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJIr4DCgtFeGVjTWVzc2FnZRISCgpwcm9jZXNzX2lkGAEgASgJEjYKBGluaXQYAiABKAsyJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkluaXRNZXNzYWdlSAASNAoEZmlsZRgDIAEoCzIkLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRmRNZXNzYWdlSAASOgoGcmVzaXplGAQgASgLMigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNpemVNZXNzYWdlSAASPAoHc3RhcnRlZBgFIAEoCzIpLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU3RhcnRlZE1lc3NhZ2VIABI2CgRleGl0GAYgASgLMiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FeGl0TWVzc2FnZUgAEjYKBGRvbmUYByABKAsyJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkRvbmVNZXNzYWdlSAASOgoGc2lnbmFsGAggASgLMigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5TaWduYWxNZXNzYWdlSABCBwoFaW5wdXQicQoLSW5pdE1lc3NhZ2USFAoMY29udGFpbmVyX2lkGAEgASgJEgwKBG1ldGEYAiABKAwSCwoDZmRzGAMgAygNEgsKA3R0eRgEIAEoCBIQCghzZWN1cml0eRgFIAEoBRISCgpzZWNyZXRfZW52GAYgAygMIlMKC0V4aXRNZXNzYWdlEgwKBGNvZGUYASABKA0SNgoFZXJyb3IYAiABKAsyJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJldHVyblN0YXR1cyIQCg5TdGFydGVkTWVzc2FnZSINCgtEb25lTWVzc2FnZSIyCglGZE1lc3NhZ2USCgoCZmQYASABKA0SCwoDZW9mGAIgASgIEgwKBGRhdGEYAyABKAwiKwoNUmVzaXplTWVzc2FnZRIMCgRyb3dzGAEgASgNEgwKBGNvbHMYAiABKA0iHQoNU2lnbmFsTWVzc2FnZRIMCgRuYW1lGAEgASgJYgZwcm90bzM", [file_google_protobuf_any]);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Capability
@@ -203,9 +203,9 @@ export type Result = Message<"moby.buildkit.v1.frontend.Result"> & {
   metadata: { [key: string]: Uint8Array };
 
   /**
-   * @generated from field: map<string, bytes> attestations = 12;
+   * @generated from field: map<string, moby.buildkit.v1.frontend.Attestations> attestations = 12;
    */
-  attestations: { [key: string]: Uint8Array };
+  attestations: { [key: string]: Attestations };
 };
 
 /**
@@ -214,6 +214,94 @@ export type Result = Message<"moby.buildkit.v1.frontend.Result"> & {
  */
 export const ResultSchema: GenMessage<Result> = /*@__PURE__*/
   messageDesc(file_gateway, 6);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.Attestations
+ */
+export type Attestations = Message<"moby.buildkit.v1.frontend.Attestations"> & {
+  /**
+   * @generated from field: repeated moby.buildkit.v1.frontend.Attestation attestation = 1;
+   */
+  attestation: Attestation[];
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.Attestations.
+ * Use `create(AttestationsSchema)` to create a new message.
+ */
+export const AttestationsSchema: GenMessage<Attestations> = /*@__PURE__*/
+  messageDesc(file_gateway, 7);
+
+/**
+ * `kind`: 0 an in-toto statement's predicate, 1 a directory of statements. `subject.kind`: 0 the image itself, 1 as it says.
+ *
+ * @generated from message moby.buildkit.v1.frontend.Attestation
+ */
+export type Attestation = Message<"moby.buildkit.v1.frontend.Attestation"> & {
+  /**
+   * @generated from field: int32 kind = 1;
+   */
+  kind: number;
+
+  /**
+   * @generated from field: map<string, bytes> metadata = 2;
+   */
+  metadata: { [key: string]: Uint8Array };
+
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.Ref ref = 3;
+   */
+  ref?: Ref | undefined;
+
+  /**
+   * @generated from field: string path = 4;
+   */
+  path: string;
+
+  /**
+   * @generated from field: string in_toto_predicate_type = 5;
+   */
+  inTotoPredicateType: string;
+
+  /**
+   * @generated from field: repeated moby.buildkit.v1.frontend.InTotoSubject in_toto_subjects = 6;
+   */
+  inTotoSubjects: InTotoSubject[];
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.Attestation.
+ * Use `create(AttestationSchema)` to create a new message.
+ */
+export const AttestationSchema: GenMessage<Attestation> = /*@__PURE__*/
+  messageDesc(file_gateway, 8);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.InTotoSubject
+ */
+export type InTotoSubject = Message<"moby.buildkit.v1.frontend.InTotoSubject"> & {
+  /**
+   * @generated from field: int32 kind = 1;
+   */
+  kind: number;
+
+  /**
+   * @generated from field: repeated string digest = 2;
+   */
+  digest: string[];
+
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.InTotoSubject.
+ * Use `create(InTotoSubjectSchema)` to create a new message.
+ */
+export const InTotoSubjectSchema: GenMessage<InTotoSubject> = /*@__PURE__*/
+  messageDesc(file_gateway, 9);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.InputsResponse
@@ -230,7 +318,7 @@ export type InputsResponse = Message<"moby.buildkit.v1.frontend.InputsResponse">
  * Use `create(InputsResponseSchema)` to create a new message.
  */
 export const InputsResponseSchema: GenMessage<InputsResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 7);
+  messageDesc(file_gateway, 10);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReturnStatus
@@ -257,7 +345,7 @@ export type ReturnStatus = Message<"moby.buildkit.v1.frontend.ReturnStatus"> & {
  * Use `create(ReturnStatusSchema)` to create a new message.
  */
 export const ReturnStatusSchema: GenMessage<ReturnStatus> = /*@__PURE__*/
-  messageDesc(file_gateway, 8);
+  messageDesc(file_gateway, 11);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReturnRequest
@@ -279,7 +367,7 @@ export type ReturnRequest = Message<"moby.buildkit.v1.frontend.ReturnRequest"> &
  * Use `create(ReturnRequestSchema)` to create a new message.
  */
 export const ReturnRequestSchema: GenMessage<ReturnRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 9);
+  messageDesc(file_gateway, 12);
 
 /**
  * Sources and platforms are those of llb.proto.
@@ -318,7 +406,7 @@ export type ResolveImageConfigRequest = Message<"moby.buildkit.v1.frontend.Resol
  * Use `create(ResolveImageConfigRequestSchema)` to create a new message.
  */
 export const ResolveImageConfigRequestSchema: GenMessage<ResolveImageConfigRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 10);
+  messageDesc(file_gateway, 13);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigResponse
@@ -345,7 +433,7 @@ export type ResolveImageConfigResponse = Message<"moby.buildkit.v1.frontend.Reso
  * Use `create(ResolveImageConfigResponseSchema)` to create a new message.
  */
 export const ResolveImageConfigResponseSchema: GenMessage<ResolveImageConfigResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 11);
+  messageDesc(file_gateway, 14);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadFileRequest
@@ -365,6 +453,11 @@ export type ReadFileRequest = Message<"moby.buildkit.v1.frontend.ReadFileRequest
    * @generated from field: moby.buildkit.v1.frontend.FileRange range = 3;
    */
   range?: FileRange | undefined;
+
+  /**
+   * @generated from field: int32 mount_index = 4;
+   */
+  mountIndex: number;
 };
 
 /**
@@ -372,7 +465,7 @@ export type ReadFileRequest = Message<"moby.buildkit.v1.frontend.ReadFileRequest
  * Use `create(ReadFileRequestSchema)` to create a new message.
  */
 export const ReadFileRequestSchema: GenMessage<ReadFileRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 12);
+  messageDesc(file_gateway, 15);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.FileRange
@@ -394,7 +487,7 @@ export type FileRange = Message<"moby.buildkit.v1.frontend.FileRange"> & {
  * Use `create(FileRangeSchema)` to create a new message.
  */
 export const FileRangeSchema: GenMessage<FileRange> = /*@__PURE__*/
-  messageDesc(file_gateway, 13);
+  messageDesc(file_gateway, 16);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadFileResponse
@@ -411,7 +504,7 @@ export type ReadFileResponse = Message<"moby.buildkit.v1.frontend.ReadFileRespon
  * Use `create(ReadFileResponseSchema)` to create a new message.
  */
 export const ReadFileResponseSchema: GenMessage<ReadFileResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 14);
+  messageDesc(file_gateway, 17);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadDirRequest
@@ -431,6 +524,11 @@ export type ReadDirRequest = Message<"moby.buildkit.v1.frontend.ReadDirRequest">
    * @generated from field: string include_pattern = 3;
    */
   includePattern: string;
+
+  /**
+   * @generated from field: int32 mount_index = 4;
+   */
+  mountIndex: number;
 };
 
 /**
@@ -438,7 +536,7 @@ export type ReadDirRequest = Message<"moby.buildkit.v1.frontend.ReadDirRequest">
  * Use `create(ReadDirRequestSchema)` to create a new message.
  */
 export const ReadDirRequestSchema: GenMessage<ReadDirRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 15);
+  messageDesc(file_gateway, 18);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadDirResponse
@@ -455,7 +553,7 @@ export type ReadDirResponse = Message<"moby.buildkit.v1.frontend.ReadDirResponse
  * Use `create(ReadDirResponseSchema)` to create a new message.
  */
 export const ReadDirResponseSchema: GenMessage<ReadDirResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 16);
+  messageDesc(file_gateway, 19);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StatFileRequest
@@ -470,6 +568,11 @@ export type StatFileRequest = Message<"moby.buildkit.v1.frontend.StatFileRequest
    * @generated from field: string path = 2;
    */
   path: string;
+
+  /**
+   * @generated from field: int32 mount_index = 3;
+   */
+  mountIndex: number;
 };
 
 /**
@@ -477,7 +580,7 @@ export type StatFileRequest = Message<"moby.buildkit.v1.frontend.StatFileRequest
  * Use `create(StatFileRequestSchema)` to create a new message.
  */
 export const StatFileRequestSchema: GenMessage<StatFileRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 17);
+  messageDesc(file_gateway, 20);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StatFileResponse
@@ -494,7 +597,7 @@ export type StatFileResponse = Message<"moby.buildkit.v1.frontend.StatFileRespon
  * Use `create(StatFileResponseSchema)` to create a new message.
  */
 export const StatFileResponseSchema: GenMessage<StatFileResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 18);
+  messageDesc(file_gateway, 21);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.FileStat
@@ -541,7 +644,24 @@ export type FileStat = Message<"moby.buildkit.v1.frontend.FileStat"> & {
  * Use `create(FileStatSchema)` to create a new message.
  */
 export const FileStatSchema: GenMessage<FileStat> = /*@__PURE__*/
-  messageDesc(file_gateway, 19);
+  messageDesc(file_gateway, 22);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.EvaluateRequest
+ */
+export type EvaluateRequest = Message<"moby.buildkit.v1.frontend.EvaluateRequest"> & {
+  /**
+   * @generated from field: string ref = 1;
+   */
+  ref: string;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.EvaluateRequest.
+ * Use `create(EvaluateRequestSchema)` to create a new message.
+ */
+export const EvaluateRequestSchema: GenMessage<EvaluateRequest> = /*@__PURE__*/
+  messageDesc(file_gateway, 23);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceMetaRequest
@@ -568,7 +688,7 @@ export type ResolveSourceMetaRequest = Message<"moby.buildkit.v1.frontend.Resolv
  * Use `create(ResolveSourceMetaRequestSchema)` to create a new message.
  */
 export const ResolveSourceMetaRequestSchema: GenMessage<ResolveSourceMetaRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 20);
+  messageDesc(file_gateway, 24);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceMetaResponse
@@ -590,7 +710,7 @@ export type ResolveSourceMetaResponse = Message<"moby.buildkit.v1.frontend.Resol
  * Use `create(ResolveSourceMetaResponseSchema)` to create a new message.
  */
 export const ResolveSourceMetaResponseSchema: GenMessage<ResolveSourceMetaResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 21);
+  messageDesc(file_gateway, 25);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolvedImage
@@ -612,5 +732,310 @@ export type ResolvedImage = Message<"moby.buildkit.v1.frontend.ResolvedImage"> &
  * Use `create(ResolvedImageSchema)` to create a new message.
  */
 export const ResolvedImageSchema: GenMessage<ResolvedImage> = /*@__PURE__*/
-  messageDesc(file_gateway, 22);
+  messageDesc(file_gateway, 26);
+
+/**
+ * Mounts, platform, constraints, and hosts are those of llb.proto.
+ *
+ * @generated from message moby.buildkit.v1.frontend.NewContainerRequest
+ */
+export type NewContainerRequest = Message<"moby.buildkit.v1.frontend.NewContainerRequest"> & {
+  /**
+   * @generated from field: string container_id = 1;
+   */
+  containerId: string;
+
+  /**
+   * @generated from field: repeated bytes mounts = 2;
+   */
+  mounts: Uint8Array[];
+
+  /**
+   * @generated from field: int32 network = 3;
+   */
+  network: number;
+
+  /**
+   * @generated from field: bytes platform = 4;
+   */
+  platform: Uint8Array;
+
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.WorkerConstraints constraints = 5;
+   */
+  constraints?: WorkerConstraints | undefined;
+
+  /**
+   * @generated from field: repeated bytes extra_hosts = 6;
+   */
+  extraHosts: Uint8Array[];
+
+  /**
+   * @generated from field: string hostname = 7;
+   */
+  hostname: string;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.NewContainerRequest.
+ * Use `create(NewContainerRequestSchema)` to create a new message.
+ */
+export const NewContainerRequestSchema: GenMessage<NewContainerRequest> = /*@__PURE__*/
+  messageDesc(file_gateway, 27);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.WorkerConstraints
+ */
+export type WorkerConstraints = Message<"moby.buildkit.v1.frontend.WorkerConstraints"> & {
+  /**
+   * @generated from field: repeated string filter = 1;
+   */
+  filter: string[];
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.WorkerConstraints.
+ * Use `create(WorkerConstraintsSchema)` to create a new message.
+ */
+export const WorkerConstraintsSchema: GenMessage<WorkerConstraints> = /*@__PURE__*/
+  messageDesc(file_gateway, 28);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ReleaseContainerRequest
+ */
+export type ReleaseContainerRequest = Message<"moby.buildkit.v1.frontend.ReleaseContainerRequest"> & {
+  /**
+   * @generated from field: string container_id = 1;
+   */
+  containerId: string;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ReleaseContainerRequest.
+ * Use `create(ReleaseContainerRequestSchema)` to create a new message.
+ */
+export const ReleaseContainerRequestSchema: GenMessage<ReleaseContainerRequest> = /*@__PURE__*/
+  messageDesc(file_gateway, 29);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ExecMessage
+ */
+export type ExecMessage = Message<"moby.buildkit.v1.frontend.ExecMessage"> & {
+  /**
+   * @generated from field: string process_id = 1;
+   */
+  processId: string;
+
+  /**
+   * @generated from oneof moby.buildkit.v1.frontend.ExecMessage.input
+   */
+  input: {
+    /**
+     * @generated from field: moby.buildkit.v1.frontend.InitMessage init = 2;
+     */
+    value: InitMessage;
+    case: "init";
+  } | {
+    /**
+     * @generated from field: moby.buildkit.v1.frontend.FdMessage file = 3;
+     */
+    value: FdMessage;
+    case: "file";
+  } | {
+    /**
+     * @generated from field: moby.buildkit.v1.frontend.ResizeMessage resize = 4;
+     */
+    value: ResizeMessage;
+    case: "resize";
+  } | {
+    /**
+     * @generated from field: moby.buildkit.v1.frontend.StartedMessage started = 5;
+     */
+    value: StartedMessage;
+    case: "started";
+  } | {
+    /**
+     * @generated from field: moby.buildkit.v1.frontend.ExitMessage exit = 6;
+     */
+    value: ExitMessage;
+    case: "exit";
+  } | {
+    /**
+     * @generated from field: moby.buildkit.v1.frontend.DoneMessage done = 7;
+     */
+    value: DoneMessage;
+    case: "done";
+  } | {
+    /**
+     * @generated from field: moby.buildkit.v1.frontend.SignalMessage signal = 8;
+     */
+    value: SignalMessage;
+    case: "signal";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ExecMessage.
+ * Use `create(ExecMessageSchema)` to create a new message.
+ */
+export const ExecMessageSchema: GenMessage<ExecMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 30);
+
+/**
+ * The meta and variables out of secrets are those of llb.proto.
+ *
+ * @generated from message moby.buildkit.v1.frontend.InitMessage
+ */
+export type InitMessage = Message<"moby.buildkit.v1.frontend.InitMessage"> & {
+  /**
+   * @generated from field: string container_id = 1;
+   */
+  containerId: string;
+
+  /**
+   * @generated from field: bytes meta = 2;
+   */
+  meta: Uint8Array;
+
+  /**
+   * @generated from field: repeated uint32 fds = 3;
+   */
+  fds: number[];
+
+  /**
+   * @generated from field: bool tty = 4;
+   */
+  tty: boolean;
+
+  /**
+   * @generated from field: int32 security = 5;
+   */
+  security: number;
+
+  /**
+   * @generated from field: repeated bytes secret_env = 6;
+   */
+  secretEnv: Uint8Array[];
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.InitMessage.
+ * Use `create(InitMessageSchema)` to create a new message.
+ */
+export const InitMessageSchema: GenMessage<InitMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 31);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ExitMessage
+ */
+export type ExitMessage = Message<"moby.buildkit.v1.frontend.ExitMessage"> & {
+  /**
+   * @generated from field: uint32 code = 1;
+   */
+  code: number;
+
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.ReturnStatus error = 2;
+   */
+  error?: ReturnStatus | undefined;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ExitMessage.
+ * Use `create(ExitMessageSchema)` to create a new message.
+ */
+export const ExitMessageSchema: GenMessage<ExitMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 32);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.StartedMessage
+ */
+export type StartedMessage = Message<"moby.buildkit.v1.frontend.StartedMessage"> & {
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.StartedMessage.
+ * Use `create(StartedMessageSchema)` to create a new message.
+ */
+export const StartedMessageSchema: GenMessage<StartedMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 33);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.DoneMessage
+ */
+export type DoneMessage = Message<"moby.buildkit.v1.frontend.DoneMessage"> & {
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.DoneMessage.
+ * Use `create(DoneMessageSchema)` to create a new message.
+ */
+export const DoneMessageSchema: GenMessage<DoneMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 34);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.FdMessage
+ */
+export type FdMessage = Message<"moby.buildkit.v1.frontend.FdMessage"> & {
+  /**
+   * @generated from field: uint32 fd = 1;
+   */
+  fd: number;
+
+  /**
+   * @generated from field: bool eof = 2;
+   */
+  eof: boolean;
+
+  /**
+   * @generated from field: bytes data = 3;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.FdMessage.
+ * Use `create(FdMessageSchema)` to create a new message.
+ */
+export const FdMessageSchema: GenMessage<FdMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 35);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ResizeMessage
+ */
+export type ResizeMessage = Message<"moby.buildkit.v1.frontend.ResizeMessage"> & {
+  /**
+   * @generated from field: uint32 rows = 1;
+   */
+  rows: number;
+
+  /**
+   * @generated from field: uint32 cols = 2;
+   */
+  cols: number;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResizeMessage.
+ * Use `create(ResizeMessageSchema)` to create a new message.
+ */
+export const ResizeMessageSchema: GenMessage<ResizeMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 36);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.SignalMessage
+ */
+export type SignalMessage = Message<"moby.buildkit.v1.frontend.SignalMessage"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.SignalMessage.
+ * Use `create(SignalMessageSchema)` to create a new message.
+ */
+export const SignalMessageSchema: GenMessage<SignalMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 37);
 

@@ -1,4 +1,5 @@
 /** The shapes that many attributes share. */
+import { singlePrecision } from "#spec/compose/go-number.ts";
 import type { Node } from "#spec/compose/node.ts";
 import { list, map, scalar, toPlain } from "#spec/compose/node.ts";
 import type { ListRules, Reading, Shape } from "#spec/compose/shape.ts";
@@ -13,7 +14,14 @@ export const text = value("text; put it in quotes", (given) =>
 );
 
 /** Numbers and booleans are taken as they are written. */
-export const anyText = value("text", (given) => String(given));
+const takenAsText = value("text", (given) => String(given));
+export const anyText: Shape = {
+  ...takenAsText,
+  read: (node, path, reading) =>
+    node.kind === "scalar" && node.written !== undefined && !reading.hasVariables
+      ? scalar(node, node.written)
+      : takenAsText.read(node, path, reading),
+};
 
 export const oneOfWords = (...words: readonly string[]): Shape =>
   value(`one of ${words.map((word) => `"${word}"`).join(", ")}`, (given) =>
@@ -46,7 +54,11 @@ export const integer = (min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_IN
   });
 };
 
-export const decimal = value("a number", toNumber);
+/** Kept with the precision of a float32. */
+export const decimal = value("a number", (given) => {
+  const number = toNumber(given);
+  return number === undefined ? undefined : singlePrecision(number);
+});
 
 const WORDS: Readonly<Record<string, boolean>> = {
   true: true,
@@ -132,6 +144,8 @@ export const command: Shape = define(
     }
     if (node.kind === "scalar" && node.value === null) return node;
     if (node.kind === "scalar" && typeof node.value === "string") {
+      // The words of a line are known when its variables are.
+      if (reading.hasVariables) return node;
       const words = splitWords(node.value);
       if (words !== undefined) {
         return list(
@@ -172,8 +186,9 @@ const setting = (missing: null | ""): Shape =>
         reading.problem(node, path, "must be text, a number, true, false or empty");
         return node;
       }
+      if (reading.hasVariables) return node;
       if (node.value === null) return scalar(node, missing);
-      return scalar(node, String(node.value));
+      return scalar(node, node.written ?? String(node.value));
     },
     { isKept: true },
   );
@@ -183,6 +198,7 @@ export const settings = (missing: null | ""): Shape =>
   dict(setting(missing), {
     short: (node) => settingsFromList(node, missing),
     shortName: 'a list of "KEY=value"',
+    isOfLines: true,
   });
 
 /** Text values under names of the user's own. */
@@ -190,6 +206,7 @@ export const options: Shape = dict(setting(""));
 
 /** Folder and path as one absolute path; `~` is the user's home. */
 export const resolvePath = (path: string, reading: Reading): string => {
+  if (reading.folder === undefined) return path;
   const expanded =
     reading.home !== undefined && (path === "~" || path.startsWith("~/"))
       ? reading.home + path.slice(1)

@@ -7,7 +7,7 @@ import { LineCounter, isAlias, isMap, isPair, isScalar, isSeq, parseAllDocuments
 import type { Document } from "yaml";
 import type { Node, Place, Scalar, Tag } from "#spec/compose/node.ts";
 import { placedError } from "#spec/compose/node.ts";
-import { plainScalar } from "#spec/compose/plain-scalar.ts";
+import { plainNode, plainScalar } from "#spec/compose/plain-scalar.ts";
 
 /** Aliases multiply: more values than this in one file is an attack or a mistake. */
 const MAX_VALUES = 200_000;
@@ -46,7 +46,13 @@ class TreeReader {
     }
     const tag = this.#tagOf(node, place);
     const inside = [...open, node];
-    if (isScalar(node)) return { kind: "scalar", value: this.#scalar(node, place), place, tag };
+    if (isScalar(node)) {
+      const value = this.#scalar(node, place);
+      const written =
+        typeof value === "number" ? plainNode(String(node.value), place).written : undefined;
+      const scalar = { kind: "scalar" as const, value, place, tag };
+      return written === undefined ? scalar : { ...scalar, written };
+    }
     if (isSeq(node)) {
       const items = node.items.map((item) => this.read(item, undefined, inside));
       return { kind: "list", items, place, tag };

@@ -10,7 +10,7 @@ import type { MapNode, Node } from "#spec/compose/node.ts";
 import { describePlace, fromPlain, map, placedError, toPlain } from "#spec/compose/node.ts";
 import { applyExtends } from "#spec/compose/extends.ts";
 import type { ServicesOfFile } from "#spec/compose/extends.ts";
-import { normalize } from "#spec/compose/normalize.ts";
+import { leaveBare, normalize } from "#spec/compose/normalize.ts";
 import { readComposeFile } from "#spec/compose/read-file.ts";
 import { projectShape } from "#spec/compose/schema/project.ts";
 import { selectServices } from "#spec/compose/select.ts";
@@ -118,7 +118,7 @@ class Loader {
   #documents(file: string, folder: string, environment: Environment, from?: Node): MapNode[] {
     const documents = readComposeFile({
       trees: this.trees(file, from),
-      folder,
+      folder: this.#options.isPathResolved === false ? undefined : folder,
       home: this.#options.home,
       variables: this.variables(environment),
     });
@@ -288,13 +288,19 @@ export const loadProject = (options: LoadOptions): Project => {
   }
   const environment: Environment = { COMPOSE_PROJECT_NAME: name, ...options.environment };
   const tree = loader.load(options.files, options.workingDirectory, environment, []);
-  const whole = normalize(toPlain(tree) as Record<string, unknown>, {
+  if (tree.kind === "map" && tree.entries.size === 0) {
+    const names = options.files.map((file) => `"${file}"`).join(", ");
+    throw new NaruError("invalid_argument", `${names}: there is nothing in it; write "services:"`);
+  }
+  const complete = options.isNormalized === false ? leaveBare : normalize;
+  const whole = complete(toPlain(tree) as Record<string, unknown>, {
     name,
-    workingDirectory: options.workingDirectory,
+    workingDirectory: options.isPathResolved === false ? "." : options.workingDirectory,
     environment,
   });
   const selected = selectServices(whole, options);
-  validate(selected, tree);
+  const isChecked = options.isChecked !== false && options.isInterpolated !== false;
+  if (isChecked) validate(selected, tree);
   const model =
     options.isEnvironmentResolved === false
       ? selected.model

@@ -20,6 +20,8 @@ interface Placed {
 export interface ScalarNode extends Placed {
   readonly kind: "scalar";
   readonly value: Scalar;
+  /** A number as text, where that is not simply its figures: "1e+06", or more figures than it keeps. */
+  readonly written?: string | undefined;
 }
 export interface ListNode extends Placed {
   readonly kind: "list";

@@ -27,6 +27,9 @@ const implied = (service: Service): Record<string, Dependency> => {
   return found;
 };
 
+/** Lists of `KEY=value` are left alone: they are there where variables stay as they are. */
+const isMapping = (value: unknown): boolean => typeof value === "object" && !Array.isArray(value);
+
 const normalizeBuild = (draft: Draft<Service>, context: NormalizeContext): void => {
   const { build } = draft;
   if (build === undefined) return;
@@ -37,17 +40,15 @@ const normalizeBuild = (draft: Draft<Service>, context: NormalizeContext): void 
   });
   draft.build = {
     ...build,
-    context: build.context ?? context.workingDirectory,
     ...(hasFile ? {} : { dockerfile: "Dockerfile" }),
-    ...(build.args === undefined ? {} : { args: Object.fromEntries(args) }),
+    ...(isMapping(build.args) ? { args: Object.fromEntries(args) } : {}),
   };
 };
 
-const normalizeService = (service: Service, context: NormalizeContext): Service => {
+/** What is filled in whether or not the rest is. */
+const withDefaults = (service: Service, context: NormalizeContext): Draft<Service> => {
   const draft: Draft<Service> = { ...service };
-  if (draft.pull_policy === "if_not_present") draft.pull_policy = "missing";
-  normalizeBuild(draft, context);
-  if (draft.environment !== undefined) {
+  if (draft.environment !== undefined && isMapping(draft.environment)) {
     draft.environment = Object.fromEntries(
       Object.entries(draft.environment).map(([key, value]) => [
         key,
@@ -55,6 +56,23 @@ const normalizeService = (service: Service, context: NormalizeContext): Service 
       ]),
     );
   }
+  if (draft.secrets !== undefined) {
+    draft.secrets = draft.secrets.map((secret) => ({
+      ...secret,
+      target: secret.target ?? `/run/secrets/${secret.source}`,
+    }));
+  }
+  const { build } = draft;
+  if (build !== undefined) {
+    draft.build = { ...build, context: build.context ?? context.workingDirectory };
+  }
+  return draft;
+};
+
+const normalizeService = (service: Service, context: NormalizeContext): Service => {
+  const draft = withDefaults(service, context);
+  if (draft.pull_policy === "if_not_present") draft.pull_policy = "missing";
+  normalizeBuild(draft, context);
   const hasNetworks = Object.keys(draft.networks ?? {}).length > 0;
   if (draft.provider === undefined && draft.network_mode === undefined && !hasNetworks) {
     draft.networks = { default: null };
@@ -69,13 +87,10 @@ const normalizeService = (service: Service, context: NormalizeContext): Service 
     );
   }
   if (draft.volumes !== undefined) {
-    draft.volumes = draft.volumes.map((mount) => ({ ...mount, target: cleanPath(mount.target) }));
-  }
-  if (draft.secrets !== undefined) {
-    draft.secrets = draft.secrets.map((secret) => ({
-      ...secret,
-      target: secret.target ?? `/run/secrets/${secret.source}`,
-    }));
+    // With variables left as they are, one may still be text.
+    draft.volumes = draft.volumes.map((mount) =>
+      typeof mount === "object" ? { ...mount, target: cleanPath(mount.target) } : mount,
+    );
   }
   return draft;
 };
@@ -120,5 +135,26 @@ export const normalize = (plain: Record<string, unknown>, context: NormalizeCont
     volumes: withNames(draft.volumes, name),
     secrets: withNames(draft.secrets, name),
     configs: withNames(draft.configs, name),
+  };
+};
+
+const SHARED = ["networks", "volumes", "secrets", "configs"] as const;
+
+/** The same without names, networks and dependencies that nobody has written: `--no-normalize`. */
+export const leaveBare = (plain: Record<string, unknown>, context: NormalizeContext): Model => {
+  const draft = plain as unknown as Partial<Model>;
+  const services = Object.entries(draft.services ?? {}).map(([name, service]) => [
+    name,
+    withDefaults(service, context),
+  ]);
+  const shared = SHARED.map((kind) => [
+    kind,
+    Object.fromEntries(Object.entries(draft[kind] ?? {}).map(([key, own]) => [key, own ?? {}])),
+  ]);
+  return {
+    ...plain,
+    name: context.name,
+    ...Object.fromEntries(shared),
+    services: Object.fromEntries(services),
   };
 };

@@ -1,5 +1,6 @@
 /** Unquoted text of a compose file as a value. */
-import type { Scalar } from "#spec/compose/node.ts";
+import { goNumber } from "#spec/compose/go-number.ts";
+import type { Place, Scalar, ScalarNode } from "#spec/compose/node.ts";
 
 const NULLS = new Set(["", "~", "null", "Null", "NULL"]);
 const TRUES = new Set(["true", "True", "TRUE"]);
@@ -34,4 +35,31 @@ export const plainScalar = (text: string): Scalar => {
   const other = radixOf(text);
   if (other !== undefined) return other;
   return FLOAT.test(text) ? Number(text.replaceAll("_", "")) : text;
+};
+
+const INTEGER = /^([-+]?)(0[xob])?([\da-fA-F_]+)$/;
+
+/**
+ * What a number becomes where text is meant, as the reference tool has it: all figures of a large
+ * integer, an exponent for large fractions. Undefined when `String(value)` says the same.
+ */
+const writtenOf = (text: string, value: Scalar): string | undefined => {
+  if (typeof value !== "number") return undefined;
+  if (/[.eE]/.test(text) && !/^[-+]?0x/.test(text)) {
+    const written = goNumber(value);
+    return written === String(value) ? undefined : written;
+  }
+  const match = Number.isSafeInteger(value) ? null : INTEGER.exec(text);
+  if (match === null) return undefined;
+  const [, sign, prefix = "", digits = ""] = match;
+  const octal = prefix === "" && /^0[0-7_]/.test(digits) ? "0o" : prefix;
+  const size = BigInt(`${octal}${digits.replaceAll("_", "")}`);
+  return String(sign === "-" ? -size : size);
+};
+
+export const plainNode = (text: string, place: Place): ScalarNode => {
+  const value = plainScalar(text);
+  const written = writtenOf(text, value);
+  const node = { kind: "scalar" as const, value, place, tag: undefined };
+  return written === undefined ? node : { ...node, written };
 };

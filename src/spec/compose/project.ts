@@ -49,6 +49,12 @@ export interface LoadOptions {
   readonly home?: string | undefined;
   /** Off: `config --no-interpolate`. */
   readonly isInterpolated?: boolean;
+  /** Off: `config --no-path-resolution`. */
+  readonly isPathResolved?: boolean;
+  /** Off: what follows from others is not filled in: `config --no-normalize`. */
+  readonly isNormalized?: boolean;
+  /** Off: whether the whole holds together is not asked: `config --no-consistency`. */
+  readonly isChecked?: boolean;
   /** Off: `env_file` stays as it is: `config --no-env-resolution`. */
   readonly isEnvironmentResolved?: boolean;
 }

@@ -5,7 +5,7 @@
  * to get going. What is read here is the same to the last place: quick-yaml.test.ts compares the two.
  */
 import type { Node, Place } from "#spec/compose/node.ts";
-import { plainScalar } from "#spec/compose/plain-scalar.ts";
+import { plainNode } from "#spec/compose/plain-scalar.ts";
 
 const MAX_LENGTH = 200_000;
 const MAX_DEPTH = 50;
@@ -85,7 +85,7 @@ class FlowReader {
     const text = this.#text.slice(this.at, end).trimEnd();
     if (text === "" || text.includes(" #") || plainText(text) !== text) leave();
     this.at = end;
-    return { kind: "scalar", value: plainScalar(text), place, tag: undefined };
+    return plainNode(text, place);
   }
 
   /** True when the collection is over. */
@@ -217,7 +217,7 @@ class BlockReader {
       if (!isEnd(rest.slice(end))) leave();
       return { kind: "scalar", value, place, tag: undefined };
     }
-    return { kind: "scalar", value: plainScalar(plainText(rest)), place, tag: undefined };
+    return plainNode(plainText(rest), place);
   }
 
   #items(indent: number, depth: number): Node[] {

@@ -29,8 +29,8 @@ export const problemsError = (problems: readonly Problem[]): Error => {
 export interface ReadFileOptions {
   /** The documents of the file as they are written. */
   readonly trees: readonly Node[];
-  /** What relative paths stand for. */
-  readonly folder: string;
+  /** What relative paths stand for; undefined: they stay as they are. */
+  readonly folder: string | undefined;
   readonly home: string | undefined;
   /** Undefined leaves variables as they are. */
   readonly variables: Variables | undefined;
@@ -42,6 +42,7 @@ export const readComposeFile = (options: ReadFileOptions): Node[] => {
   const reading: Reading = {
     folder: options.folder,
     home: options.home,
+    hasVariables: options.variables === undefined,
     problem: (node, path, message) => {
       problems.push({ node, message: path === "" ? message : `${path}: ${message}` });
     },

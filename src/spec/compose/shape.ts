@@ -11,19 +11,36 @@ import { list, map, scalar } from "#spec/compose/node.ts";
 import { nearestWord } from "#spec/compose/suggest.ts";
 
 export interface Reading {
-  /** Folder that relative paths stand for. */
-  readonly folder: string;
+  /** Folder that relative paths stand for; undefined: they stay as they are. */
+  readonly folder: string | undefined;
   /** What `~` stands for. */
   readonly home: string | undefined;
+  /** Variables were left as they are: text that names one may become anything. */
+  readonly hasVariables: boolean;
   problem(node: Node, path: string, message: string): void;
 }
+
+/** Nothing can be said yet of what this will be. */
+export const isOpen = (node: Node, reading: Reading): boolean =>
+  reading.hasVariables &&
+  node.kind === "scalar" &&
+  typeof node.value === "string" &&
+  node.value.includes("$");
+
+/** As `toSorted` takes it. */
+export type KeyOrder = (a: string, b: string) => number;
+
+const byCodeUnits: KeyOrder = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
 export interface Shape {
   read(node: Node, path: string, reading: Reading): Node;
   /** Both canonical. */
   merge(base: Node, over: Node): Node;
-  /** Orders keys as they are printed and leaves out what says nothing. */
-  tidy(value: unknown): unknown;
+  /**
+   * Orders keys as they are printed and leaves out what says nothing; names of the user's own by
+   * `order`, which is that of code units when nothing is given.
+   */
+  tidy(value: unknown, order?: KeyOrder): unknown;
   /** Printed even when it is 0, false or empty. */
   readonly isKept: boolean;
   readonly isNullable: boolean;
@@ -69,7 +86,7 @@ export const nullable = (shape: Shape): Shape => ({
   ...shape,
   read: (node, path, reading) => (isNull(node) ? node : shape.read(node, path, reading)),
   merge: (base, over) => (isNull(over) ? base : isNull(base) ? over : shape.merge(base, over)),
-  tidy: (value) => (value === null || value === undefined ? null : shape.tidy(value)),
+  tidy: (value, order) => (value === null || value === undefined ? null : shape.tidy(value, order)),
   isNullable: true,
 });
 
@@ -154,23 +171,49 @@ export const record = (fields: Fields, rules: RecordRules = {}): Shape =>
           base.kind === "map" && over.kind === "map"
             ? mergeEntries(base, over, (key) => fields[key] ?? anything)
             : over),
-      tidy: (value) => tidyRecord(fields, value),
+      tidy: (value, order) => tidyRecord(fields, value, order),
     },
   );
 
-const tidyRecord = (fields: Fields, value: unknown): unknown => {
+/** Every mapping in it, whatever that means. */
+export const withSortedKeys = (value: unknown, order: KeyOrder = byCodeUnits): unknown => {
+  if (Array.isArray(value)) return value.map((item) => withSortedKeys(item, order));
+  if (!isObject(value)) return value;
+  const keys = Object.keys(value).toSorted(order);
+  return Object.fromEntries(keys.map((key) => [key, withSortedKeys(value[key], order)]));
+};
+
+const tidyRecord = (fields: Fields, value: unknown, order: KeyOrder = byCodeUnits): unknown => {
   if (!isObject(value)) return value;
   const result: Record<string, unknown> = {};
   for (const [key, shape] of Object.entries(fields)) {
     if (!(key in value)) continue;
-    const tidied = shape.tidy(value[key]);
+    const tidied = shape.tidy(value[key], order);
     if (shape.isKept ? tidied === undefined : isEmpty(tidied)) continue;
     result[key] = tidied;
   }
-  for (const key of Object.keys(value).toSorted()) {
-    if (key.startsWith("x-") || key.startsWith("#")) result[key] = value[key];
+  for (const key of Object.keys(value).toSorted(order)) {
+    if (!key.startsWith("x-") && !key.startsWith("#")) continue;
+    result[key] = withSortedKeys(value[key], order);
   }
   return result;
+};
+
+const linesOf = (node: Node): readonly Node[] => {
+  if (node.kind !== "map") return node.kind === "list" ? node.items : [];
+  return [...node.entries].map(([key, item]) => {
+    const given = item.kind === "scalar" && item.value !== null ? `=${String(item.value)}` : "";
+    return scalar({ place: item.place }, `${key}${given}`);
+  });
+};
+
+/** Lists of `KEY=value` that stayed so: the last line of a key counts. */
+const mergeLines = (base: Node, over: Node): Node => {
+  if (base.kind === "scalar" || over.kind === "scalar") return over;
+  const nameOf = (item: Node): string =>
+    item.kind === "scalar" ? (String(item.value).split("=")[0] ?? "") : "";
+  const items = uniqueBy([...linesOf(base), ...linesOf(over)], nameOf);
+  return list({ place: over.place }, items);
 };
 
 /** A mapping from names of the user's own. */
@@ -180,6 +223,8 @@ export const dict = (
     readonly names?: RegExp;
     readonly short?: (node: Node) => Node | undefined;
     readonly shortName?: string;
+    /** The short form stays where variables do. */
+    readonly isOfLines?: boolean;
   } = {},
 ): Shape =>
   define(
@@ -190,6 +235,8 @@ export const dict = (
         reading.problem(node, path, `must be a mapping${also}`);
         return map(node, []);
       }
+      if (reading.hasVariables && rules.isOfLines === true && written.kind === "list")
+        return written;
       return map(
         node,
         [...node.entries].map(([key, value]) => {
@@ -202,13 +249,15 @@ export const dict = (
     },
     {
       merge: (base, over) =>
-        base.kind === "map" && over.kind === "map" ? mergeEntries(base, over, () => of) : over,
-      tidy: (value) =>
+        base.kind === "map" && over.kind === "map"
+          ? mergeEntries(base, over, () => of)
+          : mergeLines(base, over),
+      tidy: (value, order = byCodeUnits) =>
         isObject(value)
           ? Object.fromEntries(
               Object.keys(value)
-                .toSorted()
-                .map((key) => [key, of.tidy(value[key])]),
+                .toSorted(order)
+                .map((key) => [key, of.tidy(value[key], order)]),
             )
           : value,
     },
@@ -258,7 +307,8 @@ export const listOf = (of: Shape, plain: (node: Node) => unknown, rules: ListRul
         base.kind === "list" && over.kind === "list"
           ? list({ place: over.place }, unique([...base.items, ...over.items]))
           : over,
-      tidy: (value) => (Array.isArray(value) ? value.map((item) => of.tidy(item)) : value),
+      tidy: (value, order) =>
+        Array.isArray(value) ? value.map((item) => of.tidy(item, order)) : value,
     },
   );
 };
@@ -283,6 +333,7 @@ export const value = (
   define((node, path, reading) => {
     const converted =
       node.kind === "scalar" && node.value !== null ? convert(node.value) : undefined;
+    if (reading.hasVariables && (converted !== undefined || isOpen(node, reading))) return node;
     if (converted === undefined) {
       const shown =
         node.kind === "scalar" && node.value !== null ? `, not ${JSON.stringify(node.value)}` : "";

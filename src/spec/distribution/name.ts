@@ -32,6 +32,19 @@ export const isTag = (text: string): boolean => TAG.test(text);
 export const isAttachedTag = (tag: string): boolean =>
   /^sha(256-[0-9a-f]{64}|512-[0-9a-f]{121,128})(\.(sig|att|sbom))?$/.test(tag);
 
+/** Where cosign and others keep what belongs to a manifest on registries without referrers, and by old habit on all. */
+const ATTACHED = [".sig", ".att", ".sbom"];
+
+/** Tags under which something can be attached to the manifest; none for digests that are too long for tags. */
+export const attachedTags = (digest: Digest): readonly string[] =>
+  ATTACHED.map((suffix) => `${digest.replace(":", "-")}${suffix}`).filter(isTag);
+
+/** The manifest that what is under the tag belongs to; undefined for other tags, and for those of the referrers tag schema. */
+export const subjectOfTag = (tag: string): Digest | undefined => {
+  const [, hex] = /^sha256-([0-9a-f]{64})\.(?:sig|att|sbom)$/.exec(tag) ?? [];
+  return hex === undefined ? undefined : parseDigest(`sha256:${hex}`);
+};
+
 /** A manifest is asked for by tag or by digest. */
 export type ManifestReference =
   | { readonly kind: "tag"; readonly tag: string }

@@ -26,7 +26,7 @@ const splitAuth = (auth: unknown): AuthConfig => {
 export const decodeAuthConfig = (value: unknown): AuthConfig => {
   if (value === null || value === undefined) return {};
   if (typeof value !== "object" || Array.isArray(value)) {
-    throw new NaruError("invalid_argument", "invalid X-Registry-Auth header: not an object");
+    throw new NaruError("invalid_argument", "invalid credentials: not an object");
   }
   const object = value as Record<string, unknown>;
   const config: Record<string, string> = { ...splitAuth(object["auth"]) };
@@ -34,29 +34,35 @@ export const decodeAuthConfig = (value: unknown): AuthConfig => {
     const text = object[field];
     if (text === undefined || text === null || text === "") continue;
     if (typeof text !== "string") {
-      throw new NaruError(
-        "invalid_argument",
-        `invalid X-Registry-Auth header: "${field}" is no text`,
-      );
+      throw new NaruError("invalid_argument", `invalid credentials: "${field}" is no text`);
     }
     config[field] = text;
   }
   return config;
 };
 
-/** Base64 of either alphabet around JSON; absent and empty say nothing. */
+/** Base64 of either alphabet around JSON. Absent, empty, and what is none of that say nothing: dockerd goes on without, too. */
 export const parseRegistryAuth = (header: string | undefined): AuthConfig => {
   const text = header?.trim() ?? "";
   if (text === "") return {};
-  let value: unknown;
   try {
-    value = JSON.parse(Buffer.from(text, "base64url").toString("utf8"));
-  } catch (cause) {
-    throw new NaruError(
-      "invalid_argument",
-      "invalid X-Registry-Auth header: it must be base64 around JSON",
-      { cause },
-    );
+    return decodeAuthConfig(JSON.parse(Buffer.from(text, "base64url").toString("utf8")));
+  } catch {
+    return {};
   }
-  return decodeAuthConfig(value);
+};
+
+/** X-Registry-Config: as X-Registry-Auth, for several registries by name. */
+export const parseRegistryConfig = (
+  header: string | undefined,
+): ReadonlyMap<string, AuthConfig> => {
+  const text = header?.trim() ?? "";
+  if (text === "") return new Map();
+  try {
+    const value: unknown = JSON.parse(Buffer.from(text, "base64url").toString("utf8"));
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return new Map();
+    return new Map(Object.entries(value).map(([name, auth]) => [name, decodeAuthConfig(auth)]));
+  } catch {
+    return new Map();
+  }
 };

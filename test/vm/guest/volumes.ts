@@ -165,6 +165,7 @@ const networkChecks = (): void => {
     await tryVolume("vm-nfs", "/srv/nfs", "nfs4");
     await must(["rpc.nfsd", "0"]);
     await must(["pkill", "rpc.mountd"]);
+    await must(["umount", "/proc/fs/nfsd"]);
   });
 
   alone("a volume of SMB", async () => {

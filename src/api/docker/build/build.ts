@@ -177,6 +177,6 @@ const cancel = (call: Call): void => {
 
 export const buildRoutes: readonly Route[] = [
   post("/build", build),
-  post("/build/prune", prune, 31),
-  post("/build/cancel", cancel, 31),
+  post("/build/prune", prune),
+  post("/build/cancel", cancel),
 ];

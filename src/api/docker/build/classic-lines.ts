@@ -25,7 +25,8 @@ const RED = "\u001b[91m";
 const PLAIN = "\u001b[0m";
 
 /** What the classic builder runs a container for. */
-const hasContainer = ({ text }: StepInfo): boolean => !/^(FROM|COPY|ADD)\b/i.test(text);
+const hasContainer = ({ text }: Pick<StepInfo, "text">): boolean =>
+  !/^(FROM|COPY|ADD)\b/i.test(text);
 
 interface Waiting {
   readonly messages: ClassicMessage[];
@@ -40,6 +41,8 @@ export class ClassicLines {
   #steps: readonly StepInfo[] = [];
   readonly #waiting = new Map<number, Waiting>();
   readonly #containers = new Map<number, string>();
+  /** Of each FROM, the trigger that it is at. */
+  readonly #triggers = new Map<number, Pick<StepInfo, "text">>();
   readonly #decoders = new Map<string, TextDecoder>();
   #current = 0;
   #tail: Promise<void> = Promise.resolve();
@@ -63,6 +66,7 @@ export class ClassicLines {
         return this.#done(event);
       case "start":
       case "run":
+      case "trigger":
       case "output":
       case "transfer":
       case "failed":
@@ -93,10 +97,13 @@ export class ClassicLines {
         const why = this.#options.isExplained
           ? [{ stream: ` ---> Not cached: ${event.why}\n` }]
           : [];
-        if (step === undefined || !hasContainer(step)) return why;
+        const own = this.#triggers.get(event.step) ?? step;
+        if (own === undefined || !hasContainer(own)) return why;
         this.#containers.set(event.step, event.id);
         return [...why, { stream: ` ---> Running in ${idOf(event.id)}\n` }];
       }
+      case "trigger":
+        return this.#triggerMessages(event);
       case "output": {
         const text = this.#decode(event.step, event.stream, event.bytes);
         if (text === "") return [];
@@ -109,6 +116,24 @@ export class ClassicLines {
       case "done":
         return [];
     }
+  }
+
+  #triggerMessages({
+    step,
+    text,
+    number,
+    total,
+    isCached,
+  }: Extract<BuildEvent, { kind: "trigger" }>): ClassicMessage[] {
+    if (isCached === true) return [{ stream: " ---> Using cache\n" }];
+    if (isCached === false) {
+      const messages = this.#options.isRemoved ? this.#removed(step) : [];
+      this.#containers.delete(step);
+      return messages;
+    }
+    this.#triggers.set(step, { text: text.replace(/^ONBUILD /, "") });
+    if (number > 1) return [];
+    return [{ stream: `# Executing ${total} build trigger${total === 1 ? "" : "s"}\n` }];
   }
 
   #decode(step: number, stream: number, bytes: Uint8Array): string {

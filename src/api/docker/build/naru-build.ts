@@ -243,16 +243,10 @@ const runWide = async (
   }
   const { buildWide, checkWishes } = await import("#api/docker/build/naru-outputs.ts");
   checkWishes(wishes);
-  const { result, told } = await buildWide(
-    backend,
-    wishes,
-    request,
-    (platform) => lines.write(`${JSON.stringify({ kind: "platform", platform })}\n`),
-    (position, data) => {
-      const text = Buffer.from(data).toString("base64");
-      return lines.write(`${JSON.stringify({ kind: "output-data", position, data: text })}\n`);
-    },
-  );
+  const { result, told } = await buildWide(backend, wishes, request, (position, data) => {
+    const text = Buffer.from(data).toString("base64");
+    return lines.write(`${JSON.stringify({ kind: "output-data", position, data: text })}\n`);
+  });
   const imageId = told["containerimage.config.digest"] ?? told["containerimage.digest"];
   const answer = { imageId: imageId ?? result.imageId, tags: request.tags, metadata: told };
   await lines.write(`${JSON.stringify({ kind: "result", ...answer })}\n`);

@@ -6,9 +6,11 @@ import { attestOptionsOf } from "#api/docker/buildkit/attest-options.ts";
 import { checkExporter } from "#api/docker/buildkit/export-options.ts";
 import { exportResult } from "#api/docker/buildkit/export.ts";
 import { type ExporterOptions, Job } from "#api/docker/buildkit/jobs.ts";
+import { PlatformEvents } from "#api/docker/build/platform-events.ts";
+import { buildSideBySide } from "#api/docker/buildkit/side-by-side.ts";
 import { stateOf } from "#api/docker/buildkit/state.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
-import type { BuildRequest, BuildResult } from "#build/build.ts";
+import type { BuildEvent, BuildRequest, BuildResult } from "#build/build.ts";
 import { randomHex } from "#lib/clock.ts";
 import { parsePlatform } from "#spec/image/platform.ts";
 
@@ -52,21 +54,43 @@ export const checkWishes = ({ outputs, attest }: OutputWishes): void => {
   );
 };
 
+/** Of no platform: that of the request. */
+const requestsOf = (
+  request: BuildRequest,
+  given: readonly string[],
+): { readonly requests: readonly BuildRequest[]; readonly events: PlatformEvents | undefined } => {
+  const platforms = [...new Set(given)];
+  const [only] = platforms;
+  if (platforms.length < 2) {
+    const platform = only === undefined ? request.platform : parsePlatform(only);
+    return { requests: [{ ...request, platform }], events: undefined };
+  }
+  const events = new PlatformEvents(platforms, async (event) => await request.onEvent(event));
+  const requests = platforms.map((name) => ({
+    ...request,
+    platform: parsePlatform(name),
+    onEvent: (event: BuildEvent) => events.take(name, event),
+  }));
+  return { requests, events };
+};
+
 /**
- * Builds for every platform, one after the other, and exports all of it. `sink` takes the bytes of outputs by their
+ * Builds for every platform, side by side, and exports all of it. `sink` takes the bytes of outputs by their
  * place; an empty piece ends them. Gives the result of the first platform, and what the exporters tell.
  */
 export const buildWide = async (
   backend: DockerBackend,
   wishes: OutputWishes,
   request: BuildRequest,
-  onPlatform: (platform: string) => Promise<void>,
   sink: (position: number, data: Uint8Array) => Promise<void>,
 ): Promise<{ readonly result: BuildResult; readonly told: Told }> => {
   const builds = await backend.builds();
   const { nameless, sessions } = stateOf(backend);
   await using _running = nameless.enter(backend);
-  const results: BuildResult[] = [];
+  const drop = ({ imageId, wasHere }: BuildResult): void => {
+    if (wasHere !== true) nameless.add(imageId);
+  };
+  let results: readonly BuildResult[] = [];
   const job = new Job(randomHex(16));
   try {
     job.frontend = "dockerfile.v0";
@@ -79,19 +103,16 @@ export const buildWide = async (
       return { type, attributes: isFiles ? attributes : { ...names, ...attributes } };
     });
     // The names are the index's.
-    const plain = { ...request, tags: [] };
-    for (const name of wishes.platforms) {
-      await onPlatform(name);
-      results.push(await builds.build({ ...plain, platform: parsePlatform(name) }));
-    }
-    const [first = await builds.build(plain), ...others] = results;
+    const { requests, events } = requestsOf({ ...request, tags: [] }, wishes.platforms);
+    const onFailure = (error: unknown): void => events?.abort(error);
+    const [first, ...others] = await buildSideBySide(builds, requests, { drop, onFailure });
+    results = [first, ...others];
     const { credentials, signal } = request;
     const context = { backend, sessions, job, session: undefined, credentials, sink, signal };
     const result = { ...first, others };
     return { result, told: await exportResult(context, job, result) };
   } catch (error) {
-    // Of the platforms before the one that failed.
-    for (const { imageId, wasHere } of results) if (wasHere !== true) nameless.add(imageId);
+    results.forEach(drop);
     throw error;
   } finally {
     job.complete(undefined, {});

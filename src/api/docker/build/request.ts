@@ -1,7 +1,7 @@
 /** The query of POST /build, decoded: everything is understood or refused by name. */
 import type { BuildRequest } from "#build/build.ts";
 import type { Call } from "#api/docker/call.ts";
-import { decodeAuthConfig } from "#spec/docker/registry-auth.ts";
+import { parseRegistryConfig } from "#spec/docker/registry-auth.ts";
 import { platformOf } from "#api/docker/image/platform.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Ulimit } from "#spec/docker/host-config.ts";
@@ -82,21 +82,6 @@ const resourcesOf = (call: Call): BuildRequest["resources"] => {
   };
 };
 
-/** X-Registry-Config: base64 of a map from registries to what X-Registry-Auth holds for one. */
-const credentialsOf = (call: Call): BuildRequest["credentials"] => {
-  const header = call.field("x-registry-config")?.trim() ?? "";
-  if (header === "") return new Map();
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(header, "base64url").toString("utf8"));
-  } catch (cause) {
-    const reason = "invalid X-Registry-Config header: it must be base64 around JSON";
-    throw new NaruError("invalid_argument", reason, { cause });
-  }
-  if (typeof value !== "object" || value === null) return new Map();
-  return new Map(Object.entries(value).map(([name, auth]) => [name, decodeAuthConfig(auth)]));
-};
-
 const networkOf = (call: Call): BuildRequest["network"] => {
   const mode = call.query.text("networkmode");
   if (["", "default", "bridge"].includes(mode)) return "default";
@@ -156,7 +141,7 @@ export const decodeBuild = (call: Call): ClassicRequest => {
       platform: call.minor < 32 ? undefined : platformOf(call, "platform"),
       isCacheIgnored: query.flag("nocache"),
       isPulled: query.flag("pull"),
-      credentials: credentialsOf(call),
+      credentials: parseRegistryConfig(call.field("x-registry-config")),
       uncachedStages: query.all("nocachefilter"),
       network: networkOf(call),
       extraHosts: query.all("extrahosts").flatMap((text) => text.split(",")),

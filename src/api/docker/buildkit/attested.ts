@@ -82,7 +82,7 @@ export const recordedProvenance = (
   });
 };
 
-/** The software first, then the provenance, as BuildKit has them. Empty where nobody asked. */
+/** Its maker's, the software, then the provenance, as BuildKit has them. Empty where there is nothing to say. */
 export const attestationsOf = async (
   context: SolveContext,
   result: BuildResult,
@@ -90,12 +90,22 @@ export const attestationsOf = async (
 ): Promise<readonly Attestation[]> => {
   const { provenance: wanted, hasSbom } = wantedOf(context, isInline);
   return [
+    ...madeOf(result, isInline),
     ...(hasSbom ? [await sbomOf(context, result)] : []),
     ...(wanted === undefined ? [] : [provenanceOf(context, result, wanted)]),
   ];
 };
 
-export const isAttested = (context: SolveContext, isInline: boolean): boolean => {
+const madeOf = ({ attested = [] }: BuildResult, isInline: boolean): readonly Attestation[] =>
+  attested.filter(({ isInlineOnly }) => isInline || isInlineOnly !== true);
+
+/** Anything is, of any of its platforms. */
+export const isAttested = (
+  context: SolveContext,
+  result: BuildResult,
+  isInline: boolean,
+): boolean => {
   const { provenance: wanted, hasSbom } = wantedOf(context, isInline);
-  return hasSbom || wanted !== undefined;
+  const isMade = [result, ...(result.others ?? [])].some((one) => madeOf(one, isInline).length > 0);
+  return isMade || hasSbom || wanted !== undefined;
 };

@@ -31,6 +31,13 @@ test("exports: where to, how much, in what form", () => {
   });
 });
 
+test("registries that know Docker's types alone get no OCI manifest", () => {
+  const options = { ref: "r.example/cache:1", "oci-mediatypes": "false" };
+  expect(to("registry", options)).toMatchObject({ options: { isImageManifest: false } });
+  const both = { ...options, "image-manifest": "true" };
+  expect(() => to("registry", both)).toThrow("OCI mediatypes are required for image-manifest");
+});
+
 test("what is not there is refused by name", () => {
   for (const type of ["gha", "s3", "azblob"]) {
     expect(() => to(type)).toThrow(`cache export "${type}" is not supported by naru`);

@@ -79,11 +79,14 @@ export const exportOf = (entry: CacheEntry): CacheExport => {
     throw new NaruError("invalid_argument", `mode=${mode} is not understood: use min or max`);
   }
   const where = need(entry, place);
-  const options: CacheExportOptions = {
-    mode,
-    format: formatOf(attributes, true),
-    isImageManifest: flagOf(attributes, "image-manifest", true),
-  };
+  const format = formatOf(attributes, true);
+  const { isOci } = format;
+  const isImageManifest = flagOf(attributes, "image-manifest", isOci);
+  if (isImageManifest && !isOci) {
+    const reason = "OCI mediatypes are required for image-manifest cache format";
+    throw new NaruError("invalid_argument", `${reason}: leave oci-mediatypes=false out`);
+  }
+  const options: CacheExportOptions = { mode, format, isImageManifest };
   const isErrorIgnored = flagOf(attributes, "ignore-error", false);
   if (type === "local") return { kind: "local", directory: where, isErrorIgnored, options };
   parseReference(where);

@@ -16,13 +16,22 @@ export const FRONTEND_CAPABILITIES = [
   "readdir",
   "statfile",
   "frontend.inputs",
+  "gateway.exec",
+  "gateway.exec.extrahosts",
+  "gateway.exec.secretenv",
+  "gateway.exec.signals",
+  "gateway.exec.filesystem",
   "gateway.warnings",
   "reference.output",
+  "reference.attestations",
   "gateway.solve.proto.errordetail",
   "source.metaresolver",
 ];
 
 export const LLB_CAPABILITIES = [
+  // Refused by name; clients would leave them out without a word.
+  "cache.gha",
+  "cache.s3",
   "exporter.multiple",
   "exporter.image.attestations",
   "exporter.image.annotations",

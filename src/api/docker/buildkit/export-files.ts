@@ -22,10 +22,15 @@ import { formatPlatform } from "#spec/image/platform.ts";
 /** Beyond it, files are of no common kind. */
 const GO_TYPE_BITS = 2 ** 24;
 
+interface Subject {
+  readonly name: string;
+  readonly digest: { readonly sha256: string };
+}
+
 /** Every file with its digest, as the subjects of a statement. Others have their turn between pieces. */
-const subjectsOf = async (files: ResultFiles, signal: AbortSignal): Promise<object[]> => {
+const subjectsOf = async (files: ResultFiles, signal: AbortSignal): Promise<Subject[]> => {
   const turn = new FairTurn();
-  const subjects: object[] = [];
+  const subjects: Subject[] = [];
   for (const { path, goMode } of files.nodes()) {
     if (goMode >= GO_TYPE_BITS) continue;
     const hash = createHash("sha256");
@@ -40,7 +45,8 @@ const subjectsOf = async (files: ResultFiles, signal: AbortSignal): Promise<obje
   return subjects;
 };
 
-const fileName = ({ predicateType }: Attestation): string => {
+const fileName = ({ predicateType, fileName: own }: Attestation): string => {
+  if (own !== undefined) return own;
   if (predicateType === SPDX_TYPE) return "sbom.spdx.json";
   return Object.values<string>(PROVENANCE_TYPES).includes(predicateType)
     ? "provenance.json"
@@ -59,9 +65,14 @@ const documentsOf = async (
   if (prefix.includes("/")) {
     throw new NaruError("invalid_argument", `"attestation-prefix=${prefix}" holds a "/"`);
   }
+  const names = attestations.map((one) => `${prefix}${fileName(one)}`);
+  const double = names.find((name, index) => names.indexOf(name) !== index);
+  if (double !== undefined) {
+    throw new NaruError("invalid_argument", `duplicate attestation path name ${double}`);
+  }
   const subjects = await subjectsOf(files, context.signal);
-  return attestations.map((one) => ({
-    name: `${prefix}${fileName(one)}`,
+  return attestations.map((one, index) => ({
+    name: names[index] ?? "",
     text: statementText(one, subjects),
   }));
 };
@@ -75,7 +86,10 @@ const partsOf = async (
 ): Promise<readonly OutputPart[]> => {
   const builds = await context.backend.builds();
   const results = resultsOf(result);
-  const isSplit = flagOf(exporter.attributes, "platform-split", hasPlatforms(context, result));
+  const isSeveral = hasPlatforms(context, result);
+  // In an archive the choice is not the client's, as with BuildKit.
+  const isSplit =
+    exporter.type === "tar" ? isSeveral : flagOf(exporter.attributes, "platform-split", isSeveral);
   if (!isSplit && results.length > 1) {
     const reason = "files of several platforms in one directory are not supported by naru";
     throw new NaruError("not_implemented", `${reason}: leave platform-split out`);

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 
 import type { Attributes } from "#api/docker/buildkit/attributes.ts";
 import { gatewayHandlers } from "#api/docker/buildkit/gateway.ts";
+import { GatewayContainers } from "#api/docker/buildkit/gateway-containers.ts";
 import type { GatewayScope } from "#api/docker/buildkit/gateway-scope.ts";
 import type { Returned } from "#api/docker/buildkit/jobs.ts";
 import { fetchImage } from "#api/docker/buildkit/resolve.ts";
@@ -117,9 +118,11 @@ export const runImageFrontend = async (
   returned.promise.catch(() => undefined); // Told below.
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
+  const containers = new GatewayContainers();
   const scope: GatewayScope = {
     job,
     inputs,
+    containers,
     returned,
     context: (own) =>
       Promise.resolve({ ...context, depth: depth + 1, signal: AbortSignal.any([signal, own]) }),
@@ -150,6 +153,7 @@ export const runImageFrontend = async (
     if (context.signal.aborted || !(await isRejected(returned.promise))) throw error;
   } finally {
     stop.abort(new NaruError("canceled", `the frontend "${name}" is over`));
+    await containers.close();
   }
   return solvedOf(await returned.promise);
 };

@@ -3,6 +3,7 @@
  * program by the connection that it was given.
  */
 import type { DockerBackend } from "#api/docker/backend.ts";
+import type { GatewayContainers } from "#api/docker/buildkit/gateway-containers.ts";
 import type { Job, Returned } from "#api/docker/buildkit/jobs.ts";
 import { jobOf } from "#api/docker/buildkit/job-of.ts";
 import { contextOf } from "#api/docker/buildkit/run-job.ts";
@@ -14,6 +15,8 @@ export interface GatewayScope {
   readonly job: Job;
   /** LLB by name that came with the request. */
   readonly inputs: Readonly<Record<string, Uint8Array>>;
+  /** That its caller has. */
+  readonly containers: GatewayContainers;
   /** Settled by Return. */
   readonly returned: PromiseWithResolvers<Returned>;
   /** Waits until the build has begun. */
@@ -30,6 +33,7 @@ export const scopeOfClient =
     return {
       job,
       inputs: {},
+      containers: job.containers,
       returned: job.returned,
       context: async (own) => {
         const { session, signal } = await job.begun.promise;

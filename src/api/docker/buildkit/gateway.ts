@@ -8,6 +8,7 @@ import { AnySchema } from "@bufbuild/protobuf/wkt";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { answer } from "#api/docker/buildkit/answer.ts";
 import { FRONTEND_CAPABILITIES, LLB_CAPABILITIES } from "#api/docker/buildkit/capabilities.ts";
+import { containerHandlers } from "#api/docker/buildkit/container-calls.ts";
 import type { ScopeOf } from "#api/docker/buildkit/gateway-scope.ts";
 import { definitionOf, solveDefinition } from "#api/docker/buildkit/llb.ts";
 import { resolveHandlers } from "#api/docker/buildkit/resolve.ts";
@@ -17,9 +18,12 @@ import type { SolveContext } from "#api/docker/buildkit/solve.ts";
 import { stateOf } from "#api/docker/buildkit/state.ts";
 import { type GrpcCall, type GrpcHandler, readOne } from "#api/grpc/server.ts";
 import { randomHex } from "#lib/clock.ts";
+import { BuildStepError } from "#build/build.ts";
+import { LAYERS_FAILURE, LAYERS_SCHEME } from "#build/llb/llb.ts";
 import { NaruError } from "#lib/errors.ts";
 import { EmptySchema, VertexWarningSchema } from "#spec/buildkit/control.gen.ts";
 import {
+  EvaluateRequestSchema,
   type GatewaySolveRequest,
   GatewaySolveRequestSchema,
   GatewaySolveResponseSchema,
@@ -27,6 +31,7 @@ import {
   PongResponseSchema,
   ReturnRequestSchema,
 } from "#spec/buildkit/gateway.gen.ts";
+import { sourceDefinition } from "#spec/buildkit/llb.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
 const ping: GrpcHandler = async (call) => {
@@ -57,6 +62,34 @@ const solveTree = async (
   await answer(call, GatewaySolveResponseSchema, { ref: id, result: refTo(id, chainId, {}) });
 };
 
+interface Failed {
+  readonly kind: "failed";
+  readonly error: NaruError;
+}
+
+/** A command that failed, where the caller does not wait for it. Throws any other error. */
+const failedOf = (error: unknown, { evaluate: isAwaited }: GatewaySolveRequest): Failed => {
+  const isProcess =
+    error instanceof NaruError &&
+    error.cause instanceof BuildStepError &&
+    error.cause.process !== undefined;
+  if (!isProcess || isAwaited) throw error;
+  return { kind: "failed", error };
+};
+
+/** A result that is none: who asks for it hears why. Debuggers begin at that. */
+const answerFailed = async (
+  call: GrpcCall,
+  { job }: SolveContext,
+  error: NaruError,
+): Promise<void> => {
+  const id = randomHex(16);
+  job.failures.set(id, error);
+  const def = sourceDefinition(`${LAYERS_SCHEME}://`, { [LAYERS_FAILURE]: error.message });
+  const result = { result: { case: "ref" as const, value: { id, def } }, metadata: {} };
+  await answer(call, GatewaySolveResponseSchema, { ref: id, result });
+};
+
 const solveByGateway =
   (backend: DockerBackend, scopeOf: ScopeOf): GrpcHandler =>
   async (call) => {
@@ -71,7 +104,10 @@ const solveByGateway =
     // Asked by the client, it is the build that its history tells of.
     if (context.depth === undefined) job.attributes = attributes;
     const { solveFrontend } = await import("#api/docker/buildkit/frontend.ts");
-    const solved = await solveFrontend(context, { frontend, attributes, inputs });
+    const solved = await solveFrontend(context, { frontend, attributes, inputs }).catch(
+      (error: unknown) => failedOf(error, request),
+    );
+    if (solved.kind === "failed") return await answerFailed(call, context, solved.error);
     if (solved.kind === "answer") {
       const metadata = Object.fromEntries(solved.metadata);
       const result = { result: { case: "ref" as const, value: { id: "" } }, metadata };
@@ -94,7 +130,13 @@ const giveBack =
     const request = fromBinary(ReturnRequestSchema, await readOne(call));
     const { job, returned } = scopeOf(call);
     if (request.error === undefined) {
-      returned.resolve(await returnedOf(backend, job, request.result));
+      try {
+        returned.resolve(await returnedOf(backend, job, request.result));
+      } catch (error) {
+        // Of a command that failed, the build itself tells, not the giving back.
+        if (![...job.failures.values()].some((failure) => failure === error)) throw error;
+        returned.reject(error);
+      }
     } else {
       // Who asked shows the place that it was told of before.
       const statusDetails = request.error.details.map((detail) => toBinary(AnySchema, detail));
@@ -122,17 +164,14 @@ const warn =
     await answer(call, EmptySchema, {});
   };
 
-const refuseContainer: GrpcHandler = async (call) => {
-  await readOne(call);
-  const what = "a container of a frontend's own (for debugging)";
-  throw new NaruError("not_implemented", `${what} is not supported by naru: run it as an exec op`);
-};
-
 /** Everything that was asked for has run already. */
-const evaluate: GrpcHandler = async (call) => {
-  await readOne(call);
-  await answer(call, EmptySchema, {});
-};
+const evaluate =
+  (scopeOf: ScopeOf): GrpcHandler =>
+  async (call) => {
+    const { ref } = fromBinary(EvaluateRequestSchema, await readOne(call));
+    scopeOf(call).job.check(ref);
+    await answer(call, EmptySchema, {});
+  };
 
 const PREFIX = "/moby.buildkit.v1.frontend.LLBBridge/";
 
@@ -149,8 +188,6 @@ export const gatewayHandlers = (
     [`${PREFIX}Warn`, warn(scopeOf)],
     ...resultHandlers(backend, scopeOf, PREFIX),
     ...resolveHandlers(scopeOf, PREFIX),
-    [`${PREFIX}Evaluate`, evaluate],
-    [`${PREFIX}NewContainer`, refuseContainer],
-    [`${PREFIX}ReleaseContainer`, refuseContainer],
-    [`${PREFIX}ExecProcess`, refuseContainer],
+    [`${PREFIX}Evaluate`, evaluate(scopeOf)],
+    ...containerHandlers(backend, scopeOf, PREFIX),
   ]);

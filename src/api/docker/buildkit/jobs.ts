@@ -1,4 +1,5 @@
 /** Builds by the reference that their client chose: running ones, and a history of those that ended. */
+import { GatewayContainers } from "#api/docker/buildkit/gateway-containers.ts";
 import { StatusLog } from "#api/docker/buildkit/status-log.ts";
 import { StepVertices } from "#api/docker/buildkit/vertices.ts";
 import type { BuildResult } from "#build/build.ts";
@@ -37,8 +38,12 @@ export class Job {
   readonly results = new Map<string, BuildResult>();
   /** Layers that LLB definitions gave, likewise; they become an image when they are given back. */
   readonly trees = new Map<string, Digest | undefined>();
+  /** Why a result is none, by the id that the client was given: it hears of it when it asks for the result. */
+  readonly failures = new Map<string, NaruError>();
   /** Keeps them, until the job is over. */
   readonly held = new DisposableStack();
+  /** Of the client's own build function. */
+  readonly containers = new GatewayContainers();
   /** Asked for with it. */
   entitlements: readonly string[] = [];
   readonly startedMs = Number(nowNs() / 1_000_000n);
@@ -63,6 +68,21 @@ export class Job {
 
   get isRunning(): boolean {
     return this.isStarted && this.completedMs === undefined;
+  }
+
+  /** Throws why the result is none. */
+  check(id: string): void {
+    const failure = this.failures.get(id);
+    if (failure !== undefined) throw failure;
+  }
+
+  /** Layers of the result that the client knows as `id`. Throws not_found, and what `check` throws. */
+  treeOf(id: string): Digest | undefined {
+    this.check(id);
+    if (this.trees.has(id)) return this.trees.get(id);
+    const result = this.results.get(id);
+    if (result !== undefined) return result.chainId;
+    throw new NaruError("not_found", `there is no result "${id}" in build "${this.ref}"`);
   }
 
   /** What the history keeps of it. */
@@ -93,6 +113,7 @@ export class Job {
     this.returned.reject(reason);
     this.results.clear();
     this.trees.clear();
+    this.failures.clear();
     this.held.dispose();
     this.log.end();
   }

@@ -84,7 +84,8 @@ const receive = async (context: SolveContext, source: LocalSource): Promise<Buil
   return await syncFiles(session, tree, { ...source, onProgress, signal });
 };
 
-const clientOf = (context: SolveContext, held: DisposableStack): LlbClient => {
+/** `held` has what it lends, and is disposed of after its use. */
+export const clientOf = (context: SolveContext, held: DisposableStack): LlbClient => {
   const { backend, session, signal } = context;
   return {
     local: (source) => receive(context, source),

@@ -25,7 +25,7 @@ export const needsIndex = (
   context: SolveContext,
   result: BuildResult,
   { hasInline }: Pick<ImageOutput, "hasInline">,
-): boolean => hasPlatforms(context, result) || isAttested(context, hasInline);
+): boolean => hasPlatforms(context, result) || isAttested(context, result, hasInline);
 
 export const pack = async (
   context: SolveContext,

@@ -18,7 +18,7 @@ import { sourceDefinition } from "#spec/buildkit/llb.ts";
 import { type Platform, parsePlatform } from "#spec/image/platform.ts";
 
 /** `bytes`: a platform of LLB; the host's where they name none. */
-const platformOf = (bytes: Uint8Array): Platform | undefined => {
+export const platformOf = (bytes: Uint8Array): Platform | undefined => {
   const { os, architecture, variant } = fromBinary(OpPlatformSchema, bytes);
   if (os === "") return undefined;
   return parsePlatform([os, architecture, variant].filter((part) => part !== "").join("/"));

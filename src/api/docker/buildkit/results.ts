@@ -1,4 +1,4 @@
-/** Files of a build's results, for clients that look into them before they give them back. */
+/** Files of a build's results and of its containers, for clients that look into them before they give them back. */
 import { fromBinary } from "@bufbuild/protobuf";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { answer } from "#api/docker/buildkit/answer.ts";
@@ -19,19 +19,22 @@ import {
 
 const READ_MAX_BYTES = MESSAGE_MAX_BYTES - 1024;
 
-const filesOf = async (
-  backend: DockerBackend,
-  { job }: GatewayScope,
-  ref: string,
-): Promise<ResultFiles> => {
-  const isTree = job.trees.has(ref);
-  const result = job.results.get(ref);
-  if (!isTree && result === undefined) {
-    throw new NaruError("not_found", `there is no result "${ref}" in build "${job.ref}"`);
-  }
-  const builds = await backend.builds();
-  return builds.resultFiles(isTree ? job.trees.get(ref) : result?.chainId);
-};
+/** Whose files are asked for: a result's, a container's. */
+type FilesOf = (
+  scope: GatewayScope,
+  request: { readonly ref: string; readonly mountIndex: number },
+) => Promise<ResultFiles>;
+
+const resultFilesOf =
+  (backend: DockerBackend): FilesOf =>
+  async ({ job }, { ref }) => {
+    const builds = await backend.builds();
+    return builds.resultFiles(job.treeOf(ref));
+  };
+
+/** `ref` is a container's id there. */
+const containerFilesOf: FilesOf = ({ containers }, { ref, mountIndex }) =>
+  Promise.resolve(containers.get(ref).files(mountIndex));
 
 const statOf = ({ path, goMode, uid, gid, sizeBytes, modifiedNs, link }: ResultNode) => ({
   path,
@@ -44,10 +47,11 @@ const statOf = ({ path, goMode, uid, gid, sizeBytes, modifiedNs, link }: ResultN
 });
 
 const readFile =
-  (backend: DockerBackend, scopeOf: ScopeOf): GrpcHandler =>
+  (filesOf: FilesOf, scopeOf: ScopeOf): GrpcHandler =>
   async (call) => {
-    const { ref, filePath, range } = fromBinary(ReadFileRequestSchema, await readOne(call));
-    using files = await filesOf(backend, scopeOf(call), ref);
+    const request = fromBinary(ReadFileRequestSchema, await readOne(call));
+    const { filePath, range } = request;
+    using files = await filesOf(scopeOf(call), request);
     const start = Number(range?.offset ?? 0n);
     const length = Number(range?.length ?? 0n);
     const end = length > 0 ? start + length : Number.POSITIVE_INFINITY;
@@ -69,10 +73,10 @@ const readFile =
   };
 
 const readDirectory =
-  (backend: DockerBackend, scopeOf: ScopeOf): GrpcHandler =>
+  (filesOf: FilesOf, scopeOf: ScopeOf): GrpcHandler =>
   async (call) => {
     const request = fromBinary(ReadDirRequestSchema, await readOne(call));
-    using files = await filesOf(backend, scopeOf(call), request.ref);
+    using files = await filesOf(scopeOf(call), request);
     const { includePattern } = request;
     const expression = includePattern === "" ? undefined : globExpression(includePattern);
     const entries = files
@@ -83,19 +87,25 @@ const readDirectory =
   };
 
 const statFile =
-  (backend: DockerBackend, scopeOf: ScopeOf): GrpcHandler =>
+  (filesOf: FilesOf, scopeOf: ScopeOf): GrpcHandler =>
   async (call) => {
-    const { ref, path } = fromBinary(StatFileRequestSchema, await readOne(call));
-    using files = await filesOf(backend, scopeOf(call), ref);
-    await answer(call, StatFileResponseSchema, { stat: statOf(files.stat(path)) });
+    const request = fromBinary(StatFileRequestSchema, await readOne(call));
+    using files = await filesOf(scopeOf(call), request);
+    await answer(call, StatFileResponseSchema, { stat: statOf(files.stat(request.path)) });
   };
 
 export const resultHandlers = (
   backend: DockerBackend,
   scopeOf: ScopeOf,
   prefix: string,
-): readonly [string, GrpcHandler][] => [
-  [`${prefix}ReadFile`, readFile(backend, scopeOf)],
-  [`${prefix}ReadDir`, readDirectory(backend, scopeOf)],
-  [`${prefix}StatFile`, statFile(backend, scopeOf)],
-];
+): readonly [string, GrpcHandler][] =>
+  (
+    [
+      ["", resultFilesOf(backend)],
+      ["Container", containerFilesOf],
+    ] as const
+  ).flatMap(([kind, filesOf]): [string, GrpcHandler][] => [
+    [`${prefix}ReadFile${kind}`, readFile(filesOf, scopeOf)],
+    [`${prefix}ReadDir${kind}`, readDirectory(filesOf, scopeOf)],
+    [`${prefix}StatFile${kind}`, statFile(filesOf, scopeOf)],
+  ]);

@@ -2,9 +2,11 @@
 import type { DockerBackend } from "#api/docker/backend.ts";
 import type { Job, Returned } from "#api/docker/buildkit/jobs.ts";
 import type { BuildResult } from "#build/build.ts";
+import { givenAttestations } from "#api/docker/buildkit/given-attestations.ts";
 import { formatInstant } from "#lib/clock.ts";
 import { NaruError } from "#lib/errors.ts";
 import type { Result } from "#spec/buildkit/gateway.gen.ts";
+import { formatPlatform } from "#spec/image/platform.ts";
 
 export const IMAGE_CONFIG = "containerimage.config";
 /** JSON: the platforms in order, each with the name of its result. */
@@ -46,6 +48,7 @@ const resultOf = async (
   configText: string,
 ): Promise<BuildResult> => {
   const builds = await backend.builds();
+  job.check(ref);
   const made = epochOf(job);
   if (ref === "") return builds.imageOf(undefined, configText, made);
   if (job.trees.has(ref)) return builds.imageOf(job.trees.get(ref), configText, made);
@@ -60,7 +63,25 @@ const resultOf = async (
   return { ...result, imageId, wasHere };
 };
 
-/** Throws not_found, and not_implemented for what a frontend attests by itself. */
+type Attested = Awaited<ReturnType<typeof givenAttestations>>;
+
+/** Throws invalid_argument for what is attested of a result that is not among them. */
+const withAttested = (
+  results: ReadonlyMap<string, BuildResult>,
+  attested: Attested,
+): readonly BuildResult[] => {
+  const stray = [...attested.keys()].find((name) => !results.has(name));
+  if (stray !== undefined) {
+    const reason = `there is no result "${stray}" that the frontend could attest something of`;
+    throw new NaruError("invalid_argument", `${reason}: it gave ${[...results.keys()].join(", ")}`);
+  }
+  return [...results].map(([name, result]) => {
+    const own = attested.get(name);
+    return own === undefined ? result : { ...result, attested: own };
+  });
+};
+
+/** Throws not_found, and invalid_argument for what cannot be attested. */
 export const returnedOf = async (
   backend: DockerBackend,
   job: Job,
@@ -68,22 +89,25 @@ export const returnedOf = async (
 ): Promise<Returned> => {
   if (given === undefined) return { result: undefined, metadata: {} };
   const { metadata, result: one } = given;
-  if (Object.keys(given.attestations).length > 0) {
-    const reason = "attestations that a frontend makes are not supported by naru";
-    throw new NaruError("not_implemented", `${reason}: ask for them with --sbom or --provenance`);
-  }
+  const attested = await givenAttestations(backend, job, given.attestations);
   if (one.case === "refs") {
     const { refs } = one.value;
-    const results: BuildResult[] = [];
+    const results = new Map<string, BuildResult>();
     for (const id of orderOf(metadata, Object.keys(refs))) {
-      results.push(await resultOf(backend, job, refs[id]?.id ?? "", configOf(metadata, id)));
+      results.set(id, await resultOf(backend, job, refs[id]?.id ?? "", configOf(metadata, id)));
     }
-    const [first, ...others] = results;
+    const [first, ...others] = withAttested(results, attested);
     return { result: first === undefined ? undefined : { ...first, others }, metadata };
   }
   const ref = one.case === "ref" ? one.value.id : (one.value ?? "");
   const configText = configOf(metadata, onlyName(metadata));
   // Neither files nor a config: it was only asked something.
-  if (ref === "" && configText === "") return { result: undefined, metadata };
-  return { result: await resultOf(backend, job, ref, configText), metadata };
+  if (ref === "" && configText === "") {
+    withAttested(new Map(), attested);
+    return { result: undefined, metadata };
+  }
+  const result = await resultOf(backend, job, ref, configText);
+  const name = onlyName(metadata) ?? formatPlatform(result.platform);
+  const [whole = result] = withAttested(new Map([[name, result]]), attested);
+  return { result: whole, metadata };
 };

@@ -128,8 +128,13 @@ export const runJob = async (
     for (const { imageId, wasHere } of [...job.results.values()].flatMap(resultsOf)) {
       if (wasHere !== true) state.nameless.add(imageId);
     }
-    job.complete(failure, response);
-    await remember(backend, state, job, results);
+    try {
+      await job.containers.close();
+    } finally {
+      // Who follows its status waits for that.
+      job.complete(failure, response);
+      await remember(backend, state, job, results);
+    }
   }
 };
 

@@ -16,12 +16,15 @@ import { credentialsOf, secretOf } from "#api/docker/buildkit/session-services.t
 import { sshSocketsOf } from "#api/docker/buildkit/ssh.ts";
 import { answerQuestion } from "#api/docker/buildkit/questions.ts";
 import { dropNameless } from "#api/docker/buildkit/export.ts";
+import { buildSideBySide } from "#api/docker/buildkit/side-by-side.ts";
 import type { ClientSession, Sessions } from "#api/docker/buildkit/sessions.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
+import { solveDetail } from "#api/docker/buildkit/solve-detail.ts";
 import { rangeAt, sourceDetail } from "#api/docker/buildkit/source-detail.ts";
 import { StepVertices, inBuildKitsWords } from "#api/docker/buildkit/vertices.ts";
-import { type BuildRequest, type BuildResult, BuildStepError, type Builds } from "#build/build.ts";
+import { type BuildRequest, type BuildResult, BuildStepError } from "#build/build.ts";
 import type { AuthConfig } from "#spec/docker/registry-auth.ts";
+import { randomHex } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { DockerfileError } from "#spec/dockerfile/error.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
@@ -47,7 +50,7 @@ export interface SolveContext {
 }
 
 /** A failed command in BuildKit's words, with its place; one in a Dockerfile that makes no sense goes below the message. */
-const inWords = (thrown: unknown, read: ReadDockerfile): unknown => {
+const inWords = (thrown: unknown, read: ReadDockerfile, job: Job): unknown => {
   const error = toNaruError(thrown);
   const frame = error.details["frame"];
   if (typeof frame === "string") {
@@ -58,10 +61,21 @@ const inWords = (thrown: unknown, read: ReadDockerfile): unknown => {
   const message = inBuildKitsWords(error.message);
   const range = rangeAt(parseDockerfile(read.text), thrown.step.line);
   const place = range && sourceDetail(read.filename, read.text, range);
+  const told = [place, processDetail(thrown, job)];
+  const statusDetails = told.filter((detail) => detail !== undefined);
   return new NaruError("internal", message, {
     cause: thrown,
-    details: { ...error.details, isUsers: true, statusDetails: place === undefined ? [] : [place] },
+    details: { ...error.details, isUsers: true, statusDetails },
   });
+};
+
+/** A debugger may begin there: it names the layers by an id of the job's results. */
+const processDetail = ({ process }: BuildStepError, job: Job): Uint8Array | undefined => {
+  if (process === undefined) return undefined;
+  const id = randomHex(16);
+  const detail = solveDetail(process, id);
+  if (detail !== undefined) job.trees.set(id, process.parent);
+  return detail;
 };
 
 /** Images whose registries may want credentials: those that are not here. */
@@ -103,36 +117,18 @@ export interface Forward {
   readonly commandLine: string;
 }
 
-/** All platforms at once; what they have in common is run once. The first that fails ends the others. */
-const buildAll = async (
-  context: SolveContext,
-  builds: Builds,
-  platforms: readonly (Platform | undefined)[],
-  requestFor: (platform: Platform | undefined, steps: StepVertices) => BuildRequest,
-): Promise<[BuildResult, ...BuildResult[]]> => {
-  const { log, ref, steps } = context.job;
-  const stop = new AbortController();
-  const running = platforms.map(async (platform) => {
+type MaybePlatform = Platform | undefined;
+
+/** What shows each platform's steps; a lone one's are the job's own. */
+const stepsOf = (
+  { log, ref, steps }: Job,
+  platforms: readonly MaybePlatform[],
+): [MaybePlatform, StepVertices][] =>
+  platforms.map((platform) => {
     const isOnly = platforms.length === 1 || platform === undefined;
-    const own = isOnly ? steps : new StepVertices(log, ref, formatPlatform(platform), steps.counts);
-    const request = requestFor(platform, own);
-    const signal = AbortSignal.any([request.signal, stop.signal]);
-    try {
-      return await builds.build({ ...request, signal });
-    } catch (error) {
-      stop.abort(error);
-      throw error;
-    }
+    if (isOnly) return [platform, steps];
+    return [platform, new StepVertices(log, ref, formatPlatform(platform), steps.counts)];
   });
-  const ended = await Promise.allSettled(running);
-  if (stop.signal.aborted) {
-    for (const one of ended) if (one.status === "fulfilled") dropNameless(context, one.value);
-    throw stop.signal.reason;
-  }
-  const [first, ...others] = await Promise.all(running);
-  if (first === undefined) throw new NaruError("internal", "a build without a platform");
-  return [first, ...others];
-};
 
 /** The built-in frontend. The image is registered under no name: exporters name it. */
 export const solve = async (
@@ -190,12 +186,16 @@ export const solve = async (
       signal,
       onEvent: (event) => steps.take(event),
     });
-    const [result, ...others] = await buildAll(context, builds, platforms, requestFor);
+    const requests = stepsOf(job, platforms).map(([platform, steps]) =>
+      requestFor(platform, steps),
+    );
+    const drop = (one: BuildResult): void => dropNameless(context, one);
+    const [result, ...others] = await buildSideBySide(builds, requests, { drop });
     return { kind: "image", result: { ...result, others } };
   } catch (error) {
     if (error instanceof DockerfileError) {
       await read.vertex.output(2, Buffer.from(`${error.message}\n${error.frame}\n`));
     }
-    throw inWords(error, read);
+    throw inWords(error, read, job);
   }
 };

@@ -5,6 +5,7 @@ import type { BuildEvent, StepInfo } from "#build/build.ts";
 import type { TransferEvent } from "#image/transfer.ts";
 import { nowNs } from "#lib/clock.ts";
 import { toNaruError } from "#lib/errors.ts";
+import { goQuoted } from "#spec/dockerfile/go-text.ts";
 import { digestOf } from "#spec/image/digest.ts";
 
 export const wireNow = (): Timestamp => timestampFromMs(Number(nowNs() / 1_000_000n));
@@ -161,7 +162,7 @@ export const inBuildKitsWords = (message: string): string => {
   const match = /^The command '(.*)' returned a non-zero code: (\d+)$/s.exec(message);
   return match === null
     ? message
-    : `process "${match[1]}" did not complete successfully: exit code: ${match[2]}`;
+    : `process ${goQuoted(match[1] ?? "")} did not complete successfully: exit code: ${match[2]}`;
 };
 
 export class StepVertices {
@@ -203,6 +204,9 @@ export class StepVertices {
         return vertex.start();
       case "run":
         return Promise.resolve();
+      case "trigger":
+        if (event.isCached !== undefined) return Promise.resolve();
+        return vertex.output(1, Buffer.from(`${event.text}\n`));
       case "output":
         return vertex.output(event.stream, event.bytes);
       case "transfer":

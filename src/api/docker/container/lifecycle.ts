@@ -126,7 +126,7 @@ const resize = async (call: Call): Promise<void> => {
 };
 
 export const lifecycleRoutes: readonly Route[] = [
-  post("/containers/prune", prune, 25),
+  post("/containers/prune", prune),
   post("/containers/{id…}/start", start),
   post("/containers/{id…}/stop", stop),
   post("/containers/{id…}/restart", restart),

@@ -100,7 +100,17 @@ test("import, pull and bootstrap", async () => {
   expect(server.backend.calls).toEqual([
     'import 4 {"reference":"r:t","message":"m","changes":["CMD x"]}',
   ]);
-  expect((await call("POST /images/create?fromSrc=http://x/y.tar")).status).toBe(501);
+  const fetched = await call("POST /images/create?fromSrc=http://me:secret@x/y.tar&repo=r");
+  expect(lines(fetched.text)).toEqual([
+    { status: "Downloading from http://me:xxxxx@x/y.tar" },
+    { status: `sha256:ab${"0".repeat(62)}` },
+  ]);
+  expect(server.backend.calls.slice(1)).toEqual([
+    "fetchRoot http://me:secret@x/y.tar",
+    // The history goes wherever the image is pushed to: no password in it.
+    'import 8 {"reference":"r","message":"Imported from http://me:xxxxx@x/y.tar","changes":[]}',
+  ]);
+  expect((await call("POST /images/create?fromSrc=http://nobody/y.tar")).status).toBe(404);
   const hello = await call("POST /images/create?fromImage=naru/hello&tag=latest");
   expect([hello.status, lines(hello.text).length]).toEqual([200, 2]);
   expect((await call("POST /images/create?fromImage=a/UPPER")).status).toBe(400);
@@ -163,10 +173,8 @@ test("push: lines and facts", async () => {
   const wrong = await server.call("POST /images/a/push?tag=1", undefined, {
     "X-Registry-Auth": "!",
   });
-  expect([wrong.status, wrong.json.message.slice(0, 30)]).toEqual([
-    400,
-    "invalid X-Registry-Auth header",
-  ]);
+  // As with dockerd: who sends no credentials that can be read goes without.
+  expect(wrong.status).toBe(200);
 });
 
 test("export and publish: archives from and to registries", async () => {

@@ -140,7 +140,7 @@ const prune = async (call: Call): Promise<void> => {
 
 export const imageRoutes: readonly Route[] = [
   get("/images/json", list),
-  post("/images/prune", prune, 25),
+  post("/images/prune", prune),
   get("/images/{name…}/json", inspect),
   get("/images/{name…}/history", history),
   post("/images/{name…}/tag", tag),

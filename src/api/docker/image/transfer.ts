@@ -1,15 +1,16 @@
 /** Images in and out: load, save, import, what stands in for pull, and naru's own bootstrap. */
 import type { Call } from "#api/docker/call.ts";
 import { referenceOf } from "#api/docker/container/files.ts";
-import { errorLine, JSON_FIELDS } from "#api/docker/errors.ts";
+import { errorLine } from "#api/docker/errors.ts";
 import { platformOf, platformsOf } from "#api/docker/image/platform.ts";
-import { progressLine, pumpProgress } from "#api/docker/image/progress.ts";
+import { ProgressStream, progressLine, pumpProgress } from "#api/docker/image/progress.ts";
 import { pull } from "#api/docker/image/registry.ts";
 import { sendArchive } from "#api/docker/image/send-archive.ts";
 import { get, type Handler, post, type Route } from "#api/docker/route.ts";
 import { pumpStream } from "#api/docker/stream.ts";
 import { type LoadEvent, loadEventText } from "#image/image.ts";
 import { hasCode, NaruError } from "#lib/errors.ts";
+import { redactedAddress } from "#lib/redacted-address.ts";
 
 /**
  * Load answers before it has read anything, since events are told without waiting: they are queued
@@ -99,22 +100,26 @@ const save =
 const importRoot = async (call: Call): Promise<void> => {
   const { query, exchange } = call;
   const source = query.text("fromSrc");
-  if (source !== "-") {
-    throw new NaruError(
-      "not_implemented",
-      `cannot import from "${source}": send the archive as the request's body (fromSrc=-)`,
-    );
-  }
   const reference = referenceOf(call);
   const platform = call.minor < 32 ? undefined : platformOf(call, "platform");
-  const id = await call.backend.images.import(exchange.body(), {
+  const { images } = call.backend;
+  const root = source === "-" ? exchange.body() : await images.fetchRoot(source, call.signal);
+  const out = new ProgressStream(call);
+  // It may take long: told as soon as the server has answered.
+  if (source !== "-") await out.write({ status: `Downloading from ${redactedAddress(source)}` });
+  const options = {
     signal: call.signal,
     ...(reference === undefined ? {} : { reference }),
-    message: query.text("message") || `Imported from ${source}`,
+    message: query.text("message") || `Imported from ${redactedAddress(source)}`,
     changes: query.all("changes"),
     ...(platform === undefined ? {} : { platform }),
-  });
-  exchange.answer(200, JSON_FIELDS, progressLine({ status: id }));
+  };
+  try {
+    await out.write({ status: await images.import(root, options) });
+    out.end();
+  } catch (error) {
+    await out.fail(error);
+  }
 };
 
 const create = async (call: Call): Promise<void> => {

@@ -134,7 +134,7 @@ export const networkRoutes: readonly Route[] = [
   get("/networks", list),
   get("/networks/", list),
   post("/networks/create", create),
-  post("/networks/prune", prune, 25),
+  post("/networks/prune", prune),
   post("/networks/{id…}/connect", connect),
   post("/networks/{id…}/disconnect", disconnect),
   get("/networks/{id…}", inspect),

@@ -75,7 +75,7 @@ const update = (): void => {
 export const volumeRoutes: readonly Route[] = [
   get("/volumes", list),
   post("/volumes/create", create),
-  post("/volumes/prune", prune, 25),
+  post("/volumes/prune", prune),
   get("/volumes/{name…}", inspect),
   put("/volumes/{name…}", update),
   del("/volumes/{name…}", remove),

@@ -9,6 +9,7 @@ import { TarParser } from "#lib/tar/parser.ts";
 import { TAR_END, tarHeader, tarPadding } from "#lib/tar/writer.ts";
 import { CONTAINERD_NAME, REF_NAME } from "#spec/image/descriptor.ts";
 import { asArray, asObject, asStringMap, decodeJson } from "#spec/image/decode.ts";
+import { subjectOfTag } from "#spec/distribution/name.ts";
 import { checkArchivePath } from "#spec/image/docker-archive.ts";
 import { parseManifest } from "#spec/image/manifest.ts";
 import { OCI_INDEX, isIndexType, isManifestType, isUrlLayer } from "#spec/image/media-type.ts";
@@ -62,7 +63,7 @@ interface Referrer {
   readonly subject: string;
 }
 
-/** Entries without a name that speak of another manifest: signatures, attestations. */
+/** Entries that speak of another manifest, or are attached to one by their tag: signatures, attestations. */
 const referrersOf = async (
   directory: string,
   entries: readonly Entry[],
@@ -70,9 +71,11 @@ const referrersOf = async (
   const found: Referrer[] = [];
   for (const entry of entries) {
     const file = Bun.file(join(directory, blobPath(String(entry["digest"]))));
-    if (nameOf(entry) !== undefined || !(await file.exists())) continue;
-    const { subject } = parseManifest(await file.text());
-    if (subject !== undefined) found.push({ entry, subject: subject.digest });
+    const name = nameOf(entry);
+    const attachedTo = name === undefined ? undefined : subjectOfTag(name);
+    if ((name !== undefined && attachedTo === undefined) || !(await file.exists())) continue;
+    const subject = attachedTo ?? parseManifest(await file.text()).subject?.digest;
+    if (subject !== undefined) found.push({ entry, subject });
   }
   return found;
 };
@@ -208,8 +211,11 @@ const mergeIndex = async (
   const named = name === undefined ? {} : { annotations: { [REF_NAME]: name } };
   const added = [{ ...descriptor, ...named }, ...referring];
   const isReplaced = (entry: Entry): boolean =>
-    (name !== undefined && nameOf(entry) === name) ||
-    added.some((one) => Reflect.get(one, "digest") === entry["digest"] && nameOf(entry) === name);
+    added.some(
+      (one: Entry) =>
+        nameOf(one) === nameOf(entry) &&
+        (nameOf(one) !== undefined || one["digest"] === entry["digest"]),
+    );
   const manifests = [...old.filter((entry) => !isReplaced(entry)), ...added];
   const text = JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests });
   await writeFile(`${file}.part`, text);

@@ -13,7 +13,7 @@ import {
 import type { Node } from "#spec/compose/node.ts";
 import { fieldOf, fromPlain, map, scalar, textOf, toPlain } from "#spec/compose/node.ts";
 import type { Reading, Shape } from "#spec/compose/shape.ts";
-import { kept, listOf, record } from "#spec/compose/shape.ts";
+import { isOpen, kept, listOf, record } from "#spec/compose/shape.ts";
 import { parseVolume } from "#spec/compose/volumes.ts";
 
 const mountLong = record(
@@ -63,6 +63,8 @@ const mount: Shape = {
       }
       return withSource(long, reading);
     }
+    // A colon may be one of "${NAME:-default}".
+    if (isOpen(node, reading)) return node;
     const parsed = parseVolume(short);
     if (typeof parsed !== "string") return withSource(fromPlain(parsed, node), reading);
     reading.problem(node, at, `"${short}" cannot be mounted: ${parsed}`);
@@ -71,7 +73,7 @@ const mount: Shape = {
 };
 
 export const volumes = listOf(mount, toPlain, {
-  key: (item) => String(fieldOf(item, "target")),
+  key: (item) => (typeof item === "string" ? item : String(fieldOf(item, "target"))),
 });
 
 // devices
@@ -86,6 +88,7 @@ const device: Shape = {
   read: (node, at, reading) => {
     const short = textOf(node);
     if (short === undefined) return deviceLong.read(node, at, reading);
+    if (isOpen(node, reading)) return node;
     const [source = "", target, permissions = "rwm", ...rest] = short.split(":");
     if (rest.length > 0) reading.problem(node, at, `"${short}" has too many colons`);
     return fromPlain({ source, target: target ?? source, permissions }, node);
@@ -93,7 +96,8 @@ const device: Shape = {
 };
 
 export const devices = listOf(device, toPlain, {
-  key: (item) => String(fieldOf(item, "target") ?? fieldOf(item, "source")),
+  key: (item) =>
+    typeof item === "string" ? item : String(fieldOf(item, "target") ?? fieldOf(item, "source")),
 });
 
 // secrets and configs of a service

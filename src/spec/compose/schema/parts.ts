@@ -116,7 +116,7 @@ const single = integer(-1);
 const ulimit: Shape = define(
   (node, at, reading) => (node.kind === "map" ? softHard : single).read(node, at, reading),
   {
-    tidy: (value) => (typeof value === "object" ? softHard.tidy(value) : value),
+    tidy: (value, order) => (typeof value === "object" ? softHard.tidy(value, order) : value),
     isKept: true,
   },
 );

@@ -4,7 +4,7 @@ import { anyText, integer, matching, text } from "#spec/compose/forms.ts";
 import type { Node } from "#spec/compose/node.ts";
 import { fieldOf, fromPlain, map, scalar, toPlain } from "#spec/compose/node.ts";
 import type { Reading, Shape } from "#spec/compose/shape.ts";
-import { listOf, record } from "#spec/compose/shape.ts";
+import { isOpen, listOf, record } from "#spec/compose/shape.ts";
 
 const portLong = record({
   name: text,
@@ -20,6 +20,7 @@ const spreadPort = (node: Node, at: string, reading: Reading): readonly Node[] =
   if (node.kind === "scalar" && node.value !== null && typeof node.value !== "boolean") {
     const parsed = parsePorts(String(node.value));
     if (typeof parsed !== "string") return parsed.map((port) => fromPlain(port, node));
+    if (isOpen(node, reading)) return [node];
     reading.problem(node, at, `"${String(node.value)}" cannot be published: ${parsed}`);
     return [];
   }
@@ -35,9 +36,11 @@ const spreadPort = (node: Node, at: string, reading: Reading): readonly Node[] =
 const port: Shape = {
   ...portLong,
   read: (node, at, reading) => {
+    if (isOpen(node, reading)) return node;
     const read = portLong.read(node, at, reading);
     const address = fieldOf(toPlain(read), "host_ip");
-    if (typeof address === "string" && address !== "" && !isAddress(address)) {
+    if (typeof address !== "string" || (reading.hasVariables && address.includes("$"))) return read;
+    if (address !== "" && !isAddress(address)) {
       reading.problem(node, at, `"${address}" is not an IP address`);
     }
     return read;
@@ -47,10 +50,12 @@ const port: Shape = {
 export const ports = listOf(port, toPlain, {
   spread: spreadPort,
   key: (item) =>
-    [
-      fieldOf(item, "host_ip") ?? "0.0.0.0",
-      fieldOf(item, "published") ?? "",
-      fieldOf(item, "target"),
-      fieldOf(item, "protocol") ?? "tcp",
-    ].join(":"),
+    typeof item === "string"
+      ? item
+      : [
+          fieldOf(item, "host_ip") ?? "0.0.0.0",
+          fieldOf(item, "published") ?? "",
+          fieldOf(item, "target"),
+          fieldOf(item, "protocol") ?? "tcp",
+        ].join(":"),
 });
