@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Companion } from "#companion/companion.ts";
-import { silentLogger } from "#lib/log.ts";
+import { createLogger, silentLogger } from "#lib/log.ts";
 import { listenUnixStream } from "#kernel/unix-stream.ts";
 
 test("a process that takes connections and never says hello is replaced", async () => {
@@ -35,7 +35,8 @@ const PROCESS = `
     socket.write(JSON.stringify({ hello: { build, pid: process.pid } }) + "\\n");
     socket.on("data", (data) => {
       for (const line of data.toString().trim().split("\\n")) {
-        const { id, body } = JSON.parse(line);
+        const { id, body, order } = JSON.parse(line);
+        if (order === "end") process.exit();
         if (body === "stop" && number === 1) process.kill(process.pid, "SIGSTOP");
         socket.write(JSON.stringify({ id, result: number }) + "\\n");
       }
@@ -74,3 +75,27 @@ test("a process that is stopped after its hello is killed, and what was asked is
     rmSync(folder, { recursive: true });
   }
 }, 120_000);
+
+test("a process has ended also where its parent takes no note of it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "naru-companion-"));
+  const socketPath = join(folder, "s");
+  // sleep(1) is the parent of what the shell has begun, and never waits for it.
+  const begin = `echo $$ >"$2.pids"; "$0" -e "$1" -- "$2" "$3" & exec sleep 1000`;
+  const told: string[] = [];
+  const companion = new Companion({
+    what: "the tested process",
+    command: ["sh", "-c", begin, process.execPath, PROCESS],
+    socketPath,
+    build: "test",
+    sync: () => Promise.resolve(),
+    log: createLogger((_, message) => told.push(message)),
+  });
+  try {
+    expect(await companion.request("hello")).toBe(2);
+    await companion.end();
+    expect(told).toEqual([]);
+  } finally {
+    endAll(`${socketPath}.pids`);
+    rmSync(folder, { recursive: true });
+  }
+}, 20_000);

@@ -12,12 +12,13 @@
  * is killed, and another started. Errors are the process's own as
  * NaruError; `unavailable` when it cannot be started.
  */
-import { existsSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { backoffMs } from "#lib/backoff.ts";
 import { sleep } from "#lib/clock.ts";
 import type { FromCompanion, Hello } from "#companion/process.ts";
 import { NaruError } from "#lib/errors.ts";
 import { LineChannel } from "#companion/line-channel.ts";
+import { processKernel } from "#kernel/process.ts";
 import { type OpenUnixStream, connectUnixStream } from "#kernel/unix-stream.ts";
 import type { Logger } from "#lib/log.ts";
 
@@ -41,7 +42,7 @@ const COMPLAINT_MAX = 2000;
 /** It says hello as soon as it is connected to; one that has no descriptor left to accept with is replaced. */
 const HELLO_MS = 10_000;
 const END_MS = 2000;
-const END_STEP_MS = 10;
+const SIGKILL = 9;
 const PAUSES = { firstMs: 50, mostMs: 5000 };
 
 /**
@@ -125,7 +126,7 @@ class Line {
     const pid = this.#pid;
     this.#log.error(`${this.#what} does not answer and is killed`, { pid });
     // Its connection is open, so the number is still its own.
-    if (pid !== undefined && existsSync(`/proc/${pid}`)) process.kill(pid, "SIGKILL");
+    if (pid !== undefined) processKernel.kill(pid, SIGKILL);
     this.#channel.close();
   }
 
@@ -214,13 +215,14 @@ export class Companion {
     if (line !== undefined && hello !== undefined) {
       const { pid } = hello;
       line.send("end");
-      for (let waitedMs = 0; existsSync(`/proc/${pid}`); waitedMs += END_STEP_MS) {
-        if (waitedMs === END_MS) {
-          log.warn(`${what} did not end and is killed`, { pid });
-          process.kill(pid, "SIGKILL");
-        }
-        // oxlint-disable-next-line no-await-in-loop -- not a child of this process: /proc alone tells
-        await sleep(END_STEP_MS);
+      // Not a child of this process, and whoever's it is may be slow to take note of its end: it counts as gone by then.
+      const isGone = await processKernel.waitForEnd(pid, AbortSignal.timeout(END_MS)).then(
+        () => true,
+        () => false,
+      );
+      if (!isGone) {
+        log.warn(`${what} did not end and is killed`, { pid });
+        if (processKernel.kill(pid, SIGKILL)) await processKernel.waitForEnd(pid);
       }
     }
     rmSync(socketPath, { force: true });
