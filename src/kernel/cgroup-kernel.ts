@@ -80,8 +80,8 @@ export interface CgroupKernel {
   readonly controllers: ReadonlySet<string>;
   /**
    * Makes the host fit for OCI runtimes. On hybrid hosts crun refuses to run while v2 owns a
-   * controller: each of those is mounted as a v1 hierarchy in `/sys/fs/cgroup`, for good. Returns the
-   * controllers mounted now. `failed_precondition` when no cgroup hierarchy is mounted at all.
+   * controller: each of those is mounted as a v1 hierarchy in `/sys/fs/cgroup`, for good, and so are v1 hierarchies
+   * that exist without being mounted. Returns the controllers mounted now. `failed_precondition` when no cgroup hierarchy is mounted at all.
    */
   ensureUsable(): string[];
   /** Directory by controller; on v1 and hybrid also `name=systemd` and `unified` where mounted. */

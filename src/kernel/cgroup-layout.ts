@@ -64,9 +64,11 @@ const readControllers = (mountPoint: string): string => {
   return withErrno("read", path, () => readFileSync(path, "utf8"));
 };
 
+export const readProcCgroups = (): string =>
+  existsSync("/proc/cgroups") ? readFileSync("/proc/cgroups", "utf8") : "";
+
 export const detectLayout = (): CgroupLayout => {
-  const procCgroups = existsSync("/proc/cgroups") ? readFileSync("/proc/cgroups", "utf8") : "";
-  const layout = layoutOf(readMountInfo(), procCgroups, readControllers);
+  const layout = layoutOf(readMountInfo(), readProcCgroups(), readControllers);
   if (layout !== undefined) return layout;
   throw new NaruError(
     "failed_precondition",
@@ -78,6 +80,20 @@ export const detectLayout = (): CgroupLayout => {
 export const leftoverControllers = (layout: CgroupLayout): string[] => {
   const unified = layout.mountPoints.get("unified");
   return layout.mode === "hybrid" && unified !== undefined ? words(readControllers(unified)) : [];
+};
+
+/**
+ * Hierarchies of v1 that exist and are not mounted here (what mounted them has gone, or is in another mount
+ * namespace), by their controllers. crun would make plain folders in their place, which nobody removes.
+ */
+export const unmountedHierarchies = (layout: CgroupLayout, procCgroups: string): string[] => {
+  if (layout.mode === "v2") return [];
+  const byHierarchy = new Map<number, string[]>();
+  for (const [name, hierarchy] of parseControllers(procCgroups)) {
+    if (hierarchy === 0 || layout.mountPoints.has(name)) continue;
+    byHierarchy.set(hierarchy, [...(byHierarchy.get(hierarchy) ?? []), name]);
+  }
+  return [...byHierarchy.values()].map((names) => names.join(","));
 };
 
 /** Mounts one controller as a v1 hierarchy beside the others. */

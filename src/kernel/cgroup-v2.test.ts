@@ -2,7 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { randomHex } from "#lib/clock.ts";
-import { layoutOf, mountController, parseControllers } from "#kernel/cgroup-layout.ts";
+import {
+  layoutOf,
+  mountController,
+  parseControllers,
+  unmountedHierarchies,
+} from "#kernel/cgroup-layout.ts";
 import { parseBlockV1 } from "#kernel/cgroup-stats.ts";
 import { ioWeightOf, planV1, planV2, weightOfShares } from "#kernel/cgroup-update.ts";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
@@ -45,6 +50,13 @@ describe("layout", () => {
       ["memory", 2],
       ["hugetlb", 0],
     ]);
+  });
+
+  test("hierarchies of v1 that nobody mounted here are found, with all their controllers", () => {
+    const proc = `${PROC.replace("hugetlb\t0", "hugetlb\t7")}net_cls\t9\t1\t1\nnet_prio\t9\t1\t1\n`;
+    expect(unmountedHierarchies(layout(V1)!, PROC)).toEqual([]);
+    expect(unmountedHierarchies(layout(V1)!, proc)).toEqual(["hugetlb", "net_cls,net_prio"]);
+    expect(unmountedHierarchies(layout(unified("/sys/fs/cgroup").trim())!, proc)).toEqual([]);
   });
 
   test("a leftover controller is mounted beside the others, or the failure explained", () => {

@@ -10,6 +10,8 @@ import {
   detectLayout,
   leftoverControllers,
   mountController,
+  readProcCgroups,
+  unmountedHierarchies,
 } from "#kernel/cgroup-layout.ts";
 import { readOomKills, readStats } from "#kernel/cgroup-stats.ts";
 import { updateLimits } from "#kernel/cgroup-update.ts";
@@ -110,10 +112,22 @@ const remove = async (layout: CgroupLayout, cgroupPath: string): Promise<void> =
   );
 };
 
+/** Whether it is mounted now. Where nothing can be mounted, no runtime can leave anything behind either. */
+const isMountable = (name: string): boolean => {
+  try {
+    mountController(name);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
 const ensureUsable = (layout: CgroupLayout): string[] => {
   const leftovers = leftoverControllers(layout);
   for (const name of leftovers) mountController(name);
-  return leftovers;
+  const unmounted = unmountedHierarchies(layout, readProcCgroups());
+  const mounted = unmounted.filter((name) => !leftovers.includes(name)).filter(isMountable);
+  return [...leftovers, ...mounted];
 };
 
 /** `layout` is given by tests; by default the host is looked at once, now and after `ensureUsable`. */

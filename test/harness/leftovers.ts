@@ -13,10 +13,14 @@ export interface WorldSnapshot {
 const lines = (text: string): ReadonlySet<string> =>
   new Set(text.split("\n").filter((line) => line.trim() !== ""));
 
+/** Hierarchies of cgroups are the host's: crun needs them mounted, and they stay so for good. */
+const isHierarchy = (line: string): boolean => line.includes(" - cgroup ");
+
 const mountPoints = (mountinfo: string): ReadonlySet<string> =>
   new Set(
     mountinfo
       .split("\n")
+      .filter((line) => !isHierarchy(line))
       .map((line) => line.split(" ")[4] ?? "")
       .filter((path) => path !== ""),
   );
