@@ -74,6 +74,34 @@ test("only what has changed is asked for, and what is gone goes", async () => {
   expect(readdirSync(`${after.context.root}/d`)).toEqual(["a"]);
 });
 
+test("a tree that is as it was keeps its list, and no change goes without", async () => {
+  const kept = new KeptContexts(directory, kernel);
+  const list = `${directory}/ab.json`;
+  const facts = [file("a", "one"), file("b", "two")];
+  await sync(kept, facts);
+  await Bun.sleep(5);
+  const { ino, mtimeMs } = statSync(list);
+  const opened = async (...more: readonly FileFacts[]): Promise<boolean> => {
+    const tree = (await kept.open("ab"))!;
+    for (const one of more) tree.take(one);
+    const isListed = existsSync(list);
+    tree.abandon();
+    await sync(kept, facts);
+    return isListed;
+  };
+  await sync(kept, facts);
+  expect(statSync(list).ino).toBe(ino);
+  expect(statSync(list).mtimeMs).toBeGreaterThan(mtimeMs);
+  expect(await opened(...facts)).toBe(true);
+  expect(await opened(file("a", "one"), file("b", "three"))).toBe(false);
+  const tree = (await kept.open("ab"))!;
+  tree.take(file("a", "one"));
+  const context = await tree.finish();
+  context[Symbol.dispose]();
+  await Bun.sleep(5);
+  expect(readFileSync(list, "utf8")).not.toContain('"b"');
+});
+
 test("a directory becomes a file and back", async () => {
   const kept = new KeptContexts(directory, kernel);
   await sync(kept, [folder("x"), folder("x/y"), file("x/y/z", "deep")]);

@@ -5,7 +5,7 @@
  * asked for only where these differ from what the last build of the same key left. The tree belongs to one
  * build at a time; another build of the same key meanwhile gets a tree of its own that nobody keeps.
  *
- * What lies in a tree is told by the list beside it. The list is taken away before the tree is changed and
+ * What lies in a tree is told by the list beside it. The list is taken away before the tree is first changed and
  * written after it: a tree without a list, or with one from before a restart of the machine, starts empty.
  */
 import {
@@ -17,18 +17,20 @@ import {
   lutimesSync,
   mkdirSync,
   openSync,
-  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeSync,
 } from "node:fs";
 import { open, readFile, rm } from "node:fs/promises";
 import type { BuildContext } from "#build/context.ts";
+import { bootId } from "#build/boot-id.ts";
 import { makeContextRoot } from "#build/context-root.ts";
 import { discardTree, goneBeside } from "#build/discard-tree.ts";
 import { CONTEXT_ENTRIES_MAX } from "#build/context-writer.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
+import { nowNs } from "#lib/clock.ts";
 import { FairTurn } from "#lib/fair-turn.ts";
 import { NaruError } from "#lib/errors.ts";
 
@@ -60,8 +62,6 @@ interface Entry extends FileFacts {
   /** sha256 of a file's content, in hex; "" for others. */
   digest: string;
 }
-
-const bootId = (): string => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 
 /** A line for the boot, then one for each entry: lists may be long, and others wait meanwhile. */
 const readList = async (path: string): Promise<Map<string, Entry>> => {
@@ -160,6 +160,8 @@ export class ContextTree {
   readonly #dispose: () => void;
   readonly #forget: () => void;
   #isOver = false;
+  /** The tree is not what its list said, and the list is gone. */
+  #isChanged: boolean;
   readonly #onClosing: ContextPlace["onClosing"];
   #onChange: (() => void) | undefined;
 
@@ -171,14 +173,17 @@ export class ContextTree {
     this.#forget = place.forget ?? ((): void => undefined);
     this.#known = known;
     this.#onClosing = place.onClosing;
+    this.#isChanged = known.size === 0;
     this.#onChange = known.size > LARGE_ENTRIES ? place.onChange : undefined;
   }
 
   static async open(place: ContextPlace): Promise<ContextTree> {
     const { root, listPath } = place;
     const known = listPath === undefined ? new Map<string, Entry>() : await readList(listPath);
-    if (listPath !== undefined) rmSync(listPath, { force: true });
-    if (known.size === 0) await rm(root, { recursive: true, force: true });
+    if (known.size === 0) {
+      if (listPath !== undefined) rmSync(listPath, { force: true });
+      await rm(root, { recursive: true, force: true });
+    }
     makeContextRoot(root);
     return new ContextTree(place, known);
   }
@@ -193,7 +198,8 @@ export class ContextTree {
     this.#entries.set(facts.path, entry);
     if (facts.kind === "file") this.#sizeBytes += facts.sizeBytes;
     if (isKnown) return false;
-    // Our own client sends the Dockerfile each time.
+    this.#beforeChange();
+    // What is built of the tree depends on its other files.
     if (facts.path !== "Dockerfile") this.#tellChange();
     const path = `${this.root}/${facts.path}`;
     if (known !== undefined && !(known.kind === "directory" && facts.kind === "directory")) {
@@ -269,6 +275,9 @@ export class ContextTree {
     const listPath = this.#listPath;
     if (listPath === undefined || this.#sizeBytes > KEPT_TREE_MAX_BYTES) return;
     try {
+      // How old it is says when the tree was last used.
+      const seconds = Number(nowNs()) / 1e9;
+      if (!this.#isChanged) return utimesSync(listPath, seconds, seconds);
       await writeList(listPath, this.#entries.values());
     } catch {
       rmSync(listPath, { force: true });
@@ -295,6 +304,7 @@ export class ContextTree {
       // What stood in a directory that is gone went with it.
       const isThere = parent === "" || this.#entries.get(parent)?.kind === "directory";
       if (!isThere) continue;
+      this.#beforeChange();
       if (kind !== "directory") {
         await rm(`${this.root}/${path}`, { force: true });
         continue;
@@ -305,6 +315,12 @@ export class ContextTree {
       count += 1;
     }
     if (gone !== undefined) discardTree(gone);
+  }
+
+  #beforeChange(): void {
+    if (this.#isChanged) return;
+    this.#isChanged = true;
+    if (this.#listPath !== undefined) rmSync(this.#listPath, { force: true });
   }
 
   #tellChange(): void {

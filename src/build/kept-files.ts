@@ -16,6 +16,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { bootId } from "#build/boot-id.ts";
 import type { FileKernel } from "#kernel/kernel.ts";
 import { hasCode } from "#lib/errors.ts";
 import type { TarEntry } from "#lib/tar/entry.ts";
@@ -37,8 +38,6 @@ interface List {
 const COMPARE_BYTES = 1024 * 1024;
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY;
 const FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-
-const bootId = (): string => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 
 const readList = (path: string): Map<string, Known> => {
   if (!existsSync(path)) return new Map();

@@ -7,8 +7,11 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** Undefined when there is no such file. Throws what kept it from being read, in docker's words. */
 export const readIfThere = async (path: string): Promise<Buffer | undefined> => {
-  const { readFile } = await import("node:fs/promises");
+  const { readFileSync, statSync } = await import("node:fs");
   try {
+    // At once where nothing has to be waited for: a thread that reads takes longer to start than to read.
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() === true) return readFileSync(path);
+    const { readFile } = await import("node:fs/promises");
     return await readFile(path);
   } catch (cause) {
     const code = String(Reflect.get(Object(cause), "code"));

@@ -13,6 +13,12 @@ export interface BuildFeaturesBody {
   readonly features: readonly string[];
 }
 
+export interface BuildWarning {
+  readonly rule: string;
+  readonly message: string;
+  readonly line: number;
+}
+
 export type BuildMessage =
   /** First of all where the client told facts: numbers of those whose content is wanted. */
   | { readonly kind: "wanted"; readonly wanted: readonly number[] }
@@ -68,6 +74,8 @@ export type BuildMessage =
       readonly tags: readonly string[];
       /** What exporters tell. */
       readonly metadata?: Readonly<Record<string, string>>;
+      /** What a check of the Dockerfile found, where it was asked for. */
+      readonly warnings?: readonly BuildWarning[];
     }
   | {
       readonly kind: "error";

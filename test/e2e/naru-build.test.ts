@@ -1,6 +1,6 @@
 /** `naru build`: what the classic endpoint has no words for. */
 import { expect } from "bun:test";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 
 import { type Built, inside, write } from "../harness/build.ts";
 import {
@@ -51,6 +51,26 @@ check(
     expect(first.stderr).toMatch(/#2 DONE \d/);
     expect(first.stdout).toBe(`${first.image}\n`);
     expect((await build(t, folder)).stderr).toContain("#2 CACHED");
+  },
+  OWN,
+);
+
+check(
+  "Dockerfiles of one size and time in one folder are told apart, also right after one another",
+  async (t) => {
+    const folder = folderOf(t, "FROM {base}\n", { a: "" });
+    for (const name of ["one", "two"]) {
+      writeFileSync(`${folder}/${name}`, `FROM ${BUSYBOX}\nLABEL of=${name}\nCMD true\n`);
+      utimesSync(`${folder}/${name}`, 1_700_000_000, 1_700_000_000);
+    }
+    for (const name of ["one", "two", "two", "one"]) {
+      const { image, stderr } = await build(t, folder, ["-f", `${folder}/${name}`]);
+      const label = ["image", "inspect", "--format", '{{index .Config.Labels "of"}}', image];
+      expect(await dockerOk(...label)).toBe(name);
+      expect(stderr).toContain("1 warning found (naru build --check shows all of it):");
+      expect(stderr).toContain("- JSONArgsRecommended: ");
+      expect(stderr).toContain(" (line 3)");
+    }
   },
   OWN,
 );

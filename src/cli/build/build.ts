@@ -18,12 +18,23 @@ import { type Given, flags } from "#cli/build/flags.ts";
 import { headersOf, queryOf } from "#cli/build/request.ts";
 import { defineCommand, ONE } from "#cli/framework/command.ts";
 import { metadataText } from "#cli/build/metadata.ts";
-import type { Wide } from "#cli/build/wide.ts";
+import { mayRefuse, printWarnings } from "#cli/build/warnings.ts";
+import {
+  type Wide,
+  engineFeatures,
+  outputsOf,
+  platformsOf,
+  requireFeature,
+  wideOf,
+} from "#cli/build/wide.ts";
 import { exitError } from "#cli/framework/errors.ts";
-import type { BuildMessage } from "#client/build-events.ts";
+import type { BuildMessage, BuildWarning } from "#client/build-events.ts";
 import type { Client } from "#client/client.ts";
 import { jsonLines } from "#client/progress.ts";
 import { type ErrorCode, NaruError } from "#lib/errors.ts";
+
+/** A header field takes no more. */
+const IGNORE_MAX = 64 * 1024;
 
 const PROGRESS = ["auto", "plain", "tty", "json", "quiet"] as const;
 
@@ -49,6 +60,7 @@ interface Finished {
   readonly imageId: string;
   readonly tags: readonly string[];
   readonly metadata?: Readonly<Record<string, string>>;
+  readonly warnings?: readonly BuildWarning[];
 }
 
 type BuildError = Extract<BuildMessage, { kind: "error" }>;
@@ -123,18 +135,16 @@ async function* after(
   yield* rest;
 }
 
-/** Tells of what was packed, and, soon after it has been sent, that it was all. */
+/** Tells of what was packed. */
 async function* watched(
   pieces: AsyncIterable<Uint8Array>,
   totals: ContextTotals,
   progress: BuildProgress,
-  onSent: () => void,
 ): AsyncGenerator<Uint8Array, void> {
   for await (const piece of pieces) {
     progress.sent(totals.files, totals.bytes);
     yield piece;
   }
-  setImmediate(onSent);
 }
 
 const writersOf = async (
@@ -194,10 +204,18 @@ const checkRequestOf = (
   contexts: [...Object.keys(named.images), ...Object.keys(named.trees)],
 });
 
+/** Where the engine told none: an older one, or it was not asked. */
+const ownWarnings = async (
+  loaded: LoadedContext,
+  request: CheckRequest,
+  client: Client,
+): Promise<BuildWarning[]> => {
+  const { briefly, checkBuild } = await import("#cli/build/check.ts");
+  return ((await checkBuild(loaded, request, client))?.warnings ?? []).map(briefly);
+};
+
 const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   const { context, flags: values, args } = given;
-  const { engineFeatures, outputsOf, platformsOf, requireFeature, wideOf } =
-    await import("#cli/build/wide.ts");
   const outputs = outputsOf(values);
   const wide = wideOf(values, outputs);
   await checkOutputs(context, outputs);
@@ -214,14 +232,14 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   ];
   await using caches = cacheWriters(values["cache-to"].map(parseCache));
   const client = await context.client();
-  const checks = await import("#cli/build/check.ts");
   const checkRequest = checkRequestOf(given, named, platformsOf(values.platform)[0]);
   if (values.check) {
-    const result = await checks.checkContext(loaded, checkRequest, client);
-    return checks.printChecks(loaded, result, context.output);
+    const { checkContext, printChecks } = await import("#cli/build/check.ts");
+    return printChecks(loaded, await checkContext(loaded, checkRequest, client), context.output);
   }
-  if (checks.mayRefuse(loaded, checkRequest)) {
-    checks.refuseViolations((await checks.checkBuild(loaded, checkRequest, client)).result);
+  if (mayRefuse(loaded, checkRequest.buildArgs)) {
+    const { checkBuild, refuseViolations } = await import("#cli/build/check.ts");
+    refuseViolations(await checkBuild(loaded, checkRequest, client));
   }
   const features = engineFeatures(client);
   features.catch(() => undefined); // Awaited below.
@@ -229,8 +247,8 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   const progress = await progressOf(given);
   const totals: ContextTotals = { files: 0, bytes: 0 };
   const tellsWarnings = !values.quiet && values.progress !== "json";
-  const beside = checks.checkBeside(loaded, checkRequest, client);
-  const onSent = tellsWarnings ? beside.begin : () => undefined;
+  const ignore = loaded.directory?.ignore ?? "";
+  const checks = tellsWarnings && ignore.length <= IGNORE_MAX ? { ignore } : undefined;
   let finished: Finished;
   const hidden = Buffer.from(JSON.stringify(await secrets(values.secret, context.env)));
   try {
@@ -240,8 +258,11 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
     const response = await client.call("naruBuild", {
       query: queryOf(given, outputs),
       signal,
-      headers: { ...(await headersOf(given, wide, named, hidden.length)), ...packed.headers },
-      body: watched(after(hidden, packed.body), totals, progress, onSent),
+      headers: {
+        ...(await headersOf(given, named, { wide, checks }, hidden.length)),
+        ...packed.headers,
+      },
+      body: watched(after(hidden, packed.body), totals, progress),
     });
     finished = await follow(response.body, {
       progress: progressesOf(progress, given),
@@ -255,7 +276,8 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
     throw error;
   }
   if (tellsWarnings) {
-    checks.printWarnings(await beside.result(values.pull), context.output);
+    const warnings = finished.warnings ?? (await ownWarnings(loaded, checkRequest, client));
+    printWarnings(warnings, context.output);
   }
   await conclude(given, { client, wide, outputs, finished });
   return 0;
@@ -271,7 +293,6 @@ const runWatched = async (given: Given): Promise<number> => {
   const { resolve } = await import("node:path");
   const dockerfile = values.file ?? `${path}/Dockerfile`;
   const named = Object.values(namedContexts(values["build-context"]).trees);
-  const { outputsOf } = await import("#cli/build/wide.ts");
   const destinations = outputsOf(values).map(({ destination }) => destination ?? "");
   await untilInterrupted((signal) =>
     watchBuild({

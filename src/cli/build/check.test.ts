@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 
-import { checkBeside, checkBuild, checkContext, mayRefuse, printChecks } from "#cli/build/check.ts";
+import { checkBuild, checkContext, printChecks } from "#cli/build/check.ts";
+import { mayRefuse } from "#cli/build/warnings.ts";
 import { Output } from "#cli/output.ts";
 import type { Client } from "#client/client.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -48,10 +49,7 @@ test("--check prints what is wrong and says so by its exit code", async () => {
 });
 
 test("what is no Dockerfile is the engine's to tell in a build, and told at once by --check", async () => {
-  expect(await checkBuild(loaded("FORM golang"), REQUEST, client)).toEqual({
-    result: undefined,
-    isSure: true,
-  });
+  expect(await checkBuild(loaded("FORM golang"), REQUEST, client)).toBeUndefined();
   const refused = await checkContext(loaded("FORM golang"), REQUEST, client).catch(String);
   expect(refused).toContain("did you mean FROM?");
   expect(refused).toContain("^^^^");
@@ -61,34 +59,7 @@ test("a build argument says what the file's own line would", async () => {
   const buildArgs = { BUILDKIT_DOCKERFILE_CHECK: "error=true" };
   const request = { ...REQUEST, buildArgs };
   const context = loaded("FROM golang\nCMD x");
-  expect(mayRefuse(context, REQUEST)).toBe(false);
-  expect(mayRefuse(context, request)).toBe(true);
-  const { result } = await checkBuild(context, request, client);
-  expect(result?.violations).toEqual(["JSONArgsRecommended"]);
-});
-
-test("beside a build it is made once, and again where the base image came only with the build", async () => {
-  const there = new Set(["early"]);
-  const asked: string[] = [];
-  const engine = {
-    call: async (_route: string, { name }: { name: string }) => {
-      asked.push(name);
-      const isThere = [...there].some((one) => name.includes(one));
-      if (!isThere) throw new NaruError("not_found", `No such image: ${name}`);
-      return { Config: { Env: ["GOPATH=/go"] }, Os: "linux", Architecture: process.arch };
-    },
-  } as unknown as Client;
-  const rules = async (base: string, isPulled: boolean): Promise<readonly string[]> => {
-    const beside = checkBeside(loaded(`FROM ${base}\nCOPY a $NOPE`), REQUEST, engine);
-    beside.begin();
-    await Bun.sleep(1);
-    there.add(base);
-    return ((await beside.result(isPulled))?.warnings ?? []).map((warning) => warning.rule);
-  };
-  expect(await rules("early", false)).toEqual(["UndefinedVar"]);
-  expect(asked).toHaveLength(1);
-  expect(await rules("late", false)).toEqual(["UndefinedVar"]);
-  expect(asked).toHaveLength(3);
-  expect(await rules("early", true)).toEqual(["UndefinedVar"]);
-  expect(asked).toHaveLength(5);
+  expect(mayRefuse(context, REQUEST.buildArgs)).toBe(false);
+  expect(mayRefuse(context, buildArgs)).toBe(true);
+  expect((await checkBuild(context, request, client))?.violations).toEqual(["JSONArgsRecommended"]);
 });

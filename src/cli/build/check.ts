@@ -1,9 +1,11 @@
-/** Build checks: `naru build --check`, and what a build tells when it is done. */
+/** Build checks made by the client: for `naru build --check`, and where warnings may be errors. */
+import { countOf, shortLine } from "#cli/build/warnings.ts";
 import type { LoadedContext } from "#cli/build/local-context.ts";
 import type { Output } from "#cli/output.ts";
+import type { BuildWarning } from "#client/build-events.ts";
 import type { Client } from "#client/client.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
-import { CHECK_ARGUMENT, checkArgument } from "#spec/dockerfile/check-config.ts";
+import { checkArgument } from "#spec/dockerfile/check-config.ts";
 import {
   type CheckOptions,
   type CheckResult,
@@ -48,7 +50,7 @@ const imagesOf = async (
   file: Dockerfile,
   options: PlanOptions,
   client: Client,
-): Promise<{ images: ReadonlyMap<number, CheckedImage>; areAll: boolean }> => {
+): Promise<ReadonlyMap<number, CheckedImage>> => {
   const images = new Map<number, CheckedImage>();
   const bases = baseImages(planDockerfile(file, { ...options, hasAllStages: true }));
   await Promise.all(
@@ -64,7 +66,7 @@ const imagesOf = async (
       }
     }),
   );
-  return { images, areAll: images.size === bases.length };
+  return images;
 };
 
 /** The error with its code frame: there is no other place to show it. */
@@ -76,7 +78,7 @@ const check = async (
   loaded: LoadedContext,
   request: CheckRequest,
   client: Client,
-): Promise<{ result: CheckResult; isSure: boolean }> => {
+): Promise<CheckResult> => {
   const plan = planOptions(request);
   const config = checkArgument(plan.buildArgs);
   const ignored = parseDockerignore(loaded.directory?.ignore ?? "");
@@ -84,9 +86,8 @@ const check = async (
   try {
     const first = checkDockerfile(file, options);
     // What cannot be planned has no images to ask for.
-    if (first.error !== undefined) return { result: first, isSure: true };
-    const { images, areAll } = await imagesOf(file, plan, client);
-    return { result: checkDockerfile(file, { ...options, images }), isSure: areAll };
+    if (first.error !== undefined) return first;
+    return checkDockerfile(file, { ...options, images: await imagesOf(file, plan, client) });
   } catch (error) {
     throw error instanceof DockerfileError ? framed(error) : error;
   }
@@ -104,60 +105,24 @@ export const checkContext = async (
   } catch (error) {
     throw error instanceof DockerfileError ? framed(error) : error;
   }
-  return (await check(file, loaded, request, client)).result;
+  return await check(file, loaded, request, client);
 };
 
-export interface BuildCheck {
-  /** undefined: it is no Dockerfile, which is the engine's to tell. */
-  readonly result: CheckResult | undefined;
-  /** Every base image was there, and its variables counted. */
-  readonly isSure: boolean;
-}
-
-/** For a build. */
+/** For a build. undefined: it is no Dockerfile, which is the engine's to tell. */
 export const checkBuild = async (
   loaded: LoadedContext,
   request: CheckRequest,
   client: Client,
-): Promise<BuildCheck> => {
+): Promise<CheckResult | undefined> => {
   let file: Dockerfile;
   try {
     file = parseDockerfile(loaded.dockerfile.toString("utf8"));
   } catch (error) {
-    if (error instanceof DockerfileError) return { result: undefined, isSure: true };
+    if (error instanceof DockerfileError) return undefined;
     throw error;
   }
   return await check(file, loaded, request, client);
 };
-
-export interface CheckBeside {
-  /** Makes it now; what goes wrong goes wrong again in `result`. */
-  readonly begin: () => void;
-  /** Of the end of the build. `isPulled`: base images may be others than at its beginning. */
-  result(isPulled: boolean): Promise<CheckResult | undefined>;
-}
-
-/** A build's check made while the engine works, and once more where the base images came only then. */
-export const checkBeside = (
-  loaded: LoadedContext,
-  request: CheckRequest,
-  client: Client,
-): CheckBeside => {
-  let early: Promise<BuildCheck | undefined> | undefined;
-  return {
-    begin: () => {
-      early ??= checkBuild(loaded, request, client).catch(() => undefined);
-    },
-    result: async (isPulled) => {
-      const found = isPulled ? undefined : await early;
-      if (found?.isSure === true) return found.result;
-      return (await checkBuild(loaded, request, client)).result;
-    },
-  };
-};
-
-const count = (warnings: readonly Warning[]): string =>
-  warnings.length === 1 ? "1 warning" : `${warnings.length} warnings`;
 
 /** Everything about each, as a compiler would. Returns the exit code. */
 export const printChecks = (loaded: LoadedContext, result: CheckResult, output: Output): number => {
@@ -173,32 +138,24 @@ export const printChecks = (loaded: LoadedContext, result: CheckResult, output: 
     return 1;
   }
   if (result.warnings.length === 0) output.line("Check complete, no warnings found.");
-  else output.line(`Check complete: ${count(result.warnings)} found.`);
+  else output.line(`Check complete: ${countOf(result.warnings)} found.`);
   return result.warnings.length === 0 ? 0 : 1;
 };
 
-const shortLine = ({ rule, message, range }: Warning): string =>
-  ` - ${rule}: ${message} (line ${range.start.line})`;
-
-/** One line for each, below a build's own output. */
-export const printWarnings = (result: CheckResult | undefined, output: Output): void => {
-  if (result === undefined || result.warnings.length === 0) return;
-  output.error(`${count(result.warnings)} found (naru build --check shows all of it):`);
-  for (const warning of result.warnings) output.error(shortLine(warning));
-};
+/** As an engine tells it. */
+export const briefly = ({ rule, message, range }: Warning): BuildWarning => ({
+  rule,
+  message,
+  line: range.start.line,
+});
 
 /** Throws failed_precondition when the file or the build says that warnings are errors. */
 export const refuseViolations = (result: CheckResult | undefined): void => {
   if (result === undefined || result.violations.length === 0) return;
   const { violations, warnings } = result;
-  const lines = warnings.map(shortLine).join("\n");
+  const lines = warnings.map((one) => shortLine(briefly(one))).join("\n");
   throw new NaruError(
     "failed_precondition",
     `lint violation found for rules: ${violations.join(", ")}\n${lines}`,
   );
 };
-
-/** Whether the file or the build may say that warnings are errors. */
-export const mayRefuse = (loaded: LoadedContext, request: CheckRequest): boolean =>
-  request.buildArgs[CHECK_ARGUMENT] !== undefined ||
-  /^\s*#\s*check\s*=/im.test(loaded.dockerfile.toString("utf8"));

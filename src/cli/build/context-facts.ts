@@ -11,7 +11,6 @@ import {
   inlineHeader,
   type ReadFiles,
 } from "#cli/build/context-tar.ts";
-import { nowNs } from "#lib/clock.ts";
 import { TAR_END, tarPadding } from "#lib/tar/writer.ts";
 import {
   type IgnoreState,
@@ -109,7 +108,14 @@ const parentsOf = (prefix: string): string[] => {
   return parts.map((_, index) => parts.slice(0, index + 1).join("/"));
 };
 
-/** undefined: something in there can only be sent as a tar. The Dockerfile is always asked for. */
+/**
+ * In place of the Dockerfile's time, which says nothing where several lie in one directory: its content, so that it is
+ * asked for only when that is another.
+ */
+const timeOfContent = (content: Uint8Array): string =>
+  String(BigInt(`0x${new Bun.CryptoHasher("sha256").update(content).digest("hex").slice(0, 15)}`));
+
+/** undefined: something in there can only be sent as a tar. */
 export const contextFacts = async (
   dockerfile: Uint8Array,
   directories: readonly PackedDirectory[],
@@ -117,7 +123,7 @@ export const contextFacts = async (
   const fs = await import("node:fs");
   const found: ContextFact[] = [
     {
-      fact: ["Dockerfile", "f", 0o644, dockerfile.length, String(nowNs()), ""],
+      fact: ["Dockerfile", "f", 0o644, dockerfile.length, timeOfContent(dockerfile), ""],
       file: undefined,
       content: dockerfile,
     },
@@ -139,8 +145,8 @@ export const contextFacts = async (
 
 /** The same context has the same key, wherever it is named from. */
 export const contextKey = async (directories: readonly PackedDirectory[]): Promise<string> => {
-  const { realpathSync } = await import("node:fs");
-  const hostname = (await Bun.file("/proc/sys/kernel/hostname").text()).trim();
+  const { readFileSync, realpathSync } = await import("node:fs");
+  const hostname = readFileSync("/proc/sys/kernel/hostname", "utf8").trim();
   const parts = directories.map(({ root, prefix }) => [prefix, realpathSync(root)]);
   return new Bun.CryptoHasher("sha256").update(JSON.stringify([hostname, parts])).digest("hex");
 };

@@ -1,5 +1,6 @@
 /** What `naru build` sends of a context: facts and what is asked for of them, or a tar where facts do not do. */
-import type { ContextTotals, PackedDirectory } from "#cli/build/context-tar.ts";
+import { contextFacts, contextKey, manifestOf, packWanted } from "#cli/build/context-facts.ts";
+import { type ContextTotals, type PackedDirectory, packBuild } from "#cli/build/context-tar.ts";
 
 export interface PackedContext {
   readonly headers: Readonly<Record<string, string>>;
@@ -8,12 +9,11 @@ export interface PackedContext {
   readonly onWanted: (wanted: readonly number[]) => void;
 }
 
-const asTar = async (
+const asTar = (
   dockerfile: Uint8Array,
   directories: readonly PackedDirectory[],
   totals: ContextTotals,
-): Promise<PackedContext> => {
-  const { packBuild } = await import("#cli/build/context-tar.ts");
+): PackedContext => {
   const body = packBuild(dockerfile, directories, totals);
   return { headers: {}, body, onWanted: () => undefined };
 };
@@ -25,12 +25,9 @@ export const packContext = async (
   totals: ContextTotals,
   knowsFacts: () => Promise<boolean>,
 ): Promise<PackedContext> => {
-  if (directories.length === 0) return await asTar(dockerfile, directories, totals);
-  const { contextFacts, contextKey, manifestOf, packWanted } =
-    await import("#cli/build/context-facts.ts");
+  if (directories.length === 0) return asTar(dockerfile, directories, totals);
   const facts = await contextFacts(dockerfile, directories);
-  if (facts === undefined || !(await knowsFacts()))
-    return await asTar(dockerfile, directories, totals);
+  if (facts === undefined || !(await knowsFacts())) return asTar(dockerfile, directories, totals);
   const manifest = manifestOf(facts);
   const asked = Promise.withResolvers<readonly number[]>();
   const body = async function* (): AsyncGenerator<Uint8Array, void> {

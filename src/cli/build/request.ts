@@ -68,10 +68,16 @@ const ulimitOf = (text: string): { Name: string; Soft: number; Hard: number } =>
   return { Name, Soft: Number(soft), Hard: Number(hard) };
 };
 
+interface Wishes {
+  readonly wide: Wide | undefined;
+  /** The result is to tell warnings, with this text of a .dockerignore. */
+  readonly checks: { readonly ignore: string } | undefined;
+}
+
 export const headersOf = async (
   given: Given,
-  wide: Wide | undefined,
   named: ReturnType<typeof namedContexts>,
+  { wide, checks }: Wishes,
   secretsBytes: number,
 ): Promise<Record<string, string>> => {
   const { context, flags: values } = given;
@@ -86,6 +92,7 @@ export const headersOf = async (
       cacheTo: values["cache-to"].map(parseCache),
       ...(epoch === undefined ? {} : { sourceDateEpoch: epoch }),
       ...(wide === undefined ? {} : { wide }),
+      ...(checks === undefined ? {} : { checks }),
     }),
     "X-Naru-Build-Secrets-Length": String(secretsBytes),
     ...(await registryHeader(context)),

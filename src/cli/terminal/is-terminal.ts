@@ -9,7 +9,8 @@ const majorOf = (device: number): number => Math.floor(device / 256) % 4096;
 
 export const isTerminal = async (fd: 0 | 1 | 2): Promise<boolean> => {
   try {
-    const stat = await Bun.file(fd).stat();
+    const { fstatSync } = await import("node:fs");
+    const stat = fstatSync(fd);
     if (!stat.isCharacterDevice()) return false;
     const major = majorOf(stat.rdev);
     if (major === MEMORY_DEVICES) return false;

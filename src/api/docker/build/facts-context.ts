@@ -138,7 +138,8 @@ export const receiveByFacts = async (
   try {
     const wanted = await takeFacts(tree, text, source.signal);
     await source.ask([...wanted.keys()].map(Number));
-    await takeContent(tree, wanted, source, rest);
+    // Nothing is to come but the end of a tar, which nobody waits for.
+    if (wanted.size > 0) await takeContent(tree, wanted, source, rest);
     return await tree.finish();
   } catch (error) {
     tree.abandon();

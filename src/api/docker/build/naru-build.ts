@@ -12,6 +12,8 @@ import {
 } from "#build/build.ts";
 import { type BuildContext, partOfContext, readTreeFile } from "#build/context.ts";
 import type { OutputWishes } from "#api/docker/build/naru-outputs.ts";
+import type { CheckedImages } from "#api/docker/build/dockerfile-checks.ts";
+import type { BuildWarning, ChecksWish } from "#api/docker/build/naru-checks.ts";
 import type { CacheWish, CacheWork } from "#api/docker/build/naru-caches.ts";
 import { decodeBuild } from "#api/docker/build/request.ts";
 import type { Call } from "#api/docker/call.ts";
@@ -43,6 +45,8 @@ interface Extras {
   readonly cacheTo?: readonly CacheWish[];
   /** Beyond an image of this machine: see naru-outputs.ts. */
   readonly wide?: OutputWishes;
+  /** The result tells what a check of the Dockerfile finds, with this text of a .dockerignore. */
+  readonly checks?: ChecksWish;
 }
 
 /** The first bytes of a body, and the rest of it. Secrets stay in memory. */
@@ -163,6 +167,16 @@ const checkSyntax = (dockerfile: string, { buildArgs }: Pick<BuildRequest, "buil
   );
 };
 
+const warningsOf = async (
+  images: CheckedImages,
+  request: BuildRequest,
+  { checks, wide }: Extras,
+): Promise<{ readonly warnings?: readonly BuildWarning[] }> => {
+  if (checks === undefined) return {};
+  const { checkBuilt } = await import("#api/docker/build/naru-checks.ts");
+  return { warnings: checkBuilt(images, request, checks, wide?.platforms[0]) };
+};
+
 /** `held` gets the context: it goes when the client has its answer. */
 const run = async (call: Call, lines: EventLines, held: DisposableStack): Promise<void> => {
   const { options } = decodeBuild(call);
@@ -223,16 +237,19 @@ const run = async (call: Call, lines: EventLines, held: DisposableStack): Promis
       ),
     );
   }
-  await lines.write(`${JSON.stringify({ kind: "result", imageId, tags })}\n`);
+  const told = await warningsOf(call.backend.images, request, extras);
+  await lines.write(`${JSON.stringify({ kind: "result", imageId, tags, ...told })}\n`);
 };
 
 /** Other outputs than an image of this machine. */
 const runWide = async (
-  { backend }: Call,
+  call: Call,
   lines: EventLines,
   request: BuildRequest,
-  { wide, cacheTo = [] }: Extras,
+  extras: Extras,
 ): Promise<void> => {
+  const { backend } = call;
+  const { wide, cacheTo = [] } = extras;
   const wishes = { outputs: [], attest: {}, platforms: [], ...wide };
   if (cacheTo.length > 0) {
     const reason = "--cache-to beside several platforms, attestations or pushed outputs";
@@ -249,7 +266,8 @@ const runWide = async (
   });
   const imageId = told["containerimage.config.digest"] ?? told["containerimage.digest"];
   const answer = { imageId: imageId ?? result.imageId, tags: request.tags, metadata: told };
-  await lines.write(`${JSON.stringify({ kind: "result", ...answer })}\n`);
+  const warnings = await warningsOf(backend.images, request, extras);
+  await lines.write(`${JSON.stringify({ kind: "result", ...answer, ...warnings })}\n`);
 };
 
 const build = async (call: Call): Promise<void> => {
@@ -277,7 +295,7 @@ const tree = async (call: Call): Promise<void> => {
  * What this engine's naru/build understands, by names that clients look for: an older engine would take what it does not
  * know for something else, or wait for what never comes.
  */
-const FEATURES = ["facts", "outputs"] as const;
+const FEATURES = ["facts", "outputs", "checks"] as const;
 
 const features = (call: Call): void => call.json(200, { version: VERSION, features: FEATURES });
 

@@ -3,66 +3,23 @@ import type { DockerfileOptions } from "#api/docker/buildkit/attributes.ts";
 import type { ReadDockerfile } from "#api/docker/buildkit/inputs.ts";
 import type { StatusLog } from "#api/docker/buildkit/status-log.ts";
 import { NaruError } from "#lib/errors.ts";
-import type { DockerBackend } from "#api/docker/backend.ts";
-import { checkArgument } from "#spec/dockerfile/check-config.ts";
-import {
-  type CheckResult,
-  type CheckedImage,
-  type Warning,
-  checkDockerfile,
-} from "#spec/dockerfile/check.ts";
+import { type CheckedImages, runChecks } from "#api/docker/build/dockerfile-checks.ts";
+import type { CheckResult, Warning } from "#spec/dockerfile/check.ts";
 import type { Dockerfile } from "#spec/dockerfile/dockerfile.ts";
 import { DockerfileError } from "#spec/dockerfile/error.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
-import { baseImages, planDockerfile } from "#spec/dockerfile/plan-graph.ts";
-import type { Plan, PlanOptions } from "#spec/dockerfile/plan.ts";
-import { HOST_PLATFORM } from "#spec/image/platform.ts";
 
-type Images = Pick<DockerBackend["images"], "find">;
-
-/** Of the base images that are here, for the wanted platform; what variables others set nobody knows yet. */
-const imagesOf = (
-  images: Images,
+const checked = (
+  images: CheckedImages,
   dockerfile: Dockerfile,
-  options: PlanOptions,
-): ReadonlyMap<number, CheckedImage> => {
-  const found = new Map<number, CheckedImage>();
-  let plan: Plan;
-  try {
-    plan = planDockerfile(dockerfile, options);
-  } catch (error) {
-    // The checks themselves tell of it.
-    if (error instanceof DockerfileError) return found;
-    throw error;
-  }
-  for (const { image, stage } of baseImages(plan)) {
-    const wanted = plan.stages.find(({ index }) => index === stage)?.platform;
-    const record = images.find(image.reference, wanted);
-    if (record !== undefined) found.set(stage, { config: record.config.config ?? {} });
-  }
-  return found;
-};
-
-const runChecks = (
-  images: Images,
-  dockerfile: Dockerfile,
-  options: DockerfileOptions,
-): CheckResult => {
-  const plan: PlanOptions = {
-    target: options.target,
-    buildArgs: options.buildArgs,
-    targetPlatform: options.platforms[0] ?? HOST_PLATFORM,
-    buildPlatform: HOST_PLATFORM,
-    contexts: new Set(options.contexts.keys()),
-    hasAllStages: options.target === undefined,
-  };
-  const config = checkArgument(options.buildArgs);
-  return checkDockerfile(dockerfile, {
-    ...plan,
-    images: imagesOf(images, dockerfile, plan),
-    ...(config === undefined ? {} : { config }),
+  { target, buildArgs, platforms, contexts }: DockerfileOptions,
+): CheckResult =>
+  runChecks(images, dockerfile, {
+    target,
+    buildArgs,
+    platform: platforms[0],
+    contexts: contexts.keys(),
   });
-};
 
 /** Lines from 1; characters are left out by BuildKit's own checks too. */
 const rangeOf = ({ range }: Pick<Warning, "range">) => ({
@@ -72,13 +29,13 @@ const rangeOf = ({ range }: Pick<Warning, "range">) => ({
 
 /** How many there were. What a check stumbles on is told by the build itself. */
 export const tellWarnings = async (
-  images: Images,
+  images: CheckedImages,
   log: StatusLog,
   read: ReadDockerfile,
   dockerfile: Dockerfile,
   options: DockerfileOptions,
 ): Promise<number> => {
-  const { warnings, violations } = runChecks(images, dockerfile, options);
+  const { warnings, violations } = checked(images, dockerfile, options);
   const info = { filename: read.filename, data: Buffer.from(read.text), language: "Dockerfile" };
   for (const warning of warnings) {
     const short = `${warning.rule}: ${warning.message} (line ${warning.range.start.line})`;
@@ -126,13 +83,13 @@ const textOf = (read: ReadDockerfile, warnings: readonly Warning[]): string =>
 
 /** The answer of the subrequest frontend.lint. */
 export const checkOf = (
-  images: Images,
+  images: CheckedImages,
   read: ReadDockerfile,
   options: DockerfileOptions,
 ): ReadonlyMap<string, Uint8Array> => {
   let result: CheckResult;
   try {
-    result = runChecks(images, parseDockerfile(read.text), options);
+    result = checked(images, parseDockerfile(read.text), options);
   } catch (error) {
     if (!(error instanceof DockerfileError)) throw error;
     result = { warnings: [], error, violations: [] };
