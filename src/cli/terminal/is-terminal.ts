@@ -9,8 +9,7 @@ const majorOf = (device: number): number => Math.floor(device / 256) % 4096;
 
 export const isTerminal = async (fd: 0 | 1 | 2): Promise<boolean> => {
   try {
-    const { fstatSync } = await import("node:fs");
-    const stat = fstatSync(fd);
+    const stat = await Bun.file(fd).stat();
     if (!stat.isCharacterDevice()) return false;
     const major = majorOf(stat.rdev);
     if (major === MEMORY_DEVICES) return false;
