@@ -33,11 +33,16 @@ test("a command loads none of the runtime's modules before it knows that it need
     "cli/container/ls.ts",
     "cli/system/version.ts",
     "cli/compose/compose.ts",
-    "cli/compose/up.ts",
-    "cli/compose/ps.ts",
   ];
   for (const command of commands) {
     expect([command, builtinsOf("main.ts", "cli/main.ts", command)]).toEqual([command, []]);
+  }
+});
+
+test("one that looks at files has system calls for it: they are opened in a tenth of the time of node:fs", () => {
+  for (const command of ["cli/build/build.ts", "cli/compose/up.ts", "cli/compose/ps.ts"]) {
+    const loaded = builtinsOf("main.ts", "cli/main.ts", command);
+    expect([command, loaded]).toEqual([command, ["bun:ffi"]]);
   }
 });
 

@@ -11,6 +11,9 @@ import { planLines, planSummary } from "#compose/plan.ts";
 import { resolveReferences } from "#compose/references.ts";
 import { loadProject } from "#spec/compose/load.ts";
 import type { Model } from "#spec/compose/compose.ts";
+import { loadYamlLibrary } from "#spec/compose/yaml.ts";
+
+await loadYamlLibrary();
 
 const modelOf = (text: string): Model =>
   loadProject({

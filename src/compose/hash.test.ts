@@ -2,6 +2,9 @@
 import { expect, test } from "bun:test";
 import { networkHash, serviceHash, volumeHash } from "#compose/hash.ts";
 import { loadProject } from "#spec/compose/load.ts";
+import { loadYamlLibrary } from "#spec/compose/yaml.ts";
+
+await loadYamlLibrary();
 
 const TEXT = `
 services:

@@ -6,7 +6,6 @@ import { packContext } from "#cli/build/packed-context.ts";
 import { cacheDirectories, cacheWriters, parseCache } from "#cli/build/caches.ts";
 import { type Output, buildArguments, namedContexts, secrets } from "#cli/build/inputs.ts";
 import { type LoadedContext, loadContext } from "#cli/build/local-context.ts";
-import { checkOutputs, writeOutput } from "#cli/build/outputs.ts";
 import type { PieceWriters } from "#cli/build/piece-writers.ts";
 import {
   type BuildProgress,
@@ -173,7 +172,8 @@ const conclude = async (
   if (values["metadata-file"] !== undefined) {
     await Bun.write(values["metadata-file"], metadataText(finished));
   }
-  if (wide === undefined) {
+  if (wide === undefined && outputs.length > 0) {
+    const { writeOutput } = await import("#cli/build/outputs.ts");
     for (const output of outputs) await writeOutput(context, client, output, finished);
   }
   if (values.quiet) context.output.line(finished.imageId);
@@ -204,6 +204,13 @@ const checkRequestOf = (
   contexts: [...Object.keys(named.images), ...Object.keys(named.trees)],
 });
 
+/** Throws before any work. */
+const checkBefore = async (context: CliContext, outputs: readonly Output[]): Promise<void> => {
+  if (outputs.length === 0) return;
+  const { checkOutputs } = await import("#cli/build/outputs.ts");
+  await checkOutputs(context, outputs);
+};
+
 /** Where the engine told none: an older one, or it was not asked. */
 const ownWarnings = async (
   loaded: LoadedContext,
@@ -218,7 +225,7 @@ const run = async (given: Given, signal?: AbortSignal): Promise<number> => {
   const { context, flags: values, args } = given;
   const outputs = outputsOf(values);
   const wide = wideOf(values, outputs);
-  await checkOutputs(context, outputs);
+  await checkBefore(context, outputs);
   const named = namedContexts(values["build-context"]);
   const loaded = await loadContext(args[0] ?? ".", values.file);
   const directories: PackedDirectory[] = [

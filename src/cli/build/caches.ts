@@ -1,9 +1,9 @@
 /** `--cache-from` and `--cache-to`: what is asked for, and directories of this machine. */
-import { existsSync } from "node:fs";
 import type { PackedDirectory } from "#cli/build/context-tar.ts";
 import { fieldsOf } from "#cli/build/inputs.ts";
 import { PieceWriters } from "#cli/build/piece-writers.ts";
 import { unpackInto } from "#cli/build/unpack.ts";
+import { isAbsent } from "#kernel/quick-files.ts";
 import { NaruError } from "#lib/errors.ts";
 
 export interface CacheWish {
@@ -25,7 +25,7 @@ export const cacheDirectories = (caches: readonly CacheWish[]): PackedDirectory[
   caches.flatMap(({ type, attributes }, position) => {
     const root = attributes["src"] ?? "";
     // One that is not there yet is an empty cache.
-    if (type !== "local" || !existsSync(root)) return [];
+    if (type !== "local" || isAbsent(root)) return [];
     return [{ root, prefix: `caches/${position}/`, ignore: "" }];
   });
 

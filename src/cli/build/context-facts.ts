@@ -2,15 +2,11 @@
  * A context told by its facts first: the engine keeps the tree of the last build and asks for the content of what
  * differs in mode, size or time. What is asked for goes as a tar whose names are the numbers of the facts.
  */
-import type * as nodeFs from "node:fs";
 import type { ContextTotals, PackedDirectory } from "#cli/build/context-tar.ts";
-import {
-  fileContent,
-  gathered,
-  inlineEntry,
-  inlineHeader,
-  type ReadFiles,
-} from "#cli/build/context-tar.ts";
+import { fileContent, gathered, inlineEntry, inlineHeader } from "#cli/build/context-tar.ts";
+import { lstat, namesIn, readlink, realpath } from "#cli/quick-files.ts";
+import { type QuickStat, quickRead } from "#kernel/quick-files.ts";
+import { lateFs } from "#lib/late-builtins.ts";
 import { TAR_END, tarPadding } from "#lib/tar/writer.ts";
 import {
   type IgnoreState,
@@ -35,8 +31,6 @@ export interface ContextFact {
   readonly content?: Uint8Array;
 }
 
-type Files = Pick<typeof nodeFs, "lstatSync" | "readdirSync" | "readlinkSync">;
-
 const plainDirectory = (path: string): ContextFact => ({
   fact: [path, "d", 0o755, 0, "0", ""],
   file: undefined,
@@ -46,15 +40,13 @@ class FactWalk {
   readonly found: ContextFact[] = [];
   /** Something that has no words here: a fifo. */
   isOdd = false;
-  readonly #fs: Files;
   readonly #root: string;
   readonly #prefix: string;
   readonly #matcher: IgnoreMatcher;
   /** Ignored directories that are made when something below them comes. */
   readonly #pending: string[] = [];
 
-  constructor(fs: Files, { root, prefix, ignore }: PackedDirectory) {
-    this.#fs = fs;
+  constructor({ root, prefix, ignore }: PackedDirectory) {
     this.#root = root;
     this.#prefix = prefix;
     this.#matcher = new IgnoreMatcher(parseDockerignore(ignore));
@@ -62,16 +54,13 @@ class FactWalk {
 
   walk(path = "", state: IgnoreState = this.#matcher.root): void {
     const directory = path === "" ? this.#root : `${this.#root}/${path}`;
-    for (const name of this.#fs.readdirSync(directory).toSorted()) {
+    for (const name of namesIn(directory).toSorted()) {
       const child = path === "" ? name : `${path}/${name}`;
       const own = this.#matcher.enter(child, state);
-      const stat = this.#fs.lstatSync(`${this.#root}/${child}`, {
-        bigint: true,
-        throwIfNoEntry: false,
-      });
+      const stat = lstat(`${this.#root}/${child}`);
       if (stat === undefined) continue; // Gone since it was listed.
       if (!own.isIgnored) this.#add(child, stat);
-      if (!stat.isDirectory()) continue;
+      if (stat.kind !== "directory") continue;
       if (own.isIgnored && !this.#matcher.canHoldExceptions(child)) continue;
       if (own.isIgnored) this.#pending.push(child);
       this.walk(child, own);
@@ -79,9 +68,9 @@ class FactWalk {
     }
   }
 
-  #add(path: string, stat: nodeFs.BigIntStats): void {
-    if (stat.isSocket() || stat.isCharacterDevice() || stat.isBlockDevice()) return;
-    if (stat.isFIFO()) {
+  #add(path: string, { kind, mode, sizeBytes, modifiedNs }: QuickStat): void {
+    if (kind === "other") return;
+    if (kind === "fifo") {
       this.isOdd = true;
       return;
     }
@@ -89,13 +78,11 @@ class FactWalk {
       this.found.push(plainDirectory(this.#prefix + parent));
     }
     const file = `${this.#root}/${path}`;
-    const mode = Number(stat.mode) & 0o7777;
     const name = this.#prefix + path;
-    const time = String(stat.mtimeNs);
-    if (stat.isDirectory()) this.#push([name, "d", mode, 0, time, ""]);
-    else if (stat.isSymbolicLink()) {
-      this.#push([name, "l", mode, 0, time, this.#fs.readlinkSync(file)]);
-    } else this.found.push({ fact: [name, "f", mode, Number(stat.size), time, ""], file });
+    const time = String(modifiedNs);
+    if (kind === "directory") this.#push([name, "d", mode, 0, time, ""]);
+    else if (kind === "symlink") this.#push([name, "l", mode, 0, time, readlink(file)]);
+    else this.found.push({ fact: [name, "f", mode, sizeBytes, time, ""], file });
   }
 
   #push(fact: Fact): void {
@@ -116,11 +103,10 @@ const timeOfContent = (content: Uint8Array): string =>
   String(BigInt(`0x${new Bun.CryptoHasher("sha256").update(content).digest("hex").slice(0, 15)}`));
 
 /** undefined: something in there can only be sent as a tar. */
-export const contextFacts = async (
+export const contextFacts = (
   dockerfile: Uint8Array,
   directories: readonly PackedDirectory[],
-): Promise<readonly ContextFact[] | undefined> => {
-  const fs = await import("node:fs");
+): readonly ContextFact[] | undefined => {
   const found: ContextFact[] = [
     {
       fact: ["Dockerfile", "f", 0o644, dockerfile.length, timeOfContent(dockerfile), ""],
@@ -135,7 +121,7 @@ export const contextFacts = async (
       made.add(parent);
       found.push(plainDirectory(parent));
     }
-    const walk = new FactWalk(fs, directory);
+    const walk = new FactWalk(directory);
     walk.walk();
     if (walk.isOdd) return undefined;
     found.push(...walk.found);
@@ -144,10 +130,9 @@ export const contextFacts = async (
 };
 
 /** The same context has the same key, wherever it is named from. */
-export const contextKey = async (directories: readonly PackedDirectory[]): Promise<string> => {
-  const { readFileSync, realpathSync } = await import("node:fs");
-  const hostname = readFileSync("/proc/sys/kernel/hostname", "utf8").trim();
-  const parts = directories.map(({ root, prefix }) => [prefix, realpathSync(root)]);
+export const contextKey = (directories: readonly PackedDirectory[]): string => {
+  const hostname = quickRead("/proc/sys/kernel/hostname")?.toString().trim() ?? "";
+  const parts = directories.map(({ root, prefix }) => [prefix, realpath(root)]);
   return new Bun.CryptoHasher("sha256").update(JSON.stringify([hostname, parts])).digest("hex");
 };
 
@@ -155,7 +140,6 @@ export const manifestOf = (facts: readonly ContextFact[]): Buffer =>
   Buffer.from(facts.map(({ fact }) => `${JSON.stringify(fact)}\n`).join(""));
 
 function* wantedPieces(
-  fs: ReadFiles,
   facts: readonly ContextFact[],
   wanted: readonly number[],
   totals: ContextTotals,
@@ -166,7 +150,7 @@ function* wantedPieces(
     if (source?.file === undefined) continue;
     const size = source.fact[3];
     yield inlineHeader(String(index), size);
-    yield* fileContent(fs, source.file, size);
+    yield* fileContent(lateFs(), source.file, size);
     yield tarPadding(size);
     totals.files += 1;
     totals.bytes += size;
@@ -180,6 +164,5 @@ export async function* packWanted(
   wanted: readonly number[],
   totals: ContextTotals,
 ): AsyncGenerator<Uint8Array, void> {
-  const fs = await import("node:fs");
-  yield* gathered(wantedPieces(fs, facts, wanted, totals));
+  yield* gathered(wantedPieces(facts, wanted, totals));
 }

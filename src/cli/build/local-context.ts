@@ -1,4 +1,5 @@
 /** Which directory is packed, with which Dockerfile and which .dockerignore. */
+import { isDirectory } from "#cli/quick-files.ts";
 import { readIfThere } from "#cli/read-file.ts";
 import type { PackedDirectory } from "#cli/build/context-tar.ts";
 import { NaruError } from "#lib/errors.ts";
@@ -40,8 +41,7 @@ export const loadContext = async (
       `remote context "${path}" is not supported by naru build: clone it, or use docker build`,
     );
   }
-  const { statSync } = await import("node:fs");
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
+  if (!isDirectory(path)) {
     throw new NaruError(
       "not_found",
       `unable to prepare context: path "${path}" not found or no directory`,

@@ -26,7 +26,7 @@ export const packContext = async (
   knowsFacts: () => Promise<boolean>,
 ): Promise<PackedContext> => {
   if (directories.length === 0) return asTar(dockerfile, directories, totals);
-  const facts = await contextFacts(dockerfile, directories);
+  const facts = contextFacts(dockerfile, directories);
   if (facts === undefined || !(await knowsFacts())) return asTar(dockerfile, directories, totals);
   const manifest = manifestOf(facts);
   const asked = Promise.withResolvers<readonly number[]>();
@@ -36,7 +36,7 @@ export const packContext = async (
   };
   return {
     headers: {
-      "X-Naru-Build-Context-Key": await contextKey(directories),
+      "X-Naru-Build-Context-Key": contextKey(directories),
       "X-Naru-Build-Facts-Length": String(manifest.length),
     },
     body: body(),

@@ -1,7 +1,7 @@
 /** A tar as files of this machine, by GNU tar: it keeps links. */
-import { mkdirSync } from "node:fs";
 import type { PieceWriter } from "#cli/build/piece-writers.ts";
 import { NaruError } from "#lib/errors.ts";
+import { lateFs } from "#lib/late-builtins.ts";
 
 export interface UnpackOptions {
   /** Modes and, for root, owners stay as they are in the tar. */
@@ -15,7 +15,7 @@ export const unpackInto = (
   directory: string,
   { keepsModes, failure }: UnpackOptions,
 ): PieceWriter => {
-  mkdirSync(directory, { recursive: true });
+  lateFs().mkdirSync(directory, { recursive: true });
   const modes = keepsModes ? ["-p"] : [];
   const child = Bun.spawn(["tar", "-x", ...modes, "-f", "-", "-C", directory], {
     stdin: "pipe",

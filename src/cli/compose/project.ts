@@ -1,6 +1,6 @@
 /** The project the command line means, read from its files. */
 import type { CliContext } from "#cli/context.ts";
-import { openSource, withArtifacts } from "#cli/compose/source.ts";
+import { openSource, whenThere } from "#cli/compose/source.ts";
 import { composeFlagsOf } from "#cli/compose/state.ts";
 import type { LoadOptions, Project } from "#spec/compose/project.ts";
 import { resolveInputs } from "#spec/compose/inputs.ts";
@@ -10,14 +10,14 @@ import { NaruError, hasCode } from "#lib/errors.ts";
 
 /** Throws `not_found` when there is no compose file. */
 export const loadOptions = (context: CliContext): Promise<LoadOptions> =>
-  withArtifacts(context, () => readOptions(context));
+  whenThere(context, () => readOptions(context));
 
 const readOptions = async (context: CliContext): Promise<LoadOptions> => {
   const flags = composeFlagsOf(context);
   const folder = process.cwd();
   const directory = flags["project-directory"];
   return resolveInputs({
-    source: await openSource(folder, context.env),
+    source: openSource(context.env),
     folder,
     environment: { PWD: folder, ...context.env },
     files: flags.file,
@@ -39,7 +39,7 @@ export const openProject = async (
   changes: Partial<LoadOptions> = {},
 ): Promise<Project> => {
   const options = { ...(await loadOptions(context)), named, ...changes };
-  const project = await withArtifacts(context, () => loadProject(options));
+  const project = await whenThere(context, () => loadProject(options));
   tellWarnings(context, project);
   for (const name of named) {
     if (name in project.model.services || name in project.disabled) continue;
@@ -67,7 +67,7 @@ const findWhole = async (
   context: CliContext,
 ): Promise<FoundProject & { readonly project: Project }> => {
   const options = await loadOptions(context);
-  return await withArtifacts(context, () => loadWhole(options));
+  return await whenThere(context, () => loadWhole(options));
 };
 
 /**

@@ -1,33 +1,31 @@
 /** The files of a project on this machine. */
 import type { CliContext } from "#cli/context.ts";
 import { fetchGitFile } from "#cli/compose/git-files.ts";
+import { isDirectory } from "#cli/quick-files.ts";
+import { isAbsent, quickRead } from "#kernel/quick-files.ts";
 import { lateFs } from "#lib/late-builtins.ts";
-import { NAMES, OVERRIDES, STDIN } from "#spec/compose/inputs.ts";
+import { STDIN } from "#spec/compose/inputs.ts";
 import type { ProjectSource } from "#spec/compose/project.ts";
+import { YamlLibraryWanted, loadYamlLibrary } from "#spec/compose/yaml.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 let stdin: string | undefined;
 
 const readText = (path: string): string | undefined => {
-  const { existsSync, readFileSync, statSync } = lateFs();
-  if (path.endsWith(`/${STDIN}`) && !existsSync(path)) return (stdin ??= readFileSync(0, "utf8"));
-  if (!existsSync(path) || statSync(path).isDirectory()) return undefined;
-  return readFileSync(path, "utf8");
-};
-
-/** False: not to be had this way, and whoever asks for it in earnest is told why. */
-const textOf = async (path: string): Promise<string | undefined | false> => {
-  try {
-    return await Bun.file(path).text();
-  } catch (error) {
-    return Reflect.get(Object(error), "code") === "ENOENT" ? undefined : false;
+  const known = quickRead(path);
+  if (known !== undefined) return known.toString("utf8");
+  if (isAbsent(path)) {
+    if (!path.endsWith(`/${STDIN}`)) return undefined;
+    return (stdin ??= lateFs().readFileSync(0, "utf8"));
   }
+  // A pipe keeps one waiting, and what cannot be read is told why.
+  return isDirectory(path) ? undefined : lateFs().readFileSync(path, "utf8");
 };
 
 const artifacts = new Map<string, string>();
 
-/** Thrown where a file is wanted that only waiting can bring; `withArtifacts` does. */
+/** Thrown where a file is wanted that only waiting can bring; `whenThere` does. */
 class ArtifactWanted extends Error {
   readonly address: string;
 
@@ -44,16 +42,18 @@ const fetchNow = (address: string, environment: Environment): string | undefined
   throw new ArtifactWanted(address);
 };
 
-/** Reads a project, and again when an artifact that it names has come. */
-export const withArtifacts = async <T>(
-  context: CliContext,
-  read: () => T | Promise<T>,
-): Promise<T> => {
+/** Reads a project, and again when what only waiting brings has come: an artifact that it names, the YAML library. */
+export const whenThere = async <T>(context: CliContext, read: () => T | Promise<T>): Promise<T> => {
   for (;;) {
     try {
       // oxlint-disable-next-line no-await-in-loop -- one names the next
       return await read();
     } catch (error) {
+      if (error instanceof YamlLibraryWanted) {
+        // oxlint-disable-next-line no-await-in-loop -- once
+        await loadYamlLibrary();
+        continue;
+      }
       if (!(error instanceof ArtifactWanted)) throw error;
       const { address } = error;
       // oxlint-disable-next-line no-await-in-loop -- one names the next
@@ -64,19 +64,7 @@ export const withArtifacts = async <T>(
   }
 };
 
-/** What most projects are made of is read ahead, at once. */
-export const openSource = async (
-  folder: string,
-  environment: Environment,
-): Promise<ProjectSource> => {
-  const paths = [NAMES[0] ?? "", ...OVERRIDES, ".env"].map((name) => `${folder}/${name}`);
-  const texts = await Promise.all(paths.map(textOf));
-  const ahead = new Map(paths.map((path, at) => [path, texts[at]]));
-  return {
-    read: (path) => {
-      const known = ahead.get(path);
-      return ahead.has(path) && known !== false ? known : readText(path);
-    },
-    fetch: (address) => fetchNow(address, environment),
-  };
-};
+export const openSource = (environment: Environment): ProjectSource => ({
+  read: readText,
+  fetch: (address) => fetchNow(address, environment),
+});

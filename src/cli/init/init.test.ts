@@ -4,6 +4,9 @@ import { detect } from "#cli/init/detect.ts";
 import { composeFile, dockerignore } from "#cli/init/files.ts";
 import { loadProject } from "#spec/compose/load.ts";
 import { parseDockerfile } from "#spec/dockerfile/parse.ts";
+import { loadYamlLibrary } from "#spec/compose/yaml.ts";
+
+await loadYamlLibrary();
 
 const folder = (files: Readonly<Record<string, string>>) => ({
   names: [...new Set(Object.keys(files).map((name) => name.split("/")[0] ?? name))],

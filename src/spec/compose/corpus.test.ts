@@ -11,6 +11,9 @@ import { loadProject } from "#spec/compose/load.ts";
 import { printYaml } from "#spec/compose/print.ts";
 import { withServices, withoutUnused } from "#spec/compose/select.ts";
 import { NaruError } from "#lib/errors.ts";
+import { loadYamlLibrary } from "#spec/compose/yaml.ts";
+
+await loadYamlLibrary();
 
 const resolve = (given: Case): NonNullable<Case["expected"]> => {
   try {

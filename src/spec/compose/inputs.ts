@@ -23,7 +23,7 @@ export interface Inputs {
 /** What a compose file is called when nobody names it, the first one goes before the others. */
 export const NAMES = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 /** What may stand beside it, likewise. */
-export const OVERRIDES = [
+const OVERRIDES = [
   "compose.override.yml",
   "compose.override.yaml",
   "docker-compose.override.yml",

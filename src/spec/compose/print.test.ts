@@ -3,6 +3,9 @@ import { expect, test } from "bun:test";
 import { loadProject } from "#spec/compose/load.ts";
 import type { LoadOptions } from "#spec/compose/project.ts";
 import { printAsWritten, printJson, printYaml } from "#spec/compose/print.ts";
+import { loadYamlLibrary } from "#spec/compose/yaml.ts";
+
+await loadYamlLibrary();
 
 const load = (text: string, changes: Partial<LoadOptions> = {}) =>
   loadProject({
