@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 
 import { BUSYBOX, check, docker, engine, naruOnly, run, type Check } from "../harness/check.ts";
+import { onPty } from "../harness/client.ts";
 import { naruBinary } from "../harness/naru.ts";
 import type { Output } from "../harness/process.ts";
 
@@ -345,6 +346,26 @@ check(
     const lost = await run([naruBinary(), "ps"], { env });
     expect(lost.code).toBe(1);
     expect(lost.stderr).toContain("far: no such host");
+  },
+  OWN,
+);
+
+check(
+  "detach keys: attach and exec end with 1 and say so, run and start with 0, as docker's do",
+  async (t) => {
+    const left = async (...args: string[]): Promise<readonly [number, boolean]> => {
+      const pty = onPty(naruBinary(), ...args);
+      await pty.waitFor("#");
+      pty.write("\x10\x11");
+      return [await pty.exited, pty.text().includes("read escape sequence\r\n")];
+    };
+    const name = t.name();
+    t.defer(() => docker(["rm", "-f", name]));
+    expect(await left("run", "-it", "--name", name, BUSYBOX, "sh")).toEqual([0, false]);
+    expect(await left("exec", "-it", name, "sh")).toEqual([1, true]);
+    expect(await left("attach", name)).toEqual([1, true]);
+    await docker(["stop", "-t", "0", name]);
+    expect(await left("start", "-ai", name)).toEqual([0, false]);
   },
   OWN,
 );

@@ -63,8 +63,8 @@ export interface Terminal {
   kill(): void;
 }
 
-/** Starts the client on a pseudo terminal of 80×24. */
-export const dockerPty = (...args: string[]): Terminal => {
+/** Starts a program on a pseudo terminal of 80×24. */
+export const onPty = (...argv: string[]): Terminal => {
   let seen = "";
   const terminal = new Bun.Terminal({
     cols: 80,
@@ -75,7 +75,7 @@ export const dockerPty = (...args: string[]): Terminal => {
   });
   // setsid makes it the controlling terminal, so that a new size comes with SIGWINCH.
   const child = owned(
-    Bun.spawn(["setsid", "--ctty", binary, ...args], {
+    Bun.spawn(["setsid", "--ctty", ...argv], {
       terminal,
       env: { ...process.env, ...clientEnv, TERM: "xterm" },
     }),
@@ -104,6 +104,9 @@ export const dockerPty = (...args: string[]): Terminal => {
     },
   };
 };
+
+/** The client, so. */
+export const dockerPty = (...args: string[]): Terminal => onPty(binary, ...args);
 
 /** Starts the client and leaves it running; its output is collected. */
 export const dockerBackground = (

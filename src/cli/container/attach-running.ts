@@ -4,7 +4,7 @@ import { hijack } from "#client/hijack.ts";
 import type { CliContext } from "#cli/context.ts";
 import { exitError } from "#cli/framework/errors.ts";
 import { watchExit } from "#cli/container/watch-exit.ts";
-import { joinStreams } from "#cli/terminal/attached.ts";
+import { joinStreams, leftByKeys } from "#cli/terminal/attached.ts";
 import { parseDetachKeys } from "#cli/terminal/detach-keys.ts";
 import { proxySignals } from "#cli/terminal/signals.ts";
 import { isInputTerminal } from "#cli/terminal/stdin.ts";
@@ -21,7 +21,7 @@ export interface JoinOptions {
   readonly start?: () => Promise<void>;
 }
 
-/** Resolves to the exit code, 0 when detached. */
+/** Resolves to the exit code; detached, to 0 where it was started here, and throws `leftByKeys` otherwise. */
 export const joinContainer = async (options: JoinOptions): Promise<number> => {
   const { context, client, container } = options;
   const { Id: id, Config: config } = container;
@@ -80,5 +80,8 @@ export const joinContainer = async (options: JoinOptions): Promise<number> => {
     },
   );
   if (failure !== undefined) throw failure;
-  return end === "detached" ? 0 : exit.code();
+  if (end === "ended") return exit.code();
+  // Who started it has what was asked for; who only looked has left before its end.
+  if (running) throw leftByKeys();
+  return 0;
 };

@@ -3,7 +3,7 @@ import { defineCommand } from "#cli/framework/command.ts";
 import { exitError } from "#cli/framework/errors.ts";
 import { bool, list, text, value } from "#cli/framework/flags.ts";
 import { collectEnv, parseEnv } from "#cli/run-options/environment.ts";
-import { joinStreams } from "#cli/terminal/attached.ts";
+import { joinStreams, leftByKeys } from "#cli/terminal/attached.ts";
 import { parseDetachKeys } from "#cli/terminal/detach-keys.ts";
 import { isInputTerminal, terminalSize } from "#cli/terminal/stdin.ts";
 import type { ExecCreateRequest } from "#spec/docker/container.ts";
@@ -77,7 +77,7 @@ export const command = defineCommand({
       },
       async (followSize) => followSize(),
     );
-    if (end === "detached") return 0;
+    if (end === "detached") throw leftByKeys();
     return (await client.call("execInspect", { id })).ExitCode ?? 0;
   },
 });

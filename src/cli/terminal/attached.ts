@@ -4,11 +4,12 @@
  */
 import type { Hijacked } from "#client/hijack.ts";
 import type { CliContext } from "#cli/context.ts";
+import { exitError } from "#cli/framework/errors.ts";
 import { DetachFilter, parseDetachKeys } from "#cli/terminal/detach-keys.ts";
 import { onResize } from "#cli/terminal/signals.ts";
 import { isInputTerminal, pipedInput, rawInput, terminalSize } from "#cli/terminal/stdin.ts";
 import { errorText } from "#cli/report.ts";
-import { hasCode } from "#lib/errors.ts";
+import { type NaruError, hasCode } from "#lib/errors.ts";
 
 export interface AttachedOptions {
   readonly context: CliContext;
@@ -24,6 +25,9 @@ export interface AttachedOptions {
 }
 
 export type AttachedEnd = "ended" | "detached";
+
+/** What was joined goes on without this one, and nobody here knows how it ends: docker's word and code for that. */
+export const leftByKeys = (): NaruError => exitError(1, "read escape sequence");
 
 const sendPiped = async (stream: Hijacked): Promise<void> => {
   for await (const chunk of pipedInput()) await stream.write(chunk);
