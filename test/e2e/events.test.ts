@@ -234,3 +234,10 @@ check("API: a wrong since or filter is an error", async () => {
   expect((await api("GET", "/events?since=nonsense&until=1")).status).toBeGreaterThanOrEqual(400);
   expect((await api("GET", "/events?until=1&filters=nonsense")).status).toBeGreaterThanOrEqual(400);
 });
+
+check("a filter that nobody knows changes nothing", async (t) => {
+  const since = now(-1);
+  const name = await t.create(BUSYBOX, "true");
+  expect(await actions(since, `container=${name}`, "nothing=x")).toEqual(["create"]);
+  expect((await api("GET", "/events?until=1&filters=abc")).status).toBe(400);
+});

@@ -43,7 +43,7 @@ export class Query {
     return Number(value);
   }
 
-  filters(accepted: readonly string[]): Filters {
+  filters(accepted: readonly string[] | "any"): Filters {
     return parseFilters(this.text("filters"), accepted);
   }
 }

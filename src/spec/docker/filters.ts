@@ -16,8 +16,11 @@ const valuesOf = (key: string, value: unknown): string[] => {
   throw new NaruError("invalid_argument", `invalid filter "${key}": expected a list of strings`);
 };
 
-/** Throws invalid_argument on bad JSON and on keys outside `accepted`. */
-export const parseFilters = (text: string | undefined, accepted: readonly string[]): Filters => {
+/** Throws invalid_argument on bad JSON and on keys outside `accepted`; "any" where the peers take every key. */
+export const parseFilters = (
+  text: string | undefined,
+  accepted: readonly string[] | "any",
+): Filters => {
   const filters = new Map<string, readonly string[]>();
   if (text === undefined || text === "") return filters;
   let json: unknown;
@@ -34,7 +37,7 @@ export const parseFilters = (text: string | undefined, accepted: readonly string
     throw new NaruError("invalid_argument", "invalid filters: expected a JSON object");
   }
   for (const [key, value] of Object.entries(json)) {
-    if (!accepted.includes(key)) {
+    if (accepted !== "any" && !accepted.includes(key)) {
       throw new NaruError("invalid_argument", `invalid filter '${key}'`);
     }
     filters.set(key, valuesOf(key, value));

@@ -301,9 +301,7 @@ test("events: live, filtered, legacy fields, gone with the client", async () => 
     "`since` time (10) cannot be after `until` time (5)",
   );
   expect((await call("GET /events?until=soon")).status).toBe(400);
-  expect((await call(`GET /events?${filters({ nothing: ["x"] })}`)).json.message).toBe(
-    "invalid filter 'nothing'",
-  );
+  expect((await call("GET /events?filters=abc")).json.message).toContain("invalid filter");
 });
 
 const masked = (opcode: number, payload: string, isFinal = true): Buffer => {

@@ -7,23 +7,6 @@ import type { EventMessage } from "#spec/docker/event.ts";
 import { type Filters, matchesAny, matchesLabels } from "#spec/docker/filters.ts";
 import { familiarName, parseReference } from "#spec/image/reference.ts";
 
-export const EVENT_FILTERS: readonly string[] = [
-  "config",
-  "container",
-  "daemon",
-  "event",
-  "image",
-  "label",
-  "network",
-  "node",
-  "plugin",
-  "scope",
-  "secret",
-  "service",
-  "type",
-  "volume",
-];
-
 /** Keys that name an actor, whatever the event's own type. */
 const ACTOR_KEYS = [
   "config",
