@@ -305,3 +305,9 @@ check("-p with --network host is ignored with a warning", async () => {
   expect(out.stdout).toBe("ran\n");
   expect(out.stderr).toMatch(/Published ports are discarded/i);
 });
+
+check("without a network no port is shown", async (t) => {
+  const name = await t.idle("--network", "none", "--expose", "80", "-p", "90");
+  expect(await portsOf(name)).toEqual({});
+  expect(await dockerOk("ps", "--filter", `name=${name}`, "--format", "{{.Ports}}")).toBe("");
+});

@@ -1,5 +1,4 @@
 /** GET /containers/{id…}/json. The text is kept beside the record; exec ids are put in each time. */
-import { exposedKeys } from "#spec/docker/ports.ts";
 import type { DockerBackend } from "#api/docker/backend.ts";
 import type { Call } from "#api/docker/call.ts";
 import { get, type Route } from "#api/docker/route.ts";
@@ -9,6 +8,7 @@ import type {
   NetworkSettingsResponse,
   StateResponse,
 } from "#spec/docker/container.ts";
+import { shownPorts } from "#api/docker/container/shown-ports.ts";
 import type { ContainerConfig } from "#spec/docker/container-config.ts";
 import type { EndpointSettings } from "#spec/docker/network.ts";
 
@@ -73,12 +73,6 @@ const networkSettings = (record: ContainerRecord, minor: number): NetworkSetting
   };
 };
 
-const exposedPorts = (record: ContainerRecord): ContainerRecord["ports"] => {
-  if (record.sandbox === undefined) return record.ports;
-  const exposed = exposedKeys(record.config.ExposedPorts ?? {});
-  return { ...Object.fromEntries(exposed.map((key) => [key, null])), ...record.ports };
-};
-
 /** "/target:/parent/alias", with the names of today. */
 const shownLinks = ({ containers }: DockerBackend, { links, name }: ContainerRecord) =>
   links?.map(({ containerId, alias }) => {
@@ -122,7 +116,7 @@ const build = (
     GraphDriver: { Data: backend.system.layerPaths(record), Name: driver },
     Mounts: [...record.mounts],
     Config: shownConfig(record),
-    NetworkSettings: { ...networkSettings(record, minor), Ports: exposedPorts(record) },
+    NetworkSettings: { ...networkSettings(record, minor), Ports: shownPorts(record) },
   };
 };
 

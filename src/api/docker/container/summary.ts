@@ -8,6 +8,7 @@ import {
   statusText,
   type StatusTemplate,
 } from "#api/docker/container/status-text.ts";
+import { shownPorts } from "#api/docker/container/shown-ports.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import { parseInstant } from "#lib/clock.ts";
 import type { PortSummary } from "#spec/docker/container.ts";
@@ -44,13 +45,6 @@ export const portSummaries = (ports: PortMap): PortSummary[] =>
     }));
   });
 
-/** Exposed ports that are not published are listed too while the container has a network. */
-const portsOf = (record: ContainerRecord): PortMap => {
-  if (record.sandbox === undefined) return record.ports;
-  const exposed = Object.keys(record.config.ExposedPorts ?? {});
-  return { ...Object.fromEntries(exposed.map((key) => [key, null])), ...record.ports };
-};
-
 /** Aliases, links and driver options belong to inspect. */
 const summaryEndpoint = (endpoint: EndpointSettings): EndpointSettings => ({
   ...endpoint,
@@ -74,7 +68,7 @@ const headOf = (
     ImageID: record.imageId,
     Command: commandText(record),
     Created: Number(parseInstant(record.createdAt) / 1_000_000_000n),
-    Ports: portSummaries(portsOf(record)),
+    Ports: portSummaries(shownPorts(record)),
     Labels: config.Labels,
     State: state.status,
   };
