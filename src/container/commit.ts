@@ -76,6 +76,7 @@ export const commitContainer = (
       author: request.author,
       message: request.comment,
       container: record.id,
+      containerConfig: record.config,
       ...(request.reference === undefined ? {} : { reference: request.reference }),
     });
     engine.emit(record, "commit", {

@@ -43,6 +43,7 @@ const configOf = (
     history: [...(below?.history ?? []), history],
     ...textField("comment", request.message),
     ...textField("container", request.container),
+    ...(request.containerConfig === undefined ? {} : { container_config: request.containerConfig }),
   };
 };
 

@@ -147,6 +147,8 @@ export interface CreateFromLayer {
   readonly createdBy?: string;
   readonly author?: string;
   readonly message?: string;
+  /** What that container was made of, before the request changed it. */
+  readonly containerConfig?: Partial<ContainerConfig>;
   /** Id of the container it is the state of. */
   readonly container?: string;
   readonly reference?: string;

@@ -236,6 +236,8 @@ export const inspectImage = (
     Created: createdAtOf(row),
     DockerVersion: config.docker_version ?? "",
     Author: config.author ?? "",
+    Container: config.container ?? "",
+    ContainerConfig: config.container_config ?? {},
     Config: config.config ?? {},
     Architecture: config.architecture,
     ...(config.variant === undefined || config.variant === "" ? {} : { Variant: config.variant }),

@@ -5,6 +5,7 @@ import {
   api,
   BUSYBOX,
   check,
+  docker,
   dockerOk,
   engine,
   field,
@@ -247,4 +248,24 @@ check("a hardware address asked for on a network stands in the configuration too
   const mac = "02:00:00:00:00:09";
   const name = await t.create("--network", network, "--mac-address", mac, BUSYBOX);
   expect(await field(name, "{{.Config.MacAddress}}")).toBe(mac);
+});
+
+check("until API 1.44 a committed image tells of its container", async (t) => {
+  const image = `${t.name()}:c`;
+  t.defer(() => docker(["rmi", "-f", image]));
+  const name = await t.create("-e", "A=b", "--hostname", "here", BUSYBOX, "true");
+  await dockerOk("commit", "-c", "CMD false", name, image);
+  const shown = async (version: string) =>
+    (await api("GET", `/${version}/images/${image}/json`)).json<{
+      readonly ContainerConfig: { readonly Env: readonly string[] };
+    }>();
+  const before = await shown("v1.44");
+  expect(before).toMatchObject({
+    Container: await field(name, "{{.Id}}"),
+    ContainerConfig: { Hostname: "here", Cmd: ["true"], Image: BUSYBOX },
+    Config: { Hostname: "", Cmd: ["/bin/sh", "-c", "false"] },
+  });
+  expect(before.ContainerConfig.Env).toContain("A=b");
+  const now = await shown("v1.45");
+  expect(["Container", "ContainerConfig"].filter((key) => key in now)).toEqual([]);
 });

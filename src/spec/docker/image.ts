@@ -58,6 +58,9 @@ export interface ImageInspect {
   Created: string;
   DockerVersion: string;
   Author: string;
+  /** What it was committed from; until API 1.44. */
+  Container?: string;
+  ContainerConfig?: Partial<ContainerConfig>;
   Config: Partial<ContainerConfig>;
   Architecture: string;
   Variant?: string;

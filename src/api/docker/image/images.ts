@@ -88,7 +88,7 @@ const inspect = (call: Call): void => {
     );
   }
   const { minor } = call;
-  const { Descriptor, ...image } = images.inspect(call.name, {
+  const { Descriptor, Container, ContainerConfig, ...image } = images.inspect(call.name, {
     ...(platform === undefined ? {} : { platform }),
     hasManifests: minor >= 48 && call.query.flag("manifests"),
   });
@@ -99,7 +99,10 @@ const inspect = (call: Call): void => {
     ...(minor < 48 || Descriptor === undefined ? {} : { Descriptor }),
     ...(minor < 44 ? { VirtualSize: image.Size, Created: image.Created || ZERO_TIME } : {}),
     ...(minor < 45
-      ? { Container: "", ContainerConfig: { ...CONFIG_BEFORE_50, ...EMPTY_CONFIG } }
+      ? {
+          Container: Container ?? "",
+          ContainerConfig: { ...CONFIG_BEFORE_50, ...EMPTY_CONFIG, ...ContainerConfig },
+        }
       : {}),
   });
 };
