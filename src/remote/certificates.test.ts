@@ -1,7 +1,7 @@
 /** Client certificates against a TLS server that demands them. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { createServer } from "node:tls";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { toNaruError } from "#lib/errors.ts";
 import { certificatesOf } from "#remote/certificates.ts";
 import { createRemote } from "#remote/client.ts";
 import { TEST_CONFIG } from "#remote/registry.fake.ts";
+import { parseReference } from "#spec/image/reference.ts";
 
 const signal = new AbortController().signal;
 let folder: string;
@@ -109,6 +110,29 @@ test("a registry that demands a certificate gets the one of its certs.d folder",
   );
   writeFileSync(join(certificates, host, "client.key"), "junk");
   expect((await failureOf(login()))[1]).toContain("are no certificate and key in PEM");
+  server.close();
+});
+
+test("an insecure registry that demands a certificate is not taken for one without TLS", async () => {
+  const server = createTcpServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", (bytes) => {
+      const isPlain = bytes.toString("latin1").startsWith("GET ");
+      // As Go's servers answer plain requests at a port for TLS.
+      const words = "Client sent an HTTP request to an HTTPS server.";
+      const answer = `HTTP/1.0 400 Bad Request\r\n\r\n${words}`;
+      if (isPlain) socket.end(answer);
+      else socket.destroy();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const repository = createRemote(TEST_CONFIG).repository(parseReference(`${host}/a/x:1`), {});
+  const [code, message] = await failureOf(repository.manifest("1", signal));
+  expect([code, message]).toEqual([
+    "unavailable",
+    `Get "https://${host}/v2/": connection reset by peer`,
+  ]);
   server.close();
 });
 

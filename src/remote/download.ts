@@ -13,6 +13,7 @@ import { constants } from "node:fs";
 import { backoffMs } from "#lib/backoff.ts";
 import { sleep } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
+import { fetchReason } from "#lib/fetch-reason.ts";
 import type { BlobBody, Repository } from "#remote/remote.ts";
 import type { Descriptor } from "#spec/image/descriptor.ts";
 import { type Digest, algorithmOf, parseDigest } from "#spec/image/digest.ts";
@@ -35,6 +36,7 @@ const RETRY_AFTER_MAX_MS = 120_000;
 const STALL_MS = 45_000;
 const SYNC_EVERY_BYTES = 32 * 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
+const CUT_CODES = ["ECONNRESET", "ConnectionClosed"];
 /** What another try cannot change. */
 const FINAL = ["not_found", "unauthenticated", "permission_denied", "data_loss", "out_of_range"];
 
@@ -149,7 +151,7 @@ const readOnce = async (
   if (file.sizeBytes < blob.size) {
     throw new NaruError(
       "unavailable",
-      `blob "${blob.digest}" was cut off after ${file.sizeBytes} of ${blob.size} bytes`,
+      `blob "${blob.digest}" was cut off after ${file.sizeBytes} of ${blob.size} bytes; the next try goes on from there`,
     );
   }
 };
@@ -157,6 +159,17 @@ const readOnce = async (
 /** Failures of the network have become NaruErrors by then, or have no system call. */
 const isDiskFailure = (error: unknown): boolean =>
   error instanceof Error && !(error instanceof NaruError) && "syscall" in error;
+
+/** A body that breaks off fails in the runtime's words, which name neither the blob nor what becomes of it. */
+const cutError = (thrown: unknown, { blob }: DownloadOptions, sizeBytes: number): NaruError => {
+  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
+  const reason = CUT_CODES.includes(code) ? "connection reset by peer" : fetchReason(thrown);
+  return new NaruError(
+    "unavailable",
+    `blob "${blob.digest}" was cut off after ${sizeBytes} of ${blob.size} bytes: ${reason}; the next try goes on from there`,
+    { cause: thrown },
+  );
+};
 
 /** What was read of a blob, and where the last of it came from. */
 interface Reading {
@@ -180,7 +193,8 @@ const readAll = async (options: DownloadOptions, reading: Reading): Promise<void
       await readOnce(options, file, body);
     } catch (thrown) {
       signal.throwIfAborted();
-      const error = toNaruError(thrown);
+      const isCut = body !== undefined && !(thrown instanceof NaruError) && !isDiskFailure(thrown);
+      const error = isCut ? cutError(thrown, options, file.sizeBytes) : toNaruError(thrown);
       attempt = file.sizeBytes > before ? 0 : attempt + 1;
       failuresOfPlace += 1;
       if (isDiskFailure(thrown)) throw thrown;

@@ -251,7 +251,8 @@ export class HostClient {
     facts.settling ??= this.#tryScheme("https", signal)
       .catch((error: unknown) => {
         if (!NOT_TLS.includes(networkCode(error) ?? "")) throw error;
-        return this.#tryScheme("http", signal);
+        // To whom TLS means a client's certificate, plain HTTP is no way in: the first reason is the one that helps.
+        return this.#tryScheme("http", signal, error);
       })
       .finally(() => delete facts.settling);
     try {
@@ -264,11 +265,17 @@ export class HostClient {
     }
   }
 
-  async #tryScheme(scheme: "http" | "https", signal: AbortSignal): Promise<void> {
+  /** `refused`: why TLS did not do, thrown if the other side speaks nothing else (servers say 400 then). */
+  async #tryScheme(
+    scheme: "http" | "https",
+    signal: AbortSignal,
+    refused?: unknown,
+  ): Promise<void> {
     const { host, base, isInsecure } = this.#endpoint;
     const url = new URL(`${scheme}://${host}${base}/v2/`);
     const response = await this.#network.send({ method: "GET", url, isInsecure, signal });
     await response.body?.cancel();
+    if (refused !== undefined && response.status === 400) throw refused;
     this.#facts.scheme = scheme;
     // What it asks for need not be found out by being refused.
     if (response.status === 401) {
