@@ -7,13 +7,12 @@ import {
   processCapabilities,
   processEnv,
   processOomScoreAdj,
-  processRlimits,
 } from "#container/runtime-config/process.ts";
 import { liveRootOf } from "#container/root.ts";
+import { rlimitsOf } from "#container/rlimits.ts";
 import { parseSecurityOptions } from "#container/security.ts";
 import { userOf } from "#container/start-config.ts";
 import type { ExecCreateRequest } from "#spec/docker/container.ts";
-import type { RlimitName } from "#kernel/kernel.ts";
 import type { RuntimeProcess } from "#spec/runtime/config.ts";
 
 export const execProcessOf = (
@@ -30,8 +29,7 @@ export const execProcessOf = (
     hostConfig,
     hostConfig.Privileged || request.Privileged === true,
   );
-  const limitOf = (name: string): bigint => engine.deps.kernel.hardLimit(name as RlimitName);
-  const { rlimits } = processRlimits(hostConfig.Ulimits ?? [], limitOf);
+  const rlimits = rlimitsOf(engine.deps.kernel, hostConfig);
   const process: RuntimeProcess = {
     terminal: isTty,
     user: { uid: user.uid, gid: user.gid, additionalGids: [...user.additionalGids] },

@@ -7,6 +7,8 @@ import { capabilitiesOf } from "#container/capabilities.ts";
 import type { Engine } from "#container/engine.ts";
 import { linkedEnv } from "#container/links.ts";
 import { parseNetworkMode } from "#container/network-mode.ts";
+import { rlimitsOf } from "#container/rlimits.ts";
+import { isSetLate } from "#container/runtime-config/process.ts";
 import { buildRuntimeConfig } from "#container/runtime-config/build.ts";
 import { parseSecurityOptions } from "#container/security.ts";
 import type { ResolvedUser } from "#container/user.ts";
@@ -14,7 +16,6 @@ import { lookUpUser } from "#container/user-files.ts";
 import { ensureWorkingDirectory } from "#container/working-directory.ts";
 import { ensureMountTable } from "#container/mount-table.ts";
 import { containerFiles } from "#container/container-files.ts";
-import type { RlimitName } from "#kernel/kernel.ts";
 import type { RuntimeConfig, RuntimeMount } from "#spec/runtime/config.ts";
 
 export const userOf = (
@@ -122,7 +123,7 @@ export const runtimeConfigOf = (
       ...(ipc === undefined ? {} : { ipc: `/proc/${ipc}/ns/ipc` }),
     },
     inheritedOomScoreAdj: deps.facts.oomScoreAdj,
-    hardLimit: (name) => deps.kernel.hardLimit(name as RlimitName),
+    rlimits: rlimitsOf(deps.kernel, hostConfig).filter((rlimit) => !isSetLate(rlimit)),
     consoleSize: hostConfig.ConsoleSize,
   });
 };

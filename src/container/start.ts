@@ -14,6 +14,7 @@ import { removeRecord } from "#container/remove.ts";
 import { emitVolumes } from "#container/volume-events.ts";
 import { connectNetwork, emitConnected, releaseNetwork } from "#container/start-network.ts";
 import { dropReady, needsNoHostMounts } from "#container/ready.ts";
+import { hasLateLimits, setLateLimits } from "#container/rlimits.ts";
 import { type StartRoot, mountAround, mountWithin } from "#container/root.ts";
 import { type StartMounts, runtimeConfigOf, sharedShm } from "#container/start-config.ts";
 import { explainStartFailure } from "#container/start-failure.ts";
@@ -97,7 +98,8 @@ const prepareProcess = async (
       hasStdin: record.config.OpenStdin,
       // A terminal survives its client: whoever attaches next types on.
       keepsStdinOpen: !record.config.StdinOnce || record.config.Tty,
-      beforeStart,
+      // Who waits for its limits cannot be let go beside its creation.
+      ...(hasLateLimits(engine, record) ? {} : { beforeStart }),
     });
     return { process, networked };
   } finally {
@@ -172,6 +174,7 @@ export const startContainer = async (
     const startTicks = engine.deps.kernel.startTime(process.pid);
     const { sandbox } = networked;
     if (sandbox !== undefined) engine.deps.kernel.handNetnsOver(sandbox.netnsPath, process.pid);
+    setLateLimits(engine, record, process.pid);
     await runtime.start(id, process);
     failpoint("start.after-runtime-start");
     engine.transition(id, {

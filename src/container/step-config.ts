@@ -7,11 +7,11 @@ import { capabilitiesOf } from "#container/capabilities.ts";
 import type { ContainerDependencies } from "#container/dependencies.ts";
 import { deviceNumberOf, runtimeDevices } from "#container/devices.ts";
 import { normalizeHostConfig } from "#container/normalize-host.ts";
+import { rlimitsOf } from "#container/rlimits.ts";
 import { buildRuntimeConfig } from "#container/runtime-config/build.ts";
 import { parseSecurityOptions } from "#container/security.ts";
 import { lookUpUser } from "#container/user-files.ts";
 import { ensureWorkingDirectory } from "#container/working-directory.ts";
-import type { RlimitName } from "#kernel/kernel.ts";
 import type { HostConfig } from "#spec/docker/host-config.ts";
 import { digestOf } from "#spec/image/digest.ts";
 import type { RuntimeConfig, RuntimeMount } from "#spec/runtime/config.ts";
@@ -124,7 +124,7 @@ export const stepConfigOf = (
     networkPath: request.networkPath,
     joined: {},
     inheritedOomScoreAdj: facts.oomScoreAdj,
-    hardLimit: (name) => kernel.hardLimit(name as RlimitName),
+    rlimits: rlimitsOf(kernel, hostConfig),
     consoleSize: [0, 0],
   });
   // A container is told its name by a variable; a step is not, or what it writes of its environment had it.

@@ -128,6 +128,8 @@ export interface ProcessKernel {
   hardLimit(name: RlimitName): bigint;
   /** Sets the soft limit of this process (and of children to come) to the hard one; returns it. */
   raiseSoftLimit(name: RlimitName): bigint;
+  /** Sets the limits of another process, and so of its children to come; 2^64-1 is none. Throws not_found when it is gone. */
+  limitProcess(pid: number, name: RlimitName, soft: bigint, hard: bigint): void;
   /**
    * Unmaps the pages of this program's own code. Those that run again come back from the page cache at a
    * microsecond each; what only the start needed does not count as resident any more (madvise(2)).

@@ -39,6 +39,7 @@ const open = () =>
     kill: { args: ["i32", "i32"], returns: "i32" },
     getrlimit: { args: ["i32", "ptr"], returns: "i32" },
     setrlimit: { args: ["i32", "ptr"], returns: "i32" },
+    prlimit: { args: ["i32", "i32", "ptr", "ptr"], returns: "i32" },
     mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: FFIType.i64_fast },
     munmap: { args: ["ptr", "u64"], returns: "i32" },
     madvise: { args: ["u64", "u64", "i32"], returns: "i32" },

@@ -71,6 +71,18 @@ test("raises a soft limit to the hard one", () => {
   expect(kernel.hardLimit("msgqueue")).toBeGreaterThan(1000n);
 });
 
+test("sets the limits of another process", async () => {
+  await using child = Bun.spawn(["sleep", "60"]);
+  kernel.limitProcess(child.pid, "nofile", 20n, 30n);
+  kernel.limitProcess(child.pid, "core", 0n, 2n ** 64n - 1n);
+  const limits = readFileSync(`/proc/${child.pid}/limits`, "utf8");
+  expect(limits).toMatch(/Max open files +20 +30 /);
+  expect(limits).toMatch(/Max core file size +0 +unlimited /);
+  child.kill("SIGKILL");
+  await child.exited;
+  expect(() => kernel.limitProcess(child.pid, "nofile", 20n, 30n)).toThrow("prlimit");
+});
+
 test("the program's code is given back and goes on running", () => {
   const resident = (): number =>
     Number(/RssFile:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);

@@ -1,6 +1,6 @@
-/** kill(2), pidfd_open(2), getrlimit(2), setrlimit(2) and /proc/PID/stat. */
+/** kill(2), pidfd_open(2), getrlimit(2), setrlimit(2), prlimit(2) and /proc/PID/stat. */
 import { readFileSync, readlinkSync } from "node:fs";
-import { NaruError } from "#lib/errors.ts";
+import { NaruError, invariant } from "#lib/errors.ts";
 import { ERRNO, throwErrno } from "#kernel/errno.ts";
 import type { ProcessKernel, RlimitName } from "#kernel/kernel.ts";
 import { SYSCALL, checked, lastErrno, libc, systemCall } from "#kernel/libc.ts";
@@ -96,6 +96,12 @@ export const processKernel: ProcessKernel = {
   startTime,
   releaseCode,
   hardLimit: (name) => limitsOf(name)[1] ?? 0n,
+  limitProcess: (pid, name, soft, hard) => {
+    // 0 is this very process: no caller can mean that.
+    invariant(pid > 0, "limits are for another process");
+    const limits = new BigUint64Array([soft, hard]);
+    checked(libc().prlimit(pid, RLIMITS[name], limits, null), "prlimit", `process ${pid}`);
+  },
   raiseSoftLimit: (name) => {
     const limits = limitsOf(name);
     const hard = limits[1] ?? 0n;

@@ -95,7 +95,13 @@ const processAnswers = (
   memory: Memory,
 ): Pick<
   Kernel,
-  "kill" | "waitForEnd" | "startTime" | "hardLimit" | "raiseSoftLimit" | "releaseCode"
+  | "kill"
+  | "waitForEnd"
+  | "startTime"
+  | "hardLimit"
+  | "limitProcess"
+  | "raiseSoftLimit"
+  | "releaseCode"
 > => ({
   kill: (pid, signal) => {
     const isRunning = memory.runningPids.has(Math.abs(pid));
@@ -111,6 +117,7 @@ const processAnswers = (
   },
   startTime: (pid) => (memory.runningPids.has(pid) ? BigInt(pid) : undefined),
   hardLimit: () => 2n ** 64n - 1n,
+  limitProcess: () => undefined,
   raiseSoftLimit: () => 2n ** 64n - 1n,
   releaseCode: () => undefined,
 });

@@ -175,6 +175,21 @@ check("--ulimit soft and hard", async () => {
   expect(await shOk(["--ulimit", "nofile=100:200"], "ulimit -Sn; ulimit -Hn")).toBe("100\n200");
 });
 
+check(
+  "--ulimit too small for the runtime itself: the process has it, and so have execs",
+  async (t) => {
+    const options = ["--ulimit", "fsize=1024", "--ulimit", "nofile=20:30"];
+    const script = "ulimit -f; ulimit -Sn; ulimit -Hn; head -c 9000 /dev/zero >/f; stat -c %s /f";
+    expect((await sh(options, script)).stdout).toBe("2\n20\n30\n1024\n");
+    const name = await t.idle(...options);
+    for (const how of [[], ["-t"]]) {
+      const out = await dockerOk("exec", ...how, name, "sh", "-c", script);
+      expect(out.replaceAll("\r", "")).toContain("2\n20\n30\n");
+      expect(out).toMatch(/\n1024\r?$/);
+    }
+  },
+);
+
 check("--ulimit with one number is both", async (t) => {
   expect(await shOk(["--ulimit", "core=0"], "ulimit -Sc; ulimit -Hc")).toBe("0\n0");
   const name = await t.create("--ulimit", "core=0", BUSYBOX, "true");

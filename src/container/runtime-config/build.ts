@@ -10,7 +10,6 @@ import {
   processCapabilities,
   processEnv,
   processOomScoreAdj,
-  processRlimits,
 } from "#container/runtime-config/process.ts";
 import { type DeviceNumberOf, runtimeResources } from "#container/runtime-config/resources.ts";
 import type {
@@ -20,6 +19,7 @@ import type {
   RuntimeMount,
   RuntimeNamespace,
   RuntimeProcess,
+  RuntimeRlimit,
 } from "#spec/runtime/config.ts";
 
 export const INIT_IN_CONTAINER = "/sbin/docker-init";
@@ -47,7 +47,7 @@ export interface BuildInput {
   readonly networkPath: string | undefined;
   /** Namespaces of other containers, by "pid" and "ipc". */
   readonly joined: { readonly pid?: string; readonly ipc?: string };
-  readonly hardLimit: (name: string) => bigint;
+  readonly rlimits: readonly RuntimeRlimit[];
   /** The daemon's own. */
   readonly inheritedOomScoreAdj: number;
   readonly consoleSize: readonly [number, number];
@@ -76,7 +76,6 @@ const processOf = (input: BuildInput): RuntimeProcess => {
   const { container, user } = input;
   const { config, hostConfig } = container;
   const argv = [container.path, ...container.args];
-  const { rlimits } = processRlimits(hostConfig.Ulimits ?? [], input.hardLimit);
   const process: RuntimeProcess = {
     terminal: config.Tty,
     user: { uid: user.uid, gid: user.gid, additionalGids: [...user.additionalGids] },
@@ -92,7 +91,7 @@ const processOf = (input: BuildInput): RuntimeProcess => {
     capabilities: processCapabilities(input.capabilities, user.uid === 0),
     noNewPrivileges: input.security.isNoNewPrivileges,
   };
-  if (rlimits.length > 0) process.rlimits = rlimits;
+  if (input.rlimits.length > 0) process.rlimits = [...input.rlimits];
   const { apparmor } = input.security;
   if (apparmor !== undefined && apparmor !== "" && apparmor !== "unconfined") {
     process.apparmorProfile = apparmor;

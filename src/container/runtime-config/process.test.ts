@@ -1,5 +1,9 @@
 import { expect, test } from "bun:test";
-import { processOomScoreAdj, processRlimits } from "#container/runtime-config/process.ts";
+import {
+  isSetLate,
+  processOomScoreAdj,
+  processRlimits,
+} from "#container/runtime-config/process.ts";
 
 test.each([
   // A daemon that is protected does not hand its protection down.
@@ -23,4 +27,14 @@ test("no limit is 2^64-1 to the digit, and a ceiling lowers it", () => {
   );
   const { rlimits } = processRlimits(ulimits, () => 4096n);
   expect(rlimits).toEqual([{ type: "RLIMIT_CORE", soft: 1024, hard: 4096 }]);
+});
+
+test("limits that a runtime could not work with are set late", () => {
+  const late = (Name: string, Soft: number): boolean =>
+    processRlimits([{ Name, Soft, Hard: -1 }], () => 2n ** 64n - 1n).rlimits.some(isSetLate);
+  expect(late("nofile", 20)).toBe(true);
+  expect(late("fsize", 0)).toBe(true);
+  expect(late("nofile", 1024)).toBe(false);
+  expect(late("fsize", -1)).toBe(false);
+  expect(late("core", 0)).toBe(false);
 });

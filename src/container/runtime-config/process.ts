@@ -1,7 +1,7 @@
 /** The `process` of config.json: arguments, environment, user, capabilities, rlimits. */
 import { NaruError } from "#lib/errors.ts";
 import type { RuntimeCapabilities, RuntimeRlimit } from "#spec/runtime/config.ts";
-import { uint64 } from "#spec/runtime/uint64.ts";
+import { fromUint64, uint64 } from "#spec/runtime/uint64.ts";
 import type { Ulimit } from "#spec/docker/host-config.ts";
 
 const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -85,6 +85,16 @@ export const processRlimits = (
   });
   return { rlimits, warnings };
 };
+
+/** Of what a runtime sets a container up with: descriptors, and the size of what it writes. */
+const SETUP_NEEDS: Readonly<Record<string, number>> = { RLIMIT_NOFILE: 256, RLIMIT_FSIZE: 2 ** 20 };
+
+/**
+ * A runtime limits itself, and goes on with the set-up then: what leaves too little for that is no part of its
+ * config, but set from outside when the process waits to be let go.
+ */
+export const isSetLate = ({ type, soft }: RuntimeRlimit): boolean =>
+  fromUint64(soft) < BigInt(SETUP_NEEDS[type] ?? 0);
 
 const ULIMIT_NAMES = new Set([
   "core",

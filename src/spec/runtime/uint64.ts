@@ -7,6 +7,9 @@ export type Uint64 = number | { readonly rawJSON: string };
 /** ECMAScript's JSON.rawJSON, which TypeScript's library does not describe yet. */
 const json = JSON as JSON & { rawJSON(text: string): { readonly rawJSON: string } };
 
+export const fromUint64 = (value: Uint64): bigint =>
+  BigInt(typeof value === "number" ? value : value.rawJSON);
+
 /** `value` for JSON.stringify, which writes it digit by digit. */
 export const uint64 = (value: bigint): Uint64 =>
   value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : json.rawJSON(value.toString());
