@@ -10,6 +10,7 @@ import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { countOomKills } from "#container/oom.ts";
 import { removeRecord } from "#container/remove.ts";
+import { withTrueCode } from "#container/never-ran.ts";
 import { afterExit } from "#container/restart-policy.ts";
 import { startContainer } from "#container/start.ts";
 import { emitVolumes } from "#container/volume-events.ts";
@@ -90,7 +91,7 @@ const onStartFailure = (engine: Engine, id: string, error: unknown): void => {
 export const handleExit = async (engine: Engine, told: ExitNotice): Promise<void> => {
   const record = engine.states.find(told.id);
   if (record === undefined || !isLive(record.state)) return;
-  const notice = notBefore(record.state.startedAt, told);
+  const notice = withTrueCode(record, notBefore(record.state.startedAt, told));
   // Who waits for the exit has seen all output by then (Docker's order).
   await engine.stdio.drained(record.id, DRAIN_TIMEOUT_MS);
   // Nor is anybody led to an address that the next container may get.

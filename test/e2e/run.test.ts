@@ -2,7 +2,17 @@
 import { expect } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 
-import { BUSYBOX, check, docker, dockerOk, engine, inspect, sh, skipOn } from "../harness/check.ts";
+import {
+  BUSYBOX,
+  check,
+  docker,
+  dockerOk,
+  engine,
+  inspect,
+  sh,
+  skipOn,
+  stateOf,
+} from "../harness/check.ts";
 
 check("exit code 0 and output", async () => {
   const out = await sh([], "echo hello");
@@ -254,4 +264,29 @@ check("start of an unknown container", async () => {
 
 check(`the engine says who it is (${engine.kind} ${engine.version})`, async () => {
   expect(await dockerOk("version", "--format", "{{.Server.Version}}")).toBe(engine.version);
+});
+
+check("a file that is no program: its start succeeds, and it ends with 255", async (t) => {
+  const image = `${t.name()}:c`;
+  t.defer(() => docker(["rmi", "-f", image]));
+  const files = [": >/empty", "echo echo >/text", "echo '#!/nosuch' >/script"].join("; ");
+  const made = await t.up(BUSYBOX, "sh", "-c", `${files}; chmod +x /empty /text /script`);
+  await dockerOk("wait", made);
+  await dockerOk("commit", made, image);
+  for (const [file, reason] of [
+    ["/empty", "exec format error"],
+    ["/text", "exec format error"],
+    ["/script", "no such file or directory"],
+  ] as const) {
+    const name = t.name();
+    t.defer(() => docker(["rm", "-f", name]));
+    const out = await docker(["run", "--name", name, image, file]);
+    expect([file, out.code, out.stderr.toLowerCase().includes(reason)]).toEqual([file, 255, true]);
+    expect(await stateOf(name)).toMatchObject({ Status: "exited", ExitCode: 255, Error: "" });
+    // Again, with the first run's words in the log; and on a terminal.
+    expect((await docker(["start", "-a", name])).code).toBe(255);
+    expect((await docker(["run", "--rm", "-t", image, file])).code).toBe(255);
+  }
+  // A program that fails ends as it says.
+  expect((await docker(["run", "--rm", image, "false"])).code).toBe(1);
 });
