@@ -12,12 +12,25 @@ export interface PlainFile {
   readonly gid: number;
 }
 
+export interface PlainLink {
+  /** Relative, without a slash in front. */
+  readonly path: string;
+  /** Where the symbolic link points, as it is written in it. */
+  readonly linkName: string;
+}
+
 /** Folders on the way are made by the engine. */
-export const encodeTar = (files: readonly PlainFile[]): Uint8Array => {
+export const encodeTar = (
+  files: readonly PlainFile[],
+  links: readonly PlainLink[] = [],
+): Uint8Array => {
+  const symlinks = links.map(({ path, linkName }) =>
+    tarHeader(plainEntry(path, { type: "symlink", mode: 0o777, linkName })),
+  );
   const parts = files.flatMap((file) => {
     const { bytes, mode, uid, gid, path } = file;
     const size = bytes.length;
     return [tarHeader(plainEntry(path, { mode, uid, gid, size })), bytes, tarPadding(size)];
   });
-  return Buffer.concat([...parts, TAR_END]);
+  return Buffer.concat([...parts, ...symlinks, TAR_END]);
 };

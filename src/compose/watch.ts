@@ -5,6 +5,8 @@ import { IgnoreMatcher } from "#spec/dockerfile/dockerignore.ts";
 export interface WatchedRule {
   readonly service: string;
   readonly rule: WatchRule;
+  /** What the service's build leaves out of its context: no rule of the service sees it either. */
+  readonly leftOut?: { readonly context: string; readonly patterns: readonly string[] };
 }
 
 export interface Change {
@@ -28,20 +30,24 @@ class RuleMatcher {
   readonly watched: WatchedRule;
   readonly #ignored: IgnoreMatcher;
   readonly #included: IgnoreMatcher | undefined;
+  readonly #leftOut: IgnoreMatcher;
 
   constructor(watched: WatchedRule) {
     const { ignore = [], include = [] } = watched.rule;
     this.watched = watched;
+    this.#leftOut = new IgnoreMatcher(watched.leftOut?.patterns ?? []);
     this.#ignored = new IgnoreMatcher([...ALWAYS_IGNORED, ...ignore.map(clean)]);
     this.#included = include.length === 0 ? undefined : new IgnoreMatcher(include.map(clean));
   }
 
   match(path: string): Change | undefined {
-    const { service, rule } = this.watched;
+    const { service, rule, leftOut } = this.watched;
     const relative = relativeTo(path, rule.path);
     if (relative === undefined) return undefined;
     if (relative !== "" && this.#ignored.isIgnored(relative)) return undefined;
     if (relative !== "" && this.#included?.isIgnored(relative) === false) return undefined;
+    const inContext = leftOut === undefined ? undefined : relativeTo(path, leftOut.context);
+    if (inContext !== undefined && this.#leftOut.isIgnored(inContext)) return undefined;
     const copies = rule.action.startsWith("sync");
     const base = (rule.target ?? "").replace(/\/$/, "");
     const target = copies ? (relative === "" ? base : `${base}/${relative}`) : undefined;

@@ -1,5 +1,6 @@
 /** naru compose from sources: build, watch, and copies of whole projects. */
 import { expect } from "bun:test";
+import { symlinkSync } from "node:fs";
 
 import { BUSYBOX, check, docker, dockerOk, field, naruOnly, until } from "../harness/check.ts";
 import { gitServer } from "../harness/git-server.ts";
@@ -107,6 +108,45 @@ services:
       async () => (await field(`${p.name}-web-1`, "{{.State.StartedAt}}")) !== began,
     );
     expect(await inside("cat /conf/c.txt")).toBe("two");
+  },
+);
+
+check(
+  "watch: links, what the build leaves out, and one service's trouble beside another's changes",
+  async (t) => {
+    const p = composeProject(t, {
+      "src/Dockerfile": `FROM ${BUSYBOX}\n`,
+      "src/.dockerignore": "*.log\n",
+      "src/a.txt": "one",
+      "compose.yaml": `
+services:
+  broken:
+    image: ${BUSYBOX}
+    command: sleep 600
+    init: true
+    read_only: true
+    stop_grace_period: 1s
+    develop: {watch: [{path: ./src, action: sync, target: /app}]}
+  web:
+    build: ./src
+    command: sleep 600
+    init: true
+    stop_grace_period: 1s
+    develop: {watch: [{path: ./src, action: sync, target: /app, initial_sync: true}]}
+`,
+    });
+    symlinkSync(".", `${p.folder}/src/round`);
+    const watching = p.background("watch");
+    t.defer(() => watching.stop());
+    await watching.waitFor("Watch enabled");
+    const inside = (script: string): Promise<string> =>
+      p.naru("exec", "-T", "web", "sh", "-c", script).then((out) => out.stdout.trim());
+    expect(await inside("cat /app/a.txt; readlink /app/round")).toBe("one.");
+    p.write("src/no.log", "not me");
+    symlinkSync("a.txt", `${p.folder}/src/link`);
+    await until("the link is there", async () => (await inside("readlink /app/link")) === "a.txt");
+    expect(await inside("ls /app")).not.toContain("no.log");
+    await watching.waitFor('service "broken": ');
   },
 );
 

@@ -13,7 +13,8 @@ export interface LoadedContext {
 
 const readStdin = async (): Promise<Buffer> => Buffer.from(await Bun.stdin.bytes());
 
-const ignoreOf = async (dockerfile: string, root: string): Promise<string> => {
+/** The text of the .dockerignore that counts. */
+export const ignoreOf = async (dockerfile: string, root: string): Promise<string> => {
   const [own, common] = dockerignoreNames(dockerfile);
   const found = (await readIfThere(own)) ?? (await readIfThere(`${root}/${common}`));
   return found?.toString("utf8") ?? "";

@@ -1,10 +1,12 @@
 /** A service's image, built by the engine: `naru build` with what the file says. */
 import type { CliContext } from "#cli/context.ts";
+import { ignoreOf } from "#cli/build/local-context.ts";
 import { delegate } from "#cli/compose/delegate.ts";
 import { imageOf } from "#compose/names.ts";
 import { LABEL } from "#compose/labels.ts";
 import type { Build, FileObject } from "#spec/compose/compose.ts";
 import type { Project } from "#spec/compose/project.ts";
+import { parseDockerignore } from "#spec/dockerfile/dockerignore.ts";
 import { NaruError } from "#lib/errors.ts";
 
 export interface BuildChanges {
@@ -69,6 +71,16 @@ const dockerfileOf = (build: Build): string | undefined => {
   const { dockerfile, context } = build;
   if (dockerfile === undefined || dockerfile.startsWith("/")) return dockerfile;
   return context.startsWith("/") ? `${context}/${dockerfile}` : dockerfile;
+};
+
+/** What `.dockerignore` leaves out of the context; undefined where the context is none of this machine's folders. */
+export const leftOutOf = async (
+  build: Build,
+): Promise<{ context: string; patterns: readonly string[] } | undefined> => {
+  const { context } = build;
+  if (!context.startsWith("/")) return undefined;
+  const text = await ignoreOf(dockerfileOf(build) ?? `${context}/Dockerfile`, context);
+  return { context, patterns: parseDockerignore(text) };
 };
 
 /** Rejects with the builder's words. */

@@ -1,16 +1,16 @@
 /** `watch`: what changes in the sources goes into the containers, by the rules of `develop.watch`. */
-import { lstatSync, readFileSync, readdirSync, statSync, watch } from "node:fs";
+import { statSync, watch } from "node:fs";
 import type { CliContext } from "#cli/context.ts";
 import { bringUp } from "#cli/compose/bring-up.ts";
-import { buildService } from "#cli/compose/build-service.ts";
+import { buildService, leftOutOf } from "#cli/compose/build-service.ts";
 import type { Screen } from "#cli/compose/screen.ts";
+import { filesBelow, sortChanges } from "#cli/compose/watch-files.ts";
 import { errorText } from "#cli/report.ts";
 import { DEFAULT_UP } from "#compose/decide.ts";
 import { runHooks } from "#compose/hooks.ts";
 import { imageOf } from "#compose/names.ts";
 import { observeImage } from "#compose/observe.ts";
 import type { Stack } from "#compose/stack.ts";
-import type { PlainFile } from "#compose/tar.ts";
 import { encodeTar } from "#compose/tar.ts";
 import type { Change, WatchedRule } from "#compose/watch.ts";
 import { matchChanges } from "#compose/watch.ts";
@@ -20,36 +20,19 @@ import { NaruError, hasCode } from "#lib/errors.ts";
 /** Editors write in several steps: changes that come together are one. */
 const SETTLE_MS = 100;
 
-const rulesOf = (stack: Stack, named: readonly string[]): WatchedRule[] =>
-  Object.entries(stack.model.services)
-    .filter(([service]) => named.length === 0 || named.includes(service))
-    .flatMap(([service, given]) => (given.develop?.watch ?? []).map((rule) => ({ service, rule })));
-
-const filesBelow = (path: string): string[] => {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return [];
-  if (!found.isDirectory()) return [path];
-  return readdirSync(path).flatMap((name) => filesBelow(`${path}/${name}`));
-};
-
-interface Sorted {
-  readonly files: readonly PlainFile[];
-  readonly gone: readonly string[];
-}
-
-const sortChanges = (changes: readonly Change[]): Sorted => {
-  const files: PlainFile[] = [];
-  const gone: string[] = [];
-  for (const { path, target } of changes) {
-    if (target === undefined) continue;
-    const found = lstatSync(path, { throwIfNoEntry: false });
-    if (found === undefined) gone.push(target);
-    else if (found.isFile()) {
-      const bytes = readFileSync(path);
-      files.push({ path: target.slice(1), bytes, mode: found.mode & 0o777, uid: 0, gid: 0 });
-    }
-  }
-  return { files, gone };
+const rulesOf = async (stack: Stack, named: readonly string[]): Promise<WatchedRule[]> => {
+  const chosen = Object.entries(stack.model.services).filter(
+    ([service]) => named.length === 0 || named.includes(service),
+  );
+  const rules = chosen.map(async ([service, { develop, build }]) => {
+    const leftOut = build === undefined ? undefined : await leftOutOf(build);
+    return (develop?.watch ?? []).map((rule) => ({
+      service,
+      rule,
+      ...(leftOut === undefined ? {} : { leftOut }),
+    }));
+  });
+  return (await Promise.all(rules)).flat();
 };
 
 class Watcher {
@@ -119,12 +102,7 @@ class Watcher {
       await sleep(SETTLE_MS);
       const paths = [...this.#changed];
       this.#changed.clear();
-      try {
-        await this.#apply(matchChanges(this.#rules, paths));
-      } catch (error) {
-        // A source that does not compile is what watching is for: the next change may mend it.
-        await this.#say(errorText(error));
-      }
+      await this.#apply(matchChanges(this.#rules, paths));
     }
   }
 
@@ -135,8 +113,14 @@ class Watcher {
   async #apply(changes: readonly Change[]): Promise<void> {
     for (const service of new Set(changes.map((change) => change.service))) {
       const own = changes.filter((change) => change.service === service);
-      if (own.some((change) => change.rule.action === "rebuild")) await this.#rebuild(service);
-      else await this.#sync(service, own);
+      try {
+        if (own.some((change) => change.rule.action === "rebuild")) await this.#rebuild(service);
+        else await this.#sync(service, own);
+      } catch (error) {
+        // A source that does not compile is what watching is for: the next change may mend it. The
+        // other services have their changes all the same.
+        await this.#say(`service "${service}": ${errorText(error)}`);
+      }
     }
   }
 
@@ -172,10 +156,10 @@ class Watcher {
     const containers = (await this.#stack.containers()).filter(
       (item) => item.service === service && !item.isOneOff && item.state === "running",
     );
-    const { files, gone } = sortChanges(changes);
+    const { files, links, gone } = sortChanges(changes);
     const actions = new Set(changes.map((change) => change.rule.action));
     for (const { id } of containers) {
-      if (files.length > 0) await this.#copy(id, files);
+      if (files.length + links.length > 0) await this.#copy(id, encodeTar(files, links));
       if (gone.length > 0) await runHooks(this.#stack, id, [{ command: ["rm", "-rf", ...gone] }]);
       for (const { rule } of changes) {
         if (rule.action !== "sync+exec" || rule.exec === undefined) continue;
@@ -185,15 +169,14 @@ class Watcher {
         await client.call("containerRestart", { id });
       }
     }
-    const count = files.length + gone.length;
+    const count = files.length + links.length + gone.length;
     if (count > 0) await this.#say(`Synced ${String(count)} changes into "${service}"`);
     if (actions.has("restart") || actions.has("sync+restart")) {
       await this.#say(`service "${service}" restarted`);
     }
   }
 
-  async #copy(id: string, files: readonly PlainFile[]): Promise<void> {
-    const archive = encodeTar(files);
+  async #copy(id: string, archive: Uint8Array): Promise<void> {
     await this.#stack.options.client.call("archivePut", {
       id,
       query: { path: "/" },
@@ -213,7 +196,7 @@ export const watchProject = async (
   named: readonly string[],
   isPruning = true,
 ): Promise<number> => {
-  const rules = rulesOf(stack, named);
+  const rules = await rulesOf(stack, named);
   if (rules.length === 0) {
     throw new NaruError(
       "invalid_argument",
