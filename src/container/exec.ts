@@ -160,8 +160,11 @@ export const startExecSession = async (
   options: { detach: boolean; tty: boolean; consoleSize?: [number, number] },
 ): Promise<StdioSession | undefined> => {
   const exec = engine.execs.get(execId);
-  if (exec.exitCode !== null) throw new NaruError("conflict", `exec ${execId} has already run`);
-  if (exec.isStarted) throw new NaruError("conflict", `exec ${execId} is already running`);
+  const details = { isStartedBefore: true };
+  if (exec.exitCode !== null)
+    throw new NaruError("conflict", `exec ${execId} has already run`, { details });
+  if (exec.isStarted)
+    throw new NaruError("conflict", `exec ${execId} is already running`, { details });
   const record = runningRecord(engine, exec.containerId);
   const process = await launchExec(engine, exec, {
     isDetached: options.detach,

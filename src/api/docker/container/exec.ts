@@ -43,6 +43,15 @@ const consoleSize = (call: Call, value: unknown, isTty: boolean): [number, numbe
   return height === 0 && width === 0 ? undefined : [height, width];
 };
 
+/**
+ * Clients look for an upgraded stream: a command that cannot run is told there, as Docker does, and so is
+ * a second start: the real compose's watch attaches to an exec and starts it, both with this call.
+ */
+const isToldInStream = (thrown: unknown): boolean => {
+  if (toNaruError(thrown).details["isStartedBefore"] === true) return true;
+  return !hasCode(thrown, "conflict") && !hasCode(thrown, "not_found");
+};
+
 const start = async (call: Call): Promise<void> => {
   const body = checkFields((await call.readJson()) ?? {}, START_FIELDS);
   const { containers, logger } = call.backend;
@@ -60,8 +69,7 @@ const start = async (call: Call): Promise<void> => {
   try {
     session = await containers.execStart(call.name, options);
   } catch (thrown) {
-    // Clients look for an upgraded stream: a command that cannot run is told there, as Docker does.
-    if (hasCode(thrown, "conflict") || hasCode(thrown, "not_found")) throw thrown;
+    if (!isToldInStream(thrown)) throw thrown;
     const raw = hijackStdio(call, isTty);
     const text = Buffer.from(`${toNaruError(thrown).message}\r\n`);
     await raw.write(isTty ? text : multiplexFrame(1, text));

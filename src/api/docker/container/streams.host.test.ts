@@ -163,7 +163,7 @@ test("exec: create, start attached, start detached, inspect, resize", async () =
   client.socket.destroy();
 });
 
-test("exec: a command that cannot run is told in the stream, a stopped container is not", async () => {
+test("exec: a command that cannot run and a second start are told in the stream, a stopped container is not", async () => {
   const { NaruError } = await import("#lib/errors.ts");
   const start = async () => {
     const client = await server.dial();
@@ -177,6 +177,9 @@ test("exec: a command that cannot run is told in the stream, a stopped container
   };
   server.backend.failure = new NaruError("invalid_argument", "no such file");
   expect(bodyOf(await start())).toBe(frame(1, "no such file\r\n"));
+  const details = { isStartedBefore: true };
+  server.backend.failure = new NaruError("conflict", "exec x1 is already running", { details });
+  expect(bodyOf(await start())).toBe(frame(1, "exec x1 is already running\r\n"));
   server.backend.failure = new NaruError("conflict", "container x is not running");
   expect(await start()).toStartWith("HTTP/1.1 409 Conflict");
 });
