@@ -29,7 +29,10 @@ export const withoutPorts = (ports: PortMap, remove: PortMap, isStrict: boolean)
         ? []
         : bindings.filter((binding) => !all.some((one) => matches(binding, one)));
     if (isStrict && kept.length === bindings.length) {
-      throw new NaruError("not_found", `port "${key}" is not published so`);
+      throw new NaruError(
+        "not_found",
+        `port "${key}" is not published so: name a port of the container, or HOST_PORT:PORT, that it publishes`,
+      );
     }
     if (kept.length === 0) delete left[key];
     else left[key] = kept;

@@ -2,16 +2,24 @@
 import type { CliContext } from "#cli/context.ts";
 import { parsePorts } from "#cli/run-options/ports.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
+import { parsePortRange } from "#spec/docker/ports.ts";
 
-/** "80", "80/udp" name every binding of the port; "8080:80" one. */
-const removals = (texts: readonly string[]): PortMap => {
+/** Container ports: "80", "80/udp", "80-82". */
+const keysOf = (text: string): string[] => {
+  const [numbers = "", protocol = "tcp"] = text.split("/");
+  const { first, last } = parsePortRange(numbers);
+  return Array.from({ length: last - first + 1 }, (_, at) => `${String(first + at)}/${protocol}`);
+};
+
+/** "80", "80/udp", "80-82" name every binding of the ports; "8080:80" one. */
+export const removals = (texts: readonly string[]): PortMap => {
   const whole = texts.filter((text) => !text.includes(":"));
   const { bindings } = parsePorts(
     texts.filter((text) => text.includes(":")),
     [],
   );
   const all: PortMap = {};
-  for (const text of whole) all[text.includes("/") ? text : `${text}/tcp`] = [];
+  for (const key of whole.flatMap(keysOf)) all[key] = [];
   return { ...bindings, ...all };
 };
 
