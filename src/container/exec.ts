@@ -12,7 +12,9 @@ import { liveRootOf } from "#container/root.ts";
 import { userOf } from "#container/start-config.ts";
 import { explainExecFailure } from "#container/start-failure.ts";
 import type { ExecCreateRequest, ExecInspectResponse } from "#spec/docker/container.ts";
+import { unsaidFailure } from "#container/unsaid-failure.ts";
 import type { ExecProcess } from "#runtime/runtime.ts";
+import type { RuntimeProcess } from "#spec/runtime/config.ts";
 
 interface Exec {
   readonly id: string;
@@ -110,6 +112,18 @@ export const createExec = (
   return { Id: id };
 };
 
+const withReason = (
+  { deps }: Engine,
+  { state }: LiveRecord,
+  told: RuntimeProcess | undefined,
+  thrown: unknown,
+): NaruError => {
+  const error = toNaruError(thrown);
+  if (told === undefined || error.details["isUnsaid"] !== true) return error;
+  const reason = unsaidFailure(deps.kernel, `/proc/${state.process.pid}/root`, told);
+  return reason === undefined ? error : new NaruError(error.code, reason, { cause: error });
+};
+
 /** Runs the process; the promise of its end is on the returned value. */
 export const launchExec = async (
   engine: Engine,
@@ -119,11 +133,13 @@ export const launchExec = async (
   const record = runningRecord(engine, exec.containerId);
   if (!isSameProcess(engine, record)) engine.runtimeOf(record).dropExecs(record.id);
   exec.isStarted = true;
+  let told: RuntimeProcess | undefined;
   try {
+    told = execProcessOf(engine, record, exec.request, options.consoleSize);
     const process = await engine.runtimeOf(record).exec({
       id: record.id,
       execId: exec.id,
-      process: JSON.stringify(execProcessOf(engine, record, exec.request, options.consoleSize)),
+      process: JSON.stringify(told),
       isTty: exec.isTty,
       hasStdin: exec.request.AttachStdin ?? false,
       isDetached: options.isDetached,
@@ -141,7 +157,10 @@ export const launchExec = async (
     );
     return process;
   } catch (error) {
-    const failure = explainExecFailure(toNaruError(error), exec.request.Cmd?.[0] ?? "");
+    const failure = explainExecFailure(
+      withReason(engine, record, told, error),
+      exec.request.Cmd?.[0] ?? "",
+    );
     exec.exitCode = failure.exitCode;
     throw failure.error;
   }

@@ -140,12 +140,14 @@ const failureOf = async (
 ): Promise<NaruError> => {
   const said = stderr === undefined ? "" : await new Response(stderr).text();
   const message = answer.message ?? (said || "conmon ended without a word");
-  return new NaruError("failed_precondition", message.trim(), { details: { number } });
+  const isUnsaid = answer.message === undefined && said === "";
+  return new NaruError("failed_precondition", message.trim(), { details: { number, isUnsaid } });
 };
 
 /**
  * conmon's first word on its sync pipe: a pid. A negative number means that the runtime failed: its
- * message is thrown as failed_precondition with `details.number` (the runtime's exit status, negated).
+ * message is thrown as failed_precondition with `details.number` (the runtime's exit status, negated) and
+ * `details.isUnsaid` where there was none.
  */
 export const readNumber = async (
   nextLine: () => Promise<string>,

@@ -25,6 +25,19 @@ check("127 for an unknown command, 126 for one that cannot run", async (t) => {
   expect(denied.code).toBe(126);
 });
 
+check("so with -t, and the reason is told", async (t) => {
+  const name = await t.idle();
+  const missing = await docker(["exec", "-t", name, "no-such-command"]);
+  expect(missing.stdout + missing.stderr).toContain("executable file not found in $PATH");
+  expect(missing.code).toBe(engine.kind === "docker20" ? 126 : 127);
+  const path = await docker(["exec", "-t", name, "/no/such"]);
+  expect(path.stdout + path.stderr).toContain("no such file or directory");
+  expect(path.code).toBe(engine.kind === "docker20" ? 126 : 127);
+  const denied = await docker(["exec", "-t", name, "/etc/passwd"]);
+  expect(denied.stdout + denied.stderr).toContain("permission denied");
+  expect(denied.code).toBe(126);
+});
+
 check("128+n for a signal", async (t) => {
   const name = await t.idle();
   expect((await docker(["exec", name, "sh", "-c", "kill -KILL $$"])).code).toBe(137);
