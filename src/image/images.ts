@@ -34,8 +34,7 @@ const registrySide = (registries: () => Promise<Transfers>): ImageTransfers => (
   exportRemote: async (name, options) => (await registries()).exportRemote(name, options),
   publish: async (target, source, options) => (await registries()).publish(target, source, options),
   copy: async (source, target, options) => (await registries()).copy(source, target, options),
-  manifest: async (name, credentials, signal) =>
-    (await registries()).manifest(name, credentials, signal),
+  manifest: async (name, options) => (await registries()).manifest(name, options),
   pushIndex: async (target, entries, options) =>
     (await registries()).pushIndex(target, entries, options),
   login: async (credentials, signal) => (await registries()).login(credentials, signal),

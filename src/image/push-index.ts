@@ -47,10 +47,11 @@ export const remoteManifest = async (
   return { ...own, platform: platformOf(parseImageConfig(config)) };
 };
 
-const platformText = ({ architecture, os, osVersion, variant }: Platform): object => ({
+const platformText = ({ architecture, os, osVersion, osFeatures, variant }: Platform): object => ({
   architecture,
   os,
   ...(osVersion === undefined ? {} : { "os.version": osVersion }),
+  ...(osFeatures === undefined ? {} : { "os.features": osFeatures }),
   ...(variant === undefined ? {} : { variant }),
 });
 
@@ -75,7 +76,9 @@ export const pushIndex = async (
   let isDocker = true;
   for (const entry of entries) {
     const source = parseReference(entry.reference);
-    const side = { repository: parts.remote.repository(source, credentials), credentials };
+    // Those given are the target's: another registry that is named as a source has not earned them.
+    const own = source.domain === reference.domain ? credentials : {};
+    const side = { repository: parts.remote.repository(source, own), credentials: own };
     const fetched = await side.repository.manifest(entry.digest, signal);
     const { mediaType } = parseManifest(fetched.text, fetched.descriptor.mediaType);
     const isThere =
@@ -86,7 +89,7 @@ export const pushIndex = async (
         parts,
         source: side,
         target: home,
-        options: { ...options, targetCredentials: credentials },
+        options: { ...options, credentials: own, targetCredentials: credentials },
       };
       await copyManifest(copy, fetched, entry.digest, 0);
     }

@@ -79,6 +79,13 @@ export interface IndexEntry {
   readonly platform: Platform;
 }
 
+export interface ManifestOptions {
+  readonly credentials: AuthConfig;
+  readonly signal: AbortSignal;
+  /** Its registry may have any certificate, or no TLS, this once. */
+  readonly isInsecure: boolean;
+}
+
 /** What images do with registries. */
 export interface ImageTransfers {
   /**
@@ -100,12 +107,12 @@ export interface ImageTransfers {
   /** The one image of an archive to a registry, as it is; layers of a Docker archive are compressed on the way. */
   publish(target: string, source: ArchiveSource, options: PublishOptions): Promise<void>;
   /** The manifest a registry has under a name, as it is. */
-  manifest(name: string, credentials: AuthConfig, signal: AbortSignal): Promise<RemoteManifest>;
+  manifest(name: string, options: ManifestOptions): Promise<RemoteManifest>;
   /** Writes an index under `target`'s tag; images that its repository has not are copied there first. */
   pushIndex(
     target: string,
     entries: readonly IndexEntry[],
-    options: TransferOptions,
+    options: TransferOptions & Pick<ManifestOptions, "isInsecure">,
   ): Promise<void>;
   /** unauthenticated when the registry does not take the credentials. */
   login(credentials: AuthConfig, signal: AbortSignal): Promise<{ readonly identityToken: string }>;

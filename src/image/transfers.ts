@@ -8,7 +8,7 @@ import { exportRemote } from "#image/export-remote.ts";
 import { FetchPool } from "#image/fetch-pool.ts";
 import type { ImageTransfers } from "#image/transfer.ts";
 import { publishArchive } from "#image/publish.ts";
-import { pullImages } from "#image/pull.ts";
+import { type PullParts, pullImages } from "#image/pull.ts";
 import type { LayerFlights } from "#image/pull-layers.ts";
 import { pushIndex, remoteManifest } from "#image/push-index.ts";
 import { pushImages } from "#image/push.ts";
@@ -22,8 +22,16 @@ import { bundleLayers } from "#image/bundle-layers.ts";
 import { storeBundle } from "#image/bundle-store.ts";
 import { fetchBlob, fetchDocument, pushBundle } from "#image/bundle-push.ts";
 import { createRemote } from "#remote/client.ts";
+import { parseReference } from "#spec/image/reference.ts";
 
 export type Transfers = ImageTransfers & { readonly bundles: Bundles };
+
+/** The same, where the registry of `name` is an insecure one. What is learnt of it stays apart. */
+const trusting = (parts: PullParts, name: string): PullParts => {
+  const { domain } = parseReference(name);
+  const config = { ...parts.config, insecure: [...parts.config.insecure, domain] };
+  return { ...parts, config, remote: createRemote(config) };
+};
 
 export const createTransfers = (dependencies: ImageDependencies, catalog: Catalog): Transfers => {
   const { registries, workerCommand } = dependencies;
@@ -48,8 +56,10 @@ export const createTransfers = (dependencies: ImageDependencies, catalog: Catalo
     publish: (target, source, options) =>
       publishArchive({ ...parts, pool: uploads }, target, source, options),
     copy: (source, target, options) => copyImage(parts, source, target, options),
-    manifest: (name, credentials, signal) => remoteManifest(parts, name, credentials, signal),
-    pushIndex: (target, entries, options) => pushIndex(parts, target, entries, options),
+    manifest: (name, { credentials, signal, isInsecure }) =>
+      remoteManifest(isInsecure ? trusting(parts, name) : parts, name, credentials, signal),
+    pushIndex: (target, entries, options) =>
+      pushIndex(options.isInsecure ? trusting(parts, target) : parts, target, entries, options),
     login: (credentials, signal) => remote.login(credentials, signal),
     distribution: (name, credentials, signal) =>
       inspectDistribution(remote, name, credentials, signal),

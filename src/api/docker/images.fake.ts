@@ -125,14 +125,14 @@ export const createFakeImages = (state: FakeState): ImageBackend => ({
     state.note("copy", source, target, targetCredentials);
     onEvent({ status: "Copied", id: "abc" });
   },
-  manifest: async (name) => ({
-    text: `{"name":"${name}"}`,
+  manifest: async (name, { isInsecure }) => ({
+    text: JSON.stringify({ name, ...(isInsecure ? { isInsecure } : {}) }),
     mediaType: "m",
     digest: digest("1"),
     sizeBytes: 7,
   }),
-  pushIndex: async (target, entries, { onEvent }) => {
-    state.note("index", target, entries);
+  pushIndex: async (target, entries, { onEvent, isInsecure }) => {
+    state.note(isInsecure ? "insecure index" : "index", target, entries);
     onEvent({ status: "Digest: x" });
   },
   login: async ({ username }) => ({ identityToken: `token of ${username}` }),

@@ -1,5 +1,5 @@
 import { defineCommand, TWO } from "#cli/framework/command.ts";
-import { text } from "#cli/framework/flags.ts";
+import { list, text } from "#cli/framework/flags.ts";
 import { knownList, listName, writeList } from "#cli/manifest/list-file.ts";
 import { NaruError } from "#lib/errors.ts";
 
@@ -9,6 +9,7 @@ export const command = defineCommand({
   flags: {
     arch: text("Set architecture"),
     os: text("Set operating system"),
+    "os-features": list("Set operating system features"),
     "os-version": text("Set operating system version"),
     variant: text("Set architecture variant"),
   },
@@ -17,8 +18,9 @@ export const command = defineCommand({
     const [given = "", image = ""] = args;
     const name = listName(given);
     const reference = listName(image);
-    const list = await knownList(context, name);
-    const changed = list.map((entry) => {
+    const before = await knownList(context, name);
+    const osFeatures = flags["os-features"].flatMap((given) => given.split(","));
+    const changed = before.map((entry) => {
       if (entry.Ref !== reference) return entry;
       const { arch, os, variant } = flags;
       const osVersion = flags["os-version"];
@@ -28,10 +30,11 @@ export const command = defineCommand({
         ...(os === undefined ? {} : { os }),
         ...(variant === undefined ? {} : { variant }),
         ...(osVersion === undefined ? {} : { osVersion }),
+        ...(osFeatures.length === 0 ? {} : { osFeatures }),
       };
       return { ...entry, Platform };
     });
-    if (!list.some((entry) => entry.Ref === reference)) {
+    if (!before.some((entry) => entry.Ref === reference)) {
       throw new NaruError("not_found", `manifest for image ${reference} does not exist in ${name}`);
     }
     writeList(context, name, changed);

@@ -1,15 +1,19 @@
 import { AT_LEAST_ONE, defineCommand } from "#cli/framework/command.ts";
 import { bool } from "#cli/framework/flags.ts";
 import type { CliContext } from "#cli/context.ts";
-import { fetchManifest } from "#cli/manifest/fetch.ts";
+import { INSECURE, fetchManifest } from "#cli/manifest/fetch.ts";
 import { listName, readList, writeList } from "#cli/manifest/list-file.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import type { IndexEntryBody, RemoteManifestBody } from "#spec/docker/image.ts";
 
 /** A list speaks of what registries have: whoever names an image that is here only hears what is missing. */
-const findManifest = async (context: CliContext, image: string): Promise<RemoteManifestBody> => {
+const findManifest = async (
+  context: CliContext,
+  image: string,
+  isInsecure: boolean,
+): Promise<RemoteManifestBody> => {
   try {
-    return await fetchManifest(context, image);
+    return await fetchManifest(context, image, isInsecure);
   } catch (thrown) {
     const client = await context.client();
     const here = await client.call("imageInspect", { name: image }).catch(() => undefined);
@@ -23,7 +27,10 @@ const findManifest = async (context: CliContext, image: string): Promise<RemoteM
 export const command = defineCommand({
   usage: "[OPTIONS] MANIFEST_LIST MANIFEST [MANIFEST...]",
   description: "Begin a list of images for several platforms. The images must be at a registry.",
-  flags: { amend: bool("Add to a list that is there", "a") },
+  flags: {
+    amend: bool("Add to a list that is there", "a"),
+    insecure: bool(INSECURE),
+  },
   args: { ...AT_LEAST_ONE, min: 2 },
   run: async ({ context, flags, args }) => {
     const [given = "", ...images] = args;
@@ -37,7 +44,7 @@ export const command = defineCommand({
     }
     const entries = new Map((before ?? []).map((entry) => [entry.Digest, entry]));
     for (const image of images) {
-      const { Digest, Platform } = await findManifest(context, image);
+      const { Digest, Platform } = await findManifest(context, image, flags.insecure);
       if (Platform === undefined) {
         throw new NaruError("invalid_argument", `"${image}" is no single image: name its parts`);
       }

@@ -109,6 +109,7 @@ export interface IndexEntryBody {
     readonly architecture: string;
     readonly variant?: string;
     readonly osVersion?: string;
+    readonly osFeatures?: readonly string[];
   };
 }
 

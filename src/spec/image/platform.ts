@@ -1,6 +1,6 @@
 /** Platforms "os/architecture/variant": image-spec 1.1 image-index.md and the aliases clients type. */
 import { NaruError } from "#lib/errors.ts";
-import { type JsonObject, asOptionalString, asString } from "#spec/image/decode.ts";
+import { type JsonObject, asArray, asOptionalString, asString } from "#spec/image/decode.ts";
 
 export interface Platform {
   readonly os: string;
@@ -9,6 +9,8 @@ export interface Platform {
   /** arm: v5…v8; amd64: v2…v4. Absent = the base. */
   readonly variant?: string;
   readonly osVersion?: string;
+  /** What of the os an image needs, such as "win32k". Absent = nothing, never empty. */
+  readonly osFeatures?: readonly string[];
 }
 
 const ARCHITECTURES: Readonly<Record<string, readonly [string, string?]>> = {
@@ -46,6 +48,7 @@ export const normalizePlatform = (platform: Platform): Platform => {
     architecture,
     ...(variant === undefined ? {} : { variant }),
     ...(platform.osVersion === undefined ? {} : { osVersion: platform.osVersion }),
+    ...(platform.osFeatures === undefined ? {} : { osFeatures: platform.osFeatures }),
   };
 };
 
@@ -98,11 +101,15 @@ export const formatPlatform = (platform: Platform): string =>
 export const decodePlatform = (value: JsonObject, what: string): Platform => {
   const variant = asOptionalString(value["variant"], `${what}.variant`);
   const osVersion = asOptionalString(value["os.version"], `${what}.os.version`);
+  const osFeatures = asArray(value["os.features"] ?? [], `${what}.os.features`).map((one, at) =>
+    asString(one, `${what}.os.features[${at}]`),
+  );
   return normalizePlatform({
     os: asString(value["os"] ?? "linux", `${what}.os`),
     architecture: asString(value["architecture"] ?? "", `${what}.architecture`),
     ...(variant === undefined ? {} : { variant }),
     ...(osVersion === undefined ? {} : { osVersion }),
+    ...(osFeatures.length === 0 ? {} : { osFeatures }),
   });
 };
 

@@ -209,6 +209,14 @@ test("manifests: as they are, and lists", async () => {
   expect(server.backend.calls).toEqual([
     `index a/list:1 [{"reference":"a/b:1","digest":"${entry.Digest}","platform":{"os":"linux","architecture":"arm64"}}]`,
   ]);
+  const insecure = await call("GET /naru/manifests/a/b:1?insecure=1");
+  expect(insecure.json.Text).toBe('{"name":"a/b:1","isInsecure":true}');
+  const windows = { os: "windows", architecture: "amd64", osFeatures: ["win32k"] };
+  await call("POST /naru/manifests?target=a/list:1&insecure=1", {
+    Entries: [{ ...entry, Platform: windows }],
+  });
+  expect(server.backend.calls.at(-1)).toStartWith("insecure index a/list:1 ");
+  expect(server.backend.calls.at(-1)).toContain('"osFeatures":["win32k"]');
   const wrong = await call("POST /naru/manifests?target=a", {
     Entries: [{ ...entry, Digest: "x" }],
   });

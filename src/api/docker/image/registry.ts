@@ -219,7 +219,11 @@ const publish = async (call: Call): Promise<void> => {
 
 const manifest = async (call: Call): Promise<void> => {
   const credentials = parseRegistryAuth(call.field("x-registry-auth"));
-  const found = await answering(call.backend.images.manifest(call.name, credentials, call.signal));
+  const { images } = call.backend;
+  const isInsecure = call.query.flag("insecure");
+  const found = await answering(
+    images.manifest(call.name, { credentials, signal: call.signal, isInsecure }),
+  );
   const { digest, mediaType, platform, sizeBytes, text } = found;
   call.json(200, {
     Digest: digest,
@@ -234,11 +238,14 @@ const decodeEntry = (value: unknown, index: number): IndexEntry => {
   const what = `Entries[${index}]`;
   const entry = asObject(value, what);
   const platform = asObject(entry["Platform"], `${what}.Platform`);
-  const { osVersion, ...rest } = platform;
+  const { osVersion, osFeatures, ...rest } = platform;
   return {
     reference: asString(entry["Ref"], `${what}.Ref`),
     digest: asDigest(entry["Digest"], `${what}.Digest`),
-    platform: decodePlatform({ ...rest, "os.version": osVersion }, `${what}.Platform`),
+    platform: decodePlatform(
+      { ...rest, "os.version": osVersion, "os.features": osFeatures },
+      `${what}.Platform`,
+    ),
   };
 };
 
@@ -248,7 +255,12 @@ const pushIndex = async (call: Call): Promise<void> => {
   const entries = asArray(body["Entries"], "Entries").map(decodeEntry);
   const credentials = parseRegistryAuth(call.field("x-registry-auth"));
   await relay(call, (onEvent, stop) =>
-    backend.images.pushIndex(query.text("target"), entries, { credentials, onEvent, signal: stop }),
+    backend.images.pushIndex(query.text("target"), entries, {
+      credentials,
+      onEvent,
+      signal: stop,
+      isInsecure: query.flag("insecure"),
+    }),
   );
 };
 
