@@ -58,6 +58,15 @@ const STDOUT = 1;
 /** The daemon that started it comes at once; one that was killed meanwhile never does. */
 const LOOK_MS = 10_000;
 
+/** The daemon that started it may have been killed before this: the next one finds the socket. */
+const tellReady = (): void => {
+  try {
+    writeSync(STDOUT, "ready\n");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
+  }
+};
+
 /** Resolves when the process has nothing left to do. */
 export const runCompanion = async (options: CompanionProcessOptions): Promise<void> => {
   const ended = Promise.withResolvers<void>();
@@ -105,7 +114,7 @@ export const runCompanion = async (options: CompanionProcessOptions): Promise<vo
   for (const signal of ["SIGINT", "SIGHUP", "SIGPIPE"] as const)
     process.on(signal, () => undefined);
   process.on("SIGTERM", () => ended.resolve());
-  writeSync(STDOUT, "ready\n");
+  tellReady();
   const look = setInterval(() => {
     if (channel?.isOpen !== true && (work.isIdle() || !options.canBeFound())) ended.resolve();
   }, LOOK_MS);
