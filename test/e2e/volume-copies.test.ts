@@ -194,6 +194,11 @@ check(
     const sized = await naruOk("volume", "inspect", "--size", "-f", "{{.UsageData.Size}}", other);
     expect(Number(sized)).toBe(6);
     await t.idle("-v", `${other}:/d`);
+    const missing = await naru("volume", "import", `${other}-none`, `${folder}/v.tar`);
+    expect([missing.code, missing.stderr]).toEqual([
+      1,
+      `Error response from daemon: get ${other}-none: no such volume: make it with 'naru volume create ${other}-none'\n`,
+    ]);
     expect((await naru("volume", "import", other, `${folder}/v.tar`)).stderr).toContain(
       "stop them first",
     );

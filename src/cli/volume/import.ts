@@ -2,7 +2,9 @@ import { defineCommand } from "#cli/framework/command.ts";
 import { exitError } from "#cli/framework/errors.ts";
 import { withByteProgress } from "#cli/terminal/byte-progress.ts";
 import { uploadFrom } from "#cli/terminal/save-stream.ts";
+import { errorText } from "#cli/report.ts";
 import { isInputTerminal } from "#cli/terminal/stdin.ts";
+import { hasCode } from "#lib/errors.ts";
 
 export const command = defineCommand({
   usage: "VOLUME [FILE|-]",
@@ -17,7 +19,12 @@ export const command = defineCommand({
     const client = await context.client();
     const body = withByteProgress(context, `Importing ${name}`, await uploadFrom(path));
     const headers = { "Content-Type": "application/x-tar" };
-    await client.call("volumeImport", { name, headers, body });
+    try {
+      await client.call("volumeImport", { name, headers, body });
+    } catch (error) {
+      if (!hasCode(error, "not_found")) throw error;
+      throw exitError(1, `${errorText(error)}: make it with 'naru volume create ${name}'`);
+    }
     return 0;
   },
 });
