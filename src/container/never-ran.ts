@@ -49,10 +49,8 @@ export const withTrueCode = (
     return isComplaint(tailOf(logPath), state.startedAt)
       ? { ...notice, exitCode: NEVER_RAN }
       : notice;
-  } catch (error) {
-    // Rotated this very moment, so there was more than one line; or a line that is no record.
-    if (error instanceof RangeError || (error as NodeJS.ErrnoException).code === "ENOENT")
-      return notice;
-    throw error;
+  } catch {
+    // Rotated this very moment, not to be read, or no record: an end is told with the code that is known.
+    return notice;
   }
 };
