@@ -112,8 +112,8 @@ const remove = async (layout: CgroupLayout, cgroupPath: string): Promise<void> =
   );
 };
 
-/** Whether it is mounted now. Where nothing can be mounted, no runtime can leave anything behind either. */
-const isMountable = (name: string): boolean => {
+/** Mounts it; whether that did. Where nothing can be mounted, no runtime can leave anything behind either. */
+const isMountedNow = (name: string): boolean => {
   try {
     mountController(name);
     return true;
@@ -126,7 +126,7 @@ const ensureUsable = (layout: CgroupLayout): string[] => {
   const leftovers = leftoverControllers(layout);
   for (const name of leftovers) mountController(name);
   const unmounted = unmountedHierarchies(layout, readProcCgroups());
-  const mounted = unmounted.filter((name) => !leftovers.includes(name)).filter(isMountable);
+  const mounted = unmounted.filter((name) => !leftovers.includes(name)).filter(isMountedNow);
   return [...leftovers, ...mounted];
 };
 

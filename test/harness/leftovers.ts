@@ -14,7 +14,7 @@ const lines = (text: string): ReadonlySet<string> =>
   new Set(text.split("\n").filter((line) => line.trim() !== ""));
 
 /** Hierarchies of cgroups are the host's: crun needs them mounted, and they stay so for good. */
-const isHierarchy = (line: string): boolean => line.includes(" - cgroup ");
+const isHierarchy = (line: string): boolean => / \/sys\/fs\/cgroup\/[\w,]+ .* - cgroup /.test(line);
 
 const mountPoints = (mountinfo: string): ReadonlySet<string> =>
   new Set(
