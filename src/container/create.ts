@@ -1,9 +1,10 @@
 /** POST /containers/create: from a request to a record, its writable layer and its volumes. */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { now } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
+import { removeDirectory } from "#lib/remove-directory.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import { capabilitiesOf } from "#container/capabilities.ts";
 import type { Engine } from "#container/engine.ts";
@@ -247,7 +248,7 @@ const createAs = async (
   undo.defer(() => engine.deps.snapshots.remove(id));
   failpoint("create.after-snapshot");
   mkdirSync(engine.directoryOf(id), { recursive: true, mode: 0o710 });
-  undo.defer(() => rmSync(engine.directoryOf(id), { recursive: true, force: true }));
+  undo.defer(() => removeDirectory(engine.directoryOf(id)));
 
   let isMounted = false;
   const prepared = await engine.deps.volumes.prepare({

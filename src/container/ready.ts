@@ -2,8 +2,8 @@
  * Which containers can have a monitor that was loaded before (`Runtime.takeReady`): those without terminal and
  * stdin, and without mounts of the user's, which a mount namespace from before may not know.
  */
-import { rmSync } from "node:fs";
 import { randomHex } from "#lib/clock.ts";
+import { removeDirectory } from "#lib/remove-directory.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import type { CreateRequest } from "#spec/docker/container.ts";
@@ -41,5 +41,5 @@ export const dropReady = (engine: Engine, id: string): void => {
 export const giveUpReady = (engine: Engine, id: string): void => {
   if (engine.states.find(id) !== undefined) return;
   dropReady(engine, id);
-  rmSync(engine.directoryOf(id), { recursive: true, force: true });
+  removeDirectory(engine.directoryOf(id));
 };

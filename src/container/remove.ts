@@ -1,7 +1,7 @@
 /** DELETE /containers/{id}: the row goes first, the bytes follow the answer. */
-import { rmSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
+import { removeDirectory } from "#lib/remove-directory.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
 import { moveToTrash } from "#container/removed.ts";
@@ -39,7 +39,7 @@ export const removeRecord = async (
     }
     deps.snapshots.remove(record.id);
     failpoint("remove.after-snapshot");
-    rmSync(engine.directoryOf(record.id), { recursive: true, force: true });
+    removeDirectory(engine.directoryOf(record.id));
   });
   engine.waiters.onRemoved(record);
 };

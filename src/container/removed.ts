@@ -1,7 +1,7 @@
 /** Containers that were removed and can be brought back: the record in the trash, the writable layer and the logs kept. */
-import { existsSync, rmSync } from "node:fs";
 import { NaruError } from "#lib/errors.ts";
 import { failpoint } from "#lib/failpoint.ts";
+import { removeDirectory } from "#lib/remove-directory.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import { writtenBytes } from "#container/archive.ts";
 import type { Engine } from "#container/engine.ts";
@@ -42,8 +42,7 @@ const purge = async (engine: Engine, row: TrashRow): Promise<void> => {
   engine.deps.trash.delete(row.id);
   if (engine.states.find(row.key) !== undefined) return;
   engine.deps.snapshots.remove(row.key);
-  const directory = engine.directoryOf(row.key);
-  if (existsSync(directory)) rmSync(directory, { recursive: true, force: true });
+  removeDirectory(engine.directoryOf(row.key));
 };
 
 export const removedContainers = (engine: Engine): TrashSource => ({

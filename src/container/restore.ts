@@ -3,7 +3,7 @@
  * exits that happened meanwhile are told with their true code and time, half-made things go, and the
  * restart policies say what to start.
  */
-import { existsSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { removeDirectory } from "#lib/remove-directory.ts";
 import { type ContainerRecord, isLive } from "#container/container.ts";
 import type { Engine } from "#container/engine.ts";
@@ -77,7 +77,7 @@ const sweepOrphans = async (engine: Engine): Promise<void> => {
   }
   for (const id of namesIn(deps.paths.containers).filter((name) => !isKept(name))) {
     await deps.volumes.forget(id, [], true);
-    rmSync(engine.directoryOf(id), { recursive: true, force: true });
+    removeDirectory(engine.directoryOf(id));
   }
 };
 

@@ -6,6 +6,7 @@ import { sleep } from "#lib/clock.ts";
 import { NaruError, toNaruError } from "#lib/errors.ts";
 import { endFrontDoor } from "#door/front-door.ts";
 import { type Logger, createLogger } from "#lib/log.ts";
+import { removeDirectory } from "#lib/remove-directory.ts";
 import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
 import { createKernel } from "#kernel/real.ts";
@@ -148,10 +149,10 @@ const removeRoot = (kernel: Kernel, root: string): void => {
   const mounts = kernel.mountsUnder(root);
   for (const mount of mounts) if (mount !== root) kernel.unmount(mount);
   if (!mounts.includes(root)) {
-    rmSync(root, { recursive: true, force: true });
+    removeDirectory(root);
     return;
   }
-  for (const name of readdirSync(root)) rmSync(`${root}/${name}`, { recursive: true, force: true });
+  for (const name of readdirSync(root)) removeDirectory(`${root}/${name}`);
 };
 
 const removeSocket = (path: string): void => {

@@ -2,7 +2,8 @@
  * What `crun delete` does for a container whose process has ended, without a process of its own:
  * its cgroup goes, then crun's state directory (crun status.c, container_delete).
  */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { removeDirectory } from "#lib/remove-directory.ts";
 import type { ProcessKernel } from "#kernel/kernel.ts";
 import type { RemoveCgroup } from "#runtime/leftover-cgroup.ts";
 
@@ -39,6 +40,6 @@ export const deleteEnded = async (
   } catch {
     return false; // processes are left in it: crun kills them
   }
-  rmSync(directory, { recursive: true, force: true });
+  removeDirectory(directory);
   return true;
 };
