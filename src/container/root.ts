@@ -47,8 +47,12 @@ export const mountAround = <T>(
 };
 
 /** Mounts for the namespace that this thread is in. */
-const mountHere = ({ deps: { kernel, snapshots } }: Engine, { id }: ContainerRecord): StartRoot => {
-  const rootfs = snapshots.mountInNamespace(id);
+const mountHere = (
+  { deps: { kernel, snapshots } }: Engine,
+  { id, hostConfig }: ContainerRecord,
+): StartRoot => {
+  // With `--rm` its files go when it ends, and also where the machine does: nothing of them need reach the disk.
+  const rootfs = snapshots.mountInNamespace(id, hostConfig.AutoRemove);
   const fd = openSync(rootfs, O_PATH | constants.O_DIRECTORY);
   return { rootfs, path: kernel.fdPath(fd), close: () => closeSync(fd) };
 };

@@ -4,12 +4,14 @@
  */
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { dockerBackend } from "#daemon/backend.ts";
+import { watchClients } from "#daemon/coming-commands.ts";
 import { startDiskBudget } from "#daemon/disk-budget.ts";
 import { startFrontDoor } from "#daemon/front-door.ts";
 import { startHostNames } from "#daemon/host-names.ts";
 import { type Rooms, buildRooms } from "#daemon/rooms.ts";
 import type { Running } from "#daemon/running.ts";
-import { findTools } from "#daemon/tools.ts";
+import { findTool, findTools } from "#daemon/tools.ts";
+import { watchKernel } from "#kernel/directory-watch.ts";
 import type { Kernel } from "#kernel/kernel.ts";
 import { FairTurn } from "#lib/fair-turn.ts";
 
@@ -57,6 +59,8 @@ export const bringUp = async ({
   cleanup.defer(() => rooms.network.stop());
   cleanup.defer(() => rooms.containers.close());
   cleanup.defer(rooms.startSweeps());
+  const clients = [process.execPath, findTool("docker")];
+  cleanup.use(watchClients(watchKernel, clients, () => rooms.cgroups.expectMoves()));
   cleanup.defer(startDiskBudget(config, rooms, log.with({ room: "gc" })));
   const door = await startFrontDoor(config, rooms, log.with({ room: "door" }));
   cleanup.defer(() => door.stop());

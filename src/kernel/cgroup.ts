@@ -13,6 +13,7 @@ import {
   readProcCgroups,
   unmountedHierarchies,
 } from "#kernel/cgroup-layout.ts";
+import { ExpectedMoves } from "#kernel/cgroup-moves.ts";
 import { readOomKills, readStats } from "#kernel/cgroup-stats.ts";
 import { updateLimits } from "#kernel/cgroup-update.ts";
 import { watchOomKills } from "#kernel/cgroup-watch.ts";
@@ -134,6 +135,7 @@ const ensureUsable = (layout: CgroupLayout): string[] => {
 export const createCgroupKernel = (given?: CgroupLayout): CgroupKernel => {
   let layout = given ?? detectLayout();
   const filesOf = (cgroupPath: string): CgroupFiles => new CgroupFiles(layout, cgroupPath);
+  const moves = new ExpectedMoves(() => layout);
   return {
     get mode() {
       return layout.mode;
@@ -159,6 +161,7 @@ export const createCgroupKernel = (given?: CgroupLayout): CgroupKernel => {
     },
     processes: (cgroupPath) => processesBelow(membershipDirectory(filesOf(cgroupPath))),
     update: (cgroupPath, limits) => updateLimits(filesOf(cgroupPath), limits),
+    expectMoves: () => void moves.expect(),
     remove: (cgroupPath) => remove(layout, cgroupPath),
   };
 };

@@ -36,6 +36,8 @@ export const IFLA = {
   stats64: 23,
   afSpec: 26,
   netnsFd: 28,
+  numTxQueues: 31,
+  numRxQueues: 32,
 } as const;
 
 export const IFLA_INFO = { kind: 1, data: 2, slaveKind: 4, slaveData: 5 } as const;
@@ -111,11 +113,21 @@ export interface VethLook {
   readonly netnsFd: number;
 }
 
+/**
+ * A veth has one queue each way in use. Unless that is said it is made with one for each processor, and then told to
+ * use one: a wait for a grace period of RCU for either end (veth_init_queues).
+ */
+const ONE_QUEUE: Attribute[] = [
+  [IFLA.numTxQueues, u32(1)],
+  [IFLA.numRxQueues, u32(1)],
+];
+
 /** A veth pair in one message: this end up and in its bridge, the other end born inside the namespace. */
 export const newVeth = (look: VethLook): NetlinkRequest => {
   const peer = attributesBytes([
     ...lookOf({ name: look.peerName, mac: look.peerMac, mtu: look.mtu }),
     [IFLA.netnsFd, u32(look.netnsFd)],
+    ...ONE_QUEUE,
   ]);
   return {
     type: RTM.newLink,
@@ -123,6 +135,7 @@ export const newVeth = (look: VethLook): NetlinkRequest => {
     body: linkBody({ isUp: true }),
     attributes: [
       ...lookOf({ name: look.hostName, mtu: look.mtu }),
+      ...ONE_QUEUE,
       ...optional(IFLA.master, look.masterIndex === undefined ? undefined : u32(look.masterIndex)),
       [
         IFLA.linkInfo,

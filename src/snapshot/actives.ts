@@ -2,6 +2,7 @@
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   renameSync,
   rmSync,
@@ -107,6 +108,9 @@ export class Actives {
     const { upper, work, merged } = this.paths(id);
     const { lowers, isMixed } = this.stack(id);
     const writable = { upper, work };
+    // The kernel's mark of a volatile mount stays behind, and it refuses to mount where it finds one.
+    const mark = `${work}/work/incompat`;
+    if (existsSync(mark)) rmSync(mark, { recursive: true });
     mountOverlay(this.#kernel, { target: merged, lowers, isMixed, isVolatile, writable });
     return merged;
   }

@@ -212,14 +212,15 @@ export interface Snapshots {
   paths(id: string): SnapshotPaths;
   /**
    * Returns the merged tree's path. Mounted already is no error. With `isVolatile` nothing waits for the disk, not
-   * even the unmount: for what becomes a layer (those are flushed by the store) or is thrown away, and is mounted once.
+   * even the unmount, which would write out all that the file system holds back, nor an fsync(2) of whoever writes: for
+   * what becomes a layer (those are flushed by the store) or is thrown away.
    */
   mount(id: string, isVolatile?: boolean): string;
   /**
    * Mounts for the mount namespace that this thread is in just now, which keeps the mount and ends it;
    * `unmount` knows nothing of it. Returns the merged tree's path there.
    */
-  mountInNamespace(id: string): string;
+  mountInNamespace(id: string, isVolatile?: boolean): string;
   /** Not mounted, or no such snapshot, is no error. */
   unmount(id: string): void;
   /** Unmounted and out of sight at once, deleted in the background. Unknown is no error. */

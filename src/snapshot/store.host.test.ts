@@ -330,3 +330,17 @@ for (const form of FORMS) {
     });
   });
 }
+
+test("a tree that was mounted without waiting for the disk can be mounted again", async () => {
+  await using t = testStore("directory");
+  const { merged, work } = t.store.prepare("c1", undefined);
+  t.store.mount("c1", true);
+  writeFileSync(`${merged}/file`, "kept");
+  t.store.unmount("c1");
+  expect(existsSync(`${work}/work/incompat`)).toBe(true);
+  t.store.mount("c1", true);
+  expect(readFileSync(`${merged}/file`, "utf8")).toBe("kept");
+  t.store.unmount("c1");
+  t.store.mount("c1");
+  expect(readFileSync(`${merged}/file`, "utf8")).toBe("kept");
+});

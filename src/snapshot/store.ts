@@ -200,8 +200,8 @@ class SnapshotStore implements Snapshots {
     return this.#actives.mount(id, isVolatile);
   }
 
-  mountInNamespace(id: string): string {
-    return this.#actives.mountInNamespace(id);
+  mountInNamespace(id: string, isVolatile = false): string {
+    return this.#actives.mountInNamespace(id, isVolatile);
   }
 
   unmount(id: string): void {

@@ -261,6 +261,13 @@ check("restart gives a new process and keeps the files", async (t) => {
   );
 });
 
+check("with --rm, a restart keeps the container and its files", async (t) => {
+  const name = await t.up("--rm", BUSYBOX, "sleep", "600");
+  await dockerOk("exec", name, "sh", "-c", "echo kept > /file; sync");
+  expect(await dockerOk("restart", "-t", "0", name)).toBe(name);
+  expect(await dockerOk("exec", name, "cat", "/file")).toBe("kept");
+});
+
 check("restart starts a stopped container", async (t) => {
   const name = await t.create(BUSYBOX, "sleep", "600");
   await dockerOk("restart", name);
