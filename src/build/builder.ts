@@ -369,7 +369,9 @@ export const sweepBuilds = async ({
   sweepKept(paths.contexts);
   for (const directory of [paths.bundles, paths.work]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    for (const mount of kernel.mountsUnder(directory)) kernel.unmount(mount);
+    // The directory itself may be a file system of its own.
+    const mounts = kernel.mountsUnder(directory).filter((mount) => mount !== directory);
+    for (const mount of mounts) kernel.unmount(mount);
     for (const name of readdirSync(directory)) {
       rmSync(`${directory}/${name}`, { recursive: true, force: true });
     }

@@ -5,7 +5,6 @@ import { type ContainerRecord, isLive } from "#container/container.ts";
 import { holdInside, holdLiveRoot } from "#container/root.ts";
 import type { Containers } from "#container/containers.ts";
 import { ensureWorkingDirectory } from "#container/working-directory.ts";
-import { mountTableBytes } from "#container/mount-table.ts";
 import type { Engine } from "#container/engine.ts";
 import type { View } from "#snapshot/snapshot.ts";
 import type { ChangeResponse } from "#spec/docker/container.ts";
@@ -152,7 +151,7 @@ export const changesOf = (engine: Engine, record: ContainerRecord): Promise<Chan
 /** Docker's SizeRw. */
 export const writtenBytes = async ({ deps }: Engine, id: string): Promise<number> => {
   const { sizeBytes } = await deps.snapshots.usage(id);
-  return sizeBytes - mountTableBytes(deps.kernel, deps.snapshots.paths(id).upper);
+  return sizeBytes;
 };
 
 export const diffOptionsOf = (record: ContainerRecord): { hiddenPaths: string[] } => ({

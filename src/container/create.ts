@@ -1,5 +1,5 @@
 /** POST /containers/create: from a request to a record, its writable layer and its volumes. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { now } from "#lib/clock.ts";
 import { NaruError, hasCode } from "#lib/errors.ts";
@@ -242,9 +242,7 @@ const createAs = async (
 
   await using undo = new AsyncDisposableStack();
   failpoint("create.before-snapshot");
-  const { upper } = engine.deps.snapshots.prepare(id, image.chainId);
-  // Programs look for this file to learn that they run in a container.
-  writeFileSync(`${upper}/.dockerenv`, "", { mode: 0o755 });
+  engine.deps.snapshots.prepare(id, image.chainId, true);
   undo.defer(() => engine.deps.snapshots.remove(id));
   failpoint("create.after-snapshot");
   mkdirSync(engine.directoryOf(id), { recursive: true, mode: 0o710 });

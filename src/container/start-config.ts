@@ -14,7 +14,6 @@ import { parseSecurityOptions } from "#container/security.ts";
 import type { ResolvedUser } from "#container/user.ts";
 import { lookUpUser } from "#container/user-files.ts";
 import { ensureWorkingDirectory } from "#container/working-directory.ts";
-import { ensureMountTable } from "#container/mount-table.ts";
 import { containerFiles } from "#container/container-files.ts";
 import type { RuntimeConfig, RuntimeMount } from "#spec/runtime/config.ts";
 
@@ -96,7 +95,6 @@ export const runtimeConfigOf = (
   const { devices, rules } = runtimeDevices(hostConfig);
   const user = userOf(engine, record, rootPath, config.User);
   ensureWorkingDirectory(deps.kernel, rootPath, config.WorkingDir);
-  ensureMountTable(deps.kernel, rootPath);
   const pid = joinedPid(engine, hostConfig.PidMode, "PID");
   const ipc = joinedPid(engine, hostConfig.IpcMode, "IPC");
   return buildRuntimeConfig({

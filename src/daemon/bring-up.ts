@@ -3,11 +3,13 @@
  * this is most of the program.
  */
 import type { DockerBackend } from "#api/docker/backend.ts";
+import { isLive } from "#container/container.ts";
 import { dockerBackend } from "#daemon/backend.ts";
 import { watchClients } from "#daemon/coming-commands.ts";
 import { startDiskBudget } from "#daemon/disk-budget.ts";
 import { startFrontDoor } from "#daemon/front-door.ts";
 import { startHostNames } from "#daemon/host-names.ts";
+import { keepInMemory } from "#daemon/in-memory.ts";
 import { type Rooms, buildRooms } from "#daemon/rooms.ts";
 import type { Running } from "#daemon/running.ts";
 import { findTool, findTools } from "#daemon/tools.ts";
@@ -52,7 +54,11 @@ export const bringUp = async ({
 }: RoomStart): Promise<Opened> => {
   const { config, log } = running;
   const tools = findTools(config.runtimes, config.defaultRuntime);
+  const memory = keepInMemory(kernel, config.execRoot, log.with({ room: "runtime" }));
   const rooms = buildRooms({ config, instance, kernel, tools, log });
+  cleanup.defer(() => {
+    if (!rooms.containers.list().some(({ state }) => isLive(state))) memory.leave();
+  });
   cleanup.defer(() => rooms.database.close());
   cleanup.defer(() => rooms.events.flush());
   await startRooms(rooms);

@@ -10,6 +10,7 @@ import type { Builds } from "#build/build.ts";
 import { createEvents } from "#container/events.ts";
 import { isLive } from "#container/container.ts";
 import type { ContainerDependencies, ContainerPaths } from "#container/dependencies.ts";
+import { ensureGround } from "#container/ground.ts";
 import { type ContainerService, createContainers } from "#container/service.ts";
 import { archivesOf } from "#daemon/archives.ts";
 import { DEFAULT_TRUST_POLICY, type DaemonConfig } from "#daemon/config.ts";
@@ -273,6 +274,7 @@ export const buildRooms = (inputs: RoomInputs): Rooms => {
     workerCommand: [...workerCommand(), "snapshot"],
     log: log.with({ room: "snapshot" }),
     layerForm: config.layerForm,
+    ground: ensureGround(config.dataRoot),
   });
   const lazyBuilds = new LazyBuilds(
     createBuildCacheRows(database),

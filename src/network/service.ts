@@ -1,5 +1,5 @@
 /** The network room at work: see `network.ts` for the contract. */
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { NaruError, invariant } from "#lib/errors.ts";
 import type { PortMap } from "#spec/docker/host-config.ts";
 import type {
@@ -334,7 +334,6 @@ export class LinuxNetworkService implements NetworkService {
     });
     const links = [cablePrefix, bridgePrefix].flatMap((prefix) => host.linksNamed(prefix));
     await host.removeLinks([...new Set([...links, ...named.filter((name) => host.hasLink(name))])]);
-    rmSync(this.#netnsRoot, { recursive: true, force: true });
   }
 
   #openBridge(record: NetworkRecord, bridge: BridgeRecord): BridgeNetwork {

@@ -17,7 +17,7 @@ import { diskError, withDiskErrors } from "#snapshot/disk-error.ts";
 import { type Layout, checkId } from "#snapshot/layout.ts";
 import type { Layers, Stack } from "#snapshot/layers.ts";
 import { mountOverlay } from "#snapshot/overlay.ts";
-import { type Found, NO_PARENT, PARENT_LINK } from "#snapshot/scan.ts";
+import { type Found, GROUNDED, NO_PARENT, PARENT_LINK } from "#snapshot/scan.ts";
 import type { ActiveSnapshot, SnapshotPaths } from "#snapshot/snapshot.ts";
 import type { Digest } from "#spec/image/digest.ts";
 
@@ -33,6 +33,7 @@ export class Actives {
   readonly #layers: Layers;
   readonly #actives = new Map<string, ActiveSnapshot>();
   readonly #mounted: Set<string>;
+  readonly #ground: string;
 
   constructor(
     layout: Layout,
@@ -40,6 +41,7 @@ export class Actives {
     background: Background,
     layers: Layers,
     found: Found,
+    ground: string = layout.empty[0],
   ) {
     this.#layout = layout;
     this.#kernel = kernel;
@@ -47,6 +49,7 @@ export class Actives {
     this.#layers = layers;
     for (const active of found.actives) this.#actives.set(active.id, active);
     this.#mounted = new Set(found.mounted);
+    this.#ground = ground;
   }
 
   get(id: string): ActiveSnapshot | undefined {
@@ -67,9 +70,10 @@ export class Actives {
     return this.#mounted.has(id);
   }
 
-  prepare(id: string, parent: Digest | undefined): SnapshotPaths {
+  prepare(id: string, parent: Digest | undefined, isGrounded: boolean): SnapshotPaths {
     const directory = this.#directory(checkId(id));
-    const lowers = this.#lowers(parent);
+    const active = { id, parent, isGrounded };
+    const lowers = this.#lowers(active);
     if (this.#actives.has(id)) {
       throw new NaruError("already_exists", `there is a writable layer "${id}" already`);
     }
@@ -83,17 +87,18 @@ export class Actives {
       chmodSync(upper, root.mode);
       mkdirSync(`${directory}/work`, { mode: 0o700 });
       mkdirSync(`${directory}/merged`, { mode: 0o700 });
-      symlinkSync(parent ?? NO_PARENT, `${directory}/${PARENT_LINK}`);
+      const link = `${isGrounded ? GROUNDED : ""}${parent ?? NO_PARENT}`;
+      symlinkSync(link, `${directory}/${PARENT_LINK}`);
     } catch (error) {
       rmSync(directory, { recursive: true, force: true });
       throw diskError(error);
     }
-    this.#actives.set(id, { id, parent });
+    this.#actives.set(id, active);
     return this.#pathsOf(id, lowers);
   }
 
   paths(id: string): SnapshotPaths {
-    return this.#pathsOf(id, this.#lowers(this.known(id).parent));
+    return this.#pathsOf(id, this.#lowers(this.known(id)));
   }
 
   mount(id: string, isVolatile = false): string {
@@ -117,8 +122,9 @@ export class Actives {
 
   /** What is below it, never empty. */
   stack(id: string): Stack {
-    const stack = this.#layers.stack(this.known(id).parent);
-    return stack.lowers.length > 0 ? stack : { lowers: [this.#layout.empty[0]], isMixed: false };
+    const active = this.known(id);
+    const { lowers, isMixed } = this.#layers.stack(active.parent);
+    return { lowers: this.#withGround(active, lowers), isMixed };
   }
 
   unmount(id: string): void {
@@ -142,8 +148,12 @@ export class Actives {
     this.remove(id);
   }
 
-  #lowers(parent: Digest | undefined): readonly string[] {
-    const lowers = this.#layers.lowers(parent);
+  #lowers(active: ActiveSnapshot): readonly string[] {
+    return this.#withGround(active, this.#layers.lowers(active.parent));
+  }
+
+  #withGround({ isGrounded }: ActiveSnapshot, lowers: readonly string[]): readonly string[] {
+    if (isGrounded === true) return [...lowers, this.#ground];
     return lowers.length > 0 ? lowers : [this.#layout.empty[0]];
   }
 

@@ -21,6 +21,8 @@ export interface Found {
 /** Link of an active snapshot to its parent; made last, so an active without one is half made. */
 export const PARENT_LINK = "parent";
 export const NO_PARENT = "none";
+/** Before the parent's name in the link of those that stand on the store's ground. */
+export const GROUNDED = "+";
 
 export const currentBootId = (): string =>
   readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
@@ -82,7 +84,9 @@ const readActive = (layout: Layout, id: string): ActiveSnapshot | undefined => {
   if (!existsSync(`${layout.active}/${id}/upper`)) return undefined;
   try {
     const target = readlinkSync(link);
-    return { id, parent: target === NO_PARENT ? undefined : parseDigest(target) };
+    const isGrounded = target.startsWith(GROUNDED);
+    const parent = isGrounded ? target.slice(GROUNDED.length) : target;
+    return { id, parent: parent === NO_PARENT ? undefined : parseDigest(parent), isGrounded };
   } catch {
     return undefined; // Half made: swept by the caller.
   }

@@ -38,6 +38,8 @@ export interface Layer {
 export interface ActiveSnapshot {
   readonly id: string;
   readonly parent: Digest | undefined;
+  /** The store's ground lies below its layers. */
+  readonly isGrounded?: boolean;
 }
 
 /** Absolute paths of an active snapshot; what `docker inspect` shows as GraphDriver data. */
@@ -204,8 +206,11 @@ export interface Snapshots {
   verifyLayer(chainId: Digest, options: VerifyOptions): Promise<LayerVerdict>;
 
   // Active snapshots
-  /** Makes the directories; mounts nothing. Throws already_exists, and not_found for the parent. */
-  prepare(id: string, parent: Digest | undefined): SnapshotPaths;
+  /**
+   * Makes the directories; mounts nothing. Throws already_exists, and not_found for the parent. `isGrounded`: the
+   * directory that the store was given as its ground is seen below the layers; it is no part of what changes.
+   */
+  prepare(id: string, parent: Digest | undefined, isGrounded?: boolean): SnapshotPaths;
   active(id: string): ActiveSnapshot | undefined;
   actives(): readonly ActiveSnapshot[];
   /** Throws not_found. */

@@ -63,6 +63,8 @@ export interface SnapshotStoreOptions {
   readonly log: Logger;
   /** How new layers are kept; undefined: indexed where the kernel can mount that. */
   readonly layerForm?: LayerForm | undefined;
+  /** On the store's file system; never changes. Default: an empty directory. */
+  readonly ground?: string;
 }
 
 class SnapshotStore implements Snapshots {
@@ -97,7 +99,8 @@ class SnapshotStore implements Snapshots {
       found: found.layers,
       newForm: () => this.newLayers().form,
     });
-    this.#actives = new Actives(layout, kernel, this.#background, this.#layers, found);
+    const { ground } = options;
+    this.#actives = new Actives(layout, kernel, this.#background, this.#layers, found, ground);
     this.#views = new Views(layout, kernel, this.#actives);
   }
 
@@ -180,8 +183,8 @@ class SnapshotStore implements Snapshots {
     this.#layers.remove(chainId);
   }
 
-  prepare(id: string, parent: Digest | undefined): SnapshotPaths {
-    return this.#actives.prepare(id, parent);
+  prepare(id: string, parent: Digest | undefined, isGrounded = false): SnapshotPaths {
+    return this.#actives.prepare(id, parent, isGrounded);
   }
 
   active(id: string): ActiveSnapshot | undefined {

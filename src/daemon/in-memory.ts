@@ -1,0 +1,45 @@
+/**
+ * What runtimes and monitors keep for as long as a container lives: some twenty small files each (state, sockets, exit
+ * codes, the bundle). Where the exec root is on a disk they are in memory all the same, as they are below /run on most
+ * hosts: a disk's file system makes and forgets them at a price that grows with how many have just gone.
+ */
+import { mkdirSync, readdirSync, realpathSync, statfsSync } from "node:fs";
+import type { Logger } from "#lib/log.ts";
+import type { MountKernel } from "#kernel/kernel.ts";
+
+/** Below the exec root; beside these are sockets, and what volumes are mounted on. */
+const NAMES = ["runtime", "bundles", "build", "netns"];
+
+const MOUNT_SOURCE = "naru";
+
+/** statfs(2): TMPFS_MAGIC, RAMFS_MAGIC. */
+const IN_MEMORY: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
+
+const isEmpty = (path: string): boolean => readdirSync(path).length === 0;
+
+export interface InMemory {
+  /** Unmounts, when no container and no build step runs any more. What daemons mounted that were killed goes too. */
+  leave(): void;
+}
+
+/**
+ * Mounts what is not in memory yet. A directory that has something in it is left as it is: containers of before may
+ * live there. Mounts stay when the daemon ends, however it does, unless it says `leave`.
+ */
+export const keepInMemory = (kernel: MountKernel, execRoot: string, log: Logger): InMemory => {
+  const root = realpathSync(execRoot);
+  const paths = NAMES.map((name) => `${root}/${name}`);
+  try {
+    for (const path of paths) {
+      mkdirSync(path, { recursive: true, mode: 0o711 });
+      if (IN_MEMORY.has(statfsSync(path).type) || !isEmpty(path)) continue;
+      kernel.mount(MOUNT_SOURCE, path, "tmpfs", ["nosuid", "nodev"], "mode=711");
+    }
+  } catch (error) {
+    log.info("the files of running containers stay on disk", { execRoot, error: String(error) });
+  }
+  const leave = (): void => {
+    for (const mount of kernel.mountsUnder(root)) if (paths.includes(mount)) kernel.unmount(mount);
+  };
+  return { leave };
+};
