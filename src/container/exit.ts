@@ -91,8 +91,6 @@ const onStartFailure = (engine: Engine, id: string, error: unknown): void => {
 export const handleExit = async (engine: Engine, told: ExitNotice): Promise<void> => {
   const record = engine.states.find(told.id);
   if (record === undefined || !isLive(record.state)) return;
-  // Whoever waited for this end often starts the next one at once, and so does a restart policy.
-  engine.deps.cgroups.expectMoves();
   const notice = withTrueCode(record, notBefore(record.state.startedAt, told));
   // Who waits for the exit has seen all output by then (Docker's order).
   await engine.stdio.drained(record.id, DRAIN_TIMEOUT_MS);

@@ -5,15 +5,14 @@
 import type { DockerBackend } from "#api/docker/backend.ts";
 import { isLive } from "#container/container.ts";
 import { dockerBackend } from "#daemon/backend.ts";
-import { watchClients } from "#daemon/coming-commands.ts";
 import { startDiskBudget } from "#daemon/disk-budget.ts";
 import { startFrontDoor } from "#daemon/front-door.ts";
 import { startHostNames } from "#daemon/host-names.ts";
+import { hurryMark } from "#daemon/hurry-mark.ts";
 import { keepInMemory } from "#daemon/in-memory.ts";
 import { type Rooms, buildRooms } from "#daemon/rooms.ts";
 import type { Running } from "#daemon/running.ts";
-import { findTool, findTools } from "#daemon/tools.ts";
-import { watchKernel } from "#kernel/directory-watch.ts";
+import { findTools } from "#daemon/tools.ts";
 import type { Kernel } from "#kernel/kernel.ts";
 import { FairTurn } from "#lib/fair-turn.ts";
 
@@ -55,7 +54,9 @@ export const bringUp = async ({
   const { config, log } = running;
   const tools = findTools(config.runtimes, config.defaultRuntime);
   const memory = keepInMemory(kernel, config.execRoot, log.with({ room: "runtime" }));
-  const rooms = buildRooms({ config, instance, kernel, tools, log });
+  const hurries = cleanup.use(hurryMark(config.execRoot));
+  const onHurry = (): void => hurries.make();
+  const rooms = buildRooms({ config, instance, kernel, tools, log, onHurry });
   cleanup.defer(() => {
     if (!rooms.containers.list().some(({ state }) => isLive(state))) memory.leave();
   });
@@ -65,8 +66,6 @@ export const bringUp = async ({
   cleanup.defer(() => rooms.network.stop());
   cleanup.defer(() => rooms.containers.close());
   cleanup.defer(rooms.startSweeps());
-  const clients = [process.execPath, findTool("docker")];
-  cleanup.use(watchClients(watchKernel, clients, () => rooms.cgroups.expectMoves()));
   cleanup.defer(startDiskBudget(config, rooms, log.with({ room: "gc" })));
   const door = await startFrontDoor(config, rooms, log.with({ room: "door" }));
   cleanup.defer(() => door.stop());

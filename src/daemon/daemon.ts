@@ -11,7 +11,6 @@ import { widenSendBuffer } from "#kernel/send-buffer.ts";
 import { createDockerServer, loadEndpoints } from "#api/docker/api.ts";
 import type { HttpServer } from "#api/http/server.ts";
 import type { Opened, RoomStart } from "#daemon/bring-up.ts";
-import { foretellsCommand } from "#daemon/coming-commands.ts";
 import { environment, parseDaemonConfig, takeServiceManager } from "#daemon/config.ts";
 import { daemonHelp } from "#daemon/help.ts";
 import { ensureInstance } from "#daemon/instance.ts";
@@ -143,21 +142,16 @@ const serve = async (running: Running): Promise<void> => {
   // Ends first: the requests under way need the rooms.
   await using entrance = new AsyncDisposableStack();
   const rest = entrance.use(restWhenQuiet(() => Bun.gc(true)));
-  let expectMoves = (): void => undefined;
   const server = createDockerServer({
     backend: async () => (await open()).backend,
     logger: log.with({ room: "api" }),
     widen: widenSendBuffer,
-    onRequest: (method) => {
-      rest.onRequest();
-      if (foretellsCommand(method)) expectMoves();
-    },
+    onRequest: rest.onRequest,
   });
   const addresses = await listen(running, kernel, passedSocketCount, server, entrance);
   const there = await open();
   whenOpen.resolve(there);
   const { rooms } = there;
-  expectMoves = () => rooms.cgroups.expectMoves();
   if (config.serveImages !== undefined) {
     addresses.push(await serveImagesAt(config.serveImages, running, rooms, entrance));
   }

@@ -13,6 +13,7 @@ import { createKernel } from "#kernel/real.ts";
 import type { Kernel } from "#kernel/kernel.ts";
 import type { ContainerRecord } from "#container/container.ts";
 import { DEFAULT_DATA_ROOT, DEFAULT_EXEC_ROOT } from "#daemon/config.ts";
+import { endLeftHurry } from "#daemon/hurry-mark.ts";
 import { createStderrLog } from "#daemon/log-sink.ts";
 import { buildNetwork } from "#daemon/network-room.ts";
 import { type ResetTarget, findResetTarget } from "#daemon/reset-target.ts";
@@ -167,7 +168,10 @@ const reset = async (target: ResetTarget): Promise<void> => {
   void lock;
   if (target.instances.length > 0) await removeRuntimeState(kernel, target);
   for (const path of target.sockets) removeSocket(path);
-  if (execRoot !== undefined) removeRoot(kernel, execRoot);
+  if (execRoot !== undefined) {
+    endLeftHurry(execRoot);
+    removeRoot(kernel, execRoot);
+  }
   if (existsSync(dataRoot)) removeRoot(kernel, dataRoot);
 };
 

@@ -1,6 +1,7 @@
 /** The only `new` of services: every room, in the order of the ranks, handed what it declares. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import type { Logger } from "#lib/log.ts";
+import { spreadChildren } from "#lib/spread-directory.ts";
 import { createCgroupKernel } from "#kernel/cgroup.ts";
 import type { CgroupKernel } from "#kernel/cgroup-kernel.ts";
 import { watchKernel } from "#kernel/directory-watch.ts";
@@ -68,10 +69,12 @@ export interface RoomInputs {
   readonly kernel: Kernel;
   readonly tools: Tools;
   readonly log: Logger;
+  /** Called before the kernel is hurried, for some ten microseconds. */
+  readonly onHurry: () => void;
 }
 
 const buildRuntimes = (
-  { config, kernel, tools, log }: RoomInputs,
+  { config, kernel, tools, log, onHurry }: RoomInputs,
   cgroups: CgroupKernel,
 ): Map<string, Runtime> =>
   new Map(
@@ -85,6 +88,7 @@ const buildRuntimes = (
           runtimePath: path,
           runtimeName: name,
           removeCgroup: (cgroupPath) => cgroups.remove(cgroupPath),
+          expectMoves: () => cgroups.expectMoves(onHurry),
           places: {
             bundleOf: (id) => bundleOf(pathsOf(config), id),
             logOf: (id) => logPathOf(pathsOf(config), id),
@@ -138,7 +142,9 @@ const pathsOf = (config: DaemonConfig): ContainerPaths => ({
 
 const makePaths = (config: DaemonConfig): ContainerPaths => {
   const paths = pathsOf(config);
+  const isNew = !existsSync(paths.containers);
   for (const path of Object.values(paths)) mkdirSync(path, { recursive: true, mode: 0o710 });
+  if (isNew) spreadChildren(paths.containers);
   return paths;
 };
 

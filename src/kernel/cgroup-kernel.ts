@@ -99,10 +99,11 @@ export interface CgroupKernel {
   /** Sets limits at once; on failure those already set are put back. Absent fields stay as they are. */
   update(cgroupPath: string, limits: CgroupLimits): void;
   /**
-   * Processes will be moved to other cgroups in the next ten milliseconds, perhaps: they need not wait for the kernel
-   * then (cgroup-moves.ts). Returns at once; may be called often.
+   * A process will be moved to another cgroup within some milliseconds: it need not wait for the kernel then
+   * (cgroup-moves.ts). Takes .1 ms, or nothing where it was called a moment ago. `onHurry` is called before the host's
+   * switch is changed, which is put back before this returns.
    */
-  expectMoves(): void;
+  expectMoves(onHurry: () => void): void;
   /**
    * Removes the cgroup and those below it from every hierarchy. Kills nothing: `conflict` when
    * processes are left after a second. What does not exist is fine.

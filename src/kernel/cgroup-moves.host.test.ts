@@ -1,12 +1,8 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { type CgroupLayout, detectLayout } from "#kernel/cgroup-layout.ts";
-import {
-  ExpectedMoves,
-  type MoveFiles,
-  moveFiles,
-  ownProcessesFile,
-} from "#kernel/cgroup-moves.ts";
+import { ExpectedMoves, type SwitchFiles, ownProcessesFile } from "#kernel/cgroup-moves.ts";
+import { createCgroupKernel } from "#kernel/cgroup.ts";
 
 const layout = (mode: CgroupLayout["mode"], mountPoints: Record<string, string>): CgroupLayout => ({
   mode,
@@ -14,9 +10,11 @@ const layout = (mode: CgroupLayout["mode"], mountPoints: Record<string, string>)
 });
 const hybrid = layout("hybrid", { cpu: "/cg/cpu,cpuacct", pids: "/cg/pids", unified: "/cg/u" });
 const OWN = "9:pids:/user.slice/x\n4:cpu,cpuacct:/user.slice\n0::/user.slice/a:b.scope\n";
+const PROCESSES = "/cg/u/user.slice/a:b.scope/cgroup.procs";
+const EXPEDITED = "/sys/kernel/rcu_expedited";
 
 test("the file of the v2 hierarchy comes first, else that of any that is mounted", () => {
-  expect(ownProcessesFile(hybrid, OWN)).toBe("/cg/u/user.slice/a:b.scope/cgroup.procs");
+  expect(ownProcessesFile(hybrid, OWN)).toBe(PROCESSES);
   expect(ownProcessesFile(hybrid, "9:pids:/\n")).toBe("/cg/pids/cgroup.procs");
   expect(ownProcessesFile(layout("v1", { cpu: "/cg/c" }), OWN)).toBe(
     "/cg/c/user.slice/cgroup.procs",
@@ -25,41 +23,52 @@ test("the file of the v2 hierarchy comes first, else that of any that is mounted
   expect(ownProcessesFile(hybrid, "")).toBeUndefined();
 });
 
-test("one at a time, not again at once, and no failure is anybody's", async () => {
+/** What is done with these switches, `refused` being one that cannot be written. */
+const world = (switches: Record<string, string>, refused?: string) => {
   const calls: string[] = [];
-  let end = Promise.withResolvers<void>();
-  const files: MoveFiles = {
-    read: async () => OWN,
-    write: async (path, text) => {
+  const files: SwitchFiles = {
+    read: (path) => (path === "/proc/self/cgroup" ? OWN : (switches[path] ?? "0\n")),
+    write: (path, text) => {
       calls.push(`${path} ${text}`);
-      await end.promise;
+      if (path === refused) throw new Error("EACCES");
     },
   };
   const moves = new ExpectedMoves(() => hybrid, files);
-  const first = moves.expect();
-  expect(moves.expect()).toBeUndefined();
-  end.resolve();
-  await first;
-  expect(moves.expect()).toBeUndefined();
-  await Bun.sleep(10);
-  end = Promise.withResolvers();
-  const second = moves.expect();
-  end.reject(new Error("EACCES"));
-  await second;
-  expect(calls).toEqual(Array(2).fill("/cg/u/user.slice/a:b.scope/cgroup.procs 0"));
+  return { calls, expect: () => moves.expect(() => calls.push("hurry")) };
+};
+
+const WHOLE = ["hurry", `${EXPEDITED} 1`, `${PROCESSES} 0`, `${EXPEDITED} 0`];
+
+test("the hurry ends with the move, whatever becomes of it, and another one is not soon", async () => {
+  const good = world({});
+  good.expect();
+  good.expect();
+  expect(good.calls).toEqual(WHOLE);
+  await Bun.sleep(8);
+  good.expect();
+  expect(good.calls).toEqual([...WHOLE, ...WHOLE]);
+  const bad = world({}, PROCESSES);
+  bad.expect();
+  expect(bad.calls).toEqual(WHOLE);
 });
 
-test("on this host the kernel takes it, and the process stays where it is", async () => {
-  const where = (): string => readFileSync("/proc/self/cgroup", "utf8");
-  const before = where();
-  const path = ownProcessesFile(detectLayout(), before) ?? "";
-  expect(readFileSync(path, "utf8").split("\n")).toContain(`${process.pid}`);
-  const failures: unknown[] = [];
-  await new ExpectedMoves(detectLayout, {
-    ...moveFiles,
-    write: (...call) =>
-      moveFiles.write(...call).catch((error: unknown) => void failures.push(error)),
-  }).expect();
-  expect(failures).toEqual([]);
-  expect(where()).toBe(before);
+test("a host that always or never hurries is left alone", () => {
+  for (const path of [EXPEDITED, "/sys/kernel/rcu_normal"]) {
+    const { calls, expect: expectMoves } = world({ [path]: "1\n" });
+    expectMoves();
+    expect(calls).toEqual([]);
+  }
+});
+
+test("on this host nothing is moved, and the switch is as it was", () => {
+  const read = (): string[] =>
+    ["/proc/self/cgroup", EXPEDITED].map((path) => readFileSync(path, "utf8"));
+  const before = read();
+  let hurries = 0;
+  createCgroupKernel().expectMoves(() => (hurries += 1));
+  expect(read()).toEqual(before);
+  const isLeftAlone =
+    before[1] !== "0\n" || readFileSync("/sys/kernel/rcu_normal", "utf8") !== "0\n";
+  expect(hurries).toBe(isLeftAlone ? 0 : 1);
+  expect(ownProcessesFile(detectLayout(), before[0] ?? "")).toBeDefined();
 });

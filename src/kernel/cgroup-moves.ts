@@ -3,18 +3,21 @@
  *
  * The kernel guards a move by a lock that costs those who fork next to nothing and the one who moves a grace period of
  * RCU, 6 to 20 ms on a quiet machine, unless somebody moved a moment ago (cgroup_threadgroup_rwsem in
- * kernel/cgroup/cgroup.c, kernel/rcu/sync.c). So a process that stays where it is moves first: the wait is over, or
- * nearly so, when a runtime moves a container's.
+ * kernel/cgroup/cgroup.c, kernel/rcu/sync.c). So a process that stays where it is moves first, and the kernel is told to
+ * hurry with grace periods as long as that takes (/sys/kernel/rcu_expedited, Documentation/RCU): .1 ms in all.
  */
-import { constants } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { monotonicMs } from "#lib/clock.ts";
 import type { CgroupLayout } from "#kernel/cgroup-layout.ts";
+import { writeControlFile } from "#kernel/control-file.ts";
 
-/** The lock stays at hand for a few milliseconds; being asked more often only costs. */
+/** The lock stays at hand for as long as the shortest grace period at least. */
 const PAUSE_MS = 4;
 
 const OWN_CGROUPS = "/proc/self/cgroup";
+const EXPEDITED = "/sys/kernel/rcu_expedited";
+/** 1: the host wants no hurry, for it costs others interrupts; what is written to the other file is nothing then. */
+const NORMAL = "/sys/kernel/rcu_normal";
 
 /** The file that lists the processes of the cgroup this process is in: of the v2 hierarchy where there is one. */
 export const ownProcessesFile = (
@@ -31,44 +34,60 @@ export const ownProcessesFile = (
   return undefined;
 };
 
-export interface MoveFiles {
-  read(path: string): Promise<string>;
-  write(path: string, text: string): Promise<void>;
+export interface SwitchFiles {
+  read(path: string): string;
+  write(path: string, text: string): void;
 }
 
-/** By the runtime's threads: either call may wait for whoever moves just now. */
-export const moveFiles: MoveFiles = {
-  read: (path) => readFile(path, "utf8"),
-  write: (path, text) => writeFile(path, text, { flag: constants.O_WRONLY }),
+const realFiles: SwitchFiles = {
+  read: (path) => readFileSync(path, "utf8"),
+  write: writeControlFile,
 };
 
 export class ExpectedMoves {
   readonly #layout: () => CgroupLayout;
-  readonly #files: MoveFiles;
-  #isUnderWay = false;
+  readonly #files: SwitchFiles;
   #lastMs = Number.NEGATIVE_INFINITY;
 
-  constructor(layout: () => CgroupLayout, files: MoveFiles = moveFiles) {
+  constructor(layout: () => CgroupLayout, files: SwitchFiles = realFiles) {
     this.#layout = layout;
     this.#files = files;
   }
 
-  /** Returns at once what ends when the kernel is ready, and never rejects; undefined where it is being made so. */
-  expect(): Promise<void> | undefined {
-    if (this.#isUnderWay || monotonicMs() - this.#lastMs < PAUSE_MS) return undefined;
-    this.#isUnderWay = true;
-    return this.#moveToOwnPlace();
-  }
-
-  async #moveToOwnPlace(): Promise<void> {
+  /** See `CgroupKernel.expectMoves`. */
+  expect(onHurry: () => void): void {
+    if (monotonicMs() - this.#lastMs < PAUSE_MS) return;
     try {
       // Asked each time: who moved the daemon meanwhile does not find it moved back.
-      const path = ownProcessesFile(this.#layout(), await this.#files.read(OWN_CGROUPS));
-      if (path !== undefined) await this.#files.write(path, "0");
+      const path = ownProcessesFile(this.#layout(), this.#files.read(OWN_CGROUPS));
+      if (path !== undefined && this.#mayHurry()) this.#moveInHurry(path, onHurry);
     } catch {
       // A runtime's own move waits then, as it would have; it also says what is wrong.
     }
-    this.#isUnderWay = false;
     this.#lastMs = monotonicMs();
   }
+
+  /** Where grace periods are always hurried nobody waits, and where they never are this would wait itself. */
+  #mayHurry(): boolean {
+    return [EXPEDITED, NORMAL].every((path) => this.#files.read(path).trim() === "0");
+  }
+
+  #moveInHurry(path: string, onHurry: () => void): void {
+    onHurry();
+    this.#files.write(EXPEDITED, "1");
+    try {
+      this.#files.write(path, "0");
+    } finally {
+      this.#files.write(EXPEDITED, "0");
+    }
+  }
 }
+
+/** Ends a hurry that a process began which was killed before it ended it. */
+export const endHurry = (): void => {
+  try {
+    writeControlFile(EXPEDITED, "0");
+  } catch {
+    // No such switch here: there was no hurry either.
+  }
+};

@@ -161,7 +161,7 @@ export const createCgroupKernel = (given?: CgroupLayout): CgroupKernel => {
     },
     processes: (cgroupPath) => processesBelow(membershipDirectory(filesOf(cgroupPath))),
     update: (cgroupPath, limits) => updateLimits(filesOf(cgroupPath), limits),
-    expectMoves: () => void moves.expect(),
+    expectMoves: (onHurry) => moves.expect(onHurry),
     remove: (cgroupPath) => remove(layout, cgroupPath),
   };
 };

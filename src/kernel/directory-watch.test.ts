@@ -1,13 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import {
-  appendFileSync,
-  chmodSync,
-  mkdtempSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { appendFileSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { watchKernel } from "#kernel/directory-watch.ts";
 
 let root: string;
@@ -76,22 +68,4 @@ test("a file that is written and moved is told once, and all of it to those who 
 
 test("a directory that is not there is named", () => {
   expect(() => watchKernel.watchDirectory(`${root}/no`, () => undefined)).toThrow("ENOENT");
-});
-
-test("a program that is run or opened is told, and nothing else about it", async () => {
-  const program = `${root}/program`;
-  writeFileSync(program, "#!/bin/sh\n", { mode: 0o755 });
-  let count = 0;
-  const watch = watchKernel.watchOpened(program, () => (count += 1));
-  expect(await Bun.spawn([program]).exited).toBe(0);
-  while (count === 0) await Bun.sleep(1);
-  await Bun.sleep(20);
-  const told = count;
-  statSync(program);
-  chmodSync(program, 0o700);
-  await Bun.sleep(20);
-  expect(count).toBe(told);
-  rmSync(program);
-  watch[Symbol.dispose]();
-  expect(() => watchKernel.watchOpened(program, () => undefined)).toThrow("ENOENT");
 });

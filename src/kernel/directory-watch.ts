@@ -1,5 +1,5 @@
 /**
- * Changes in directories, and files that are run, by inotify(7). The runtime's own `fs.watch` drops an event that follows
+ * Changes in directories by inotify(7). The runtime's own `fs.watch` drops an event that follows
  * another of the same file within a millisecond, so a reader who waits for the last write of a file
  * may wait for ever; here none is lost.
  *
@@ -24,16 +24,10 @@ export interface WatchKernel {
    * names that are moved there, as files are that are whole when they are seen; writing them wakes nobody then.
    */
   watchDirectory(path: string, listener: ChangeListener, only?: "arrivals"): Disposable;
-  /**
-   * Tells each time that somebody opens or runs the file that is at `path` now, until disposed; once for what happens
-   * while the event loop is busy. Throws not_found. A file that takes its place later is another one.
-   */
-  watchOpened(path: string, listener: () => void): Disposable;
 }
 
 const CLOEXEC_NONBLOCK = 0o2004000;
 const IN_MODIFY = 0x2;
-const IN_OPEN = 0x20;
 const IN_MOVED_TO = 0x80;
 const IN_CREATE = 0x100;
 const IN_DELETE_SELF = 0x400;
@@ -48,9 +42,7 @@ const ARRIVALS = IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_M
 const CHANGES = ARRIVALS | IN_MODIFY | IN_CREATE;
 const HEADER_BYTES = 16;
 
-type EventListener = (mask: number, name: string) => void;
-
-const watchers = new Map<number, Set<EventListener>>();
+const watchers = new Map<number, Set<ChangeListener>>();
 let instance = -1;
 let stop: AbortController | undefined;
 const buffer = Buffer.allocUnsafeSlow(64 * 1024);
@@ -68,7 +60,7 @@ const tell = (descriptor: number, mask: number, name: string): void => {
       : new Set([...watchers.values()].flatMap((set) => [...set]));
   for (const listener of listeners ?? []) {
     try {
-      listener(mask, name);
+      listener(changeOf(mask), name);
     } catch (error) {
       // One listener's mistake is told as an unhandled rejection and must not cost others their news.
       void Promise.reject(error);
@@ -116,7 +108,7 @@ const run = async (signal: AbortSignal): Promise<void> => {
   }
 };
 
-const forget = (descriptor: number, listener: EventListener): void => {
+const forget = (descriptor: number, listener: ChangeListener): void => {
   const listeners = watchers.get(descriptor);
   if (listeners?.delete(listener) !== true || listeners.size > 0) return;
   watchers.delete(descriptor);
@@ -128,15 +120,16 @@ const forget = (descriptor: number, listener: EventListener): void => {
   if (watchers.size === 0) stop?.abort();
 };
 
-/** `own` is one object for each call: the same function may be given twice. */
-const watch = (path: string, mask: number, own: EventListener): Disposable => {
+const watchDirectory: WatchKernel["watchDirectory"] = (path, listener, only) => {
   if (instance < 0)
     instance = checked(libc().inotify_init1(CLOEXEC_NONBLOCK), "inotify_init1", path);
   const descriptor = checked(
-    libc().inotify_add_watch(instance, cString(path), mask),
+    libc().inotify_add_watch(instance, cString(path), only === "arrivals" ? ARRIVALS : CHANGES),
     "inotify_add_watch",
     path,
   );
+  // One object for each call: the same function may be given twice.
+  const own: ChangeListener = (change, name) => listener(change, name);
   const listeners = watchers.get(descriptor) ?? new Set();
   watchers.set(descriptor, listeners.add(own));
   if (stop === undefined || stop.signal.aborted) {
@@ -146,13 +139,4 @@ const watch = (path: string, mask: number, own: EventListener): Disposable => {
   return { [Symbol.dispose]: () => forget(descriptor, own) };
 };
 
-export const watchKernel: WatchKernel = {
-  watchDirectory: (path, listener, only) =>
-    watch(path, only === "arrivals" ? ARRIVALS : CHANGES, (mask, name) =>
-      listener(changeOf(mask), name),
-    ),
-  watchOpened: (path, listener) =>
-    watch(path, IN_OPEN | IN_MASK_ADD, (mask) => {
-      if ((mask & IN_OPEN) !== 0) listener();
-    }),
-};
+export const watchKernel: WatchKernel = { watchDirectory };

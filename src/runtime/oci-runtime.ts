@@ -166,7 +166,34 @@ const tidied =
     }
   };
 
-export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): Runtime => {
+export const createRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): Runtime =>
+  foretelling(makeRuntime(kernel, options), options);
+
+/** What moves a process into a cgroup tells so, when the runtime is about to be told what to do. */
+const foretelling = (runtime: Runtime, { expectMoves }: RuntimeOptions): Runtime =>
+  expectMoves === undefined
+    ? runtime
+    : {
+        ...runtime,
+        create: (request) => {
+          const config = async (): Promise<string> => {
+            const text = await request.config();
+            expectMoves();
+            return text;
+          };
+          return runtime.create({ ...request, config });
+        },
+        exec: (request) => {
+          expectMoves();
+          return runtime.exec(request);
+        },
+        run: (request) => {
+          expectMoves();
+          return runtime.run(request);
+        },
+      };
+
+const makeRuntime = (kernel: RuntimeKernel, options: RuntimeOptions): Runtime => {
   const { own, paths, runs } = preparePaths(kernel, options);
   const exits = new ExitFiles(paths.exits, kernel);
 

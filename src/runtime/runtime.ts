@@ -19,6 +19,8 @@ export interface RuntimeOptions {
   readonly runtimeName: string;
   /** Removes a cgroup from all hierarchies; throws while processes are in it. */
   readonly removeCgroup: (path: string) => Promise<void>;
+  /** Called just before a runtime moves a process into its cgroup. */
+  readonly expectMoves?: () => void;
   /** Where the containers to come keep their files, for monitors loaded before; see `takeReady`. */
   readonly places: ContainerPlaces;
   /** Monitors cannot be loaded before, for a while or for good; containers start without them. */

@@ -30,7 +30,7 @@ export interface DockerServerOptions {
   readonly logger: Logger;
   /** These two: see HttpServerOptions. */
   readonly widen?: Widen;
-  readonly onRequest?: (method: string) => void;
+  readonly onRequest?: () => void;
 }
 
 /** What a request that waited hears when the engine does not come up. */

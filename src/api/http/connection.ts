@@ -38,7 +38,7 @@ export interface ConnectionOptions {
   readonly refusal: (message: string) => { readonly fields: string; readonly body: string };
   readonly isClosing: () => boolean;
   readonly widen?: Widen;
-  readonly onRequest?: (method: string) => void;
+  readonly onRequest?: () => void;
   readonly onClosed: (connection: Connection) => void;
 }
 
@@ -227,7 +227,7 @@ export class Connection {
 
   #start(head: RequestHead): void {
     this.phase = "exchange";
-    this.options.onRequest?.(head.method);
+    this.options.onRequest?.();
     const exchange = new HttpExchange(head, this);
     this.#exchange = exchange;
     if (head.contentLength === 0) {

@@ -34,7 +34,7 @@ export interface HttpServerOptions {
   /** Used for answers that are larger than a socket's room. */
   readonly widen?: Widen;
   /** Called at the beginning of each request. Costs next to nothing. */
-  readonly onRequest?: (method: string) => void;
+  readonly onRequest?: () => void;
   /** Form of errors that happen before a handler sees the request. Default: plain text. */
   readonly refusal?: ConnectionOptions["refusal"];
 }
