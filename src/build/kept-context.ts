@@ -17,8 +17,10 @@ import {
   lutimesSync,
   mkdirSync,
   openSync,
+  readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeSync,
@@ -84,7 +86,8 @@ const readList = async (path: string): Promise<Map<string, Entry>> => {
 const LINES_BYTES = 64 * 1024;
 
 const linesOf = async (path: string, turn: FairTurn): Promise<string[]> => {
-  const text = await readFile(path, "utf8");
+  const isShort = statSync(path).size <= LINES_BYTES;
+  const text = isShort ? readFileSync(path, "utf8") : await readFile(path, "utf8");
   const lines: string[] = [];
   for (let at = 0; at < text.length;) {
     const cut = text.indexOf("\n", at + LINES_BYTES);

@@ -8,14 +8,13 @@ import type { Logger } from "#lib/log.ts";
 import type { MountKernel } from "#kernel/kernel.ts";
 
 /** Below the exec root; beside these are sockets, and what volumes are mounted on. */
-const NAMES = ["runtime", "bundles", "build", "netns"];
+const BUNDLES = ["bundles", "build"];
+const NAMES = [...BUNDLES, "runtime", "netns"];
 
 const MOUNT_SOURCE = "naru";
 
 /** statfs(2): TMPFS_MAGIC, RAMFS_MAGIC. */
 const IN_MEMORY: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
-
-const isEmpty = (path: string): boolean => readdirSync(path).length === 0;
 
 export interface InMemory {
   /** Unmounts, when no container and no build step runs any more. What daemons mounted that were killed goes too. */
@@ -23,16 +22,20 @@ export interface InMemory {
 }
 
 /**
- * Mounts what is not in memory yet. A directory that has something in it is left as it is: containers of before may
- * live there. Mounts stay when the daemon ends, however it does, unless it says `leave`.
+ * Mounts what is not in memory yet, unless containers of before have their files on the disk. Mounts stay when the
+ * daemon ends, however it does, unless it says `leave`.
  */
 export const keepInMemory = (kernel: MountKernel, execRoot: string, log: Logger): InMemory => {
   const root = realpathSync(execRoot);
   const paths = NAMES.map((name) => `${root}/${name}`);
   try {
+    for (const path of paths) mkdirSync(path, { recursive: true, mode: 0o711 });
+    const mounts = kernel.mountsUnder(root);
+    // Each container and each step has a bundle; without one, what lies in the others is of no use any more.
+    const isUnused = BUNDLES.every((name) => readdirSync(`${root}/${name}`).length === 0);
     for (const path of paths) {
-      mkdirSync(path, { recursive: true, mode: 0o711 });
-      if (IN_MEMORY.has(statfsSync(path).type) || !isEmpty(path)) continue;
+      const isHeld = mounts.some((mount) => mount.startsWith(`${path}/`));
+      if (!isUnused || isHeld || IN_MEMORY.has(statfsSync(path).type)) continue;
       kernel.mount(MOUNT_SOURCE, path, "tmpfs", ["nosuid", "nodev"], "mode=711");
     }
   } catch (error) {

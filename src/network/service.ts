@@ -45,7 +45,7 @@ import {
   namesOf,
 } from "#network/service-options.ts";
 import { Sandboxes } from "#network/sandboxes.ts";
-import { isNetnsAlive, removeStrayNetns, sweepCables } from "#network/strays.ts";
+import { isNetnsAlive, removeNetnsRoot, removeStrayNetns, sweepCables } from "#network/strays.ts";
 import { DEFAULT_POOLS } from "#network/subnet.ts";
 import { endpointSettings, networkResponse } from "#network/view.ts";
 import type { Filters } from "#spec/docker/filters.ts";
@@ -334,6 +334,7 @@ export class LinuxNetworkService implements NetworkService {
     });
     const links = [cablePrefix, bridgePrefix].flatMap((prefix) => host.linksNamed(prefix));
     await host.removeLinks([...new Set([...links, ...named.filter((name) => host.hasLink(name))])]);
+    removeNetnsRoot(this.#netnsRoot);
   }
 
   #openBridge(record: NetworkRecord, bridge: BridgeRecord): BridgeNetwork {

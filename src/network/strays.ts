@@ -1,5 +1,5 @@
 /** What a daemon that died left half-made: links to namespaces, and cables, that nobody owns. */
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, rmdirSync, statSync } from "node:fs";
 import { sleep } from "#lib/clock.ts";
 import type { Logger } from "#lib/log.ts";
 import type { NetworkHost } from "#network/host.ts";
@@ -22,6 +22,16 @@ export const removeStrayNetns = (
   for (const name of readdirSync(netnsRoot)) {
     const path = `${netnsRoot}/${name}`;
     if (!keep.has(path)) host.removeNetns(path);
+  }
+};
+
+/** The empty directory goes; one that is a mount of its own stays for whoever mounted it. */
+export const removeNetnsRoot = (netnsRoot: string): void => {
+  try {
+    rmdirSync(netnsRoot);
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "EBUSY") throw error;
   }
 };
 

@@ -75,16 +75,26 @@ export class Background {
     this.#deleting = undefined;
   }
 
+  /** One layer whose directory somebody took away must not cost the others. */
+  #tell(isFlushed: () => void): void {
+    try {
+      isFlushed();
+    } catch (error) {
+      this.#log.warn("a layer could not be marked as flushed", { error: String(error) });
+    }
+  }
+
   async #flushAll(): Promise<void> {
     await Promise.race([sleep(FLUSH_GATHER_MS), this.#hurry.promise]);
     while (this.#unflushed.length > 0) {
       const callbacks = this.#unflushed.splice(0);
       try {
         await run(["sync", "-f", this.#trash]);
-        for (const callback of callbacks) callback();
       } catch (error) {
         this.#log.warn("layers could not be flushed to disk", { error: String(error) });
+        continue;
       }
+      for (const callback of callbacks) this.#tell(callback);
     }
     this.#flushing = undefined;
   }

@@ -24,13 +24,12 @@ const checkOf =
     return { code: out.code, lines: out.stdout.trim().split("\n"), stderr: out.stderr };
   };
 
-/** Once they rest: that one is on disk is written into its directory a moment after the answer. */
+/** Once they are whole. That one is on disk is written into its directory half a minute later. */
 const layersOf = async (daemon: Daemon): Promise<string[]> => {
   const folder = `${daemon.roots.dataRoot}/snapshots/layers`;
-  const isAtRest = (name: string): boolean =>
-    !readdirSync(`${folder}/${name}`).some((file) => file.endsWith(".tmp")) &&
-    !readFileSync(`${folder}/${name}/layer.json`, "utf8").includes("unflushedBootId");
-  await until("layers on disk", () => readdirSync(folder).every(isAtRest));
+  const isWhole = (name: string): boolean =>
+    !readdirSync(`${folder}/${name}`).some((file) => file.endsWith(".tmp"));
+  await until("layers on disk", () => readdirSync(folder).every(isWhole));
   return readdirSync(folder).map((name) => {
     const files = readdirSync(`${folder}/${name}`);
     return `${folder}/${name}/${files.includes("diff") ? "diff" : "layer.erofs"}`;
