@@ -3,7 +3,7 @@
  * for and images are without. Where the image has something of the name, that is seen. One directory for all, so a
  * container writes none of it into its own layer, and a runtime has nothing to make there.
  */
-import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { removeDirectory } from "#lib/remove-directory.ts";
 
 const DIRECTORIES = ["dev", "etc", "proc", "sys"];
@@ -21,8 +21,10 @@ export const ensureGround = (dataRoot: string): string => {
   if (existsSync(path)) return path;
   const half = `${path}.new`;
   removeDirectory(half);
-  for (const name of ["", ...DIRECTORIES]) mkdirSync(`${half}/${name}`, { mode: 0o755 });
-  for (const name of FILES) writeFileSync(`${half}/${name}`, "", { mode: 0o755 });
+  for (const name of ["", ...DIRECTORIES]) mkdirSync(`${half}/${name}`);
+  for (const name of FILES) writeFileSync(`${half}/${name}`, "");
+  // Whatever the daemon's umask is.
+  for (const name of ["", ...DIRECTORIES, ...FILES]) chmodSync(`${half}/${name}`, 0o755);
   for (const [name, target] of LINKS) symlinkSync(target, `${half}/${name}`);
   renameSync(half, path);
   return path;

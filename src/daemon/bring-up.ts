@@ -57,12 +57,13 @@ export const bringUp = async ({
   const hurries = cleanup.use(hurryMark(config.execRoot));
   const onHurry = (): void => hurries.make();
   const rooms = buildRooms({ config, instance, kernel, tools, log, onHurry });
-  cleanup.defer(() => {
-    if (!rooms.containers.list().some(({ state }) => isLive(state))) memory.leave();
-  });
   cleanup.defer(() => rooms.database.close());
   cleanup.defer(() => rooms.events.flush());
   await startRooms(rooms);
+  // Only now is known who lives: a start that failed leaves the mounts to the next one.
+  cleanup.defer(() => {
+    if (!rooms.containers.list().some(({ state }) => isLive(state))) memory.leave();
+  });
   cleanup.defer(() => rooms.network.stop());
   cleanup.defer(() => rooms.containers.close());
   cleanup.defer(rooms.startSweeps());

@@ -17,7 +17,10 @@ const MOUNT_SOURCE = "naru";
 const IN_MEMORY: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
 
 export interface InMemory {
-  /** Unmounts, when no container and no build step runs any more. What daemons mounted that were killed goes too. */
+  /**
+   * Unmounts, when no container runs any more; not while there is something of a build's step. What daemons mounted
+   * that were killed goes too.
+   */
   leave(): void;
 }
 
@@ -42,6 +45,7 @@ export const keepInMemory = (kernel: MountKernel, execRoot: string, log: Logger)
     log.info("the files of running containers stay on disk", { execRoot, error: String(error) });
   }
   const leave = (): void => {
+    if (readdirSync(`${root}/build`).length > 0) return;
     for (const mount of kernel.mountsUnder(root)) if (paths.includes(mount)) kernel.unmount(mount);
   };
   return { leave };
