@@ -150,8 +150,7 @@ export const changesOf = (engine: Engine, record: ContainerRecord): Promise<Chan
 
 /** Docker's SizeRw. */
 export const writtenBytes = async ({ deps }: Engine, id: string): Promise<number> => {
-  const { sizeBytes } = await deps.snapshots.usage(id);
-  return sizeBytes;
+  return (await deps.snapshots.usage(id)).sizeBytes;
 };
 
 export const diffOptionsOf = (record: ContainerRecord): { hiddenPaths: string[] } => ({

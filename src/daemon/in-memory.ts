@@ -3,12 +3,13 @@
  * codes, the bundle). Where the exec root is on a disk they are in memory all the same, as they are below /run on most
  * hosts: a disk's file system makes and forgets them at a price that grows with how many have just gone.
  */
-import { mkdirSync, readdirSync, realpathSync, statfsSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, realpathSync, statfsSync } from "node:fs";
 import type { Logger } from "#lib/log.ts";
 import type { MountKernel } from "#kernel/kernel.ts";
 
-/** Below the exec root; beside these are sockets, and what volumes are mounted on. */
+/** A container, and a step of a build, has something in one of them from its start to its end. */
 const BUNDLES = ["bundles", "build"];
+/** Below the exec root; beside these are sockets, and what volumes are mounted on. */
 const NAMES = [...BUNDLES, "runtime", "netns"];
 
 const MOUNT_SOURCE = "naru";
@@ -45,7 +46,8 @@ export const keepInMemory = (kernel: MountKernel, execRoot: string, log: Logger)
     log.info("the files of running containers stay on disk", { execRoot, error: String(error) });
   }
   const leave = (): void => {
-    if (readdirSync(`${root}/build`).length > 0) return;
+    const steps = `${root}/build`;
+    if (existsSync(steps) && readdirSync(steps).length > 0) return;
     for (const mount of kernel.mountsUnder(root)) if (paths.includes(mount)) kernel.unmount(mount);
   };
   return { leave };

@@ -33,18 +33,24 @@ const world = (switches: Record<string, string>, refused?: string) => {
       if (path === refused) throw new Error("EACCES");
     },
   };
-  const moves = new ExpectedMoves(() => hybrid, files);
-  return { calls, expect: () => moves.expect(() => calls.push("hurry")) };
+  const clock = { ms: 0 };
+  const moves = new ExpectedMoves(
+    () => hybrid,
+    files,
+    () => clock.ms,
+  );
+  return { calls, clock, expect: () => moves.expect(() => calls.push("hurry")) };
 };
 
 const WHOLE = ["hurry", `${EXPEDITED} 1`, `${PROCESSES} 0`, `${EXPEDITED} 0`];
 
-test("the hurry ends with the move, whatever becomes of it, and another one is not soon", async () => {
+test("the hurry ends with the move, whatever becomes of it, and another one is not soon", () => {
   const good = world({});
   good.expect();
+  good.clock.ms = 3;
   good.expect();
   expect(good.calls).toEqual(WHOLE);
-  await Bun.sleep(8);
+  good.clock.ms = 5;
   good.expect();
   expect(good.calls).toEqual([...WHOLE, ...WHOLE]);
   const bad = world({}, PROCESSES);

@@ -47,16 +47,22 @@ const realFiles: SwitchFiles = {
 export class ExpectedMoves {
   readonly #layout: () => CgroupLayout;
   readonly #files: SwitchFiles;
+  readonly #clockMs: () => number;
   #lastMs = Number.NEGATIVE_INFINITY;
 
-  constructor(layout: () => CgroupLayout, files: SwitchFiles = realFiles) {
+  constructor(
+    layout: () => CgroupLayout,
+    files: SwitchFiles = realFiles,
+    clockMs: () => number = monotonicMs,
+  ) {
     this.#layout = layout;
     this.#files = files;
+    this.#clockMs = clockMs;
   }
 
   /** See `CgroupKernel.expectMoves`. */
   expect(onHurry: () => void): void {
-    if (monotonicMs() - this.#lastMs < PAUSE_MS) return;
+    if (this.#clockMs() - this.#lastMs < PAUSE_MS) return;
     try {
       // Asked each time: who moved the daemon meanwhile does not find it moved back.
       const path = ownProcessesFile(this.#layout(), this.#files.read(OWN_CGROUPS));
@@ -64,7 +70,7 @@ export class ExpectedMoves {
     } catch {
       // A runtime's own move waits then, as it would have; it also says what is wrong.
     }
-    this.#lastMs = monotonicMs();
+    this.#lastMs = this.#clockMs();
   }
 
   /** Where grace periods are always hurried nobody waits, and where they never are this would wait itself. */

@@ -33,7 +33,7 @@ export interface HttpServerOptions {
   readonly idleSeconds?: number;
   /** Used for answers that are larger than a socket's room. */
   readonly widen?: Widen;
-  /** Called at the beginning of each request. Costs next to nothing. */
+  /** Called at the beginning of each request. */
   readonly onRequest?: () => void;
   /** Form of errors that happen before a handler sees the request. Default: plain text. */
   readonly refusal?: ConnectionOptions["refusal"];
